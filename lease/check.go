@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import "fmt"
+
+// The checks below judge one statement by itself: its kind, its ranges, its
+// bounds. They are the same when it is sealed and when it is opened.
+
+func (c *Capacity) check() error {
+	return first(
+		kind(c.K, KindCapacity),
+		principal("node", c.Node),
+		field(c.Tranche < MaxTranche, "tranche %d, limit %d", c.Tranche, MaxTranche-1),
+		rset(c.RSet), term(c.Term()), degree(c.Degree))
+}
+
+func (t *Ticket) check() error {
+	return first(
+		kind(t.K, KindTicket),
+		principal("issuer", t.Issuer), principal("node", t.Node), principal("holder", t.Holder),
+		field(!t.Parent.IsZero(), "no parent"),
+		slot(t.Slot), rset(t.RSet), term(t.Term()), degree(t.Degree))
+}
+
+func (r *Redeem) check() error {
+	return first(
+		kind(r.K, KindRedeem),
+		principal("issuer", r.Issuer), principal("node", r.Node),
+		field(!r.Parent.IsZero(), "no parent"),
+		slot(r.Slot), rset(r.RSet), term(r.Term()), CheckLabel(r.Slice), ports(r.Ports, r.RSet, false))
+}
+
+func (a *Ask) check() error {
+	return first(
+		kind(a.K, KindAsk),
+		principal("issuer", a.Issuer), principal("node", a.Node),
+		rset(a.RSet), term(a.Term()), CheckLabel(a.Slice), pool(a.Pool), ports(a.Ports, a.RSet, false))
+}
+
+func (h *Hold) check() error {
+	return first(
+		kind(h.K, KindHold),
+		principal("node", h.Node), principal("holder", h.Holder),
+		field(!h.Parent.IsZero(), "no parent"),
+		rset(h.RSet), term(h.Term()),
+		field(h.CommitBy > 0 && h.CommitBy <= h.Until, "commit_by %d outside the term", h.CommitBy))
+}
+
+func (l *Lease) check() error {
+	return first(
+		kind(l.K, KindLease),
+		principal("node", l.Node), principal("holder", l.Holder),
+		field(!l.Parent.IsZero(), "no parent"),
+		rset(l.RSet), term(l.Term()), CheckLabel(l.Slice), pool(l.Pool), ports(l.Ports, l.RSet, true),
+		field(l.ActivateBy >= 0 && l.ActivateBy <= l.Until, "activate_by %d outside the term", l.ActivateBy),
+		field(len(l.Runtime) <= MaxLabel, "runtime class of %d bytes", len(l.Runtime)))
+}
+
+func (c *Close) check() error {
+	return first(
+		kind(c.K, KindClose),
+		principal("issuer", c.Issuer), principal("node", c.Node),
+		field(!c.Claim.IsZero(), "names no claim"), instant(c.At), reason(c.Reason))
+}
+
+func (r *Revoke) check() error {
+	return first(
+		kind(r.K, KindRevoke), principal("node", r.Node),
+		field(!r.Claim.IsZero(), "names no claim"), instant(r.At), reason(r.Reason))
+}
+
+func (r *Reject) check() error {
+	return first(
+		kind(r.K, KindReject), principal("node", r.Node),
+		field(!r.Parent.IsZero(), "answers nothing"), instant(r.At), reason(r.Text),
+		field(r.Sort >= Exhausted && r.Sort <= Local, "sort %d", r.Sort),
+		field(int(r.Reason) < len(reasonNames), "reason %d", r.Reason))
+}
+
+// CheckLabel reports whether s can name a slice: 1 to 63 of a-z, 0-9 and '-',
+// neither first nor last a dash (RFC 1123), so that slivers have host names.
+func CheckLabel(s string) error {
+	ok := len(s) > 0 && len(s) <= MaxLabel && s[0] != '-' && s[len(s)-1] != '-'
+	for i := 0; ok && i < len(s); i++ {
+		c := s[i]
+		ok = 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-'
+	}
+	return field(ok, "label %.70q: want 1 to %d of a-z, 0-9 and inner dashes", s, MaxLabel)
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func field(ok bool, format string, args ...any) error {
+	if ok {
+		return nil
+	}
+	return fmt.Errorf(format+": %w", append(args, ErrField)...)
+}
+
+func kind(got, want Kind) error {
+	if got == want {
+		return nil
+	}
+	return fmt.Errorf("%s where %s belongs: %w", got, want, ErrKind)
+}
+
+func principal(what string, p Principal) error { return field(!p.IsZero(), "no %s", what) }
+func slot(s uint8) error                       { return field(s < Slots, "slot %d, limit %d", s, Slots-1) }
+func instant(at int64) error                   { return field(at > 0 && at < maxUnix, "instant %d", at) }
+func reason(s string) error {
+	return field(len(s) <= MaxText, "text of %d bytes, limit %d", len(s), MaxText)
+}
+
+// maxUnix is the year 9999: arithmetic on any term stays far from overflow.
+const maxUnix = 253402300800
+
+func term(t Term) error {
+	return first(
+		field(t.From > 0 && t.Until < maxUnix, "term [%d, %d) outside the years 1970 to 9999", t.From, t.Until),
+		field(t.From < t.Until, "empty term %s", t),
+		field(t.Seconds() <= MaxTerm, "term of %d s, limit %d", t.Seconds(), int64(MaxTerm)))
+}
+
+func degree(d uint16) error {
+	return field(d >= MinDegree && d <= MaxDegree, "degree %d outside %d to %d", d, MinDegree, MaxDegree)
+}
+
+func rset(s RSet) error {
+	for r, v := range s {
+		if v > MaxAmount {
+			return field(false, "%s=%d, limit %d", Resource(r), v, uint64(MaxAmount))
+		}
+	}
+	return field(!s.IsZero(), "empty rset")
+}
+
+func pool(p Pool) error { return CheckLabel(string(p)) }
+
+func ports(ps []Port, s RSet, exact bool) error {
+	if len(ps) > MaxPorts || uint64(len(ps)) > s[PortsIn] {
+		return field(false, "%d ports under ports.in=%d, limit %d", len(ps), s[PortsIn], MaxPorts)
+	}
+	for _, p := range ps {
+		if p.Proto != TCP && p.Proto != UDP || p.Inside == 0 || exact && p.Number == 0 {
+			return field(false, "port %s/%d to %d", p.Proto, p.Number, p.Inside)
+		}
+	}
+	return nil
+}

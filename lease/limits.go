@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+// Bounds on everything that a stranger can make us read, keep or loop over.
+const (
+	// MaxStatement is the size in bytes of one signed statement. The largest
+	// that the rules allow (a lease with every field and 16 ports) is under
+	// 700; the rest is room for later fields.
+	MaxStatement = 1024
+
+	// MaxDepth is the number of claims from capacity to leaf. Sixteen hands is
+	// more than any market of agents has shown; each costs one signature check.
+	MaxDepth = 16
+
+	// MaxChain is the size in bytes of a whole chain as it travels.
+	MaxChain = (MaxDepth + 1) * MaxStatement
+
+	// Slots is the number of children that one claim may have at one instant.
+	Slots = 64
+
+	// MaxTranche is the number of capacities that a node may have at once:
+	// enough for staggered ends without a cliff.
+	MaxTranche = 16
+
+	// MinDegree and MaxDegree bound oversubscription, in hundredths.
+	MinDegree = 100
+	MaxDegree = 10_000
+
+	// MaxTerm bounds every term, in seconds (400 days): what a key that lost
+	// its journal must wait out before it may sign again.
+	MaxTerm = 400 * 24 * 3600
+
+	// MaxLabel is the length in bytes of a slice's label.
+	MaxLabel = 63
+
+	// MaxPorts is the number of public ports that one lease names.
+	MaxPorts = 16
+
+	// MaxText is the length in bytes of a reason that a person reads.
+	MaxText = 200
+
+	// MaxAmount bounds one resource of one claim, so that a product with a
+	// degree and a sum over all slots fit into 128 bits with room to spare.
+	MaxAmount = 1 << 60
+)

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import "fmt"
+
+// Opened is a statement whose encoding, fields and signature hold by themselves.
+type Opened struct {
+	Signed Signed
+	ID     ID
+	Statement
+}
+
+// Open reads and checks one signed statement of any kind. It says nothing about
+// a chain: see [VerifyChain].
+func Open(b []byte) (Opened, error) {
+	s, err := ParseSigned(b, MaxStatement)
+	if err != nil {
+		return Opened{}, err
+	}
+	return s.Open()
+}
+
+// Open decodes and checks the payload and the issuer's signature.
+func (s Signed) Open() (Opened, error) {
+	var head struct {
+		K Kind `cbor:"0,keyasint"`
+	}
+	if err := peek.Unmarshal(s.Payload, &head); err != nil {
+		return Opened{}, fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	blank, ok := makers[head.K]
+	if !ok {
+		return Opened{}, fmt.Errorf("%s: %w", head.K, ErrKind)
+	}
+	st := blank()
+	if err := Decode(s.Payload, st, MaxStatement); err != nil {
+		return Opened{}, fmt.Errorf("%s: %w", head.K, err)
+	}
+	if err := st.check(); err != nil {
+		return Opened{}, fmt.Errorf("%s: %w", head.K, err)
+	}
+	if err := s.VerifyAs(Domain, st.By()); err != nil {
+		return Opened{}, fmt.Errorf("%s by %s: %w", head.K, st.By().Short(), err)
+	}
+	return Opened{Signed: s, ID: s.ID(), Statement: st}, nil
+}
+
+var makers = map[Kind]func() Statement{
+	KindCapacity: func() Statement { return new(Capacity) },
+	KindTicket:   func() Statement { return new(Ticket) },
+	KindRedeem:   func() Statement { return new(Redeem) },
+	KindAsk:      func() Statement { return new(Ask) },
+	KindHold:     func() Statement { return new(Hold) },
+	KindLease:    func() Statement { return new(Lease) },
+	KindClose:    func() Statement { return new(Close) },
+	KindRevoke:   func() Statement { return new(Revoke) },
+	KindReject:   func() Statement { return new(Reject) },
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// MarshalCBOR writes a map from resource number to amount, zeros left out.
+func (s RSet) MarshalCBOR() ([]byte, error) {
+	m := make(map[uint8]uint64, NumResources)
+	for r, v := range s {
+		if v != 0 {
+			m[uint8(r)] = v
+		}
+	}
+	return encode.Marshal(m)
+}
+
+// UnmarshalCBOR refuses resources that it does not know and zeros on the wire.
+func (s *RSet) UnmarshalCBOR(b []byte) error {
+	var m map[uint8]uint64
+	if err := decode.Unmarshal(b, &m); err != nil {
+		return err
+	}
+	var set RSet
+	for r, v := range m {
+		if int(r) >= NumResources {
+			return fmt.Errorf("resource number %d: %w", r, ErrUnknownResource)
+		}
+		if v == 0 {
+			return fmt.Errorf("%s is zero on the wire: %w", Resource(r), ErrNotCanonical)
+		}
+		set[r] = v
+	}
+	*s = set
+	return nil
+}
+
+// MarshalJSON writes an object with the resources' names, zeros left out.
+func (s RSet) MarshalJSON() ([]byte, error) {
+	m := make(map[string]uint64, NumResources)
+	for r, v := range s {
+		if v != 0 {
+			m[Resource(r).String()] = v
+		}
+	}
+	return json.Marshal(m)
+}
+
+// UnmarshalJSON refuses resources that it does not know.
+func (s *RSet) UnmarshalJSON(b []byte) error {
+	var m map[string]uint64
+	if err := json.Unmarshal(b, &m); err != nil {
+		return err
+	}
+	var set RSet
+	for name, v := range m {
+		r, err := ParseResource(name)
+		if err != nil {
+			return err
+		}
+		set[r] = v
+	}
+	*s = set
+	return nil
+}

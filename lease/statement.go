@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import "fmt"
+
+// Kind says what a statement is. The numbers are on the wire.
+type Kind uint8
+
+// The kinds. Numbers that are missing belong to kinds yet to come.
+const (
+	KindCapacity Kind = 1
+	KindTicket   Kind = 2
+	KindRedeem   Kind = 3
+	KindAsk      Kind = 4
+	KindHold     Kind = 5
+	KindLease    Kind = 6
+	KindClose    Kind = 7
+	KindRevoke   Kind = 8
+	KindReject   Kind = 9
+)
+
+var kindNames = map[Kind]string{
+	KindCapacity: "capacity", KindTicket: "ticket", KindRedeem: "redeem", KindAsk: "ask", KindHold: "hold",
+	KindLease: "lease", KindClose: "close", KindRevoke: "revoke", KindReject: "reject",
+}
+
+func (k Kind) String() string {
+	if name, ok := kindNames[k]; ok {
+		return name
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+// A Statement is one of the nine kinds: *Capacity, *Ticket, *Redeem, *Ask,
+// *Hold, *Lease, *Close, *Revoke, *Reject.
+type Statement interface {
+	Kind() Kind
+	By() Principal // the issuer, whose signature it needs
+	check() error  // what can be judged without any other statement
+}
+
+// Pool names one part of a node's capacity on which one mechanism allocates.
+type Pool string
+
+// The pools of the first mechanisms. The commons is what anybody may have.
+const (
+	PoolSharp   Pool = "sharp"
+	PoolCommons Pool = "commons"
+)
+
+// Request is a wish's id, chosen by its issuer: the same id with the same bytes
+// is the same wish.
+type Request [16]byte
+
+// Capacity is what a node sets aside for its sharp pool in one term: the root
+// of every chain.
+type Capacity struct {
+	K       Kind      `cbor:"0,keyasint"`
+	Node    Principal `cbor:"1,keyasint"`
+	Tranche uint8     `cbor:"2,keyasint"`
+	RSet    RSet      `cbor:"3,keyasint"`
+	From    int64     `cbor:"4,keyasint"`
+	Until   int64     `cbor:"5,keyasint"`
+	Degree  uint16    `cbor:"6,keyasint"`           // hundredths
+	Lead    uint32    `cbor:"7,keyasint,omitempty"` // seconds by which a lease may start late
+}
+
+// Ticket is a soft claim: a promise to its holder, divisible, which may be
+// refused at redemption.
+type Ticket struct {
+	K      Kind      `cbor:"0,keyasint"`
+	Issuer Principal `cbor:"1,keyasint"`
+	Node   Principal `cbor:"2,keyasint"`
+	RSet   RSet      `cbor:"3,keyasint"`
+	From   int64     `cbor:"4,keyasint"`
+	Until  int64     `cbor:"5,keyasint"`
+	Degree uint16    `cbor:"6,keyasint"`
+	Holder Principal `cbor:"8,keyasint"`
+	Parent ID        `cbor:"9,keyasint"`
+	Slot   uint8     `cbor:"10,keyasint"`
+}
+
+// Redeem is the leaf ticket's holder's wish to draw on it.
+type Redeem struct {
+	K        Kind      `cbor:"0,keyasint"`
+	Issuer   Principal `cbor:"1,keyasint"`
+	Node     Principal `cbor:"2,keyasint"`
+	RSet     RSet      `cbor:"3,keyasint"`
+	From     int64     `cbor:"4,keyasint"`
+	Until    int64     `cbor:"5,keyasint"`
+	Parent   ID        `cbor:"9,keyasint"` // the ticket
+	Slot     uint8     `cbor:"10,keyasint"`
+	Slice    string    `cbor:"11,keyasint"` // the label; the issuer owns the slice
+	Request  Request   `cbor:"12,keyasint"`
+	Replaces ID        `cbor:"13,keyasint,omitzero"` // the lease whose sliver this one continues
+	Ports    []Port    `cbor:"14,keyasint,omitempty"`
+}
+
+// Ask is the same wish where no ticket is needed.
+type Ask struct {
+	K        Kind      `cbor:"0,keyasint"`
+	Issuer   Principal `cbor:"1,keyasint"`
+	Node     Principal `cbor:"2,keyasint"`
+	RSet     RSet      `cbor:"3,keyasint"`
+	From     int64     `cbor:"4,keyasint"`
+	Until    int64     `cbor:"5,keyasint"`
+	Slice    string    `cbor:"11,keyasint"`
+	Request  Request   `cbor:"12,keyasint"`
+	Replaces ID        `cbor:"13,keyasint,omitzero"` // the lease that it renews
+	Ports    []Port    `cbor:"14,keyasint,omitempty"`
+	Pool     Pool      `cbor:"15,keyasint"`
+}
+
+// Hold binds the node until CommitBy. It gives no sliver and never turns into a
+// lease by itself.
+type Hold struct {
+	K        Kind      `cbor:"0,keyasint"`
+	Node     Principal `cbor:"1,keyasint"`
+	RSet     RSet      `cbor:"3,keyasint"`
+	From     int64     `cbor:"4,keyasint"`
+	Until    int64     `cbor:"5,keyasint"`
+	Holder   Principal `cbor:"8,keyasint"`
+	Parent   ID        `cbor:"9,keyasint"`  // the redeem or ask
+	CommitBy int64     `cbor:"16,keyasint"` // Unix seconds
+}
+
+// Lease is the hard claim, binding on the node. It is the packet contract: the
+// sliver's limits are compiled from it and nothing else.
+type Lease struct {
+	K          Kind      `cbor:"0,keyasint"`
+	Node       Principal `cbor:"1,keyasint"`
+	RSet       RSet      `cbor:"3,keyasint"`
+	From       int64     `cbor:"4,keyasint"`
+	Until      int64     `cbor:"5,keyasint"`
+	Holder     Principal `cbor:"8,keyasint"`
+	Parent     ID        `cbor:"9,keyasint"` // the redeem or ask
+	Slice      string    `cbor:"11,keyasint"`
+	Replaces   ID        `cbor:"13,keyasint,omitzero"`
+	Ports      []Port    `cbor:"14,keyasint,omitempty"` // exact numbers
+	Pool       Pool      `cbor:"15,keyasint"`
+	Hold       ID        `cbor:"17,keyasint,omitzero"`
+	ActivateBy int64     `cbor:"18,keyasint,omitempty"` // Unix seconds; the lease ends then unless activated
+	Grace      uint32    `cbor:"19,keyasint,omitempty"` // seconds between a revoke and its effect
+	Runtime    string    `cbor:"20,keyasint,omitempty"` // runtime class; empty is the node's default
+	BurstOut   uint64    `cbor:"21,keyasint,omitempty"` // bytes above egress.rate × t in any window
+	BurstIn    uint64    `cbor:"22,keyasint,omitempty"`
+	Sliver     ID        `cbor:"23,keyasint,omitzero"` // the first lease of the sliver that this one continues
+}
+
+// Close is a holder's end of its own lease or hold.
+type Close struct {
+	K      Kind      `cbor:"0,keyasint"`
+	Issuer Principal `cbor:"1,keyasint"`
+	Node   Principal `cbor:"2,keyasint"`
+	Claim  ID        `cbor:"9,keyasint"` // the lease or hold
+	At     int64     `cbor:"24,keyasint"`
+	Reason string    `cbor:"25,keyasint,omitempty"`
+}
+
+// Revoke is a node's end of a lease, after the grace that the lease states.
+type Revoke struct {
+	K      Kind      `cbor:"0,keyasint"`
+	Node   Principal `cbor:"1,keyasint"`
+	Claim  ID        `cbor:"9,keyasint"`
+	At     int64     `cbor:"24,keyasint"` // when it takes effect
+	Reason string    `cbor:"25,keyasint,omitempty"`
+}
+
+// Reject is a node's signed refusal of a redeem or ask.
+type Reject struct {
+	K      Kind      `cbor:"0,keyasint"`
+	Node   Principal `cbor:"1,keyasint"`
+	Parent ID        `cbor:"9,keyasint"`
+	At     int64     `cbor:"24,keyasint"`
+	Text   string    `cbor:"25,keyasint,omitempty"`
+	Sort   Sort      `cbor:"26,keyasint"`
+	Reason Reason    `cbor:"27,keyasint"`
+}
+
+// Port is a public port of the node that is forwarded to the sliver. In a wish
+// Number 0 asks for any; in a lease it is exact.
+type Port struct {
+	_      struct{} `cbor:",toarray"`
+	Proto  Proto    `json:"proto"`
+	Number uint16   `json:"number"` // on the node
+	Inside uint16   `json:"inside"` // in the sliver
+}
+
+// Proto is a transport by its IP protocol number.
+type Proto uint8
+
+const (
+	TCP Proto = 6
+	UDP Proto = 17
+)
+
+func (p Proto) String() string {
+	switch p {
+	case TCP:
+		return "tcp"
+	case UDP:
+		return "udp"
+	}
+	return fmt.Sprintf("proto(%d)", uint8(p))
+}
+
+func (*Capacity) Kind() Kind { return KindCapacity }
+func (*Ticket) Kind() Kind   { return KindTicket }
+func (*Redeem) Kind() Kind   { return KindRedeem }
+func (*Ask) Kind() Kind      { return KindAsk }
+func (*Hold) Kind() Kind     { return KindHold }
+func (*Lease) Kind() Kind    { return KindLease }
+func (*Close) Kind() Kind    { return KindClose }
+func (*Revoke) Kind() Kind   { return KindRevoke }
+func (*Reject) Kind() Kind   { return KindReject }
+
+func (c *Capacity) By() Principal { return c.Node }
+func (t *Ticket) By() Principal   { return t.Issuer }
+func (r *Redeem) By() Principal   { return r.Issuer }
+func (a *Ask) By() Principal      { return a.Issuer }
+func (h *Hold) By() Principal     { return h.Node }
+func (l *Lease) By() Principal    { return l.Node }
+func (c *Close) By() Principal    { return c.Issuer }
+func (r *Revoke) By() Principal   { return r.Node }
+func (r *Reject) By() Principal   { return r.Node }
+
+// Term returns the interval during which the claim holds.
+func (c *Capacity) Term() Term { return Term{c.From, c.Until} }
+func (t *Ticket) Term() Term   { return Term{t.From, t.Until} }
+func (r *Redeem) Term() Term   { return Term{r.From, r.Until} }
+func (a *Ask) Term() Term      { return Term{a.From, a.Until} }
+func (h *Hold) Term() Term     { return Term{h.From, h.Until} }
+func (l *Lease) Term() Term    { return Term{l.From, l.Until} }
