@@ -48,6 +48,11 @@ const (
 	// maxNFTError is how much of nft's complaint is quoted.
 	maxNFTError = 512
 
+	// settleTime bounds the wait for a raised link, settlePoll its steps. It
+	// takes a millisecond as a rule.
+	settleTime = 5 * time.Second
+	settlePoll = 2 * time.Millisecond
+
 	// dumpTries is how often a listing is asked for again that the kernel says
 	// changed underneath.
 	dumpTries = 8

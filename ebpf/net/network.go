@@ -113,6 +113,7 @@ func (n *Network) open(ctx context.Context) (err error) {
 		{"claim", n.claim},
 		{"settings", n.settings},
 		{"rules", func() error { return load(ctx, n.space, nodeRules(n.plan, n.v6)) }},
+		{"time-outs", func() error { return set(n.space, establishedTimeout) }},
 		{"loopback", n.loopback},
 		{"ifb", n.makeIFB},
 		{"host rules", func() error { return load(ctx, n.host, hostRules(n.plan, n.v6)) }},
@@ -151,6 +152,11 @@ func (n *Network) settings() error {
 	}
 	return set(n.space, all...)
 }
+
+// establishedTimeout, in seconds, is how long a silent TCP connection keeps its
+// entry: the least that RFC 5382 (REQ-5) allows, not the kernel's five days.
+// The file is there once the rules are.
+var establishedTimeout = setting{"netfilter/nf_conntrack_tcp_timeout_established", "7440"}
 
 // loopback holds the resolver's address.
 func (n *Network) loopback() error {

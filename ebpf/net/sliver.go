@@ -175,6 +175,9 @@ func (n *Network) Up(ctx context.Context, name string) error {
 	if err := n.routes(p.place, p.link); err != nil {
 		return fmt.Errorf("raising sliver %s: %w", name, err)
 	}
+	if err := n.settle(ctx, p); err != nil {
+		return fmt.Errorf("raising sliver %s: %w", name, err)
+	}
 	return nil
 }
 

@@ -3,10 +3,12 @@
 package net
 
 import (
+	"context"
 	"fmt"
 	stdnet "net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -183,6 +185,44 @@ func (n *Network) routes(place int, link netlink.Link) error {
 		}
 	}
 	return nil
+}
+
+// settle waits until both ends carry packets. The kernel starts the queues of a
+// raised link a moment later, on a busy machine hundreds of milliseconds, and
+// loses what is sent before.
+func (n *Network) settle(ctx context.Context, p sliverPort) error {
+	space, err := openNS(n.plan.sliverNS(p.place))
+	if err != nil {
+		return err
+	}
+	defer space.Close()
+	in, err := netlink.NewHandleAt(space, unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	tick := time.NewTicker(settlePoll)
+	defer tick.Stop()
+	for {
+		near, err := n.node.LinkByIndex(p.link.Attrs().Index)
+		if err != nil {
+			return err
+		}
+		far, err := in.LinkByName(insideDev)
+		if err != nil {
+			return err
+		}
+		if near.Attrs().OperState == netlink.OperUp && far.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the link: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
 
 func isUp(link netlink.Link) bool { return link.Attrs().Flags&stdnet.FlagUp != 0 }
