@@ -12,7 +12,9 @@
 //	        wish commit activate end                  launched exited removed
 //	                  │                                        │
 //	             ┌────▼─────┐  begin continue finish    ┌──────▼──────┐
-//	             │  ledger  ├──────────────────────────▶│  lifecycle  │
+//	             │          ├──────────────────────────▶│             │
+//	             │  ledger  │          gone             │  lifecycle  │
+//	             │          │◀──────────────────────────┤             │
 //	             └────┬─────┘                           └──────┬──────┘
 //	                  │                                        │
 //	         answer fact changed                launch adjust teardown fact
@@ -119,7 +121,9 @@ func route(effect Effect) Input {
 	case lease.Continue:
 		return sandbox.Continue{Sliver: e.Sliver, Lease: e.Lease, Statement: e.Statement}
 	case lease.Finish:
-		return sandbox.Finish{Sliver: e.Sliver, Reason: e.Reason}
+		return sandbox.Finish{Sliver: e.Sliver, Lease: e.Lease, Reason: e.Reason}
+	case sandbox.Cleared:
+		return lease.Gone{Lease: e.Lease}
 	}
 	return nil
 }

@@ -29,12 +29,6 @@ type Status struct {
 	Free     lease.RSet      `json:"free" doc:"free in the commons now"`
 }
 
-// FindRequest asks for nodes.
-type FindRequest struct {
-	Query string `json:"query" maxLength:"1024" doc:"cpu>=1000 & country!=DE order by -cpu limit 20"`
-	View  *bool  `json:"view,omitempty" doc:"false: ask the DHT alone, without the view from gossip"`
-}
-
 // WishRequest carries one ask, or a chain from capacity to redeem.
 type WishRequest struct {
 	Chain [][]byte `json:"chain" minItems:"1" maxItems:"17" doc:"signed statements, root first"`

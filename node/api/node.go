@@ -45,7 +45,7 @@ type Audit interface {
 // Discovery finds nodes. What goes in and comes out could go as JSON over a
 // socket: here a successor takes over.
 type Discovery interface {
-	Find(ctx context.Context, req FindRequest) (offer.Result, error)
+	Find(ctx context.Context, req offer.FindRequest) (offer.Result, error)
 }
 
 // Owner is what only the unix socket serves.

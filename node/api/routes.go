@@ -86,7 +86,7 @@ func route[I, O any](api huma.API, method, path, id, summary string, handle func
 type none struct{}
 
 func routeDiscovery(api huma.API, d Discovery) {
-	type in struct{ Body FindRequest }
+	type in struct{ Body offer.FindRequest }
 	route(api, "POST", "/v1/find", "find", "Find nodes by a query, with reasons",
 		func(ctx context.Context, i *in) (offer.Result, error) { return d.Find(ctx, i.Body) })
 }

@@ -105,7 +105,7 @@ func serveExec(r *http.Request, s Slivers, cmd sandbox.Exec, conn net.Conn) {
 		readInput(conn, inW, resize)
 	})
 	status, err := s.Exec(ctx, caller(r.Context()), r.PathValue("sliver"), cmd, sandbox.IO{
-		Stdin: inR, Stdout: out.stream(FrameStdout), Stderr: out.stream(FrameStderr), Resize: resize,
+		In: inR, Out: out.stream(FrameStdout), Err: out.stream(FrameStderr), Resize: resize,
 	})
 	if err != nil {
 		_ = out.write(FrameError, clip(err.Error()))
@@ -131,7 +131,7 @@ func readInput(conn io.Reader, stdin *io.PipeWriter, resize chan sandbox.Size) {
 		case kind == FrameStdin:
 			_, _ = stdin.Write(payload) // a command that reads no more is not an error
 		case kind == FrameResize && len(payload) == 4:
-			size := sandbox.Size{Columns: binary.BigEndian.Uint16(payload), Rows: binary.BigEndian.Uint16(payload[2:])}
+			size := sandbox.Size{Cols: binary.BigEndian.Uint16(payload), Rows: binary.BigEndian.Uint16(payload[2:])}
 			select { // only the newest size matters
 			case <-resize:
 			default:
@@ -143,7 +143,7 @@ func readInput(conn io.Reader, stdin *io.PipeWriter, resize chan sandbox.Size) {
 
 func logs(s Slivers) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tail := -1
+		tail := 0
 		if v := r.URL.Query().Get("tail"); v != "" {
 			n, err := strconv.Atoi(v)
 			if err != nil || n < 0 {

@@ -4,7 +4,7 @@
 // is the way in, and through it to any other.
 //
 //	way := client.New("/run/croft/croft.sock")
-//	found, err := way.Find(ctx, api.FindRequest{Query: "cpu>=1000"})
+//	found, err := way.Find(ctx, offer.FindRequest{Query: "cpu>=1000", View: true})
 //	node := way.Node(found.Offers[0].Offer.Node, key)
 //	answer, err := node.Wish(ctx, chain)
 //
@@ -62,7 +62,7 @@ func (w *Way) Books(ctx context.Context) (c []api.Claim, err error) {
 }
 
 // Find asks for nodes.
-func (w *Way) Find(ctx context.Context, req api.FindRequest) (r offer.Result, err error) {
+func (w *Way) Find(ctx context.Context, req offer.FindRequest) (r offer.Result, err error) {
 	return r, w.call(ctx, "POST", "/v1/find", req, &r)
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // Exec runs a command in a sliver and returns its exit status. It ends when the
-// command does, or with ctx; stdio.Stdin may stay blocked in a read until then.
+// command does, or with ctx; stdio.In may stay blocked in a read until then.
 func (n *Node) Exec(ctx context.Context, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error) {
 	head, err := json.Marshal(cmd)
 	if err != nil {
@@ -37,8 +37,8 @@ func (n *Node) Exec(ctx context.Context, sliver string, cmd sandbox.Exec, stdio 
 	}
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
 	send := &sender{conn: conn}
-	if stdio.Stdin != nil {
-		go send.stdin(stdio.Stdin) // ends with the connection, or with the reader
+	if stdio.In != nil {
+		go send.stdin(stdio.In) // ends with the connection, or with the reader
 	} else if err := send.frame(api.FrameStdin, nil); err != nil {
 		return 0, err
 	}
@@ -57,9 +57,9 @@ func receive(conn net.Conn, stdio sandbox.IO) (int, error) {
 		}
 		switch kind {
 		case api.FrameStdout:
-			err = write(stdio.Stdout, payload)
+			err = write(stdio.Out, payload)
 		case api.FrameStderr:
-			err = write(stdio.Stderr, payload)
+			err = write(stdio.Err, payload)
 		case api.FrameExit:
 			if len(payload) != 4 {
 				return 0, api.ErrFrame
@@ -116,7 +116,7 @@ func (s *sender) resizes(ctx context.Context, sizes <-chan sandbox.Size) {
 			if !ok {
 				return
 			}
-			p := binary.BigEndian.AppendUint16(nil, size.Columns)
+			p := binary.BigEndian.AppendUint16(nil, size.Cols)
 			if s.frame(api.FrameResize, binary.BigEndian.AppendUint16(p, size.Rows)) != nil {
 				return
 			}

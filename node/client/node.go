@@ -24,12 +24,12 @@ import (
 type Node struct {
 	Principal lease.Principal
 	way       *Way
-	key       sign.Key
+	key       *sign.Key
 	http      *http.Client
 }
 
 // Node returns the channel to a node for the holder of key.
-func (w *Way) Node(node lease.Principal, key sign.Key) *Node {
+func (w *Way) Node(node lease.Principal, key *sign.Key) *Node {
 	n := &Node{Principal: node, way: w, key: key}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx) }
 	n.http = &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 4, DisableCompression: true}}
@@ -104,7 +104,7 @@ func (n *Node) Logs(ctx context.Context, sliver string, opt sandbox.LogOptions, 
 	if opt.Follow {
 		q.Set("follow", "1")
 	}
-	if opt.Tail >= 0 {
+	if opt.Tail > 0 {
 		q.Set("tail", strconv.Itoa(opt.Tail))
 	}
 	req, err := http.NewRequestWithContext(ctx, "GET", "http://node/v1/slivers/"+url.PathEscape(sliver)+"/logs?"+q.Encode(), nil)
