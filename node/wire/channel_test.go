@@ -67,7 +67,7 @@ func cutAt(at int) rule {
 	}
 }
 
-func wayIn(there, back rule) (caller, target net.Conn) {
+func wayIn(there, back rule) (caller, target net.Conn, carried *sync.WaitGroup) {
 	caller, a := net.Pipe()
 	target, b := net.Pipe()
 	carry := func(to, from net.Conn, r rule) {
@@ -83,14 +83,15 @@ func wayIn(there, back rule) (caller, target net.Conn) {
 			}
 		}
 	}
-	go carry(b, a, there)
-	go carry(a, b, back)
-	return caller, target
+	carried = new(sync.WaitGroup)
+	carried.Go(func() { carry(b, a, there) })
+	carried.Go(func() { carry(a, b, back) })
+	return caller, target, carried
 }
 
 // session has caller (key 1) and target (key 2) secure a channel and exchange
-// one message each way; it returns what either saw.
-func session(caller, target net.Conn) (callerErr, targetErr error, who lease.Principal) {
+// one message each way; it returns what either saw, when all has been carried.
+func session(caller, target net.Conn, carried *sync.WaitGroup) (callerErr, targetErr error, who lease.Principal) {
 	k1, _ := key(1)
 	k2, p2 := key(2)
 	var wg sync.WaitGroup
@@ -116,6 +117,7 @@ func session(caller, target net.Conn) (callerErr, targetErr error, who lease.Pri
 		}()
 	})
 	wg.Wait()
+	carried.Wait()
 	return callerErr, targetErr, who
 }
 
@@ -261,7 +263,7 @@ func pair(t *testing.T, there, back rule) (caller, target *channel) {
 	t.Helper()
 	k1, _ := key(1)
 	k2, p2 := key(2)
-	a, b := wayIn(there, back)
+	a, b, _ := wayIn(there, back)
 	accepted := make(chan net.Conn, 1)
 	go func() {
 		c, _, err := Accept(context.Background(), b, k2)
