@@ -29,7 +29,8 @@ type sliver struct {
 	statement []byte // the signed lease in force
 	program   []byte
 	reason    string // of the state it is in
-	begun     bool // the ledger has named it since the last start
+	ended     lease.ID // the lease whose end tears it down; zero while none has ended
+	begun     bool     // the ledger has named it since the last start
 }
 
 // NewLifecycle makes the machine of a node with that many places.
@@ -79,7 +80,7 @@ func (m *Lifecycle) Step(now time.Time, in Input) []Effect {
 	case Continue:
 		return m.proceed(in)
 	case Finish:
-		return m.finish(in.Sliver, in.Reason)
+		return m.finish(in)
 	case Launched:
 		return m.launched(in)
 	case LaunchFailed:
@@ -127,12 +128,18 @@ func (m *Lifecycle) proceed(in Continue) []Effect {
 	return []Effect{Adjust{Sliver: s.name, Place: s.place, Statement: s.statement}}
 }
 
-func (m *Lifecycle) finish(name, reason string) []Effect {
-	s := m.slivers[name]
-	if s == nil || s.state.ending() {
+// finish tears a sliver down; of one that never began, or failed and is gone,
+// there is nothing to tear down.
+func (m *Lifecycle) finish(in Finish) []Effect {
+	s := m.slivers[in.Sliver]
+	if s == nil {
+		return []Effect{Cleared{Sliver: in.Sliver, Lease: in.Lease}}
+	}
+	s.ended = in.Lease
+	if s.state.ending() {
 		return nil
 	}
-	return []Effect{m.move(s, Stopping, reason), Teardown{Sliver: s.name, Place: s.place}}
+	return []Effect{m.move(s, Stopping, in.Reason), Teardown{Sliver: s.name, Place: s.place}}
 }
 
 func (m *Lifecycle) launched(in Launched) []Effect {
@@ -170,10 +177,13 @@ func (m *Lifecycle) removed(now time.Time, name string) []Effect {
 	delete(m.slivers, name)
 	m.rest[s.place] = until
 	out := []Effect{Fact{Kind: FactFreed, Sliver: name, Place: s.place, Until: until.Unix()}}
-	if s.state == Failed {
-		return out // whoever watches is to read why it failed, not that it went
+	if s.state == Stopping { // of one that failed, whoever watches is to read why
+		out = append(out, m.move(s, Gone, s.reason))
 	}
-	return append(out, m.move(s, Gone, s.reason))
+	if !s.ended.IsZero() {
+		out = append(out, Cleared{Sliver: name, Lease: s.ended})
+	}
+	return out
 }
 
 // recover ends every sliver that the ledger did not name since the restart: its
@@ -182,7 +192,7 @@ func (m *Lifecycle) recover() []Effect {
 	var out []Effect
 	for _, s := range m.sorted() {
 		if !s.begun {
-			out = append(out, m.finish(s.name, "its lease ended while the node was away")...)
+			out = append(out, m.finish(Finish{Sliver: s.name, Reason: "its lease ended while the node was away"})...)
 		}
 	}
 	return out
@@ -191,7 +201,7 @@ func (m *Lifecycle) recover() []Effect {
 // move changes the state, which the table must allow.
 func (m *Lifecycle) move(s *sliver, to State, reason string) Effect {
 	if !s.state.mayBecome(to) {
-		panic("sandbox: " + s.name + " from " + s.state.String() + " to " + to.String())
+		panic("sandbox: " + s.name + " from " + string(s.state) + " to " + string(to))
 	}
 	s.state, s.reason = to, reason
 	return Changed{Sliver: s.name, State: to, Reason: reason}

@@ -36,7 +36,11 @@ type Continue struct {
 }
 
 // Finish: the sliver's lease has ended.
-type Finish struct{ Sliver, Reason string }
+type Finish struct {
+	Sliver string
+	Lease  lease.ID
+	Reason string
+}
 
 // Launched: the sliver runs.
 type Launched struct{ Sliver string }
@@ -69,7 +73,9 @@ func (Recover) input()      {}
 
 func (i Begin) String() string    { return fmt.Sprintf("begin %s lease=%s", i.Sliver, i.Lease.Short()) }
 func (i Continue) String() string { return fmt.Sprintf("continue %s lease=%s", i.Sliver, i.Lease.Short()) }
-func (i Finish) String() string   { return fmt.Sprintf("finish %s reason=%q", i.Sliver, i.Reason) }
+func (i Finish) String() string {
+	return fmt.Sprintf("finish %s lease=%s reason=%q", i.Sliver, i.Lease.Short(), i.Reason)
+}
 func (i Launched) String() string { return "launched " + i.Sliver }
 func (i LaunchFailed) String() string {
 	return fmt.Sprintf("launch-failed %s reason=%q", i.Sliver, i.Reason)
@@ -81,7 +87,7 @@ func (i Removed) String() string { return "removed " + i.Sliver }
 func (Recover) String() string   { return "recover-slivers" }
 
 // Effect is what the node must do: Fact first, durably; then Launch, Adjust,
-// Teardown, each idempotent by sliver; Changed tells those who watch.
+// Teardown, each idempotent by sliver; Changed and Cleared tell others.
 type Effect interface {
 	fmt.Stringer
 	effect()
@@ -116,7 +122,14 @@ type Changed struct {
 	Reason string
 }
 
+// Cleared: nothing is left of the sliver whose last lease that was.
+type Cleared struct {
+	Sliver string
+	Lease  lease.ID
+}
+
 func (Fact) effect()     {}
+func (Cleared) effect()  {}
 func (Launch) effect()   {}
 func (Adjust) effect()   {}
 func (Teardown) effect() {}
@@ -127,6 +140,7 @@ func (e Launch) String() string {
 }
 func (e Adjust) String() string   { return fmt.Sprintf("adjust %s place=%d", e.Sliver, e.Place) }
 func (e Teardown) String() string { return fmt.Sprintf("teardown %s place=%d", e.Sliver, e.Place) }
+func (e Cleared) String() string  { return fmt.Sprintf("cleared %s lease=%s", e.Sliver, e.Lease.Short()) }
 func (e Changed) String() string {
 	if e.Reason == "" {
 		return fmt.Sprintf("changed %s %s", e.Sliver, e.State)
