@@ -9,15 +9,15 @@
 // switchboard has no rules of its own; one table, [route], says which effect of
 // one is an input of the other:
 //
-//	        wish commit activate end                  launched exited removed
-//	                  │                                        │
-//	             ┌────▼─────┐  begin continue finish    ┌──────▼──────┐
-//	             │          ├──────────────────────────▶│             │
-//	             │  ledger  │          gone             │  lifecycle  │
-//	             │          │◀──────────────────────────┤             │
-//	             └────┬─────┘                           └──────┬──────┘
-//	                  │                                        │
-//	         answer fact changed                launch adjust teardown fact
+//	wish commit activate end                  launched exited removed
+//	          │                                        │
+//	     ┌────▼─────┐  begin continue finish    ┌──────▼──────┐
+//	     │          ├──────────────────────────▶│             │
+//	     │  ledger  │          gone             │  lifecycle  │
+//	     │          │◀──────────────────────────┤             │
+//	     └────┬─────┘                           └──────┬──────┘
+//	          │                                        │
+//	 answer fact changed                launch adjust teardown fact
 //
 // What leaves a Step is one batch. Whoever owns the core makes the batch's facts
 // durable first and performs the rest afterwards, in order; when facts cannot be
@@ -41,6 +41,7 @@ import (
 type Core struct {
 	ledger  *lease.Ledger
 	slivers *sandbox.Lifecycle
+	last    int64
 }
 
 // Config is what a core is made of.

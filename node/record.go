@@ -24,6 +24,9 @@ type Journal interface {
 	// Append returns once the records will survive a crash. After an error
 	// nothing is known of them: the core that wrote them is to be rebuilt.
 	Append(records ...[]byte) error
+	// AppendClosing is Append for records that [Ends] names; on a full disk it
+	// uses the room that was set aside.
+	AppendClosing(records ...[]byte) error
 	// Snapshot replaces everything before with records, atomically.
 	Snapshot(records [][]byte) error
 }
@@ -39,6 +42,22 @@ func Record(effect Effect) ([]byte, bool) {
 	return nil, false
 }
 
+// Ends reports whether a fact only ends what was granted: such facts may use the
+// room on a full disk that is set aside for them.
+func Ends(effect Effect) bool {
+	switch f := effect.(type) {
+	case lease.Fact:
+		return f.Ends()
+	case sandbox.Fact:
+		return f.Kind == sandbox.FactFreed
+	}
+	return false
+}
+
+// Last returns the latest instant (Unix seconds) in the records that were
+// restored: the ledger's time never goes behind it.
+func (c *Core) Last() int64 { return c.last }
+
 // Restore takes one record of an earlier run. It calls no signer, no policy and
 // no randomness.
 func (c *Core) Restore(record []byte) error {
@@ -51,6 +70,7 @@ func (c *Core) Restore(record []byte) error {
 		if err != nil {
 			return fmt.Errorf("ledger's record: %w", err)
 		}
+		c.last = max(c.last, f.At)
 		return c.ledger.Restore(f)
 	case recordSlivers:
 		f, err := sandbox.ParseFact(record[1:])

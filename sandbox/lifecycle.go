@@ -28,7 +28,7 @@ type sliver struct {
 	lease     lease.ID
 	statement []byte // the signed lease in force
 	program   []byte
-	reason    string // of the state it is in
+	reason    string   // of the state it is in
 	ended     lease.ID // the lease whose end tears it down; zero while none has ended
 	begun     bool     // the ledger has named it since the last start
 }

@@ -71,8 +71,10 @@ func (Exited) input()       {}
 func (Removed) input()      {}
 func (Recover) input()      {}
 
-func (i Begin) String() string    { return fmt.Sprintf("begin %s lease=%s", i.Sliver, i.Lease.Short()) }
-func (i Continue) String() string { return fmt.Sprintf("continue %s lease=%s", i.Sliver, i.Lease.Short()) }
+func (i Begin) String() string { return fmt.Sprintf("begin %s lease=%s", i.Sliver, i.Lease.Short()) }
+func (i Continue) String() string {
+	return fmt.Sprintf("continue %s lease=%s", i.Sliver, i.Lease.Short())
+}
 func (i Finish) String() string {
 	return fmt.Sprintf("finish %s lease=%s reason=%q", i.Sliver, i.Lease.Short(), i.Reason)
 }
@@ -140,7 +142,9 @@ func (e Launch) String() string {
 }
 func (e Adjust) String() string   { return fmt.Sprintf("adjust %s place=%d", e.Sliver, e.Place) }
 func (e Teardown) String() string { return fmt.Sprintf("teardown %s place=%d", e.Sliver, e.Place) }
-func (e Cleared) String() string  { return fmt.Sprintf("cleared %s lease=%s", e.Sliver, e.Lease.Short()) }
+func (e Cleared) String() string {
+	return fmt.Sprintf("cleared %s lease=%s", e.Sliver, e.Lease.Short())
+}
 func (e Changed) String() string {
 	if e.Reason == "" {
 		return fmt.Sprintf("changed %s %s", e.Sliver, e.State)
