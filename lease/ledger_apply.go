@@ -46,6 +46,9 @@ func (l *Ledger) apply(f Fact) error {
 	}
 	b.facts = append(b.facts, l.number(f))
 	l.wake(b, b.next(l.now))
+	if b.heir != nil {
+		l.wake(b.heir, b.heir.next(l.now))
+	}
 	return nil
 }
 
