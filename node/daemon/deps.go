@@ -85,8 +85,12 @@ type Network interface {
 
 // BlobStore keeps blobs by digest.
 type BlobStore interface {
-	State(ctx context.Context, d lease.Digest) (have int64, done bool, err error)
-	Append(ctx context.Context, d lease.Digest, offset, size int64, r io.Reader) (have int64, done bool, err error)
+	Has(d lease.Digest) (size int64, ok bool)
+	// Begin makes room for a blob and returns where to go on.
+	Begin(d lease.Digest, size int64) (offset int64, err error)
+	Append(d lease.Digest, offset int64, piece []byte) error
+	// Finish checks the digest of all that was appended.
+	Finish(ctx context.Context, d lease.Digest) error
 }
 
 // AuditStore is the node's durable record of flows.
