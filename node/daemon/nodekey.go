@@ -110,9 +110,11 @@ func openJournal(state string) (OpenJournal, [][]byte, error) {
 	return books{j}, out, nil
 }
 
-func (b books) Append(records ...[]byte) error        { return b.Journal.Append(convert(records)...) }
-func (b books) AppendClosing(records ...[]byte) error { return b.Journal.AppendClosing(convert(records)...) }
-func (b books) Snapshot(records [][]byte) error       { return b.Journal.Snapshot(convert(records)) }
+func (b books) Append(records ...[]byte) error { return b.Journal.Append(convert(records)...) }
+func (b books) AppendClosing(records ...[]byte) error {
+	return b.Journal.AppendClosing(convert(records)...)
+}
+func (b books) Snapshot(records [][]byte) error { return b.Journal.Snapshot(convert(records)) }
 
 func convert(records [][]byte) []journal.Record {
 	out := make([]journal.Record, len(records))
