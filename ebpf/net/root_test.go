@@ -65,6 +65,8 @@ func newWorld(t *testing.T) *testWorld {
 	w.host, w.outside = anonymous(t), anonymous(t)
 	h, o := handle(t, w.host), handle(t, w.outside)
 	must(t, h.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "wan0"}, PeerName: "out0", PeerNamespace: netlink.NsFd(int(w.outside))}))
+	must(t, set(w.host, conf6("wan0", "addr_gen_mode", "1")))
+	must(t, set(w.outside, conf6("out0", "addr_gen_mode", "1")))
 	for _, e := range []struct {
 		h    *netlink.Handle
 		dev  string

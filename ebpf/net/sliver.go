@@ -209,9 +209,9 @@ func (n *Network) remove(p sliverPort) error {
 	}{
 		{"remove ports", func() error { return n.ports(p.place, nil) }},
 		{"remove class", func() error { return n.ifb.dropClass(n.plan.class(p.place)) }},
-		{"remove namespace", func() error { return dropNS(n.plan.sliverNS(p.place)) }},
 		{"remove flows", func() error { return n.forget(p.place) }},
-		{"remove veth", func() error { return n.node.LinkDel(p.link) }},
+		{"remove namespace", func() error { return dropNS(n.plan.sliverNS(p.place)) }},
+		{"remove veth", func() error { return n.dropLink(p.link) }},
 	} {
 		if err := n.fault(step.name); err != nil {
 			return err
@@ -219,6 +219,14 @@ func (n *Network) remove(p sliverPort) error {
 		if err := step.do(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// dropLink deletes a veth, which may be gone with its namespace already.
+func (n *Network) dropLink(link netlink.Link) error {
+	if err := n.node.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("deleting %s: %w", link.Attrs().Name, err)
 	}
 	return nil
 }

@@ -65,8 +65,8 @@ func (n *Network) veth(s Sliver, space netns.NsHandle, in *netlink.Handle) (netl
 			return nil, err
 		}
 		if !whole {
-			if err := n.node.LinkDel(link); err != nil {
-				return nil, fmt.Errorf("deleting a torn veth: %w", err)
+			if err := n.dropLink(link); err != nil {
+				return nil, err
 			}
 			link = nil
 		}
