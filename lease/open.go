@@ -53,24 +53,37 @@ func (s Signed) read() (Opened, error) {
 	if len(s.Payload) > MaxStatement {
 		return Opened{}, fmt.Errorf("%d bytes, limit %d: %w", len(s.Payload), MaxStatement, ErrTooBig)
 	}
-	var head struct {
-		K Kind `cbor:"0,keyasint"`
+	k, err := kindOf(s.Payload)
+	if err != nil {
+		return Opened{}, err
 	}
-	if err := peek.Unmarshal(s.Payload, &head); err != nil {
-		return Opened{}, fmt.Errorf("%w: %w", ErrSyntax, err)
-	}
-	blank, ok := makers[head.K]
+	blank, ok := makers[k]
 	if !ok {
-		return Opened{}, fmt.Errorf("%s: %w", head.K, ErrKind)
+		return Opened{}, fmt.Errorf("%s: %w", k, ErrKind)
 	}
 	st := blank()
 	if err := Decode(s.Payload, st, MaxStatement); err != nil {
-		return Opened{}, fmt.Errorf("%s: %w", head.K, err)
+		return Opened{}, fmt.Errorf("%s: %w", k, err)
 	}
 	if err := st.check(); err != nil {
-		return Opened{}, fmt.Errorf("%s: %w", head.K, err)
+		return Opened{}, fmt.Errorf("%s: %w", k, err)
 	}
 	return Opened{Signed: s, ID: s.ID(), Statement: st}, nil
+}
+
+// kindOf finds the kind: in canonical form it is the first value of the map. The
+// rest is not read yet.
+func kindOf(payload []byte) (Kind, error) {
+	if _, rest, err := takeHead(payload, cborMap); err == nil && len(rest) > 1 && rest[0] == 0 && rest[1] < 24 {
+		return Kind(rest[1]), nil
+	}
+	var head struct {
+		K Kind `cbor:"0,keyasint"`
+	}
+	if err := peek.Unmarshal(payload, &head); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	return head.K, nil
 }
 
 var makers = map[Kind]func() Statement{

@@ -168,10 +168,17 @@ func claimOf(st Statement) (claim, bool) {
 // admits holds rules C3 to C7 for one child of the claim p, whose id is id.
 func (p claim) admits(id ID, node Principal, parent ID, issuer, at Principal, s RSet, t Term) error {
 	over, exceeds := s.Exceeds(p.rset)
-	return first(
-		unless(parent == id, ErrChain, "names parent %s where %s stands", parent.Short(), id.Short()),
-		unless(at == node, ErrWrongNode, "node %s, want %s", at.Short(), node.Short()),
-		unless(issuer == p.holder, ErrNotHolder, "issued by %s, held by %s", issuer.Short(), p.holder.Short()),
-		unless(!exceeds, ErrExceeds, "%s=%s of %s", over, over.Format(s[over]), over.Format(p.rset[over])),
-		unless(t.Within(p.term), ErrExceeds, "term %s of %s", t, p.term))
+	switch {
+	case parent != id:
+		return fmt.Errorf("names parent %s where %s stands: %w", parent.Short(), id.Short(), ErrChain) // C3
+	case at != node:
+		return fmt.Errorf("node %s, want %s: %w", at.Short(), node.Short(), ErrWrongNode) // C4
+	case issuer != p.holder:
+		return fmt.Errorf("issued by %s, held by %s: %w", issuer.Short(), p.holder.Short(), ErrNotHolder) // C5
+	case exceeds:
+		return fmt.Errorf("%s=%s of %s: %w", over, over.Format(s[over]), over.Format(p.rset[over]), ErrExceeds) // C6
+	case !t.Within(p.term):
+		return fmt.Errorf("term %s of %s: %w", t, p.term, ErrExceeds) // C7
+	}
+	return nil
 }
