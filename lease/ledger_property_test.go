@@ -138,12 +138,15 @@ func (h *history) learn(in Input) {
 // executor is what carries out effects: the slivers that run, by name.
 type executor map[string]ID
 
-func (x executor) do(effects []Effect) {
+func (h *history) do(x executor, effects []Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case Begin:
 			x[e.Sliver] = e.Lease
 		case Continue:
+			if _, ok := x[e.Sliver]; !ok {
+				h.rt.Fatalf("%s, which does not run", e)
+			}
 			x[e.Sliver] = e.Lease
 		case Finish:
 			delete(x, e.Sliver)
@@ -162,6 +165,9 @@ func (h *history) check(x executor) {
 			continue
 		}
 		live = append(live, b)
+		if !b.lease.IsZero() && b.continues == b.replaces.IsZero() {
+			h.rt.Fatalf("lease %s replaces %s and yet does not continue it", b.lease.Short(), b.replaces.Short())
+		}
 		e := b.entry()
 		if e.Term.Until <= now || b.state == Held && e.CommitBy <= now || b.state == Leased && e.ActivateBy <= now || b.state == Closing && e.EndsAt <= now {
 			h.rt.Fatalf("at %d this is still live: %+v", now, e)
@@ -290,7 +296,7 @@ func TestLedgerUnderRandomHistories(t *testing.T) {
 			crash := h.draw("crash", 0, 9)
 			if crash > 0 || len(h.out) == 0 {
 				h.journal = append(h.journal, facts...)
-				x.do(rest)
+				h.do(x, rest)
 				h.learn(in)
 				h.check(x)
 				for _, e := range h.l.Leases() {
@@ -302,7 +308,7 @@ func TestLedgerUnderRandomHistories(t *testing.T) {
 			durable := h.draw("durable", 0, len(facts))
 			h.journal = append(h.journal, facts[:durable]...)
 			if durable == len(facts) {
-				x.do(rest[:h.draw("done", 0, len(rest))])
+				h.do(x, rest[:h.draw("done", 0, len(rest))])
 			}
 			h.said = append(h.said, in)
 			h.crash()
@@ -310,7 +316,7 @@ func TestLedgerUnderRandomHistories(t *testing.T) {
 			for _, e := range h.l.Leases() {
 				h.owner[e.Hold] = nameOf(e.Holder)
 			}
-			x.do(h.out)
+			h.do(x, h.out)
 			h.check(x)
 		}
 	})
@@ -363,6 +369,7 @@ func TestRebuiltIsWhatWas(t *testing.T) {
 			for name, journal := range map[string][]Fact{"journal": h.journal, "snapshot": h.l.Facts()} {
 				l := rebuilt(t, h.cfg, journal)
 				now := time.Unix(h.l.Now(), 0) // the daemon's clock is at least the journal's
+				l.Step(now, Tick{})            // old leases are forgotten, as they were
 				if got := lines(l.Step(now, Recover{})); got != wanted {
 					h.rt.Fatalf("%s: recovery wants\n%s\nuncrashed:\n%s", name, got, wanted)
 				}
