@@ -87,12 +87,31 @@ func makeNode(n node, s place) error {
 // connect configures a site's end of its uplink, once the relay has made it.
 func connect(s place) error {
 	return within(s.NetNS, func() error {
+		link, err := netlink.LinkByName(uplink)
+		if err == nil {
+			err = netlink.LinkSetTxQLen(link, uplinkQueue)
+		}
+		if err != nil {
+			return fmt.Errorf("sizing queue of %s: %w", uplink, err)
+		}
 		address := netip.PrefixFrom(s.Gateway, 32)
 		if err := assign(uplink, address); err != nil {
 			return err
 		}
 		return route(fabric, uplink, netip.Addr{})
 	})
+}
+
+// overrun counts the packets that a site's uplink had no room for.
+func overrun(s place) (dropped uint64) {
+	within(s.NetNS, func() error {
+		link, err := netlink.LinkByName(uplink)
+		if err == nil && link.Attrs().Statistics != nil {
+			dropped = link.Attrs().Statistics.TxDropped
+		}
+		return err
+	})
+	return dropped
 }
 
 func up(name string) error {

@@ -84,6 +84,7 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 		s.Nodes = append(s.Nodes, one)
 	}
 	for i, from := range r.Plan.Sites {
+		s.Traffic.Lost.Queued += overrun(from)
 		if from.Name == outsideName {
 			s.Outside = from.Gateway
 		}

@@ -7,16 +7,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -52,25 +47,6 @@ func self(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// ping returns the shortest of three round trips.
-func ping(t *testing.T, l *Lab, from, to string) time.Duration {
-	t.Helper()
-	var out bytes.Buffer
-	code, err := l.Exec(t.Context(), from, []string{"ping", "-n", "-c3", "-i0.2", "-W5", to}, IO{Out: &out, Err: &out})
-	if err != nil || code != 0 {
-		t.Fatalf("ping from %s to %s: status %d, %v\n%s", from, to, code, err, &out)
-	}
-	m := regexp.MustCompile(`rtt min/[^=]*= ([0-9.]+)/`).FindStringSubmatch(out.String())
-	if m == nil {
-		t.Fatalf("ping printed:\n%s", &out)
-	}
-	ms, err := strconv.ParseFloat(m[1], 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(ms * float64(time.Millisecond))
 }
 
 func TestRootLab(t *testing.T) {
@@ -117,37 +93,7 @@ func TestRootLab(t *testing.T) {
 		t.Errorf("the last step was %q", last)
 	}
 
-	t.Run("distance", func(t *testing.T) {
-		sites := DefaultSites()
-		for _, c := range []struct {
-			from, to string
-			oneWay   time.Duration
-		}{
-			{"uni-a/n1", "198.18.1.12", 0},
-			{"uni-a/n1", "198.18.2.11", Distance(sites[0], sites[1])},
-			{"lab-c/n1", "198.18.1.12", Distance(sites[2], sites[0])},
-			{"outside", "198.18.3.11", Distance(outside, sites[2])},
-			{"isp-b/n2", s.Outside.String(), Distance(outside, sites[1])},
-		} {
-			rtt := ping(t, l, c.from, c.to)
-			t.Logf("%s to %s: %v, of which distance %v", c.from, c.to, rtt, 2*c.oneWay)
-			// ping prints three digits, so it may round down.
-			if rtt < 2*c.oneWay-10*time.Microsecond {
-				t.Errorf("%s to %s: %v, less than twice %v", c.from, c.to, rtt, c.oneWay)
-			}
-			if c.oneWay == 0 && rtt >= Distance(sites[0], sites[1]) {
-				t.Errorf("%s to %s: %v within a site", c.from, c.to, rtt)
-			}
-		}
-		after, err := l.Status(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w := after.Traffic.Wires["uni-a > isp-b"]; w.Packets < 3 || w.Dropped != 0 {
-			t.Errorf("the relay counted %+v", after.Traffic)
-		}
-	})
-
+	t.Run("distance", func(t *testing.T) { distance(t, l) })
 	t.Run("island", func(t *testing.T) {
 		for _, to := range []string{"192.0.2.1", "198.18.77.1"} {
 			code, err := l.Exec(t.Context(), "uni-a/n1", []string{"ping", "-n", "-c1", "-W1", to}, IO{})
@@ -158,6 +104,8 @@ func TestRootLab(t *testing.T) {
 	})
 
 	t.Run("bulk", func(t *testing.T) { bulk(t, l) })
+
+	t.Run("datagrams", func(t *testing.T) { datagrams(t, l) })
 
 	t.Run("exec", func(t *testing.T) {
 		var out bytes.Buffer
@@ -228,68 +176,6 @@ func TestRootLab(t *testing.T) {
 	}
 }
 
-// bulk sends 8 MiB over the ocean and compares them: what the relay leaves of
-// checksums and segmentation for the other side to do must come out right.
-func bulk(t *testing.T, l *Lab) {
-	s, err := load(l.Dir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	from, _ := s.Plan.node("uni-a/n1")
-	to, _ := s.Plan.node("lab-c/n1")
-	data := make([]byte, 8<<20)
-	for i := range data {
-		data[i] = byte(i * i >> 7)
-	}
-	var listener net.Listener
-	err = within(to.NetNS, func() (err error) {
-		listener, err = net.Listen("tcp4", to.Address.String()+":9000")
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	got := make(chan []byte, 1)
-	go func() {
-		defer close(got)
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		all, _ := io.ReadAll(conn)
-		got <- all
-	}()
-	var conn net.Conn
-	err = within(from.NetNS, func() (err error) {
-		// Without a deadline the dial stays on this thread.
-		conn, err = net.Dial("tcp4", listener.Addr().String())
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(time.Minute))
-	if _, err := conn.Write(data); err != nil {
-		t.Fatal(err)
-	}
-	conn.Close()
-	if all := <-got; !bytes.Equal(all, data) {
-		t.Errorf("%d bytes came of %d, or others", len(all), len(data))
-	}
-	counted, err := traffic(t.Context(), l.Dir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := counted.Wires["uni-a > lab-c"]
-	t.Logf("%d bytes in %d packets", w.Bytes, w.Packets)
-	if w.Bytes/w.Packets < 1600 {
-		t.Errorf("%d bytes in %d packets: segmentation was not left to the other side", w.Bytes, w.Packets)
-	}
-}
-
 func TestRootUpFailsAndCleansUp(t *testing.T) {
 	needRoot(t)
 	for what, c := range map[string]Config{
@@ -322,147 +208,6 @@ func TestRootUpCancelled(t *testing.T) {
 	}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("up: %v", err)
-	}
-	nothingLeft(t, name, dir)
-}
-
-// TestRootDownAfterKill kills the process that brings a lab up at each of its
-// steps, and then takes down what it left.
-func TestRootDownAfterKill(t *testing.T) {
-	needRoot(t)
-	for _, step := range []string{
-		"site uni-a", "site outside", "node uni-a/n1", "node lab-c/n1", "relay",
-		"daemon uni-a/n1", "daemon isp-b/n1", "ready uni-a/n1", "up",
-	} {
-		t.Run(step, func(t *testing.T) {
-			dir, name := spot(t)
-			cmd := exec.CommandContext(t.Context(), self(t), "die", dir, name, step)
-			out, err := cmd.CombinedOutput()
-			var status *exec.ExitError
-			if !errors.As(err, &status) || status.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-				t.Fatalf("it did not die at %s: %v\n%s", step, err, out)
-			}
-			if err := Down(t.Context(), dir, DownOptions{}); err != nil {
-				t.Fatal(err)
-			}
-			nothingLeft(t, name, dir)
-		})
-	}
-}
-
-// TestRootDownAfterHalfANamespace: the name is there, the namespace is not yet.
-func TestRootDownAfterHalfANamespace(t *testing.T) {
-	needRoot(t)
-	dir, name := spot(t)
-	p, err := draw(Config{Name: name, Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(p.Nodes[0].Dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := (&record{Plan: p}).save(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := shareNetNSDir(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(netnsPath(p.Nodes[0].NetNS), nil, 0o444); err != nil {
-		t.Fatal(err)
-	}
-	wiped := 0
-	err = Down(t.Context(), dir, DownOptions{Destroy: func(context.Context, string) error { wiped++; return nil }})
-	if err != nil || wiped != 1 {
-		t.Fatalf("wiped %d nodes, %v", wiped, err)
-	}
-	nothingLeft(t, name, dir)
-}
-
-// TestRootSweepWithoutDirectory: names alone suffice.
-func TestRootSweepWithoutDirectory(t *testing.T) {
-	needRoot(t)
-	dir, name := spot(t)
-	if _, err := Up(t.Context(), Config{Dir: dir, Name: name, N: 1, Croft: self(t)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := Down(t.Context(), dir, DownOptions{}); !errors.Is(err, ErrNoLab) {
-		t.Errorf("down: %v", err)
-	}
-	if err := Sweep(t.Context(), name); err != nil {
-		t.Fatal(err)
-	}
-	nothingLeft(t, name, dir)
-}
-
-// TestRootDownSparesOthers: a pid that was used again is not ours.
-func TestRootDownSparesOthers(t *testing.T) {
-	needRoot(t)
-	dir, name := spot(t)
-	other := exec.CommandContext(t.Context(), "sleep", "300")
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer other.Wait()
-	defer other.Process.Kill()
-	p, err := draw(Config{Name: name, Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	now, err := identify(other.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stale := process{Pid: now.Pid, Start: now.Start - 1}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	r := &record{Plan: p, Relay: stale, Daemons: map[string]process{p.Nodes[0].Name: stale}}
-	if err := r.save(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := Down(t.Context(), dir, DownOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if !now.alive() {
-		t.Error("a process that the lab did not start is gone")
-	}
-	nothingLeft(t, name, dir)
-}
-
-// TestRootDownStopsAtAMount: removing files through a mount would be worse
-// than leaving them.
-func TestRootDownStopsAtAMount(t *testing.T) {
-	needRoot(t)
-	dir, name := spot(t)
-	if _, err := Up(t.Context(), Config{Dir: dir, Name: name, N: 1, Croft: self(t)}); err != nil {
-		t.Fatal(err)
-	}
-	precious := t.TempDir()
-	if err := os.WriteFile(filepath.Join(precious, "file"), []byte("x"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	at := filepath.Join(dir, "nodes", "uni-a-1", "rootfs")
-	if err := os.Mkdir(at, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount(precious, at, "", syscall.MS_BIND, ""); err != nil {
-		t.Fatal(err)
-	}
-	defer syscall.Unmount(at, syscall.MNT_DETACH)
-	if err := Down(t.Context(), dir, DownOptions{}); !errors.Is(err, ErrMounted) || !strings.Contains(fmt.Sprint(err), at) {
-		t.Errorf("down: %v", err)
-	}
-	if err := syscall.Unmount(at, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := Down(t.Context(), dir, DownOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(precious, "file")); err != nil {
-		t.Error(err)
 	}
 	nothingLeft(t, name, dir)
 }

@@ -20,6 +20,9 @@ const (
 	maxFlight = 8 << 20
 	// maxFlightAll bounds the relay's memory for packets.
 	maxFlightAll = 256 << 20
+	// uplinkQueue, in packets, is what a site sends while the relay does not
+	// run: 40 ms of 100,000 packets a second.
+	uplinkQueue = 4096
 	// maxBurst is how many packets the relay reads from one uplink before it
 	// looks at the others and at the clock.
 	maxBurst = 64

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -122,6 +123,24 @@ func netnsOf(lab string) ([]string, error) {
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), prefix+lab+"-") {
 			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// Names lists the labs that have a namespace on this machine, whoever made
+// them: what to Sweep when a directory is lost.
+func Names() ([]string, error) {
+	entries, err := os.ReadDir(netnsDir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		name, ours := strings.CutPrefix(e.Name(), prefix)
+		name, _, inner := strings.Cut(name, "-")
+		if ours && inner && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names, nil

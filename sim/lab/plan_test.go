@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"croft/lease"
 )
 
 func TestDrawDefault(t *testing.T) {
@@ -93,5 +95,17 @@ func TestDistance(t *testing.T) {
 	}
 	if got := Distance(s[0], s[2]); got.Round(time.Millisecond) != 29*time.Millisecond {
 		t.Errorf("Amsterdam to Boston takes %v, want 29ms", got)
+	}
+}
+
+func TestDefaultCapacityHasEveryResource(t *testing.T) {
+	capacity := DefaultCapacity()
+	for r := range lease.Resource(lease.NumResources) {
+		if v, err := r.ParseAmount(capacity[r.String()]); err != nil || v == 0 {
+			t.Errorf("%s = %q: %d, %v", r, capacity[r.String()], v, err)
+		}
+	}
+	if len(capacity) != lease.NumResources {
+		t.Errorf("%d entries for %d resources", len(capacity), lease.NumResources)
 	}
 }

@@ -30,6 +30,7 @@ type relay struct {
 type Lost struct {
 	NoRoute uint64 `json:"no_route"` // to no site, or not IPv4
 	Refused uint64 `json:"refused"`  // by the receiving side's kernel
+	Queued  uint64 `json:"queued"`   // by a full uplink: the relay did not come to read it
 }
 
 // run relays until a descriptor fails.

@@ -30,12 +30,14 @@ func DefaultSites() []Site {
 }
 
 // DefaultCapacity is what a node of the lab lets, unless its spec says
-// otherwise. The nodes share one machine, so this is a promise on paper.
+// otherwise: something of every resource. The nodes share one machine, so this
+// is a promise on paper.
 func DefaultCapacity() map[string]string {
 	return map[string]string{
-		"cpu": "4000", "memory": "2GiB", "disk": "8GiB", "pids": "1024",
+		"cpu": "4000", "memory": "2GiB", "disk": "8GiB", "pids": "4096", "io": "100MiB",
 		"egress.rate": "100mbit", "ingress.rate": "100mbit",
-		"egress.packets": "50k", "ingress.packets": "50k",
+		"egress.packets": "50k", "ingress.packets": "50k", "egress.daily": "100GiB",
+		"flows.new": "10k", "flows.live": "65536", "ports.in": "256", "ports.out": "16384",
 	}
 }
 
