@@ -14,15 +14,45 @@ type Opened struct {
 // Open reads and checks one signed statement of any kind. It says nothing about
 // a chain: see [VerifyChain].
 func Open(b []byte) (Opened, error) {
-	s, err := ParseSigned(b, MaxStatement)
+	o, err := read(b)
 	if err != nil {
 		return Opened{}, err
 	}
-	return s.Open()
+	return o.verified()
 }
 
 // Open decodes and checks the payload and the issuer's signature.
 func (s Signed) Open() (Opened, error) {
+	o, err := s.read()
+	if err != nil {
+		return Opened{}, err
+	}
+	return o.verified()
+}
+
+func (o Opened) verified() (Opened, error) {
+	if err := o.verify(); err != nil {
+		return Opened{}, fmt.Errorf("%s by %s: %w", o.Kind(), o.By().Short(), err)
+	}
+	return o, nil
+}
+
+// verify checks the signature, which is nearly all of the cost of a statement.
+func (o Opened) verify() error { return o.Signed.VerifyAs(Domain, o.By()) }
+
+func read(b []byte) (Opened, error) {
+	s, err := ParseSigned(b, MaxStatement)
+	if err != nil {
+		return Opened{}, err
+	}
+	return s.read()
+}
+
+// read decodes and checks the payload, all but the signature.
+func (s Signed) read() (Opened, error) {
+	if len(s.Payload) > MaxStatement {
+		return Opened{}, fmt.Errorf("%d bytes, limit %d: %w", len(s.Payload), MaxStatement, ErrTooBig)
+	}
 	var head struct {
 		K Kind `cbor:"0,keyasint"`
 	}
@@ -39,9 +69,6 @@ func (s Signed) Open() (Opened, error) {
 	}
 	if err := st.check(); err != nil {
 		return Opened{}, fmt.Errorf("%s: %w", head.K, err)
-	}
-	if err := s.VerifyAs(Domain, st.By()); err != nil {
-		return Opened{}, fmt.Errorf("%s by %s: %w", head.K, st.By().Short(), err)
 	}
 	return Opened{Signed: s, ID: s.ID(), Statement: st}, nil
 }

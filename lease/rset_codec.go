@@ -5,6 +5,8 @@ package lease
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // MarshalCBOR writes a map from resource number to amount, zeros left out.
@@ -20,19 +22,19 @@ func (s RSet) MarshalCBOR() ([]byte, error) {
 
 // UnmarshalCBOR refuses resources that it does not know and zeros on the wire.
 func (s *RSet) UnmarshalCBOR(b []byte) error {
-	var m map[uint8]uint64
+	var m map[uint64]uint64
 	if err := decode.Unmarshal(b, &m); err != nil {
 		return err
 	}
 	var set RSet
-	for r, v := range m {
-		if int(r) >= NumResources {
+	for _, r := range slices.Sorted(maps.Keys(m)) { // in order: one input, one error
+		if r >= uint64(NumResources) {
 			return fmt.Errorf("resource number %d: %w", r, ErrUnknownResource)
 		}
-		if v == 0 {
+		if m[r] == 0 {
 			return fmt.Errorf("%s is zero on the wire: %w", Resource(r), ErrNotCanonical)
 		}
-		set[r] = v
+		set[r] = m[r]
 	}
 	*s = set
 	return nil
@@ -56,12 +58,12 @@ func (s *RSet) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	var set RSet
-	for name, v := range m {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
 		r, err := ParseResource(name)
 		if err != nil {
 			return err
 		}
-		set[r] = v
+		set[r] = m[name]
 	}
 	*s = set
 	return nil
