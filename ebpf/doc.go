@@ -15,7 +15,7 @@
 // Rows are gathered in epochs, and each epoch carries an [Identity]: every
 // packet that was seen is in a row, in a drop count, or in a stated remainder.
 //
-// What a sliver may not reach although its lease has room is in [Closed].
+// What a sliver may not reach although its lease has room is in [ClosedRanges].
 //
 //	limits := ebpf.Compile(lease, attachment.Addresses, deadline)
 //	err := guard.Attach(ctx, attachment.Guard, limits) // then the veth goes up

@@ -3,8 +3,10 @@
 package ebpf
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -97,3 +99,9 @@ func (i Identity) Check() error {
 
 // IsZero reports whether nothing at all was seen.
 func (i Identity) IsZero() bool { return i == Identity{} }
+
+// Compare orders rows by sliver, direction, protocol, addresses, then first.
+func (f Flow) Compare(o Flow) int {
+	return cmp.Or(strings.Compare(f.Sliver, o.Sliver), cmp.Compare(f.Direction, o.Direction), cmp.Compare(f.Proto, o.Proto),
+		f.Src.Compare(o.Src), f.Dst.Compare(o.Dst), cmp.Compare(f.First, o.First))
+}

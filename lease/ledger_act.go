@@ -163,12 +163,8 @@ func (l *Ledger) announce(ref uint64, b *booking, signed []byte, at int64) {
 		l.answerRefusal(ref, refuse(Local, ReasonClosing, "it ends at %s already", unix(b.endAt)))
 		return
 	}
-	heir := b.heir
 	l.decide(Fact{K: FactAnnounced, Claim: b.claim(), Signed: signed})
 	l.emit(Answer{Ref: ref, Statements: [][]byte{signed}})
-	if heir != nil { // what was to continue the sliver is called off with it
-		l.finish(heir, b.endOn)
-	}
 }
 
 func (l *Ledger) gone(in Gone) {

@@ -46,6 +46,9 @@ func (l *Ledger) apply(f Fact) error {
 	}
 	b.facts = append(b.facts, l.number(f))
 	l.wake(b, b.next(l.now))
+	if b.heir != nil {
+		l.wake(b.heir, b.heir.next(l.now))
+	}
 	return nil
 }
 
@@ -193,8 +196,12 @@ func (l *Ledger) applyEnded(b *booking, f Fact) error {
 	return nil
 }
 
-// forgetBooking drops what nobody can ask for any more.
+// forgetBooking drops what nobody can ask for any more. A Finish of which no
+// Gone was heard is said once more: after this, no Recover will.
 func (l *Ledger) forgetBooking(b *booking) {
+	if !b.gone {
+		l.emit(b.finishing())
+	}
 	delete(l.bookings, b.hold)
 	delete(l.bookings, b.lease)
 	delete(l.requests, b.key())

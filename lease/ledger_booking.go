@@ -92,6 +92,9 @@ func (b *booking) begun(now int64) bool { return b.active && b.term.From <= now 
 
 // next returns the instant at which the ledger must look at b again.
 func (b *booking) next(now int64) int64 {
+	if b.state.Live() && b.old != nil && b.old.state == Closing {
+		return now
+	}
 	switch b.state {
 	case Held:
 		return b.commitBy
@@ -115,8 +118,12 @@ func (l *Ledger) due(b *booking) {
 	switch {
 	case !b.state.Live():
 		l.forgetBooking(b)
+	case b.old != nil && b.old.state == Closing: // what was to continue a sliver is called off with it
+		l.finish(b, b.old.endOn)
 	case b.state == Held:
 		l.finish(b, onFuse)
+	case b.state == Closing && b.heir != nil:
+		l.finish(b.heir, b.endOn)
 	case b.state == Closing && b.endAt <= min(l.now, b.until):
 		l.finish(b, b.endOn)
 	case b.until <= l.now && b.heir != nil && b.heir.state == Active:

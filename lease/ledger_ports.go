@@ -36,15 +36,13 @@ func (p *portBook) choose(w *want, old *booking) ([]Port, *Refusal) {
 	taken := func(proto Proto, number uint16) bool {
 		return slices.ContainsFunc(chosen, func(c Port) bool { return c.Proto == proto && c.Number == number })
 	}
-	for i, c := range chosen {
+	for _, c := range chosen {
 		switch {
 		case c.Number == 0:
 		case !p.has(c.Number):
 			return nil, refuse(Local, ReasonPort, "port %d/%s is not leased here: %d to %d without the node's own are", c.Number, c.Proto, p.First, p.Last)
 		case !p.free(c.Proto, c.Number, w.term, old):
 			return nil, refuse(Local, ReasonPort, "port %d/%s is taken in that term", c.Number, c.Proto)
-		case slices.ContainsFunc(chosen[:i], func(o Port) bool { return o.Proto == c.Proto && o.Number == c.Number }):
-			return nil, refuse(Local, ReasonPort, "port %d/%s is asked for twice", c.Number, c.Proto)
 		}
 	}
 	for i := range chosen {

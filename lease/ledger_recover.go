@@ -2,16 +2,20 @@
 
 package lease
 
+import "slices"
+
 // recover emits again what may not be done: for every sliver, in the order of
 // their leases, that it is to run and under which lease, or that it is to go.
 func (l *Ledger) recover() {
-	facts := l.out[:0]
-	for _, e := range l.out { // what fell due in this step is said below
-		if _, ok := e.(Fact); ok {
-			facts = append(facts, e)
+	l.out = slices.DeleteFunc(l.out, func(e Effect) bool { // what fell due in this step is said below
+		switch e := e.(type) {
+		case Begin, Continue:
+			return true
+		case Finish:
+			return l.bookings[e.Lease] != nil
 		}
-	}
-	l.out = facts
+		return false
+	})
 	for _, b := range l.byAge() {
 		switch {
 		case b.state.Live() && b.begun(l.now):

@@ -58,6 +58,23 @@ func Ends(effect Effect) bool {
 // restored: the ledger's time never goes behind it.
 func (c *Core) Last() int64 { return c.last }
 
+// Records returns a shorter history of the same state, for a snapshot.
+func (c *Core) Records() [][]byte {
+	var records [][]byte
+	add := func(e Effect) {
+		if r, ok := Record(e); ok {
+			records = append(records, r)
+		}
+	}
+	for _, f := range c.ledger.Facts() {
+		add(f)
+	}
+	for _, f := range c.slivers.Facts() {
+		add(f)
+	}
+	return records
+}
+
 // Restore takes one record of an earlier run. It calls no signer, no policy and
 // no randomness.
 func (c *Core) Restore(record []byte) error {

@@ -31,7 +31,9 @@ type Slivers interface {
 
 // Blobs takes what slivers are made of, by digest.
 type Blobs interface {
-	Blob(ctx context.Context, caller lease.Principal, digest lease.Digest) (Blob, error)
+	// Blob tells how much of a blob of size bytes is in hand, and makes room for
+	// the rest.
+	Blob(ctx context.Context, caller lease.Principal, digest lease.Digest, size int64) (Blob, error)
 	// Append adds what r gives at offset to a blob of size bytes in all.
 	Append(ctx context.Context, caller lease.Principal, digest lease.Digest, offset, size int64, r io.Reader) (Blob, error)
 }

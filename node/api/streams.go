@@ -164,11 +164,12 @@ func logs(s Slivers) http.Handler {
 func blobState(b Blobs) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		digest, err := lease.ParseDigest(r.PathValue("digest"))
-		if err != nil {
-			fail(w, fmt.Errorf("%w: %w", ErrBadRequest, err))
+		size, err1 := strconv.ParseInt(r.Header.Get(HeaderSize), 10, 64)
+		if err := errors.Join(err, err1); err != nil || size <= 0 {
+			fail(w, fmt.Errorf("%w: want a digest and %s", ErrBadRequest, HeaderSize))
 			return
 		}
-		state, err := b.Blob(r.Context(), caller(r.Context()), digest)
+		state, err := b.Blob(r.Context(), caller(r.Context()), digest, size)
 		answer(w, state, err)
 	})
 }

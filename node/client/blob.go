@@ -25,7 +25,8 @@ const maxRetries = 5
 // Send gives the node a blob unless it has it, going on where an earlier try
 // stopped. progress is told the bytes in hand after every part.
 func (n *Node) Send(ctx context.Context, digest lease.Digest, size int64, src io.ReaderAt, progress func(have int64)) error {
-	state, err := n.blob(ctx, "GET", digest, nil, nil)
+	announce := http.Header{api.HeaderSize: {strconv.FormatInt(size, 10)}}
+	state, err := n.blob(ctx, "GET", digest, announce, nil)
 	retries := 0
 	for err == nil && !state.Done {
 		progress(state.Have)
@@ -42,7 +43,7 @@ func (n *Node) Send(ctx context.Context, digest lease.Digest, size int64, src io
 		if retries++; retries > maxRetries || ctx.Err() != nil || final(sendErr) {
 			return fmt.Errorf("sending %s at byte %d of %d: %w", digest, state.Have, size, errors.Join(sendErr, ctx.Err()))
 		}
-		state, err = n.blob(ctx, "GET", digest, nil, nil)
+		state, err = n.blob(ctx, "GET", digest, announce, nil)
 	}
 	if err == nil {
 		progress(size)

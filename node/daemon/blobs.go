@@ -10,12 +10,17 @@ import (
 
 	"croft/lease"
 	"croft/node/api"
+	"croft/sandbox"
 	"croft/sandbox/image"
 )
 
-// maxUploads bounds how many parts are written at once: more would only share
-// one disk.
-const maxUploads = 16
+const (
+	// maxUploads bounds how many parts are written at once: more would only
+	// share one disk.
+	maxUploads = 16
+
+	piece = 256 << 10 // bytes of a part that are in memory at a time
+)
 
 // blobs takes blobs from callers. A digest is all that it takes to use one.
 type blobs struct {
@@ -23,33 +28,60 @@ type blobs struct {
 	slots chan struct{}
 }
 
-func (b blobs) Blob(ctx context.Context, _ lease.Principal, digest lease.Digest) (api.Blob, error) {
+func (b blobs) Blob(_ context.Context, _ lease.Principal, digest lease.Digest, size int64) (api.Blob, error) {
 	if b.d.deps.Hosting == nil {
 		return api.Blob{}, api.ErrVisitor
 	}
-	have, done, err := b.d.deps.Hosting.Blobs.State(ctx, digest)
-	return api.Blob{Digest: digest, Have: have, Done: done}, blobError(err)
+	store := b.d.deps.Hosting.Blobs
+	if size, ok := store.Has(digest); ok {
+		return api.Blob{Digest: digest, Size: size, Have: size, Done: true}, nil
+	}
+	have, err := store.Begin(digest, size)
+	return api.Blob{Digest: digest, Size: size, Have: have}, blobError(err)
 }
 
+// Append writes one part. What arrived of a part that broke off stays.
 func (b blobs) Append(ctx context.Context, _ lease.Principal, digest lease.Digest, offset, size int64, r io.Reader) (api.Blob, error) {
+	state := api.Blob{Digest: digest, Size: size, Have: offset}
 	if b.d.deps.Hosting == nil {
-		return api.Blob{}, api.ErrVisitor
+		return state, api.ErrVisitor
 	}
 	select {
 	case b.slots <- struct{}{}:
 		defer func() { <-b.slots }()
 	default:
-		return api.Blob{}, api.ErrBusy
+		return state, api.ErrBusy
 	}
-	have, done, err := b.d.deps.Hosting.Blobs.Append(ctx, digest, offset, size, r)
-	return api.Blob{Digest: digest, Size: size, Have: have, Done: done}, blobError(err)
+	store := b.d.deps.Hosting.Blobs
+	buf := make([]byte, piece)
+	for {
+		n, err := io.ReadFull(r, buf)
+		if n > 0 {
+			if err := store.Append(digest, state.Have, buf[:n]); err != nil {
+				return state, blobError(err)
+			}
+			state.Have += int64(n)
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil {
+			return state, fmt.Errorf("%w: the part broke off: %w", api.ErrBadRequest, err)
+		}
+	}
+	if state.Have < size {
+		return state, nil
+	}
+	err := store.Finish(ctx, digest)
+	state.Done = err == nil
+	return state, blobError(err)
 }
 
 func blobError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, image.ErrQuota), errors.Is(err, image.ErrFull):
+	case errors.Is(err, sandbox.ErrNoSpace):
 		return fmt.Errorf("%w: %w", api.ErrQuota, err)
 	case errors.Is(err, image.ErrOffset):
 		return fmt.Errorf("%w: %w", api.ErrOffset, err)

@@ -37,7 +37,7 @@ func (c claims) Activate(ctx context.Context, caller lease.Principal, id lease.I
 	if c.d.deps.Hosting == nil {
 		return api.Answer{}, api.ErrVisitor
 	}
-	if _, done, err := c.d.deps.Hosting.Blobs.State(ctx, p.Blob); err != nil || !done {
+	if _, ok := c.d.deps.Hosting.Blobs.Has(p.Blob); !ok {
 		return api.Answer{}, fmt.Errorf("%w: blob %s is not on this node: send it first", api.ErrBadRequest, p.Blob)
 	}
 	canonical, err := json.Marshal(p)

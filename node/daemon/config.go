@@ -134,6 +134,9 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	set(check(cfg))
 	set(prefixes(&cfg.Open, f.Open))
 	set(addrPorts(&cfg.Resolver, f.Resolver))
+	if len(f.Capacity) > 0 { // what the file does not name is as without it
+		cfg.Capacity = defaultCapacity(machine(cfg.State))
+	}
 	set(amounts(&cfg.Capacity, "capacity", f.Capacity))
 	set(amounts(&cfg.Commons, "commons", f.Commons))
 	set(octets(&cfg.Bounds.Blobs, "blob_quota", f.BlobQuota))

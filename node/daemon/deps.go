@@ -7,14 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"time"
 
 	"croft/ebpf"
 	"croft/ebpf/audit"
 	slivernet "croft/ebpf/net"
 	"croft/lease"
-	"croft/lease/offer"
 	"croft/lease/sign"
 	"croft/node"
 	"croft/node/api"
@@ -66,13 +64,11 @@ type Publisher interface {
 
 // Wire carries bytes between nodes.
 type Wire interface {
-	// Pipe opens bytes to a node.
+	// Pipe opens bytes to a node, which may be this one.
 	Pipe(ctx context.Context, to lease.Principal) (net.Conn, error)
 	// Channels gives the end-to-end channels that callers open to this node.
 	// Each connection's RemoteAddr is the caller's principal.
 	Channels() net.Listener
-	// Own returns this node's side of a pipe to itself.
-	Own() (net.Conn, error)
 	Addrs() []string // multiaddrs with the peer id
 	Peers() int
 }
@@ -89,8 +85,12 @@ type Network interface {
 
 // BlobStore keeps blobs by digest.
 type BlobStore interface {
-	State(ctx context.Context, d lease.Digest) (have int64, done bool, err error)
-	Append(ctx context.Context, d lease.Digest, offset, size int64, r io.Reader) (have int64, done bool, err error)
+	Has(d lease.Digest) (size int64, ok bool)
+	// Begin makes room for a blob and returns where to go on.
+	Begin(d lease.Digest, size int64) (offset int64, err error)
+	Append(d lease.Digest, offset int64, piece []byte) error
+	// Finish checks the digest of all that was appended.
+	Finish(ctx context.Context, d lease.Digest) error
 }
 
 // AuditStore is the node's durable record of flows.
@@ -102,9 +102,3 @@ type AuditStore interface {
 	Who(ctx context.Context, q audit.Who) (audit.Answer, error)
 	Close() error
 }
-
-// offerSource is what the offer loop asks of the core.
-type offerSource func(now time.Time) (free []offer.Free)
-
-// public is the address under which leased ports answer.
-type public struct{ v4, v6 netip.Addr }

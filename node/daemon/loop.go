@@ -22,6 +22,10 @@ const (
 	maxRebuilds = 5
 	rebuildWait = time.Second
 
+	// minSnapshot is the number of records below which a journal is not worth
+	// shortening at the start.
+	minSnapshot = 1024
+
 	// fullWait is how long nothing is granted after a disk was full.
 	fullWait = 10 * time.Second
 )
@@ -191,5 +195,10 @@ func (d *Daemon) load() error {
 		}
 	}
 	d.journal, d.core = journal, core
+	if now := core.Records(); len(records) > minSnapshot && len(records) > 2*len(now) {
+		if err := journal.Snapshot(now); err != nil {
+			return errors.Join(fmt.Errorf("shortening the journal: %w", err), journal.Close())
+		}
+	}
 	return nil
 }

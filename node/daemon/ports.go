@@ -4,7 +4,7 @@ package daemon
 
 import (
 	"errors"
-		"strconv"
+	"strconv"
 
 	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/sys/unix"

@@ -27,7 +27,9 @@ type requirement struct {
 // requirements in the order in which a person would mend them.
 var requirements = []requirement{
 	{"root", "slivers need namespaces, cgroups and eBPF", "run croft up as root",
-		func(Config) (string, error) { return "uid " + fmt.Sprint(os.Geteuid()), want(os.Geteuid() == 0, "uid %d", os.Geteuid()) }},
+		func(Config) (string, error) {
+			return "uid " + fmt.Sprint(os.Geteuid()), want(os.Geteuid() == 0, "uid %d", os.Geteuid())
+		}},
 	{"kernel", "TCX, on which the guard sits, came with Linux 6.6", "boot a kernel of 6.6 or later",
 		func(Config) (string, error) { return kernel() }},
 	{"runc", "slivers run under runc 1.2.8 or later (CVE-2025-31133, -52565)", "scripts/build-runc",

@@ -49,7 +49,7 @@ func (d *Daemon) books(ctx context.Context) ([]api.Claim, error) {
 }
 
 func claimOf(e lease.Entry) api.Claim {
-	return api.Claim{Lease: e.ID, Holder: e.Holder, Slice: e.Slice, Sliver: e.Sliver, Pool: string(e.Pool),
+	return api.Claim{Lease: e.Lease, Holder: e.Holder, Slice: e.Slice, Sliver: e.Sliver, Pool: string(e.Pool),
 		State: e.State.String(), RSet: e.RSet, From: e.Term.From, Until: e.Term.Until, Ports: e.Ports}
 }
 
@@ -60,11 +60,10 @@ func (s slivers) Slivers(ctx context.Context, caller lease.Principal) ([]api.Sli
 	out := []api.Sliver{}
 	now := s.d.time.now().Unix()
 	err := s.d.read(ctx, func(l *lease.Ledger) {
-		for _, e := range l.Leases() {
-			if e.Holder != caller || e.Sliver == "" || !e.State.Live() {
-				continue
+		for _, e := range l.Holder(caller) {
+			if e.Sliver != "" && e.State.Live() {
+				out = append(out, s.d.sliverOf(e, now))
 			}
-			out = append(out, s.d.sliverOf(e, now))
 		}
 	})
 	return out, err
@@ -90,9 +89,8 @@ func (s slivers) own(ctx context.Context, caller lease.Principal, sliver string)
 	}
 	found := false
 	err := s.d.read(ctx, func(l *lease.Ledger) {
-		for _, e := range l.Leases() {
-			found = found || e.Sliver == sliver && e.Holder == caller && e.State.Live()
-		}
+		e, ok := l.Sliver(sliver)
+		found = ok && e.Holder == caller && e.State.Live()
 	})
 	if err == nil && !found {
 		err = api.ErrNoSliver

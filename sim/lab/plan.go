@@ -12,7 +12,7 @@ import (
 )
 
 // fabric holds every address of every lab (RFC 2544: never routed).
-var fabric = netip.MustParsePrefix("198.18.0.0/15")
+var fabric = netip.MustParsePrefix("198.18.0.0/16")
 
 const (
 	prefix   = "croftlab-" // of every namespace that a lab makes
@@ -105,7 +105,7 @@ func (p *plan) settle(sites []Site) error {
 		seen[site.Name] = true
 		p.Sites = append(p.Sites, p.place(site, [4]byte{base[0], base[1], byte(i + 1), 0}))
 	}
-	p.Sites = append(p.Sites, p.place(outside, [4]byte{base[0], base[1] + 1, 255, 0}))
+	p.Sites = append(p.Sites, p.place(outside, [4]byte{base[0], base[1], 255, 0}))
 	return nil
 }
 

@@ -28,7 +28,7 @@ lab-c/n1 198.18.3.11 croftlab-demo-lab-c-1`
 		t.Errorf("nodes:\n%s\nwant:\n%s", strings.Join(got, "\n"), want)
 	}
 	out := p.Sites[len(p.Sites)-1]
-	if out.Name != outsideName || out.Gateway.String() != "198.19.255.1" {
+	if out.Name != outsideName || out.Gateway.String() != "198.18.255.1" {
 		t.Errorf("outside is %s at %s", out.Name, out.Gateway)
 	}
 	for _, n := range p.Nodes {
