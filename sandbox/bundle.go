@@ -22,6 +22,7 @@ type Host struct {
 	Files   string   // the node-made directory with hosts, hostname and resolv.conf
 	Devices []Device // block devices that carry the sliver's files
 	NoSwap  bool     // the kernel does not account for swap
+	Open    uint64   // files that a process of the node may open; a sliver gets no more
 }
 
 // Device is the number of a block device.
@@ -39,7 +40,7 @@ func Bundle(s Spec, h Host) *specs.Spec {
 		Hostname: s.Hostname,
 		// Without a leased disk there is nothing that a write could be charged to.
 		Root:    &specs.Root{Path: h.Root, Readonly: s.RSet[lease.Disk] == 0},
-		Process: Process(s),
+		Process: Process(s, h),
 		Mounts:  mounts(s.RSet[lease.Memory], h.Files),
 		Annotations: map[string]string{
 			"croft.sliver": s.Sliver,
@@ -67,7 +68,8 @@ func Bundle(s Spec, h Host) *specs.Spec {
 
 // Process renders the first process of a sliver: user 0 of its own range,
 // without any capability and without a way to get one.
-func Process(s Spec) *specs.Process {
+func Process(s Spec, h Host) *specs.Process {
+	files := min(h.Open, MaxFiles)
 	args := append([]string(nil), s.Program.Args...)
 	if s.Program.Kind == Binary && len(args) > 0 {
 		args[0] = "/bin/" + s.Program.BinaryName()
@@ -87,7 +89,7 @@ func Process(s Spec) *specs.Process {
 		NoNewPrivileges: true,
 		Rlimits: []specs.POSIXRlimit{
 			{Type: "RLIMIT_CORE", Hard: 0, Soft: 0},
-			{Type: "RLIMIT_NOFILE", Hard: MaxFiles, Soft: 1024},
+			{Type: "RLIMIT_NOFILE", Hard: files, Soft: min(files, 1024)},
 		},
 	}
 }

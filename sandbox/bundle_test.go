@@ -68,7 +68,7 @@ func TestBundle(t *testing.T) {
 			h := sandbox.Host{
 				Layout: layout(t, c.mode), Arch: "amd64", Kernel: sandbox.KernelVersion{Major: 6, Minor: 18}, Tag: "k3v5qa",
 				Root: "/run/croft-k3v5qa/abcdefghijklmnop/root", Files: "/var/lib/croft/slivers/abcdefghijklmnop/etc",
-				Devices: []sandbox.Device{{Major: 7, Minor: 1}}, NoSwap: c.mode == "v1",
+				Devices: []sandbox.Device{{Major: 7, Minor: 1}}, NoSwap: c.mode == "v1", Open: 1 << 20,
 			}
 			if err := c.spec.Check(); err != nil {
 				t.Fatal(err)

@@ -46,6 +46,11 @@ func (c Cgroups) Host(tag string) sandbox.Host {
 		// so the strictest filter.
 		_, _ = fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &h.Kernel.Major, &h.Kernel.Minor)
 	}
+	// Raising a limit takes a privilege that a node need not have.
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
+		h.Open = files.Max
+	}
 	if dir, v1 := c.Layout.Controllers["memory"]; v1 {
 		_, err := os.Stat(filepath.Join(dir, "memory.memsw.limit_in_bytes"))
 		h.NoSwap = err != nil
@@ -204,4 +209,20 @@ func alive(pid int) bool {
 	// The name is in parentheses and may contain any of these characters.
 	_, rest, ok := strings.Cut(string(b[strings.LastIndexByte(string(b), ')')+1:]), " ")
 	return ok && !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
+}
+
+// OutOfMemory reports whether the kernel has killed a process of a cgroup for
+// want of memory.
+func (c Cgroups) OutOfMemory(cgroup string) bool {
+	file := filepath.Join(c.Layout.Unified, cgroup, "memory.events")
+	if dir, v1 := c.Layout.Controllers["memory"]; v1 {
+		file = filepath.Join(dir, cgroup, "memory.oom_control")
+	}
+	b, _ := os.ReadFile(file) // a cgroup that is gone tells nothing
+	for line := range strings.Lines(string(b)) {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			return strings.TrimSpace(n) != "0"
+		}
+	}
+	return false
 }
