@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -159,16 +161,22 @@ func (a *app) auditFlows() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var mu sync.Mutex
 			var all []api.Flow
-			err = a.each(cmd.Context(), rec.nodes(), key, func(ctx context.Context, n remote) error {
-				flows, err := n.Flows(ctx, rec.Label)
+			out := a.group(cmd.Context(), rec, key, func(ctx context.Context, n remote) error {
+				ctx, cancel := context.WithTimeout(ctx, callLimit)
+				defer cancel()
+				flows, err := n.Flows(ctx, rec.Slice)
+				mu.Lock()
+				defer mu.Unlock()
 				all = append(all, flows...)
 				return err
 			})
-			if err != nil {
+			slices.SortStableFunc(all, func(x, y api.Flow) int { return x.First.Compare(y.First) })
+			if err := printEach(a, all, "SLIVER\tDIR\tPROTO\tFROM\tTO\tPACKETS\tBYTES\tFIRST\tLAST", flowRow); err != nil {
 				return err
 			}
-			return printEach(a, all, "SLIVER\tDIR\tPROTO\tFROM\tTO\tPACKETS\tBYTES\tFIRST\tLAST", flowRow)
+			return a.summary(out)
 		},
 	}
 }
