@@ -53,6 +53,8 @@ type Network struct {
 	out, node   *netlink.Handle // netlink in these
 	ifb         queue
 
+	names askers // at the resolver
+
 	mu     sync.Mutex // one change at a time; guards closed
 	closed bool
 }

@@ -98,6 +98,15 @@ func (p plan) sliver4(place int) netip.Addr {
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, n)))
 }
 
+// placeAt is the place that an IPv4 address belongs to.
+func (p plan) placeAt(a netip.Addr) (int, bool) {
+	if !a.Is4() || !sliverPool.Contains(a) {
+		return 0, false
+	}
+	place := int(binary.BigEndian.Uint32(addr4(a))-binary.BigEndian.Uint32(addr4(sliverPool.Addr()))) - firstHost
+	return place, place >= 0 && place < p.places
+}
+
 // ula is an address in the node's own unique local prefix (RFC 4193): 40 bits
 // of a hash of the tag.
 func (p plan) ula(subnet, host uint16) netip.Addr {

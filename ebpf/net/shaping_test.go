@@ -91,7 +91,7 @@ func TestRootShaping(t *testing.T) {
 	standIn(t, n, at, at.Guard.Class)
 	out := func() float64 { return send(t, in, w.outside, "out0", "192.0.2.2:7000") }
 	// Towards a sliver over its own connection: it asks, the outside floods.
-	into := func() float64 { return reverse(t, w.outside, in) }
+	into := func() float64 { return flooded(t, w.outside, in) }
 
 	within10 := func(what string, got, want float64) {
 		t.Helper()
@@ -124,8 +124,8 @@ func TestRootShaping(t *testing.T) {
 	})
 }
 
-// reverse has the sliver connect and the outside flood.
-func reverse(t *testing.T, outside, in netns.NsHandle) float64 {
+// flooded has the sliver connect and the outside flood.
+func flooded(t *testing.T, outside, in netns.NsHandle) float64 {
 	t.Helper()
 	var l stdnet.Listener
 	must(t, within(outside, func() (err error) { l, err = stdnet.Listen("tcp", "192.0.2.2:7002"); return err }))

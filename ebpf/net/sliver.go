@@ -203,6 +203,7 @@ func (n *Network) remove(p sliverPort) error {
 	if err := n.node.LinkSetDown(p.link); err != nil {
 		return err
 	}
+	n.names.forget(n.plan.sliver4(p.place))
 	for _, step := range []struct {
 		name string
 		do   func() error
