@@ -115,6 +115,14 @@ func mountLayer(ctx context.Context, size uint64, img, at string, base uint32) (
 // makeLayer makes a file system in a file whose blocks are set aside, so that
 // a sliver that fills its lease does not meet the node's full disk instead.
 func makeLayer(ctx context.Context, img string, size uint64, base uint32) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(filepath.Dir(img), &fs); err != nil {
+		return err
+	}
+	// Asked beforehand: to find out by filling the disk would hurt everybody.
+	if free := fs.Bavail * uint64(max(fs.Bsize, 0)); size > free {
+		return fmt.Errorf("%s free: %w", lease.Disk.Format(free), sandbox.ErrNoSpace)
+	}
 	f, err := os.OpenFile(img, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err

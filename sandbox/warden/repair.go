@@ -115,3 +115,28 @@ func (r *Runtime) removeCgroup(ctx context.Context, cgroup string) error {
 		}
 	}
 }
+
+// departed returns when a sliver has no warden.
+func (r *Runtime) departed(ctx context.Context, sliver string) error {
+	ctx, cancel := context.WithTimeout(ctx, goneTime+killTime)
+	defer cancel()
+	pause := time.NewTicker(5 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		lock, err := r.dir(sliver).lock()
+		if err == nil {
+			return lock.Close()
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if !errors.Is(err, errAlive) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the last warden to go: %w", ctx.Err())
+		case <-pause.C:
+		}
+	}
+}

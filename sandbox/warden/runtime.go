@@ -147,6 +147,10 @@ func (r *Runtime) Start(ctx context.Context, s sandbox.Spec) error {
 	if done || err != nil {
 		return err
 	}
+	// A warden whose sliver is over may still be taking its network away.
+	if err := r.departed(ctx, s.Sliver); err != nil {
+		return fmt.Errorf("starting sliver %s: %w", s.Sliver, err)
+	}
 	root, err := r.config.Images.Root(ctx, s.Program, sandbox.UIDBase(s.Place))
 	if err != nil {
 		return fmt.Errorf("starting sliver %s: %w", s.Sliver, err)
