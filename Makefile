@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
-	@awk -F ' ## | [|] ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  %-11s %7s  %s\n", $$1, $$2, $$3 }' $(MAKEFILE_LIST)
+	@awk -F ' ## | [|] ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  %-10s %9s  %s\n", $$1, $$2, $$3 }' $(MAKEFILE_LIST)
 
 # Use
 
