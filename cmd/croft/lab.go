@@ -30,7 +30,7 @@ in a network namespace of its own, every site a bridge behind one uplink, and
 packets between sites take as long as light in fibre would. Root only. Nothing
 in it reaches any other network.`,
 	}
-	c.PersistentFlags().StringVar(&dir, "dir", envOr("CROFT_LAB", defaultLab), "the lab's directory ($CROFT_LAB)")
+	c.PersistentFlags().StringVar(&dir, "dir", envOr("CROFT_LAB_DIR", defaultLab), "the lab's directory ($CROFT_LAB_DIR)")
 	c.AddCommand(a.labUp(&dir), a.labDown(&dir), a.labStatus(&dir), a.labExec(&dir), a.labSocket(&dir),
 		a.labDaemon(&dir, "kill", "Kill a node's daemon, as a crash would", (*lab.Lab).Kill),
 		a.labDaemon(&dir, "stop", "Stop a node's daemon; its slivers run on", (*lab.Lab).Stop),

@@ -79,7 +79,7 @@ func (r *record) environ() []string {
 
 // daemonStatus is the part of a daemon's /v1/status that the lab reads.
 type daemonStatus struct {
-	Principal string   `json:"principal"`
+	Principal string   `json:"node"`
 	Addrs     []string `json:"addrs"` // multiaddrs with /p2p/
 }
 

@@ -62,7 +62,7 @@ func fakeDaemon(state, file string) int {
 		return fail(err)
 	}
 	fmt.Println("joining", c.Join)
-	answer := map[string]any{"principal": "fake-" + c.Name, "addrs": []string{
+	answer := map[string]any{"node": "fake-" + c.Name, "addrs": []string{
 		"/ip4/127.0.0.1/tcp/4001/p2p/12D3KooFake", c.Listen[0] + "/p2p/12D3KooFake"}}
 	http.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		json.NewEncoder(w).Encode(answer)
