@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	stdnet "net"
@@ -295,6 +296,89 @@ func TestRootOutAndIn(t *testing.T) {
 			t.Errorf("slivers %v, %v", names, err)
 		}
 	})
+}
+
+// Where the host itself holds the very flow that a sliver's port would make, the
+// sliver's packet is dropped: under another port it would pass for another
+// sliver's.
+func TestRootHostNeverMovesAPort(t *testing.T) {
+	w := newWorld(t)
+	n := w.mustOpen(Config{Places: MaxPlaces})
+	at, in := running(t, n, Sliver{Name: "aaaa", Place: 7})
+	if at.SourcePorts[1]-at.SourcePorts[0] != 15 {
+		t.Fatalf("block %v, want 16 ports", at.SourcePorts)
+	}
+	listen(t, w.outside, "192.0.2.2:7000")
+
+	var l stdnet.Listener
+	must(t, within(w.outside, func() (err error) { l, err = stdnet.Listen("tcp", "192.0.2.2:7001"); return err }))
+	defer l.Close()
+	dial := func(ns netns.NsHandle, port uint16, patience time.Duration) error {
+		return within(ns, func() error {
+			d := stdnet.Dialer{Timeout: patience}
+			if port > 0 {
+				d.LocalAddr = &stdnet.TCPAddr{Port: int(port)}
+			}
+			c, err := d.Dial("tcp", "192.0.2.2:7001")
+			if err == nil {
+				t.Cleanup(func() { c.Close() })
+			}
+			return err
+		})
+	}
+	for port := at.SourcePorts[0]; port <= at.SourcePorts[1]; port++ {
+		must(t, dial(w.host, port, 10*time.Second))
+	}
+	if err := dial(in, 0, time.Second); err == nil {
+		t.Error("the sliver's connection left under a port that is not its own")
+	}
+	if seen, err := ask(in, "", "192.0.2.2:7000"); err != nil || !inBlock(at, seen) {
+		t.Errorf("to another destination it is seen as %v, %v", seen, err)
+	}
+}
+
+// A crash between making a name and binding a namespace to it leaves a file.
+func TestRootNameWithoutNamespace(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"croft-" + w.tag, "croft-" + w.tag + "-1"} {
+		must(t, os.WriteFile(netnsPath(name), nil, 0o444))
+	}
+	n := w.mustOpen(Config{Places: 4})
+	_, err := n.Add(t.Context(), Sliver{Name: "aaaa", Place: 1})
+	must(t, err)
+	must(t, n.Close())
+	must(t, w.destroy(w.tag))
+	must(t, os.WriteFile(netnsPath("croft-"+w.tag), nil, 0o444))
+	must(t, w.destroy(w.tag))
+}
+
+func TestRootRefusals(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.open(Config{Uplink4: netip.MustParsePrefix("10.0.0.0/24")}); !errors.Is(err, ErrConfig) {
+		t.Errorf("uplink: %v", err)
+	}
+	n := w.mustOpen(Config{Places: 4, Uplink4: netip.MustParsePrefix("10.9.9.8/31")})
+	tcp := func(number, inside uint16) []lease.Port {
+		return []lease.Port{{Proto: lease.TCP, Number: number, Inside: inside}}
+	}
+	for _, s := range []Sliver{
+		{Name: "", Place: 0},
+		{Name: "../x", Place: 0},
+		{Name: "aaaa", Place: -1},
+		{Name: "aaaa", Place: 4},
+		{Name: "aaaa", Place: 0, Ports: tcp(FirstSource, 80)},
+		{Name: "aaaa", Place: 0, Ports: tcp(0, 80)},
+		{Name: "aaaa", Place: 0, Ports: tcp(80, 0)},
+		{Name: "aaaa", Place: 0, Ports: append(tcp(80, 80), tcp(80, 81)...)},
+		{Name: "aaaa", Place: 0, Ports: make([]lease.Port, MaxPorts+1)},
+	} {
+		if _, err := n.Add(t.Context(), s); err == nil {
+			t.Errorf("%+v was added", s)
+		}
+	}
+	if err := n.Up(t.Context(), "aaaa"); !errors.Is(err, ErrNoSliver) {
+		t.Errorf("raising nobody: %v", err)
+	}
 }
 
 func randomTag() string {
