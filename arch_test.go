@@ -41,7 +41,7 @@ var rooms = map[string]room{
 	"dht/dhttest":         {floor: 1},
 	"gossip":              {1, true, []string{"github.com/fxamacker/cbor/v2"}},
 	"gossip/pubsub":       {floor: 1},
-	"sandbox":             {1, true, nil},
+	"sandbox":             {1, true, []string{"github.com/opencontainers/runtime-spec/specs-go", "github.com/moby/profiles/seccomp"}},
 	"sandbox/oci":         {floor: 1},
 	"sandbox/image":       {floor: 1},
 	"sandbox/swarm":       {floor: 1},

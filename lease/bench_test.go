@@ -24,6 +24,10 @@ func benchmarkChain(b *testing.B, chain [][]byte) {
 		}
 		bare = append(bare, check{append([]byte(lease.Domain), s.Payload...), s.Sig})
 	}
+	bytes := 0
+	for _, raw := range chain {
+		bytes += len(raw)
+	}
 	var ours, theirs time.Duration
 	for b.Loop() {
 		start := time.Now()
@@ -40,5 +44,6 @@ func benchmarkChain(b *testing.B, chain [][]byte) {
 		ours += time.Since(middle)
 	}
 	b.ReportMetric(float64(ours)/float64(theirs), "ratio")
+	b.ReportMetric(float64(bytes)/float64(len(chain)), "bytes/statement")
 	b.ReportMetric(float64(ours.Nanoseconds())/float64(b.N)/float64(len(chain)), "ns/statement")
 }

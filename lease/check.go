@@ -5,6 +5,7 @@ package lease
 import (
 	"fmt"
 	"unicode"
+	"unicode/utf8"
 )
 
 // The checks below judge one statement by itself: its kind, its ranges, its
@@ -139,6 +140,9 @@ func reason(s string) error {
 		if !unicode.IsPrint(c) {
 			return field(false, "text holds %U, which does not print", c)
 		}
+	}
+	if !utf8.ValidString(s) {
+		return field(false, "text is not UTF-8")
 	}
 	return field(len(s) <= MaxText, "text of %d bytes, limit %d", len(s), MaxText)
 }

@@ -14,7 +14,7 @@ import (
 	"croft/lease/leasetest"
 )
 
-// Each line is a chain and its verdict; the rules C1 to C8 are those of
+// Each line is a chain and its verdict; the rules are those of
 // docs/protocol/claims.md. The node asked is always n1.
 var chains = []struct{ rule, verdict, drawing string }{
 	{"C2", "ok", "cap(n1 cpu=4)"},
@@ -52,20 +52,20 @@ var chains = []struct{ rule, verdict, drawing string }{
 	{"C7", "exceeds", "cap(n1 cpu=4 1h..9h) -> t0(alice 0h59m59s..5h)"},
 	{"C7", "exceeds", "cap(n1 cpu=4 1h..9h) -> t0(alice 2h..9h0m1s)"},
 	{"C7", "exceeds", "cap(n1 cpu=4 1h..9h) -> t0(alice 2h..5h) -> r0(5h..6h)"},
-	{"field", "field", "cap(n1 cpu=4 1h..9h) -> t0(alice 5h..5h)"},
-	{"field", "field", "cap(n1 cpu=4 1h..9h) -> t0(alice 5h..4h)"},
+	{"S6", "field", "cap(n1 cpu=4 1h..9h) -> t0(alice 5h..5h)"},
+	{"S6", "field", "cap(n1 cpu=4 1h..9h) -> t0(alice 5h..4h)"},
 
 	{"C8", "ok", "cap(n1 cpu=4 @150) -> t0(alice @150)"},
 	{"C8", "exceeds", "cap(n1 cpu=4 @150) -> t0(alice @151)"},
 	{"C8", "exceeds", "cap(n1 cpu=4 @150) -> t0(alice @100) -> t0(bob @101)"},
-	{"field", "field", "cap(n1 cpu=4 @99)"},
-	{"field", "field", "cap(n1 cpu=4) -> t0(alice @99)"},
+	{"S8", "field", "cap(n1 cpu=4 @99)"},
+	{"S8", "field", "cap(n1 cpu=4) -> t0(alice @99)"},
 
 	{"C9", "signature", "cap(n1 cpu=4 sig=mallory)"},
 	{"C9", "signature", "cap(n1 cpu=4) -> t0(alice sig=alice) -> r0()"},
 	{"C9", "signature", "cap(n1 cpu=4) -> t0(alice) -> r0(sig=n1)"},
-	{"field", "field", "cap(n1 rset=none)"},
-	{"field", "field", "cap(n1 cpu=4) -> t64(alice)"},
+	{"S7", "field", "cap(n1 rset=none)"},
+	{"S8", "field", "cap(n1 cpu=4) -> t64(alice)"},
 }
 
 func TestChains(t *testing.T) {
@@ -196,7 +196,7 @@ var answers = []struct{ rule, verdict, drawing string }{
 	{"A7", "answer", "ask(alice n1 ports.in=1 port=tcp/80:80) -> lease(port=tcp/81:80)"},
 	{"A7", "answer", "ask(alice n1 ports.in=2 port=tcp/80:80) -> lease(port=tcp/80:80 port=tcp/81:81)"},
 	{"A7", "answer", "ask(alice n1 ports.in=1) -> lease(port=tcp/80:80)"},
-	{"A7", "field", "ask(alice n1 ports.in=2) -> lease(port=tcp/80:80 port=tcp/80:81)"},
+	{"S10", "field", "ask(alice n1 ports.in=2) -> lease(port=tcp/80:80 port=tcp/80:81)"},
 }
 
 func TestAnswers(t *testing.T) {

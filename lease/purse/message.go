@@ -24,7 +24,10 @@ var (
 )
 
 // Input is what happens to a purse. Ref is the caller's own handle.
-type Input interface{ input() }
+type Input interface {
+	input()
+	String() string
+}
 
 // Keep takes a ticket with the chain above it, root first.
 type Keep struct {
@@ -55,6 +58,15 @@ type Tick struct{}
 func (Keep) input()   {}
 func (Redeem) input() {}
 func (Tick) input()   {}
+
+func (in Keep) String() string {
+	return fmt.Sprintf("keep ref=%d statements=%d", in.Ref, len(in.Chain))
+}
+func (in Redeem) String() string {
+	return fmt.Sprintf("redeem ref=%d ticket=%s slot=%d rset=%q from=%d until=%d slice=%s request=%x",
+		in.Ref, in.Ticket, in.Slot, in.RSet, in.Term.From, in.Term.Until, in.Slice, in.Request[:])
+}
+func (Tick) String() string { return "tick" }
 
 // wishes reports whether c is what in wishes.
 func (in Redeem) wishes(c *child) bool {

@@ -222,3 +222,36 @@ func FuzzOpenSite(f *testing.F) {
 		}
 	})
 }
+
+// What is read as a principal prints in a form that reads as the same one.
+func FuzzParsePrincipal(f *testing.F) {
+	line, err := sign.AuthorizedKey(key(2).Principal(), "c")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range []string{"", line, key(2).Principal().String(), ecdsaLine, `command="x" ` + line} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := sign.ParsePrincipal(s)
+		if err != nil {
+			return
+		}
+		if again, err := sign.ParsePrincipal(p.String()); err != nil || again != p {
+			t.Errorf("%q reads as %s, that as %s, %v", s, p, again, err)
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	file, err := key(1).Marshal("alice", nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if k, err := sign.Parse(b, nil); (k == nil) == (err == nil) {
+			t.Errorf("got %v and %v", k, err)
+		}
+	})
+}
