@@ -86,14 +86,18 @@ func (l *Ledger) Lease(id ID) (Entry, bool) {
 	return Entry{}, false
 }
 
-// Sliver returns the entry under which a sliver runs, or is to run next.
+// Sliver returns the entry under which a sliver runs, or else its newest one.
 func (l *Ledger) Sliver(name string) (Entry, bool) {
 	var found *booking
-	for _, b := range l.byAge() {
-		if b.lease.IsZero() || SliverName(b.sliver) != name {
+	for _, x := range l.timers {
+		b, ok := x.(*booking)
+		if !ok || b.lease.IsZero() || SliverName(b.sliver) != name {
 			continue
 		}
-		if found == nil || !found.state.Live() || b.state.Live() && b.term.From <= l.now {
+		if b.state.Live() && b.begun(l.now) {
+			return b.entry(), true
+		}
+		if found == nil || found.seq < b.seq {
 			found = b
 		}
 	}
