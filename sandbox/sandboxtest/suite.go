@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -306,12 +307,22 @@ func command(t *trial) {
 
 func follow(t *trial) {
 	t.must(t.Runtime.Start(t.ctx, t.Forever("follow")))
-	done := make(chan string, 1)
-	go func() { done <- t.log("follow", sandbox.LogOptions{Follow: true}) }()
-	t.must(t.Runtime.Stop(t.ctx, "follow", 0))
-	if out := <-done; out != "up\n" && out != "" { // killed before it could print
-		t.Errorf("log %q", out)
+	read, write := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := t.Runtime.Logs(t.ctx, "follow", sandbox.LogOptions{Follow: true}, write)
+		write.CloseWithError(io.EOF)
+		done <- err
+	}()
+	first := make([]byte, 3)
+	if _, err := io.ReadFull(read, first); err != nil || string(first) != "up\n" {
+		t.Fatalf("log %q, %v", first, err)
 	}
+	t.must(t.Runtime.Stop(t.ctx, "follow", 0))
+	if rest, err := io.ReadAll(read); err != nil || len(rest) > 0 {
+		t.Errorf("log goes on with %q, %v", rest, err)
+	}
+	t.must(<-done)
 	t.want(t.Runtime.Logs(t.ctx, "follow", sandbox.LogOptions{}, broken{}), errBroken)
 }
 
