@@ -38,8 +38,37 @@ func (d *Daemon) drain(ctx context.Context) error {
 	d.draining.Lock()
 	defer d.draining.Unlock()
 	return d.deps.Hosting.Guard.Drain(ctx, func(e ebpf.Epoch) error {
-		return d.deps.Hosting.Audit.Append(ctx, e)
+		return d.deps.Hosting.Audit.Append(e)
 	})
+}
+
+// began records that a sliver holds its source ports, once.
+func began(store AuditStore, t audit.Tenure) error {
+	open, err := openTenure(store, t.Sliver)
+	if err != nil || open != nil {
+		return err
+	}
+	return store.AppendTenure(t)
+}
+
+// ended records that a sliver no longer holds them, if it ever did.
+func ended(store AuditStore, sliver string, at time.Time) error {
+	open, err := openTenure(store, sliver)
+	if err != nil || open == nil {
+		return err
+	}
+	open.Until = at.UnixNano()
+	return store.AppendTenure(*open)
+}
+
+func openTenure(store AuditStore, sliver string) (*audit.Tenure, error) {
+	all, err := store.Tenures()
+	for _, t := range all {
+		if t.Sliver == sliver && t.Until == 0 {
+			return &t, err
+		}
+	}
+	return nil, err
 }
 
 // audits answers from the node's own record.
@@ -56,11 +85,11 @@ func (a audits) Flows(ctx context.Context, caller lease.Principal, slice string)
 	if err := a.d.drain(ctx); err != nil {
 		return nil, fmt.Errorf("emptying the kernel's table: %w", err)
 	}
-	rows, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + caller.String()})
+	page, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + caller.String(), From: 1, Until: time.Now().UnixNano()})
 	if err != nil {
 		return nil, err
 	}
-	return a.d.flows(rows), nil
+	return a.d.flows(page.Rows), nil
 }
 
 // Who names the slice that held a source port at an instant and sent to a
@@ -77,18 +106,13 @@ func (a audits) Who(ctx context.Context, _ lease.Principal, q api.WhoRequest) (a
 	if within <= 0 {
 		within = 5 * time.Second
 	}
-	found, err := a.d.deps.Hosting.Audit.Who(ctx, audit.Who{Src: q.Src, Dst: q.Dst, Proto: protoOf(q.Proto), At: q.At.UnixNano(), Within: within})
+	found, err := a.d.deps.Hosting.Audit.Who(ctx, audit.Who{Src: q.Src, Dst: q.Dst, Proto: protoOf(q.Proto), At: q.At.UnixNano(), Within: int64(within)})
 	if err != nil {
 		return answer, err
 	}
-	answer.Slices = found.Slices
-	answer.Flows = a.d.flows(found.Rows)
-	switch n := len(found.Slices); n {
-	case 0:
-	case 1:
-		answer.Verdict = "exact"
-	default:
-		answer.Verdict = fmt.Sprintf("one of %d slices", n)
+	answer.Slices, answer.Verdict = found.Slices, found.Verdict()
+	for _, x := range found.Answers {
+		answer.Flows = append(answer.Flows, a.d.flows(x.Rows)...)
 	}
 	return answer, nil
 }

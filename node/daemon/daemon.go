@@ -163,7 +163,7 @@ func (d *Daemon) shut() error {
 	if d.deps.Hosting != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), drainEvery)
 		defer cancel()
-		errs = append(errs, d.drain(ctx), d.deps.Hosting.Audit.Close(), d.deps.Hosting.Network.Close())
+		errs = append(errs, d.drain(ctx))
 	}
 	return errors.Join(append(errs, d.journal.Close())...)
 }

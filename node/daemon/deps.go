@@ -7,12 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"time"
 
 	"croft/ebpf"
 	"croft/ebpf/audit"
 	slivernet "croft/ebpf/net"
 	"croft/lease"
+	"croft/lease/offer"
 	"croft/lease/sign"
 	"croft/node"
 	"croft/node/api"
@@ -57,7 +57,7 @@ type OpenJournal interface {
 // Publisher tells the network what this node offers.
 type Publisher interface {
 	// Publish makes a signed offer known and keeps it known until the next.
-	Publish(ctx context.Context, signed []byte) error
+	Publish(ctx context.Context, o offer.Opened) error
 	// Known is the number of offers in the view.
 	Known() int
 }
@@ -95,10 +95,9 @@ type BlobStore interface {
 
 // AuditStore is the node's durable record of flows.
 type AuditStore interface {
-	Append(ctx context.Context, e ebpf.Epoch) error
-	Began(ctx context.Context, t audit.Tenure) error
-	Ended(ctx context.Context, sliver string, at time.Time) error
-	Flows(ctx context.Context, q audit.Flows) ([]audit.Row, error)
-	Who(ctx context.Context, q audit.Who) (audit.Answer, error)
-	Close() error
+	Append(e ebpf.Epoch) error
+	AppendTenure(t audit.Tenure) error
+	Tenures() (audit.Tenures, error)
+	Flows(ctx context.Context, q audit.Flows) (audit.Page, error)
+	Who(ctx context.Context, q audit.Who) (audit.Finding, error)
 }

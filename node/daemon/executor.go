@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -138,7 +137,7 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	if err := x.host.Guard.Attach(ctx, att.Guard, ebpf.Compile(l, att.Addresses, deadline)); err != nil {
 		return fmt.Errorf("attaching the guard: %w", err)
 	}
-	if err := x.host.Audit.Began(ctx, x.tenure(e, l, att)); err != nil {
+	if err := began(x.host.Audit, x.tenure(e, l, att)); err != nil {
 		return fmt.Errorf("recording who holds the source ports: %w", err)
 	}
 	if err := x.host.Network.Up(ctx, e.Sliver); err != nil {
@@ -147,7 +146,7 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	x.bind(e.Sliver, att)
 	err = x.host.Runtime.Start(ctx, sandbox.Spec{
 		Sliver: e.Sliver, Slice: l.Slice + "@" + l.Holder.Short(), Hostname: l.Slice, Place: e.Place,
-		Program: program, RSet: l.RSet, NetNS: att.NetNS, Resolver: resolverAddr(att), Deadline: deadline,
+		Program: program, RSet: l.RSet, NetNS: att.NetNS, Resolver: slivernet.Resolver, Deadline: deadline,
 	})
 	if err != nil {
 		return fmt.Errorf("starting the program: %w", err)
@@ -205,7 +204,7 @@ func (x *executor) remove(name string) error {
 	if err := x.host.Network.Remove(ctx, name); err != nil {
 		return fmt.Errorf("removing the network: %w", err)
 	}
-	if err := x.host.Audit.Ended(ctx, name, x.time.now()); err != nil {
+	if err := ended(x.host.Audit, name, x.time.now()); err != nil {
 		return fmt.Errorf("recording that the source ports are free: %w", err)
 	}
 	return nil
@@ -213,7 +212,7 @@ func (x *executor) remove(name string) error {
 
 func (x *executor) tenure(e sandbox.Launch, l *lease.Lease, att slivernet.Attachment) audit.Tenure {
 	return audit.Tenure{Sliver: e.Sliver, Slice: l.Slice + "@" + l.Holder.String(), Place: e.Place,
-		First: att.SourcePorts[0], Last: att.SourcePorts[1], From: x.time.now().UnixNano()}
+		First: att.SourcePorts[0], Last: att.SourcePorts[1], Ports: l.Ports, From: x.time.now().UnixNano()}
 }
 
 func openLease(b []byte) (*lease.Lease, error) {
@@ -227,5 +226,3 @@ func openLease(b []byte) (*lease.Lease, error) {
 	}
 	return l, nil
 }
-
-func resolverAddr(slivernet.Attachment) netip.Addr { return slivernet.Resolver }

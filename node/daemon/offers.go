@@ -97,7 +97,7 @@ func (o *offerLoop) make(ctx context.Context, now time.Time) (offer.Offer, error
 const freeAhead = 10 * time.Minute
 
 func (o *offerLoop) publish(ctx context.Context, made offer.Offer) error {
-	signed, err := offer.Seal(made, o.d.deps.Key)
+	signed, err := offer.Seal(&made, o.d.deps.Key)
 	if err != nil {
 		return fmt.Errorf("sealing the offer: %w", err)
 	}

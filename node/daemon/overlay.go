@@ -23,6 +23,7 @@ import (
 	"croft/dht"
 	"croft/dht/index"
 	"croft/dht/kad"
+	"croft/gossip"
 	"croft/gossip/pubsub"
 	"croft/lease"
 	"croft/lease/offer"
@@ -64,14 +65,14 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 	n.open.add(o.dht.Close)
 	holder := dht.HolderConfig{Check: checkSite}
 	if cfg.Profile == ProfileLab {
-		holder.PerNetwork, holder.PerSite = dht.MaxBucket, dht.MaxBucket
+		holder.PerNetwork, holder.PerSite = dht.MaxEntries, dht.MaxEntries
 	}
 	o.index, err = index.New(index.Config{Host: o.host, Router: o.dht, Now: time.Now, Serve: full, Holder: holder, Log: deps.Log})
 	if err != nil {
 		return err
 	}
 	n.open.add(o.index.Close)
-	if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log}); err != nil {
+	if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log, View: gossip.ViewConfig{Check: checkSite}}); err != nil {
 		return err
 	}
 	n.open.add(o.gossip.Close)
@@ -93,15 +94,15 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 }
 
 // checkSite is how an offer's site certificate is judged.
-func checkSite(o *offer.Offer, now time.Time) error {
-	c, err := sign.OpenSite(o.Certificate)
+func checkSite(site, node lease.Principal, certificate []byte) error {
+	c, err := sign.OpenSite(certificate)
 	if err != nil {
 		return err
 	}
-	if c.Site != o.Site {
-		return lease.ErrNotHolder
+	if c.Site != site {
+		return fmt.Errorf("certificate of another site %s: %w", c.Site.Short(), lease.ErrNotHolder)
 	}
-	return c.Holds(o.Node, now.Unix())
+	return c.Holds(node, time.Now().Unix())
 }
 
 func filterFor(p Profile) func([]multiaddr.Multiaddr) []multiaddr.Multiaddr {
@@ -206,11 +207,7 @@ func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result
 }
 
 // Publish tells the neighbours by gossip and the index by registration.
-func (o *overlay) Publish(ctx context.Context, signed []byte) error {
-	opened, err := offer.Open(signed)
-	if err != nil {
-		return err
-	}
+func (o *overlay) Publish(ctx context.Context, opened offer.Opened) error {
 	select { // only the newest matters
 	case <-o.offers:
 	default:

@@ -130,7 +130,7 @@ func (n *Node) host(ctx context.Context, cfg Config, tag string, log *slog.Logge
 	}
 	h.Runtime = wardens
 	n.open.add(wardens.Close)
-	record, err := store.Open(filepath.Join(cfg.State, "audit"), store.Options{Quota: cfg.Bounds.Audit})
+	record, err := store.Open(filepath.Join(cfg.State, "audit"), store.Options{Budget: cfg.Bounds.Audit})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/lease"
 	"croft/node/api"
 	"croft/sandbox"
 )
@@ -31,7 +32,7 @@ var requirements = []requirement{
 			return "uid " + fmt.Sprint(os.Geteuid()), want(os.Geteuid() == 0, "uid %d", os.Geteuid())
 		}},
 	{"kernel", "TCX, on which the guard sits, came with Linux 6.6", "boot a kernel of 6.6 or later",
-		func(Config) (string, error) { return kernel() }},
+		func(Config) (string, error) { return linux() }},
 	{"runc", "slivers run under runc 1.2.8 or later (CVE-2025-31133, -52565)", "scripts/build-runc",
 		func(cfg Config) (string, error) { return runtimeFound(cfg.Runtime) }},
 	{"mkfs.ext4", "a sliver's writable layer is a file system of the leased size", "apt-get install e2fsprogs",
@@ -77,7 +78,7 @@ func want(ok bool, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-func kernel() (string, error) {
+func linux() (string, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return "", err
@@ -158,11 +159,8 @@ func controllers() (string, error) {
 	if err != nil {
 		available = nil // a kernel without v1
 	}
-	layout, err := sandbox.ParseLayout(string(mounts), string(available))
-	if err != nil {
-		return "", err
-	}
-	return layout.String(), nil
+	layout := sandbox.ParseLayout(string(mounts), string(available))
+	return string(layout.Mode), layout.Check(lease.RSet{})
 }
 
 func fileSystem(name string) (string, error) {
