@@ -2,7 +2,11 @@
 
 package lease
 
-import "fmt"
+import (
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
 
 // The checks below judge one statement by itself: its kind, its ranges, its
 // bounds. They are the same when it is sealed and when it is opened.
@@ -12,7 +16,8 @@ func (c *Capacity) check() error {
 		kind(c.K, KindCapacity),
 		principal("node", c.Node),
 		field(c.Tranche < MaxTranche, "tranche %d, limit %d", c.Tranche, MaxTranche-1),
-		rset(c.RSet), term(c.Term()), degree(c.Degree))
+		rset(c.RSet), term(c.Term()), degree(c.Degree),
+		field(c.Lead <= MaxTerm, "lead %d s, limit %d", c.Lead, int64(MaxTerm)))
 }
 
 func (t *Ticket) check() error {
@@ -54,7 +59,9 @@ func (l *Lease) check() error {
 		field(!l.Parent.IsZero(), "no parent"),
 		rset(l.RSet), term(l.Term()), CheckLabel(l.Slice), pool(l.Pool), ports(l.Ports, l.RSet, true),
 		field(l.ActivateBy >= 0 && l.ActivateBy <= l.Until, "activate_by %d outside the term", l.ActivateBy),
-		field(len(l.Runtime) <= MaxLabel, "runtime class of %d bytes", len(l.Runtime)))
+		runtime(l.Runtime),
+		field(l.Grace <= MaxTerm, "grace %d s, limit %d", l.Grace, int64(MaxTerm)),
+		field(l.BurstOut <= MaxAmount && l.BurstIn <= MaxAmount, "burst %d out, %d in, limit %d", l.BurstOut, l.BurstIn, uint64(MaxAmount)))
 }
 
 func (c *Close) check() error {
@@ -99,10 +106,15 @@ func first(errs ...error) error {
 }
 
 func field(ok bool, format string, args ...any) error {
+	return unless(ok, ErrField, format, args...)
+}
+
+// unless returns nil if ok, else what is wrong, wrapping the sentinel.
+func unless(ok bool, sentinel error, format string, args ...any) error {
 	if ok {
 		return nil
 	}
-	return fmt.Errorf(format+": %w", append(args, ErrField)...)
+	return fmt.Errorf(format+": %w", append(args, sentinel)...)
 }
 
 func kind(got, want Kind) error {
@@ -112,10 +124,26 @@ func kind(got, want Kind) error {
 	return fmt.Errorf("%s where %s belongs: %w", got, want, ErrKind)
 }
 
-func principal(what string, p Principal) error { return field(!p.IsZero(), "no %s", what) }
-func slot(s uint8) error                       { return field(s < Slots, "slot %d, limit %d", s, Slots-1) }
-func instant(at int64) error                   { return field(at > 0 && at < maxUnix, "instant %d", at) }
+func principal(what string, p Principal) error {
+	if p.IsZero() {
+		return field(false, "no %s", what)
+	}
+	return field(!p.weak(), "%s %s: anybody can sign for this key", what, p.Short())
+}
+
+func slot(s uint8) error     { return field(s < Slots, "slot %d, limit %d", s, Slots-1) }
+func instant(at int64) error { return field(at > 0 && at < maxUnix, "instant %d", at) }
+
+// reason judges a text that is printed on a stranger's terminal.
 func reason(s string) error {
+	for _, c := range s {
+		if !unicode.IsPrint(c) {
+			return field(false, "text holds %U, which does not print", c)
+		}
+	}
+	if !utf8.ValidString(s) {
+		return field(false, "text is not UTF-8")
+	}
 	return field(len(s) <= MaxText, "text of %d bytes, limit %d", len(s), MaxText)
 }
 
@@ -144,11 +172,24 @@ func rset(s RSet) error {
 
 func pool(p Pool) error { return CheckLabel(string(p)) }
 
+// runtime is empty for the node's default, else formed like a label.
+func runtime(s string) error {
+	if s == "" {
+		return nil
+	}
+	return CheckLabel(s)
+}
+
 func ports(ps []Port, s RSet, exact bool) error {
 	if len(ps) > MaxPorts || uint64(len(ps)) > s[PortsIn] {
 		return field(false, "%d ports under ports.in=%d, limit %d", len(ps), s[PortsIn], MaxPorts)
 	}
-	for _, p := range ps {
+	for i, p := range ps {
+		for _, q := range ps[:i] {
+			if p.Proto == q.Proto && (p.Number == q.Number && p.Number != 0) {
+				return field(false, "port %s/%d is named twice", p.Proto, p.Number)
+			}
+		}
 		if p.Proto != TCP && p.Proto != UDP || p.Inside == 0 || exact && p.Number == 0 {
 			return field(false, "port %s/%d to %d", p.Proto, p.Number, p.Inside)
 		}

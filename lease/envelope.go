@@ -3,6 +3,8 @@
 package lease
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
@@ -62,15 +64,30 @@ func SealAs(domain string, v any, key Signer) (Signed, error) {
 	return Signed{Payload: payload, Sig: key.Sign(append([]byte(domain), payload...))}, nil
 }
 
-// ParseSigned reads the form that travels, without looking at the signature.
-func ParseSigned(b []byte, limit int) (s Signed, err error) {
-	if err := Decode(b, &s, limit); err != nil {
-		return Signed{}, err
+// ParseSigned reads the form that travels, at most limit bytes, without looking
+// at the signature. It copies: b may change afterwards.
+func ParseSigned(b []byte, limit int) (Signed, error) {
+	if len(b) > limit {
+		return Signed{}, fmt.Errorf("%d bytes, limit %d: %w", len(b), limit, ErrTooBig)
 	}
-	if len(s.Sig) != ed25519.SignatureSize {
-		return Signed{}, fmt.Errorf("signature of %d bytes: %w", len(s.Sig), ErrSyntax)
+	n, rest, err := takeHead(b, cborArray)
+	if err != nil || n != 2 {
+		return Signed{}, fmt.Errorf("not a pair of payload and signature: %w", cmp.Or(err, ErrSyntax))
 	}
-	return s, nil
+	payload, rest, err := takeBytes(rest)
+	if err != nil {
+		return Signed{}, fmt.Errorf("payload: %w", err)
+	}
+	sig, rest, err := takeBytes(rest)
+	switch {
+	case err != nil:
+		return Signed{}, fmt.Errorf("signature: %w", err)
+	case len(sig) != ed25519.SignatureSize:
+		return Signed{}, fmt.Errorf("signature of %d bytes: %w", len(sig), ErrSyntax)
+	case len(rest) != 0:
+		return Signed{}, fmt.Errorf("%d bytes too many: %w", len(rest), ErrSyntax)
+	}
+	return Signed{Payload: bytes.Clone(payload), Sig: bytes.Clone(sig)}, nil
 }
 
 // VerifyAs checks the signature of by over domain and payload.

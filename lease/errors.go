@@ -22,4 +22,5 @@ var (
 	ErrExceeds   = errors.New("exceeds the parent")
 	ErrWrongNode = errors.New("names another node")
 	ErrDepth     = errors.New("chain is too deep")
+	ErrAnswer    = errors.New("is not the answer")
 )

@@ -5,8 +5,8 @@ package lease
 // Bounds on everything that a stranger can make us read, keep or loop over.
 const (
 	// MaxStatement is the size in bytes of one signed statement. The largest
-	// that the rules allow (a lease with every field and 16 ports) is under
-	// 700; the rest is room for later fields.
+	// that the rules allow (a lease with every field and 16 ports) takes under
+	// 800; the rest is room for later fields.
 	MaxStatement = 1024
 
 	// MaxDepth is the number of claims from capacity to leaf. Sixteen hands is

@@ -7,7 +7,7 @@
 //		 sliver's namespace         node's namespace              the daemon's namespace
 //		 croft-<tag>-<place>        croft-<tag>                   ("the host")
 //		┌──────────────────┐      ┌────────────────────────┐     ┌───────────────────────┐
-//		│ eth0 198.18.x.y ─┼─veth─┼─ cs<place>             │     │                       │
+//		│ eth0 198.19.x.y ─┼─veth─┼─ cs<place>             │     │                       │
 //		└──────────────────┘      │   │ guard ─> ifb (HTB) │     │                       │
 //		                          │   └ SNAT to its block ─┼─up──┼─ cr-<tag> masquerade ─┼─> world
 //		                          └────────────────────────┘     └───────────────────────┘

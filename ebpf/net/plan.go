@@ -21,11 +21,11 @@ var Resolver = netip.MustParseAddr("169.254.53.53")
 var gateway6 = netip.MustParseAddr("fe80::1")
 
 // The benchmark range (RFC 2544) is in nobody's use on a machine that is in
-// service, and no sliver may send to it. Slivers of all nodes share the lower
-// half, as nothing outside the node's namespace sees it; uplinks are in the upper.
+// service, and no sliver may send to it. Slivers of all nodes share one part of
+// it, as nothing outside a node's namespace sees it; uplinks are in another.
 var (
-	sliverPool = netip.MustParsePrefix("198.18.0.0/16")
-	uplinkPool = netip.MustParsePrefix("198.19.0.0/16")
+	sliverPool = netip.MustParsePrefix("198.19.0.0/17")
+	uplinkPool = netip.MustParsePrefix("198.19.128.0/17")
 )
 
 const (
@@ -75,7 +75,7 @@ func checkTag(tag string) error {
 // not use already is taken.
 func uplinkCandidate(tag string, n int) netip.Prefix {
 	h := sha256.Sum256([]byte("croft uplink " + tag))
-	slot := (uint32(binary.BigEndian.Uint16(h[:])) + uint32(n)) % (1 << 15)
+	slot := (uint32(binary.BigEndian.Uint16(h[:])) + uint32(n)) % (1 << 14)
 	base := binary.BigEndian.Uint32(addr4(uplinkPool.Addr())) + slot*2
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, base))), 31)
 }

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease_test
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"croft/lease"
+)
+
+func document(t *testing.T, name string) string {
+	b, err := os.ReadFile("../docs/protocol/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Every rule that a drawing cites is in the document, and every rule of the
+// document about chains, answers and ends has a drawing that breaks it.
+func TestRulesAreDocumentedAndBroken(t *testing.T) {
+	var written []string
+	for _, m := range regexp.MustCompile(`\*\*([SCAE]\d+)\*\*`).FindAllStringSubmatch(document(t, "claims.md"), -1) {
+		written = append(written, m[1])
+	}
+	broken := map[string]bool{"C1": true} // TestChainDepth: too long to draw
+	for _, c := range slices.Concat(chains, answers, ends) {
+		if !slices.Contains(written, c.rule) {
+			t.Errorf("%s is not in claims.md: %s", c.rule, c.drawing)
+		}
+		broken[c.rule] = broken[c.rule] || c.verdict != "ok"
+	}
+	for _, rule := range written {
+		if rule[0] != 'S' && !broken[rule] { // the hostile vectors break S
+			t.Errorf("%s is broken by no drawing", rule)
+		}
+	}
+}
+
+// The grammar has the fields of the code, optional where the code leaves zeros out.
+func TestGrammarIsTheCode(t *testing.T) {
+	groups := regexp.MustCompile(`(?s)\n(\w+) = \{\n(.*?)\n\}`).FindAllStringSubmatch(document(t, "claims.cddl"), -1)
+	field := regexp.MustCompile(`(\? )?(\d+) => `)
+	grammar := map[string][]string{}
+	for _, g := range groups {
+		for _, f := range field.FindAllStringSubmatch(g[2], -1) {
+			grammar[g[1]] = append(grammar[g[1]], f[1]+f[2])
+		}
+	}
+	for _, st := range []lease.Statement{new(lease.Capacity), new(lease.Ticket), new(lease.Redeem), new(lease.Ask),
+		new(lease.Hold), new(lease.Lease), new(lease.Close), new(lease.Revoke), new(lease.Reject)} {
+		var code []string
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(st).Elem()) {
+			key, options, _ := strings.Cut(f.Tag.Get("cbor"), ",")
+			if strings.Contains(options, "omit") {
+				key = "? " + key
+			}
+			code = append(code, key)
+		}
+		name := st.Kind().String()
+		if !slices.Equal(grammar[name], code) {
+			t.Errorf("%s: grammar %q, code %q", name, grammar[name], code)
+		}
+		number := regexp.MustCompile(fmt.Sprintf(`%s = \{\n  0 => %d,`, name, st.Kind()))
+		if !number.MatchString(document(t, "claims.cddl")) {
+			t.Errorf("%s is not kind %d in the grammar", name, st.Kind())
+		}
+		delete(grammar, name)
+	}
+	if len(grammar) != 0 {
+		t.Errorf("the grammar has more: %v", grammar)
+	}
+}
+
+// Resources keep their numbers: the document's table is the code's.
+func TestResourceNumbersAreDocumented(t *testing.T) {
+	rows := regexp.MustCompile("(?m)^\\| (\\d+)(?:, (\\d+))? \\| `([a-z.]+)`(?:, `([a-z.]+)`)? \\|").FindAllStringSubmatch(document(t, "claims.md"), -1)
+	var got []string
+	for _, r := range rows {
+		got = append(got, r[1]+" "+r[3])
+		if r[2] != "" {
+			got = append(got, r[2]+" "+r[4])
+		}
+	}
+	var want []string
+	for r := range lease.NumResources {
+		want = append(want, fmt.Sprintf("%d %s", r, lease.Resource(r)))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package purse is the book of what an issuer signed under its tickets.
+//
+// Whoever issues must know what it issued: two children in one slot, or more in
+// all slots than the ticket holds, are a conflict that anybody can prove. A
+// Purse keeps the tickets that its owner holds, takes a slot for each redeem,
+// and holds the sum of the slots within the ticket at every instant. It is a
+// machine: a Step returns one batch of effects, and its owner makes the facts in
+// it durable before it releases anything. So a redeem that was ever seen is in
+// the book, whenever the power fails.
+//
+//	for _, e := range p.Step(now, purse.Redeem{Ticket: id, RSet: r, Term: t, Slice: "web", Request: q}) {
+//		switch e := e.(type) {
+//		case purse.Fact:    // append e.Record() to the journal and make it durable
+//		case purse.Release: // send e.Chain to the node
+//		case purse.Refuse:  // e.Err says which rule
+//		}
+//	}
+//
+// The same request again returns the stored bytes. Signed children weigh to the
+// end of their terms, whatever became of them: there is no return. The book has
+// a floor in time: it forgets only what ended before, and signs nothing that
+// begins before. A Purse is not safe for concurrent use.
+package purse
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"croft/lease"
+)
+
+// Purse is the book of one principal.
+type Purse struct {
+	key      lease.Signer
+	now      int64 // Unix seconds; never goes back
+	floor    int64
+	tickets  []*ticket // in the order in which they came
+	requests map[lease.Request]*child
+	out      []Effect
+}
+
+type ticket struct {
+	*lease.Ticket
+	id       lease.ID
+	chain    lease.Chain
+	children []*child // in the order in which they were signed
+}
+
+// child is a signed redeem.
+type child struct {
+	*lease.Redeem
+	bytes []byte
+	of    *ticket
+}
+
+// New returns an empty purse of the key's principal.
+func New(key lease.Signer) *Purse {
+	return &Purse{key: key, requests: make(map[lease.Request]*child)}
+}
+
+// Step advances the purse to now, applies one input and returns what its owner
+// must do, as one batch. A now before the last stands still.
+func (p *Purse) Step(now time.Time, in Input) []Effect {
+	p.now, p.out = max(p.now, now.Unix()), nil
+	if p.forgettable() <= p.now {
+		p.decide(Fact{K: FactFloor, At: p.now - Slack})
+	}
+	var ref uint64
+	var err error
+	switch in := in.(type) {
+	case Keep:
+		ref, err = in.Ref, p.keep(in)
+	case Redeem:
+		ref, err = in.Ref, p.redeem(in)
+	case Tick:
+	}
+	if err != nil {
+		p.out = append(p.out, Refuse{Ref: ref, Err: err})
+	}
+	return p.out
+}
+
+// NextWake reports when Step must next be called with a Tick.
+func (p *Purse) NextWake() (time.Time, bool) {
+	at := p.forgettable()
+	return time.Unix(at, 0).UTC(), at != never
+}
+
+// Restore applies one fact of the journal, in order, to a new purse.
+func (p *Purse) Restore(f Fact) error {
+	if err := p.apply(f); err != nil {
+		return fmt.Errorf("restoring %s: %w", f, err)
+	}
+	return nil
+}
+
+// Facts returns facts that make a purse like this one: for a snapshot.
+func (p *Purse) Facts() []Fact {
+	facts := []Fact{{K: FactFloor, At: p.floor}}
+	for _, t := range p.tickets {
+		facts = append(facts, Fact{K: FactKept, Statements: t.chain.Bytes()})
+		for _, c := range t.children {
+			facts = append(facts, Fact{K: FactSigned, Statements: [][]byte{c.bytes}})
+		}
+	}
+	return facts
+}
+
+// Tickets returns the chains that are kept, in the order in which they came.
+func (p *Purse) Tickets() []lease.Chain {
+	chains := make([]lease.Chain, len(p.tickets))
+	for i, t := range p.tickets {
+		chains[i] = t.chain
+	}
+	return chains
+}
+
+func (p *Purse) keep(in Keep) error {
+	t, err := p.open(in.Chain)
+	if err != nil {
+		return err
+	}
+	if p.ticket(t.id) == nil { // else kept before: nothing to decide
+		switch {
+		case len(p.tickets) >= MaxTickets:
+			return fmt.Errorf("%d tickets, limit %d: %w", len(p.tickets), MaxTickets, ErrFull)
+		case t.Until <= p.now:
+			return fmt.Errorf("ticket %s of %s: %w", t.id.Short(), t.Term(), ErrEnded)
+		}
+		p.decide(Fact{K: FactKept, Statements: in.Chain})
+	}
+	p.out = append(p.out, Release{Ref: in.Ref, Chain: in.Chain})
+	return nil
+}
+
+// open verifies a chain that ends in a ticket of the purse's owner.
+func (p *Purse) open(path [][]byte) (*ticket, error) {
+	if len(path) == 0 {
+		return nil, fmt.Errorf("empty: %w", lease.ErrChain)
+	}
+	root, err := lease.Open(path[0])
+	if err != nil {
+		return nil, err
+	}
+	chain, err := lease.VerifyChain(path, root.By())
+	if err != nil {
+		return nil, err
+	}
+	st, ok := chain.Leaf().Statement.(*lease.Ticket)
+	if !ok {
+		return nil, fmt.Errorf("%s where a ticket belongs: %w", chain.Leaf().Kind(), lease.ErrKind)
+	}
+	if own := p.key.Principal(); st.Holder != own {
+		return nil, fmt.Errorf("ticket is held by %s, this purse is of %s: %w", st.Holder.Short(), own.Short(), lease.ErrNotHolder)
+	}
+	return &ticket{Ticket: st, id: chain.Leaf().ID, chain: chain}, nil
+}
+
+func (p *Purse) redeem(in Redeem) error {
+	if c := p.requests[in.Request]; c != nil {
+		if !in.wishes(c) {
+			return fmt.Errorf("request %x: %w", in.Request[:4], ErrRequest)
+		}
+		p.release(in.Ref, c)
+		return nil
+	}
+	t := p.ticket(in.Ticket)
+	if t == nil {
+		return fmt.Errorf("ticket %s: %w", in.Ticket.Short(), ErrUnknown)
+	}
+	if err := p.admit(t, &in); err != nil {
+		return fmt.Errorf("redeeming ticket %s: %w", t.id.Short(), err)
+	}
+	signed, err := lease.Seal(&lease.Redeem{K: lease.KindRedeem, Issuer: t.Holder, Node: t.Node, RSet: in.RSet,
+		From: in.Term.From, Until: in.Term.Until, Parent: t.id, Slot: uint8(in.Slot), Slice: in.Slice,
+		Request: in.Request, Replaces: in.Replaces, Ports: in.Ports}, p.key)
+	if err != nil {
+		return err
+	}
+	p.decide(Fact{K: FactSigned, Statements: [][]byte{signed.Bytes()}})
+	p.release(in.Ref, p.requests[in.Request])
+	return nil
+}
+
+func (p *Purse) release(ref uint64, c *child) {
+	p.out = append(p.out, Release{Ref: ref, Slot: c.Slot, Chain: append(c.of.chain.Bytes(), c.bytes)})
+}
+
+func (p *Purse) ticket(id lease.ID) *ticket {
+	i := slices.IndexFunc(p.tickets, func(t *ticket) bool { return t.id == id })
+	if i < 0 {
+		return nil
+	}
+	return p.tickets[i]
+}
+
+// decide applies a fact of this purse's own making, which therefore fits.
+func (p *Purse) decide(f Fact) {
+	if err := p.apply(f); err != nil {
+		panic(fmt.Sprintf("purse: own fact %s: %v", f, err))
+	}
+	p.out = append(p.out, f)
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import "fmt"
+
+// wish is what a redeem and an ask have in common.
+type wish struct {
+	issuer, node Principal
+	rset         RSet
+	term         Term
+	slice        string
+	replaces     ID
+	ports        []Port
+	pool         Pool
+}
+
+func wishOf(st Statement) (wish, bool) {
+	switch st := st.(type) {
+	case *Redeem:
+		return wish{st.Issuer, st.Node, st.RSet, st.Term(), st.Slice, st.Replaces, st.Ports, PoolSharp}, true
+	case *Ask:
+		return wish{st.Issuer, st.Node, st.RSet, st.Term(), st.Slice, st.Replaces, st.Ports, st.Pool}, true
+	}
+	return wish{}, false
+}
+
+// VerifyAnswer reads what a node sent in answer to a wish (a redeem or an ask)
+// and verifies that it is one: a hold or a lease of exactly what was wished, or
+// a reject. The wish is the caller's own or was verified before.
+func VerifyAnswer(to Opened, answer []byte) (Opened, error) {
+	w, ok := wishOf(to.Statement)
+	if !ok {
+		return Opened{}, fmt.Errorf("%s is no wish: %w", to.Kind(), ErrKind)
+	}
+	o, err := read(answer)
+	if err != nil {
+		return Opened{}, err
+	}
+	switch st := o.Statement.(type) {
+	case *Hold:
+		err = w.granted(to.ID, st.Parent, st.Node, st.Holder, st.RSet, st.Term())
+	case *Lease:
+		err = first(
+			w.granted(to.ID, st.Parent, st.Node, st.Holder, st.RSet, st.Term()),
+			unless(st.Slice == w.slice, ErrAnswer, "slice %q, wished %q", st.Slice, w.slice),                                // A5
+			unless(st.Pool == w.pool, ErrAnswer, "pool %q, wished %q", st.Pool, w.pool),                                     // A5
+			unless(st.Replaces == w.replaces, ErrAnswer, "replaces %s, wished %s", st.Replaces.Short(), w.replaces.Short()), // A6
+			unless(st.Sliver.IsZero() == w.replaces.IsZero(), ErrAnswer, "sliver %s, replaces %s", st.Sliver.Short(), w.replaces.Short()),
+			w.sameports(st.Ports))
+	case *Reject:
+		err = w.addressed(to.ID, st.Parent, st.Node)
+	default:
+		err = fmt.Errorf("a %s answers no wish: %w", o.Kind(), ErrAnswer)
+	}
+	if err == nil {
+		err = o.verify()
+	}
+	if err != nil {
+		return Opened{}, fmt.Errorf("%s in answer to %s %s: %w", o.Kind(), to.Kind(), to.ID.Short(), err)
+	}
+	return o, nil
+}
+
+// addressed holds A1 and A2: the answer is to this wish, by the node it names.
+func (w wish) addressed(id, parent ID, node Principal) error {
+	return first(
+		unless(parent == id, ErrAnswer, "answers %s, not %s", parent.Short(), id.Short()),
+		unless(node == w.node, ErrWrongNode, "node %s, want %s", node.Short(), w.node.Short()))
+}
+
+// granted holds A1 to A4: what is granted is what was wished, to who wished it.
+func (w wish) granted(id, parent ID, node, holder Principal, s RSet, t Term) error {
+	return first(
+		w.addressed(id, parent, node),
+		unless(holder == w.issuer, ErrNotHolder, "granted to %s, wished by %s", holder.Short(), w.issuer.Short()),
+		unless(s == w.rset, ErrAnswer, "rset %s, wished %s", s, w.rset),
+		unless(t == w.term, ErrAnswer, "term %s, wished %s", t, w.term))
+}
+
+// sameports holds A7: every wished port in its place, any number where the wish
+// leaves it open.
+func (w wish) sameports(got []Port) error {
+	same := len(got) == len(w.ports)
+	for i := 0; same && i < len(got); i++ {
+		want := w.ports[i]
+		same = got[i].Proto == want.Proto && got[i].Inside == want.Inside && (want.Number == 0 || want.Number == got[i].Number)
+	}
+	return unless(same, ErrAnswer, "ports %v, wished %v", got, w.ports)
+}
+
+// VerifyEnd reads a close or revoke and verifies that it ends the claim (a hold
+// or a lease): named by id, at its node, and signed by who may: the holder
+// closes, the node revokes.
+func VerifyEnd(of Opened, end []byte) (Opened, error) {
+	var node, holder Principal
+	switch st := of.Statement.(type) {
+	case *Hold:
+		node, holder = st.Node, st.Holder
+	case *Lease:
+		node, holder = st.Node, st.Holder
+	default:
+		return Opened{}, fmt.Errorf("%s has no signed end: %w", of.Kind(), ErrKind)
+	}
+	o, err := read(end)
+	if err != nil {
+		return Opened{}, err
+	}
+	switch st := o.Statement.(type) {
+	case *Close:
+		err = ends(of.ID, st.Claim, node, st.Node, holder, st.Issuer)
+	case *Revoke:
+		err = ends(of.ID, st.Claim, node, st.Node, node, st.Node)
+	default:
+		err = fmt.Errorf("a %s ends nothing: %w", o.Kind(), ErrKind)
+	}
+	if err == nil {
+		err = o.verify()
+	}
+	if err != nil {
+		return Opened{}, fmt.Errorf("%s of %s %s: %w", o.Kind(), of.Kind(), of.ID.Short(), err)
+	}
+	return o, nil
+}
+
+// ends holds E1 to E3.
+func ends(id, named ID, node, at, may, issuer Principal) error {
+	return first(
+		unless(named == id, ErrAnswer, "ends %s, not %s", named.Short(), id.Short()),
+		unless(at == node, ErrWrongNode, "node %s, want %s", at.Short(), node.Short()),
+		unless(issuer == may, ErrNotHolder, "ended by %s, held by %s", issuer.Short(), may.Short()))
+}
