@@ -1,26 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lease holds Croft's claims: who may use how much of which node, when.
+// Package lease is the whole contract between those who own machines and those
+// who use them: signed statements that say who may have what, where and when,
+// and the ledger in which a node keeps its word.
 //
-// A claim is a signed statement. A node signs its capacity; from there down,
-// whoever holds a claim signs tickets for parts of it to others: soft claims,
-// which may be refused when they are drawn on. The holder of a ticket signs a
-// redeem (or, where no ticket is needed, an ask), and the node answers with a
-// hold for seconds and then a lease: the hard claim, to which it is bound. What
-// was promised and what is possessed are kept apart, as in SHARP (Fu, Chase,
-// Chun, Schwab, Vahdat, SOSP 2003); sharp_test.go says where we differ.
+// # Claims
 //
-//	cap(n1 cpu=4) -> t0(alice cpu=2) -> r0(cpu=1) -> lease()
+// A claim is a signed statement that its holder may use an rset (how much of
+// what) of one node during a term. Promises and possession are two things, as in
+// SHARP (Fu, Chase, Chun, Schwab, Vahdat, SOSP 2003):
 //
-// A statement is canonical CBOR under an Ed25519 signature, and its id is the
-// hash of its bytes. [VerifyChain] judges a whole path offline, from nothing but
-// the bytes and the node's public key:
+//	capacity ──▶ ticket ──▶ … ──▶ redeem ──▶ hold, lease
+//	 the node     soft claims     the wish    hard claims: the node is bound
 //
-//	chain, err := lease.VerifyChain(path, node)
-//	wish, ticket, ok := chain.Redeem()
+// A ticket is soft: it can be split and passed on by whoever holds it, offline,
+// and the node may have to refuse it. A lease is hard. Where no ticket is needed
+// an ask stands in the place of the redeem. [VerifyChain] judges a chain from its
+// bytes and the node's public key alone. Statements are CBOR maps in
+// deterministic form, signed with Ed25519; an [ID] is the hash of what was signed.
+// The encoding and the rules, numbered as in the code, are in
+// docs/protocol/claims.md; sharp_test.go says where we differ from the paper.
 //
-// Statements, chains and sets are values: they do not change once made, and are
-// safe for concurrent use. Nothing in this package reads a clock, a file or the
-// network. The encoding and the rules, numbered as in the code, are in
-// docs/protocol/claims.md.
+// # The ledger
+//
+// A [Ledger] admits wishes on one calendar per pool. At no instant do the holds
+// and leases of a pool exceed its capacity, whatever was promised, by whom, and
+// in whatever order it arrives. What it grants lives like this ([Transitions]):
+//
+//	wanted ──▶ held ──▶ leased ──▶ active ──▶ closing ──▶ closed, revoked
+//	  │         │         │          └───────────┴──────▶ expired
+//	  ▼         ▼         ▼
+//	rejected  expired   failed
+//
+// Held lasts for seconds: whoever wants slivers on many nodes collects holds,
+// commits them all, activates them all, and has to undo nothing when one is
+// missing, because fuses burn down by themselves. A wish that names a lease in
+// Replaces renews it: until the commit both are charged at their maximum, and
+// then the sliver runs on under the new lease.
+//
+// Every request is answered once. Said again, it gets the same bytes; a refusal
+// ([Refusal]) is an answer too, and signed wherever the ledger can keep it.
+//
+// # Use
+//
+// A ledger is a machine. It reads no clock, calls nobody, and is given time with
+// every input:
+//
+//	l := lease.NewLedger(lease.LedgerConfig{Key: key, Pools: lease.DefaultPools(capacity)})
+//	for _, fact := range journal { // what was decided before
+//		if err := l.Restore(fact); err != nil {
+//			return err
+//		}
+//	}
+//	effects := l.Step(now, lease.Recover{})
+//	effects = l.Step(now, lease.Wish{Ref: 1, Caller: caller, Chain: [][]byte{ask}})
+//
+// The owner makes the facts among the effects durable first, all of them, and
+// then does the rest in order: answers, slivers that begin, continue and finish.
+// It wakes the ledger with a [Tick] at NextWake. Facts alone change a ledger, so
+// one that is given its facts again is the same ledger, and [Recover] has it say
+// again what may not have been done when the power went.
+//
+// # Concurrency
+//
+// Statements and other values may be shared as long as nobody writes to them. A
+// Ledger must be used by one goroutine at a time, queries included.
 package lease

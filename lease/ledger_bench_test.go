@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// crowd is a ledger with n leases of many principals, their terms spread over a
+// day.
+func crowd(b testing.TB, n int) *world {
+	w := newWorld(b, PoolRule{Pool: PoolCommons, Capacity: RSet{CPU: 1 << 40}, PerPrincipal: RSet{CPU: 1 << 20}, MaxTerm: MaxTerm})
+	w.cfg.HoldFuse, w.cfg.ActivateFuse = MaxTerm, MaxTerm
+	w.l = NewLedger(w.cfg)
+	l := w.l
+	l.now = w.now
+	var asker Principal
+	for i := range n {
+		if i%500 == 0 {
+			asker = keyOf(fmt.Sprint("p", i)).Principal()
+		}
+		a := &Ask{K: KindAsk, Issuer: asker, Node: nodeKey.Principal(), RSet: RSet{CPU: 1}, Slice: "web", Pool: PoolCommons,
+			From: w.now + int64(i*7919%86400), Request: w.fresh()}
+		a.Until = a.From + 3600 + int64(i%3600)
+		ask := unsigned(b, a)
+		hold := unsigned(b, &Hold{K: KindHold, Node: nodeKey.Principal(), Holder: a.Issuer, Parent: ask.ID(), RSet: a.RSet,
+			From: a.From, Until: a.Until, CommitBy: a.From})
+		lease := unsigned(b, &Lease{K: KindLease, Node: nodeKey.Principal(), Holder: a.Issuer, Parent: ask.ID(), RSet: a.RSet,
+			From: a.From, Until: a.Until, Slice: a.Slice, Pool: a.Pool, Hold: hold.ID(), ActivateBy: a.Until})
+		l.decide(Fact{K: FactHeld, Wish: ask.Bytes(), Signed: hold.Bytes()})
+		l.decide(Fact{K: FactCommitted, Claim: hold.ID(), Signed: lease.Bytes()})
+	}
+	return w
+}
+
+// unsigned seals without the cost of a signature: nothing here looks at it.
+func unsigned(b testing.TB, st Statement) Signed {
+	payload, err := Encode(st)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return Signed{Payload: payload, Sig: make([]byte, 64)}
+}
+
+var crowds = []int{1_000, 100_000}
+
+// Admission as a caller sees it: one ask to a hold, signatures included.
+func BenchmarkAdmission(b *testing.B) {
+	for _, n := range crowds {
+		b.Run(fmt.Sprintf("leases=%d", n), func(b *testing.B) {
+			w := crowd(b, n)
+			wishes := make([]Wish, b.N)
+			for i := range wishes {
+				wishes[i] = w.ask(fmt.Sprint("asker", i/MaxHolds), 1, 600, func(a *Ask) { a.From += int64(i * 104729 % 86400); a.Until = a.From + 4000 })
+			}
+			b.ResetTimer()
+			for _, in := range wishes {
+				out := w.l.Step(time.Unix(w.now, 0), in)
+				if a, ok := out[1].(Answer); !ok || a.Refusal != nil {
+					b.Fatal(out)
+				}
+			}
+		})
+	}
+}
+
+// The calendar alone: the judgement of a term, its booking, its release.
+func BenchmarkCalendar(b *testing.B) {
+	for _, n := range crowds {
+		b.Run(fmt.Sprintf("leases=%d", n), func(b *testing.B) {
+			c := &crowd(b, n).l.pool(PoolCommons).load
+			var i int64
+			for b.Loop() {
+				i++
+				from := epoch + i*104729%86400
+				s := span{Term{from, from + 4000}, RSet{CPU: 1}}
+				if load := c.peak(s.Term); load[CPU] > 1<<40 {
+					b.Fatal(load)
+				}
+				c.add(s)
+				c.remove(s)
+			}
+		})
+	}
+}

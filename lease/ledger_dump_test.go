@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// dump writes down everything that can still matter, from now on.
+func dump(l *Ledger) string {
+	var b strings.Builder
+	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	p("now %d kept %d asked %d refused %d", l.now, l.kept, l.asked, l.refused)
+	for _, x := range l.byAge() {
+		e, _ := json.Marshal(x.entry())
+		p("booking %s at=%d active=%v continues=%v gone=%v end=%s@%d/%s ended=%s", e, x.at, x.active, x.continues, x.gone, x.endID.Short(), x.endAt, x.endOn, x.endedOn)
+		if x.old != nil {
+			p("  of %s", x.old.lease.Short())
+		}
+		if l.requests[x.key()] != x || l.bookings[x.hold] != x {
+			p("  LOST")
+		}
+	}
+	var refusals []string
+	for _, r := range l.requests {
+		if r, ok := r.(*refusalKept); ok {
+			refusals = append(refusals, fmt.Sprintf("refusal %s %s at=%d %s", r.id, r.refusal.Error(), r.at, digestOf(r.bytes)))
+		}
+	}
+	slices.Sort(refusals)
+	p("%s", strings.Join(refusals, "\n"))
+	for _, root := range l.roots() {
+		p("capacity %s at=%d sold %s", root.id, root.at, line(&root.sold, l.now))
+		for _, k := range root.tickets {
+			p("  ticket %s request=%x at=%d redeems=%d refused=%d", k.id, k.request, k.at, k.redeems, k.refused)
+			for i, s := range k.slots {
+				if s != nil {
+					var c calendar
+					for j, step := range s.weight {
+						if j+1 < len(s.weight) {
+							c.add(span{Term{step.at, s.weight[j+1].at}, step.level})
+						}
+					}
+					if text := line(&c, l.now); text != "" || len(s.live) > 0 {
+						p("    slot %d live=%d %s", i, len(s.live), text)
+					}
+				}
+			}
+		}
+	}
+	for _, pool := range []Pool{PoolCommons, PoolSharp} {
+		p("pool %s load %s aside %s", pool, line(&l.pool(pool).load, l.now), line(&l.pool(pool).aside, l.now))
+	}
+	var holders []string
+	for who, a := range l.holders {
+		text := fmt.Sprintf("holder %s asked=%d holds=%d refused=%d", who, a.asked, a.holds, a.refused)
+		for _, pool := range []Pool{PoolCommons, PoolSharp} {
+			if a.load[pool] != nil {
+				text += fmt.Sprintf(" %s: %s", pool, line(a.load[pool], l.now))
+			}
+		}
+		holders = append(holders, text)
+	}
+	slices.Sort(holders)
+	p("%s", strings.Join(holders, "\n"))
+	for _, proto := range []Proto{TCP, UDP} {
+		for i, users := range l.ports.used[proto] {
+			for _, u := range users {
+				p("port %d/%s %s", int(l.ports.First)+i, proto, u.hold.Short())
+			}
+		}
+	}
+	return b.String()
+}
+
+// line writes a calendar as the loads from now on.
+func line(c *calendar, now int64) string {
+	instants := []int64{now}
+	var walk func(*edge)
+	walk = func(n *edge) {
+		if n != nil {
+			walk(n.left)
+			if n.at > now {
+				instants = append(instants, n.at)
+			}
+			walk(n.right)
+		}
+	}
+	walk(c.root)
+	var parts []string
+	var last RSet
+	for _, at := range instants {
+		if load := c.peak(Term{at, at + 1}); load != last {
+			parts = append(parts, fmt.Sprintf("%d:%s", at, load))
+			last = load
+		}
+	}
+	return strings.Join(parts, " ")
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+// Bounds on what the ledger keeps, loops over and writes down for strangers.
+const (
+	// ClockSkew is how far, in seconds, a wish may begin before the node's own
+	// time: the clocks of people's machines are that far off, and a wish takes a
+	// moment to arrive.
+	ClockSkew = 30
+
+	// RequestKept is for how many seconds after its term's end a request id is
+	// remembered, so that a copy that was long under way is still recognised.
+	RequestKept = 3600
+
+	// MaxHolds is the number of holds that one principal may have open at one
+	// node. A run asks one node for a handful; each hold costs its holder nothing.
+	MaxHolds = 64
+
+	// MaxRequests is the number of granted asks of one principal that are kept,
+	// the ended ones included: about one a minute over the longest term of the
+	// commons.
+	MaxRequests = 1024
+
+	// MaxBookings is the number of granted wishes kept in all, about 2 KiB of
+	// memory each. Asks fill at most three quarters, so that principals made up
+	// by the dozen cannot keep out a ticket's holder.
+	MaxBookings = 1 << 18
+	maxAsked    = MaxBookings / 4 * 3
+
+	// MaxTickets is the number of tickets kept at once: every slot of every
+	// tranche, sixteen times over in terms to come.
+	MaxTickets = 16 * MaxTranche * Slots
+
+	// MaxRedeems is the number of granted redeems kept for one ticket: what the
+	// sweep over a ticket's slots loops over.
+	MaxRedeems = 1024
+
+	// Refusals of wishes are signed and written down only within these numbers:
+	// of asks per principal and in all, of redeems per ticket. A refusal beyond
+	// them goes out unsigned, is forgotten, and promises nothing. An ask's stays
+	// at least RequestKept, so strangers write at most
+	// MaxRefusals × (MaxStatement + overhead), some 6 MiB, in an hour.
+	MaxRefusalsOfOne    = 16
+	MaxRefusals         = 4096
+	MaxRefusalsOfTicket = 64
+
+	// MaxProgram is the size in bytes of what is to run, as Activate carries it:
+	// digests, arguments and environment, never an image.
+	MaxProgram = 16 << 10
+
+	// MaxFact is the size in bytes of one fact: a program, three statements and
+	// the rest.
+	MaxFact = MaxProgram + 4*MaxStatement
+
+	// capacityTerm is for how many seconds a capacity is set aside when the
+	// first ticket out of it is shorter, so that one tranche serves many tickets.
+	capacityTerm = 30 * 24 * 3600
+
+	// trancheShares is into how many parts the sharp pool is cut unless a ticket
+	// needs more: half of MaxTranche, so that each part's successor finds a
+	// number while the part itself still runs.
+	trancheShares = MaxTranche / 2
+)

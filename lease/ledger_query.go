@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Entry is one hold or lease as people and programs read it.
+type Entry struct {
+	State      State     `json:"state"`
+	Sliver     string    `json:"sliver,omitempty"`
+	Lease      ID        `json:"lease,omitzero"`
+	Hold       ID        `json:"hold"`
+	Holder     Principal `json:"holder"`
+	Slice      string    `json:"slice"`
+	Pool       Pool      `json:"pool"`
+	RSet       RSet      `json:"rset"`
+	Term       Term      `json:"term"` // ends early where the lease did, or will be replaced
+	Ports      []Port    `json:"ports,omitempty"`
+	Ticket     ID        `json:"ticket,omitzero"`
+	Replaces   ID        `json:"replaces,omitzero"`
+	CommitBy   int64     `json:"commit_by,omitempty"`   // of a hold, Unix seconds
+	ActivateBy int64     `json:"activate_by,omitempty"` // of a lease not yet active
+	EndsAt     int64     `json:"ends_at,omitempty"`     // of one that is closing
+	Reason     string    `json:"reason,omitempty"`      // of an end
+	Statement  []byte    `json:"statement"`             // the signed lease, before that the signed hold
+	Program    []byte    `json:"program,omitempty"`
+}
+
+func (b *booking) entry() Entry {
+	e := Entry{State: b.state, Lease: b.lease, Hold: b.hold, Holder: b.by, Slice: b.slice, Pool: b.pool, RSet: b.rset,
+		Term: b.span(), Ports: slices.Clone(b.chosen), Ticket: b.ticket, Replaces: b.replaces,
+		Statement: b.holdBytes, Program: b.program, Reason: b.why()}
+	if !b.lease.IsZero() {
+		e.Sliver, e.Statement = SliverName(b.sliver), b.leaseBytes
+	}
+	switch b.state {
+	case Held:
+		e.CommitBy = b.commitBy
+	case Leased:
+		e.ActivateBy = b.activateBy
+	case Closing:
+		e.EndsAt = min(b.endAt, b.until)
+	}
+	return e
+}
+
+// byAge returns every kept booking, oldest first.
+func (l *Ledger) byAge() []*booking {
+	list := make([]*booking, 0, l.kept)
+	for _, x := range l.timers {
+		if b, ok := x.(*booking); ok {
+			list = append(list, b)
+		}
+	}
+	slices.SortFunc(list, func(a, b *booking) int { return cmp.Compare(a.seq, b.seq) })
+	return list
+}
+
+// Leases returns every hold and lease that is kept, the ended ones until an hour
+// after their terms, oldest first.
+func (l *Ledger) Leases() []Entry { return l.entries(func(*booking) bool { return true }) }
+
+// Holder returns those of one principal, oldest first.
+func (l *Ledger) Holder(p Principal) []Entry {
+	return l.entries(func(b *booking) bool { return b.by == p })
+}
+
+func (l *Ledger) entries(keep func(*booking) bool) []Entry {
+	list := []Entry{}
+	for _, b := range l.byAge() {
+		if keep(b) {
+			list = append(list, b.entry())
+		}
+	}
+	return list
+}
+
+// Lease returns the entry of a lease or hold by its id.
+func (l *Ledger) Lease(id ID) (Entry, bool) {
+	if b := l.bookings[id]; b != nil {
+		return b.entry(), true
+	}
+	return Entry{}, false
+}
+
+// Sliver returns the entry under which a sliver runs, or else its newest one.
+func (l *Ledger) Sliver(name string) (Entry, bool) {
+	var found *booking
+	for _, x := range l.timers {
+		b, ok := x.(*booking)
+		if !ok || b.lease.IsZero() || SliverName(b.sliver) != name {
+			continue
+		}
+		if b.state.Live() && b.begun(l.now) {
+			return b.entry(), true
+		}
+		if found == nil || found.seq < b.seq {
+			found = b
+		}
+	}
+	if found == nil {
+		return Entry{}, false
+	}
+	return found.entry(), true
+}
+
+// Free returns what is free of a pool at every instant of the term.
+func (l *Ledger) Free(p Pool, t Term) RSet {
+	book := l.pools[p]
+	if book == nil {
+		return RSet{}
+	}
+	return book.Capacity.Minus(book.load.peak(t))
+}
+
+// Pools returns the rules in force, in the order in which they were given.
+func (l *Ledger) Pools() []PoolRule {
+	rules := make([]PoolRule, 0, len(l.cfg.Pools))
+	for _, r := range l.cfg.Pools {
+		rules = append(rules, l.pools[r.Pool].PoolRule)
+	}
+	return rules
+}
+
+// Now returns ledger time in Unix seconds: the latest that any Step or fact said.
+func (l *Ledger) Now() int64 { return l.now }
+
+// TicketEntry is one ticket that the node gave.
+type TicketEntry struct {
+	Ticket    ID        `json:"ticket"`
+	Holder    Principal `json:"holder"`
+	Slot      uint8     `json:"slot"`
+	RSet      RSet      `json:"rset"`
+	Term      Term      `json:"term"`
+	Degree    uint16    `json:"degree"`
+	Redeems   int       `json:"redeems"`
+	Capacity  []byte    `json:"capacity"`  // signed
+	Statement []byte    `json:"statement"` // signed
+}
+
+// Tickets returns the tickets that are kept, oldest first.
+func (l *Ledger) Tickets() []TicketEntry {
+	books := make([]*ticketBook, 0, len(l.tickets))
+	for _, k := range l.tickets {
+		books = append(books, k)
+	}
+	slices.SortFunc(books, func(a, b *ticketBook) int { return cmp.Compare(a.seq, b.seq) })
+	list := make([]TicketEntry, len(books))
+	for i, k := range books {
+		t := k.ticket
+		list[i] = TicketEntry{Ticket: k.id, Holder: t.Holder, Slot: t.Slot, RSet: t.RSet, Term: t.Term(), Degree: t.Degree,
+			Redeems: k.redeems, Capacity: k.root.bytes, Statement: k.bytes}
+	}
+	return list
+}

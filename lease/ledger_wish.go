@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import "fmt"
+
+// wish grants a hold or refuses it. What was answered under a request is
+// answered again as it is stored.
+func (l *Ledger) wish(in Wish) {
+	w, err := l.verified(in)
+	if err != nil {
+		l.answerRefusal(in.Ref, refuse(Local, ReasonInvalid, "%v", err))
+		return
+	}
+	if past := l.requests[w.key()]; past != nil {
+		if past.same(w.id) {
+			l.emit(past.answer(in.Ref))
+		} else {
+			l.answerRefusal(in.Ref, refuse(Local, ReasonRequest, "request %x was used before for another %s", w.request[:4], w.op))
+		}
+		return
+	}
+	if refusal := l.timely(&w); refusal != nil { // may be granted a moment later, or never costs more than this to refuse
+		l.answerRefusal(in.Ref, refusal)
+		return
+	}
+	hold, ports, refusal := l.admit(&w)
+	if refusal != nil {
+		l.reject(in.Ref, &w, refusal)
+		return
+	}
+	l.decide(Fact{K: FactHeld, Wish: w.bytes, Signed: hold, Ports: ports})
+	l.emit(l.requests[w.key()].answer(in.Ref))
+}
+
+// verified reads a wish of the caller: signatures, chain, names.
+func (l *Ledger) verified(in Wish) (want, error) {
+	if len(in.Chain) == 0 {
+		return want{}, fmt.Errorf("no statement: %w", ErrChain)
+	}
+	last := in.Chain[len(in.Chain)-1]
+	leaf, err := read(last)
+	if err != nil {
+		return want{}, err
+	}
+	if leaf.By() != in.Caller {
+		return want{}, fmt.Errorf("%s of %s, brought by %s: %w", leaf.Kind(), leaf.By().Short(), in.Caller.Short(), ErrNotHolder)
+	}
+	switch st := leaf.Statement.(type) {
+	case *Ask:
+		if len(in.Chain) > 1 {
+			return want{}, fmt.Errorf("an ask stands alone: %w", ErrChain)
+		}
+		if st.Node != l.node {
+			return want{}, fmt.Errorf("ask of node %s, this is %s: %w", st.Node.Short(), l.node.Short(), ErrWrongNode)
+		}
+		err = leaf.verify()
+	case *Redeem:
+		_, err = VerifyChain(in.Chain, l.node)
+	}
+	if err != nil {
+		return want{}, err
+	}
+	return wantOf(leaf.ID, leaf.Statement, last)
+}
+
+// timely judges what can be judged without looking at anybody's claims.
+func (l *Ledger) timely(w *want) *Refusal {
+	rule, known := l.pools[w.pool]
+	switch {
+	case len(l.cfg.Pools) == 0:
+		return refuse(Local, ReasonVisitor, "this node leases nothing")
+	case l.bar != ReasonNone:
+		return refuse(Local, l.bar, "new leases are not given at present")
+	case !known || rule.Sharp != (w.op == KindRedeem):
+		return refuse(Local, ReasonPolicy, "pool %s takes no %s", w.pool, w.op)
+	case w.term.Until <= l.now:
+		return refuse(Local, ReasonClock, "term ended at %s, it is %s here", unix(w.term.Until), unix(l.now))
+	case w.term.From < l.now-ClockSkew:
+		return refuse(Local, ReasonClock, "term began at %s, it is %s here", unix(w.term.From), unix(l.now))
+	case w.term.Seconds() > rule.MaxTerm:
+		return refuse(Local, ReasonPolicy, "term of %d s, pool %s gives at most %d s", w.term.Seconds(), w.pool, rule.MaxTerm)
+	case w.term.From > l.now+rule.Ahead:
+		return refuse(Local, ReasonPolicy, "term begins in %d s, pool %s takes wishes at most %d s ahead", w.term.From-l.now, w.pool, rule.Ahead)
+	}
+	a := l.holders[w.by]
+	switch {
+	case a == nil:
+	case a.holds >= MaxHolds:
+		return refuse(Local, ReasonPolicy, "%d holds are open, limit %d", a.holds, MaxHolds)
+	case w.op == KindAsk && a.asked >= MaxRequests:
+		return refuse(Local, ReasonPolicy, "%d requests are kept, limit %d", a.asked, MaxRequests)
+	}
+	if l.kept >= MaxBookings || w.op == KindAsk && l.asked >= maxAsked {
+		return refuse(Local, ReasonPolicy, "%d leases are kept, limit %d", l.kept, MaxBookings)
+	}
+	return nil
+}
+
+// admit judges a wish against everybody's claims and signs a hold.
+func (l *Ledger) admit(w *want) (hold []byte, ports []Port, _ *Refusal) {
+	old, refusal := l.replaced(w)
+	if refusal != nil {
+		return nil, nil, refusal
+	}
+	if w.op == KindRedeem {
+		if refusal := l.draw(w, old); refusal != nil {
+			return nil, nil, refusal
+		}
+	}
+	if refusal := l.fits(w, rises(w, old)); refusal != nil {
+		return nil, nil, refusal
+	}
+	if ports, refusal = l.ports.choose(w, old); refusal != nil {
+		return nil, nil, refusal
+	}
+	commitBy := min(l.now+l.cfg.HoldFuse, w.term.Until)
+	if old != nil {
+		commitBy = min(commitBy, old.until) // a sliver that has gone is not continued
+	}
+	hold, refusal = l.sign(&Hold{K: KindHold, Node: l.node, Holder: w.by, Parent: w.id, RSet: w.rset,
+		From: w.term.From, Until: w.term.Until, CommitBy: commitBy})
+	return hold, ports, refusal
+}
+
+// replaced finds the lease that w is to replace, if any.
+func (l *Ledger) replaced(w *want) (*booking, *Refusal) {
+	if w.replaces.IsZero() {
+		return nil, nil
+	}
+	old := l.bookings[w.replaces]
+	no := func(format string, args ...any) (*booking, *Refusal) {
+		return nil, refuse(Local, ReasonState, "lease %s "+format, append([]any{w.replaces.Short()}, args...)...)
+	}
+	switch {
+	case old == nil || old.lease != w.replaces || old.by != w.by:
+		return nil, refuse(Local, ReasonUnknown, "lease %s is not here, or not of this principal", w.replaces.Short())
+	case old.state == Closing:
+		return nil, refuse(Local, ReasonClosing, "lease %s is closing", w.replaces.Short())
+	case !old.begun(l.now) || old.state != Active:
+		return no("is %s: only what runs is replaced", old.state)
+	case old.heir != nil:
+		return no("is about to be replaced by another one")
+	case old.slice != w.slice:
+		return no("is of slice %s, not %s", old.slice, w.slice)
+	case w.term.From > old.until:
+		return no("ends at %s, before the new term", unix(old.until))
+	case w.term.From < old.term.From:
+		return no("begins at %s, after the new term", unix(old.term.From))
+	}
+	return old, nil
+}
+
+// fits holds the spans against the pool's capacity and the holder's share.
+func (l *Ledger) fits(w *want, spans []span) *Refusal {
+	pool := l.pool(w.pool)
+	for _, s := range spans {
+		load := pool.load.peak(s.Term)
+		if r, over := load.Plus(s.rset).Exceeds(pool.Capacity); over {
+			return refuse(Local, ReasonCapacity, "%s: %s of %s are free in that term, %s more are needed", r,
+				r.Format(pool.Capacity[r]-min(load[r], pool.Capacity[r])), r.Format(pool.Capacity[r]), r.Format(s.rset[r]))
+		}
+		if pool.PerPrincipal.IsZero() {
+			continue
+		}
+		var own RSet
+		if a := l.holders[w.by]; a != nil && a.load[w.pool] != nil {
+			own = a.load[w.pool].peak(s.Term)
+		}
+		for r, limit := range pool.PerPrincipal {
+			if limit != 0 && own[r]+s.rset[r] > limit {
+				res := Resource(r)
+				return refuse(Local, ReasonPolicy, "%s: one principal gets %s from pool %s, has %s and wants %s more", res,
+					res.Format(limit), w.pool, res.Format(own[r]), res.Format(s.rset[r]))
+			}
+		}
+	}
+	return nil
+}
+
+// refusalKept is a refusal that is repeated as stored.
+type refusalKept struct {
+	timer
+	want
+	bytes   []byte
+	refusal *Refusal
+	fact    keptFact
+}
+
+func (r *refusalKept) same(asked ID) bool { return asked == r.id }
+
+func (r *refusalKept) answer(ref uint64) Answer {
+	return Answer{Ref: ref, Statements: [][]byte{r.bytes}, Refusal: r.refusal}
+}
+
+// reject signs and keeps a refusal while there is room for it, and otherwise
+// only says it: what the node does not keep, it does not sign.
+func (l *Ledger) reject(ref uint64, w *want, refusal *Refusal) {
+	if !l.roomToRefuse(w) {
+		l.answerRefusal(ref, refusal)
+		return
+	}
+	if len(refusal.Text) > MaxText {
+		refusal.Text = refusal.Text[:MaxText] // ASCII: every text is our own
+	}
+	bytes, unsigned := l.sign(&Reject{K: KindReject, Node: l.node, Parent: w.id, At: l.now,
+		Text: refusal.Text, Sort: refusal.Sort, Reason: refusal.Reason})
+	if unsigned != nil {
+		l.answerRefusal(ref, refusal)
+		return
+	}
+	l.decide(Fact{K: FactRefused, Wish: w.bytes, Signed: bytes})
+	l.emit(l.requests[w.key()].answer(ref))
+}
+
+func (l *Ledger) roomToRefuse(w *want) bool {
+	if w.op == KindRedeem {
+		book := l.tickets[w.ticket]
+		return book != nil && book.refused < MaxRefusalsOfTicket
+	}
+	a := l.holders[w.by]
+	return l.refused < MaxRefusals && (a == nil || a.refused < MaxRefusalsOfOne)
+}
+
+func (l *Ledger) applyRefused(f Fact) error {
+	id, st, err := stored(f.Wish)
+	if err != nil {
+		return err
+	}
+	w, err := wantOf(id, st, f.Wish)
+	if err != nil {
+		return err
+	}
+	_, reject, err := storedAs[*Reject](f.Signed)
+	if err != nil {
+		return err
+	}
+	if l.requests[w.key()] != nil {
+		return fmt.Errorf("request answered twice: %w", ErrFact)
+	}
+	r := &refusalKept{want: w, bytes: f.Signed, fact: l.number(f),
+		refusal: &Refusal{Sort: reject.Sort, Reason: reject.Reason, Text: reject.Text}}
+	l.requests[w.key()] = r
+	l.keep(r, w.forget())
+	l.countRefusal(r, +1)
+	return nil
+}
+
+func (l *Ledger) forgetRefusal(r *refusalKept) {
+	delete(l.requests, r.key())
+	l.drop(r)
+	l.countRefusal(r, -1)
+}
+
+func (l *Ledger) countRefusal(r *refusalKept, by int) {
+	if r.op == KindRedeem {
+		if book := l.tickets[r.ticket]; book != nil {
+			book.refused += by
+		}
+		return
+	}
+	l.refused += by
+	l.account(r.by).refused += by
+	l.settleAccount(r.by)
+}
