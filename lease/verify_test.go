@@ -189,6 +189,8 @@ var answers = []struct{ rule, verdict, drawing string }{
 	{"A6", "ok", "cap(n1 cpu=1) -> ask(alice n1 cpu=1 replaces=0) -> lease()"},
 	{"A6", "answer", "cap(n1 cpu=1) -> ask(alice n1 cpu=1 replaces=0) -> lease(replaces=none)"},
 	{"A6", "answer", "cap(n1 cpu=1) -> ask(alice n1 cpu=1) -> lease(replaces=0)"},
+	{"A6", "answer", "cap(n1 cpu=1) -> ask(alice n1 cpu=1 replaces=0) -> lease(sliver=none)"},
+	{"A6", "answer", "cap(n1 cpu=1) -> ask(alice n1 cpu=1) -> lease(sliver=0)"},
 	{"A7", "ok", "ask(alice n1 ports.in=2 port=tcp/:80 port=udp/53:53) -> lease()"},
 	{"A7", "ok", "ask(alice n1 ports.in=1 port=tcp/:80) -> lease(port=tcp/9000:80)"},
 	{"A7", "answer", "ask(alice n1 ports.in=1 port=tcp/:80) -> lease(port=udp/9000:80)"},

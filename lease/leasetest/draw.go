@@ -24,8 +24,8 @@
 // Within the parentheses, in any order: cpu=2 memory=1GiB and so on; @150, the
 // degree; 1h..3h, the term counted from [Epoch]; by=bob, the issuer; sig=bob,
 // whose key signs; node=n2; holder=bob; parent=none; slice=web; pool=lab;
-// request=7; port=tcp/80:8080, numbers outside and inside; replaces=3 and
-// parent=3, the statement drawn as the fourth; tranche=1. Nothing is checked.
+// request=7; port=tcp/80:8080, numbers outside and inside; replaces=3,
+// sliver=3 and parent=3, the statement drawn as the fourth; tranche=1. Nothing is checked.
 //
 // The package is for tests. It keeps no state.
 package leasetest

@@ -17,6 +17,7 @@ import (
 type sketch struct {
 	by, sig, node, holder string
 	parent, replaces      lease.ID
+	sliver                lease.ID // of a lease: what it replaces, unless a word says otherwise
 	rset                  lease.RSet
 	amounts               bool // a word gave an amount
 	from, until           int64
@@ -72,6 +73,9 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 		s.parent, err = reference(value, drawn)
 	case "replaces":
 		s.replaces, err = reference(value, drawn)
+		s.sliver = s.replaces
+	case "sliver":
+		s.sliver, err = reference(value, drawn)
 	case "tranche":
 		n, e := strconv.ParseUint(value, 10, 8)
 		s.tranche, err = uint8(n), e

@@ -63,7 +63,7 @@ func (s *sketch) answer(kind string, places []*string) (lease.Statement, error) 
 		}
 		return &lease.Lease{K: lease.KindLease, Node: Who(s.node), Holder: Who(s.holder), Parent: s.parent,
 			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Pool: s.pool, Ports: s.ports,
-			Replaces: s.replaces, Sliver: s.replaces}, nil
+			Replaces: s.replaces, Sliver: s.sliver}, nil
 	case "close":
 		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: s.from + 60}, nil
 	case "revoke":

@@ -144,6 +144,23 @@ func TestSlotsRunOut(t *testing.T) {
 	}
 }
 
+func TestRedeemsAreBounded(t *testing.T) {
+	s := newScene(t, "cap(n1 cpu=10) -> t0(alice)")
+	wish := func(i int) purse.Redeem {
+		in := s.wish(0, 1, int64(i), int64(i+1))
+		in.Request = lease.Request{1, byte(i), byte(i >> 8)}
+		return in
+	}
+	for i := range purse.MaxRedeems {
+		if _, err := s.step(wish(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.step(wish(purse.MaxRedeems)); !errors.Is(err, purse.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRequestAgain(t *testing.T) {
 	s := newScene(t, "cap(n1 cpu=10) -> t0(alice)")
 	in := s.wish(purse.AnySlot, 4, 0, hour)
@@ -196,7 +213,8 @@ func TestKeepRefuses(t *testing.T) {
 // The book forgets what ended, and from then on signs nothing that begins before.
 func TestFloor(t *testing.T) {
 	s := newScene(t, "cap(n1 cpu=10) -> t0(alice)")
-	if _, err := s.step(s.wish(0, 10, 0, hour)); err != nil {
+	first := s.wish(0, 10, 0, hour)
+	if _, err := s.step(first); err != nil {
 		t.Fatal(err)
 	}
 	wake, ok := s.p.NextWake()
@@ -216,6 +234,10 @@ func TestFloor(t *testing.T) {
 	}
 	if _, err := s.step(s.wish(1, 10, hour, 4*hour)); err != nil {
 		t.Errorf("begins at the floor: got %v", err)
+	}
+	first.Slot, first.Term.From, first.Term.Until = 2, first.Term.From+5*hour, first.Term.Until+5*hour
+	if _, err := s.step(first); err != nil {
+		t.Errorf("a request that is forgotten: got %v", err)
 	}
 	s.now = leasetest.Epoch + 25*hour + purse.Slack
 	s.step(purse.Tick{})
