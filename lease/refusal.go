@@ -90,3 +90,23 @@ func (r *Refusal) Code() string {
 func refuse(sort Sort, reason Reason, format string, args ...any) *Refusal {
 	return &Refusal{Sort: sort, Reason: reason, Text: fmt.Sprintf(format, args...)}
 }
+
+// ParseSort reads what String prints; 0 for anything else.
+func ParseSort(s string) Sort {
+	for sort := Exhausted; sort <= Local; sort++ {
+		if sort.String() == s {
+			return sort
+		}
+	}
+	return 0
+}
+
+// ParseReason reads what String prints; ReasonNone for anything else.
+func ParseReason(s string) Reason {
+	for r, name := range reasonNames {
+		if name == s {
+			return Reason(r)
+		}
+	}
+	return ReasonNone
+}

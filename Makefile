@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make` prints the targets. A line `target: … ## time | what it does` is all
+# that it takes to be printed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+FUZZTIME ?= 30s
+# Arguments for go test: make test T='-v -run Lease ./lease'
+T ?= ./...
+
+# Our runc, where the host's is too old; sbin for mkfs and nft.
+export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
+
+.PHONY: help build test test-root race fuzz generate check clean setup-run setup-demo setup-test
+
+help:
+	@printf 'make TARGET (times on two cores, caches warm)\n\n'
+	@awk -F ' ## | [|] ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  %-10s %9s  %s\n", $$1, $$2, $$3 }' $(MAKEFILE_LIST)
+
+# Use
+
+build: ## 20 s | build/croft, the one binary
+	CGO_ENABLED=0 go build -trimpath -o build/croft ./cmd/croft
+
+clean: ## 1 s | remove what was built
+	rm -rf build
+
+# Test
+
+test: setup-test ## 2 min | every test; those that need root only as root
+	go test -timeout 10m $(T)
+
+test-root: setup-test ## 1 min | only tests with the real kernel; fail where they cannot run
+	CROFT_REQUIRE_ROOT=1 go test -count=1 -timeout 10m -run Root $(T)
+
+race: setup-test ## 5 min | every test under the race detector
+	CGO_ENABLED=1 go test -race -timeout 20m $(T)
+
+fuzz: ## 30 s each | every fuzz target for FUZZTIME
+	scripts/fuzz $(FUZZTIME)
+
+# Keep in order
+
+generate: ## 10 s | make generated files again; the eBPF objects need clang-14, llvm-14 and libbpf-dev
+	go generate ./...
+
+check: ## 2 min | format, vet, staticcheck, module sums, generated files, rules of the house
+	scripts/check
+
+# Install what is missing: to run, for the demonstration, for the tests.
+
+setup-run setup-demo setup-test: setup-%:
+	@scripts/setup $*

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"croft/lease"
+	"croft/lease/offer"
+	"croft/node/api"
+)
+
+func (a *app) audit() *cobra.Command {
+	c := &cobra.Command{Use: "audit", Short: "Who sent a packet, and what a slice sent"}
+	c.AddCommand(a.auditWho(), a.auditFlows())
+	return c
+}
+
+func (a *app) auditWho() *cobra.Command {
+	var at, node string
+	var within time.Duration
+	c := &cobra.Command{
+		Use:   "who SRC:PORT -> DST:PORT",
+		Short: "Name the slice that sent a packet",
+		Long: `Ask the node at the source address which slice held that source port and sent to
+that destination, about an instant. The answer is what the node asserts from its
+own record.`,
+		Example: "  croft audit who 198.51.100.7:20117 -> 203.0.113.9:443 --at 12:04:10",
+		Args:    cobra.RangeArgs(2, 3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 3 && args[1] != "->" {
+				return usage("croft audit who SRC:PORT -> DST:PORT", "%q between the addresses", args[1])
+			}
+			q := api.WhoRequest{Within: within.Seconds()}
+			var err error
+			if q.Src, err = netip.ParseAddrPort(args[0]); err != nil {
+				return usage("an address and port, such as 198.51.100.7:20117", "source: %w", err)
+			}
+			if q.Dst, err = netip.ParseAddrPort(args[len(args)-1]); err != nil {
+				return usage("an address and port, such as 203.0.113.9:443", "destination: %w", err)
+			}
+			if q.At, err = parseInstant(at, time.Now()); err != nil {
+				return err
+			}
+			return a.who(cmd.Context(), q, node)
+		},
+	}
+	c.Flags().StringVar(&at, "at", "now", "instant: 15:04:05 (today, local), RFC 3339, or now")
+	c.Flags().DurationVar(&within, "within", 5*time.Second, "how far from the instant the packet may be")
+	c.Flags().StringVar(&node, "node", "", "ask this node (name or principal) and no other")
+	return c
+}
+
+// parseInstant reads "now", a time of today or RFC 3339.
+func parseInstant(s string, now time.Time) (time.Time, error) {
+	if s == "now" {
+		return now, nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	t, err := time.ParseInLocation("15:04:05", s, time.Local)
+	if err != nil {
+		return t, usage("15:04:05, 2026-11-23T15:04:05Z or now", "--at=%s", s)
+	}
+	y, m, d := now.Date()
+	return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, time.Local), nil
+}
+
+// who asks every node that answers at the source address.
+func (a *app) who(ctx context.Context, q api.WhoRequest, only string) error {
+	key, err := a.mine()
+	if err != nil {
+		return err
+	}
+	nodes, err := a.nodesAt(ctx, q.Src.Addr(), only)
+	if err != nil {
+		return err
+	}
+	answers := make([]api.WhoAnswer, len(nodes))
+	var g errgroup.Group
+	for i, n := range nodes {
+		g.Go(func() error {
+			node := a.way().Node(n.Node, key)
+			defer node.Close()
+			var err error
+			answers[i], err = node.Who(ctx, q)
+			if err != nil {
+				return fmt.Errorf("asking %s: %w", n.Display(), err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	exact := false
+	for i, ans := range answers {
+		exact = exact || ans.Verdict != "none"
+		err := a.print(ans, func(w writer) {
+			fmt.Fprintf(w, "node %s asserts: %s\n", nodes[i].Display(), ans.Verdict)
+			for _, s := range ans.Slices {
+				fmt.Fprintf(w, "  %s\n", s)
+			}
+			for _, f := range ans.Flows {
+				flowRow(w, f)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !exact {
+		return fail(exitNothing, "try a wider --within", "no record of that packet")
+	}
+	return nil
+}
+
+// nodesAt finds the nodes whose address that is.
+func (a *app) nodesAt(ctx context.Context, addr netip.Addr, only string) ([]offer.Offer, error) {
+	if only != "" {
+		o, err := a.nodeNamed(ctx, only)
+		return []offer.Offer{o}, err
+	}
+	res, err := a.seek(ctx, "", true)
+	if err != nil {
+		return nil, err
+	}
+	var at []offer.Offer
+	for _, f := range res.Offers {
+		for _, s := range f.Offer.Addrs {
+			if ip, ok := addrIn(s); ok && ip == addr {
+				at = append(at, f.Offer)
+				break
+			}
+		}
+	}
+	if len(at) == 0 {
+		return nil, fail(exitNothing, "name the node with --node", "no known node is at %s", addr)
+	}
+	return at, nil
+}
+
+func (a *app) auditFlows() *cobra.Command {
+	return &cobra.Command{
+		Use: "flows SLICE", Short: "Every recorded flow of one of your slices", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rec, err := a.slice(args[0])
+			if err != nil {
+				return err
+			}
+			key, err := a.mine()
+			if err != nil {
+				return err
+			}
+			var mu sync.Mutex
+			var all []api.Flow
+			out := a.group(cmd.Context(), rec, key, func(ctx context.Context, n remote) error {
+				ctx, cancel := context.WithTimeout(ctx, callLimit)
+				defer cancel()
+				flows, err := n.Flows(ctx, rec.Slice)
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, flows...)
+				return err
+			})
+			slices.SortStableFunc(all, func(x, y api.Flow) int { return x.First.Compare(y.First) })
+			if err := printEach(a, all, "SLIVER\tDIR\tPROTO\tFROM\tTO\tPACKETS\tBYTES\tFIRST\tLAST", flowRow); err != nil {
+				return err
+			}
+			return a.summary(out)
+		},
+	}
+}
+
+func flowRow(w writer, f api.Flow) {
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", f.Sliver, f.Direction, f.Proto, f.Src, f.Dst, f.Packets, f.Bytes,
+		f.First.Local().Format("15:04:05"), f.Last.Local().Format("15:04:05"))
+}
+
+// principalOf reads a principal, or finds the node of that name.
+func (a *app) nodeNamed(ctx context.Context, name string) (offer.Offer, error) {
+	if p, err := lease.ParsePrincipal(name); err == nil {
+		return offer.Offer{Node: p}, nil
+	}
+	res, err := a.seek(ctx, "", true)
+	if err != nil {
+		return offer.Offer{}, err
+	}
+	var names []string
+	for _, f := range res.Offers {
+		if f.Offer.Name == name || f.Offer.Node.Short() == name {
+			return f.Offer, nil
+		}
+		names = append(names, f.Offer.Name)
+	}
+	return offer.Offer{}, fail(exitNothing, didYouMean(name, names), "no node %q", name)
+}

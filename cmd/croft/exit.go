@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"croft/lease"
+	"croft/node/api"
+	"croft/node/client"
+	"croft/node/daemon"
+)
+
+// Exit codes. They are documented and never change meaning.
+const (
+	exitOK          = 0
+	exitFailed      = 1 // it did not work, or a remote command's status was not 0
+	exitUsage       = 2 // the command line is wrong
+	exitNothing     = 3 // nothing matched
+	exitNoneKept    = 4 // held, but none kept
+	exitPartial     = 5 // some kept, as --partial allows
+	exitRefused     = 6 // refused by an owner
+	exitTimeout     = 7
+	exitUnreachable = 8 // cannot reach a node
+)
+
+// failure is an error with an exit code and, where there is one, the thing to
+// type next.
+type failure struct {
+	code int
+	err  error
+	hint string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func fail(code int, hint, format string, args ...any) error {
+	return &failure{code: code, err: fmt.Errorf(format, args...), hint: hint}
+}
+
+// usage is a mistake in what was typed.
+func usage(hint, format string, args ...any) error { return fail(exitUsage, hint, format, args...) }
+
+// report prints an error as people read it and returns its exit code.
+func report(w io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	f := classify(err)
+	if text := f.err.Error(); text != "" {
+		fmt.Fprintf(w, "croft: error: %s\n", text)
+	}
+	if f.hint != "" {
+		fmt.Fprintf(w, "croft: hint: %s\n", f.hint)
+	}
+	return f.code
+}
+
+// classify gives every error a code, and the common ones a hint.
+func classify(err error) *failure {
+	var f *failure
+	var refusal *api.Refusal
+	switch {
+	case errors.As(err, &f):
+		return &failure{code: f.code, err: err, hint: f.hint}
+	case errors.As(err, &refusal):
+		return &failure{code: exitRefused, err: err}
+	case errors.Is(err, client.ErrNoDaemon):
+		return &failure{exitUnreachable, err, "start one with `croft up`, or name its socket with --socket"}
+	case errors.Is(err, api.ErrUnreachable):
+		return &failure{exitUnreachable, err, "see who is there with `croft find`"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &failure{exitTimeout, err, ""}
+	case errors.Is(err, context.Canceled):
+		return &failure{exitFailed, errors.New("interrupted"), ""}
+	case errors.Is(err, lease.ErrSyntax), errors.Is(err, lease.ErrUnknownResource), errors.Is(err, daemon.ErrConfig):
+		return &failure{exitUsage, err, ""}
+	}
+	return &failure{exitFailed, err, ""}
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"croft/lease"
+	"croft/lease/offer"
+)
+
+func (a *app) find() *cobra.Command {
+	var view string
+	var explain bool
+	c := &cobra.Command{
+		Use:   "find [QUERY]",
+		Short: "Find nodes by what they offer",
+		Long: `Find nodes by what they offer: constraints joined by '&', then what to do with
+the matches. When nothing matches, the answer says how many nodes each constraint
+removed, and the nearest miss.`,
+		Example: `  croft find
+  croft find 'cpu>=1000 & memory>=1GiB & country!=DE'
+  croft find 'label.ixp=yes order by -egress.rate limit 5' --explain`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if view != "on" && view != "off" {
+				return usage("--view=on asks the view from gossip first, --view=off the DHT alone", "--view=%s", view)
+			}
+			res, err := a.seek(cmd.Context(), strings.Join(args, " "), view == "on")
+			if err != nil {
+				return err
+			}
+			return a.showFound(res, explain)
+		},
+	}
+	c.Flags().StringVar(&view, "view", "on", "on: what gossip brought first; off: the DHT alone")
+	c.Flags().BoolVar(&explain, "explain", false, "say how many nodes each constraint removed")
+	return c
+}
+
+// seek asks the way in, and turns a bad query into a usage error.
+func (a *app) seek(ctx context.Context, query string, view bool) (offer.Result, error) {
+	if _, err := offer.ParseQuery(query); err != nil {
+		var se *offer.ParseError
+		if errors.As(err, &se) {
+			return offer.Result{}, usage(caret(query, se.Column), "query: %w", err)
+		}
+		return offer.Result{}, usage("", "query: %w", err)
+	}
+	return a.way().Find(ctx, offer.FindRequest{Query: query, View: view})
+}
+
+// caret shows where in a query the mistake is.
+func caret(query string, column int) string {
+	return query + "\n             " + strings.Repeat(" ", max(column-1, 0)) + "^"
+}
+
+func (a *app) showFound(res offer.Result, explain bool) error {
+	if a.json {
+		if err := a.print(res, nil); err != nil {
+			return err
+		}
+	} else if len(res.Offers) > 0 {
+		err := printEach(a, res.Offers, "NODE\tPRINCIPAL\tCPU\tMEMORY\tDISK\tOUT\tWHERE\tSOURCE", func(w io.Writer, f offer.Found) {
+			o := &f.Offer
+			free := o.FreeIn(lease.PoolCommons)
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s, %s old\n", o.Display(), o.Node.Short(), free[lease.CPU],
+				lease.Memory.Format(free[lease.Memory]), lease.Disk.Format(free[lease.Disk]),
+				lease.EgressRate.Format(free[lease.EgressRate]), where(o.Attributes), f.Source, left(max(int64(f.Age.Seconds()), 1)))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if explain || res.Matched == 0 {
+		a.explain(res)
+	} else if len(res.Offers) < res.Matched {
+		a.say("%d of %d matches; all of them with a higher limit", len(res.Offers), res.Matched)
+	}
+	if res.Matched == 0 {
+		return fail(exitNothing, res.Nearest, "no node matches, of %d known", res.Known)
+	}
+	return nil
+}
+
+// explain says of each constraint what it removed.
+func (a *app) explain(res offer.Result) {
+	a.say("%d known, %d match", res.Known, res.Matched)
+	for _, r := range res.Removed {
+		a.say("  %-28s removes %d (%d by itself)", r.Constraint, r.Count, r.Alone)
+	}
+}
+
+func where(at offer.Attributes) string {
+	var parts []string
+	for _, s := range []string{at.Country, at.Region, at.City} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	if len(parts) == 0 {
+		return "-"
+	}
+	return strings.Join(parts, " ")
+}

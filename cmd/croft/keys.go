@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"croft/lease"
+	"croft/lease/sign"
+)
+
+// mine returns the person's key, made at first use.
+func (a *app) mine() (*sign.Key, error) {
+	path := a.keyPath()
+	key, err := readKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	key, err = makeKey(path, "croft")
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(a.err, "made your key: %s (principal %s); keep it, nobody can replace it\n", path, key.Principal().Short())
+	return key, nil
+}
+
+func (a *app) keyPath() string {
+	if a.keyFile != "" {
+		return a.keyFile
+	}
+	return filepath.Join(a.home, "key")
+}
+
+// readKey reads a private key that nobody else can.
+func readKey(path string) (*sign.Key, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Mode().Perm()&0o077 != 0 {
+		return nil, fail(exitFailed, "chmod 600 "+path, "key %s can be read by others (mode %04o)", path, st.Mode().Perm())
+	}
+	b, err := io.ReadAll(io.LimitReader(f, sign.MaxKeyFile+1))
+	if err != nil {
+		return nil, err
+	}
+	key, err := sign.Parse(b, nil)
+	if err != nil {
+		return nil, fmt.Errorf("reading key %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// makeKey writes a new key, whole or not at all, and never over another.
+func makeKey(path, comment string) (*sign.Key, error) {
+	key, err := sign.Generate(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	text, err := key.Marshal(comment, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	return key, writeNew(path, text, 0o600)
+}
+
+// writeNew makes a file that was not there, with all its bytes durable.
+func writeNew(path string, b []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+func (a *app) key() *cobra.Command {
+	c := &cobra.Command{Use: "key", Short: "Make, show and certify keys"}
+	c.AddCommand(a.keyShow(), a.keyNew(), a.keyCertify())
+	return c
+}
+
+func (a *app) keyShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show", Short: "Print your principal", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			key, err := a.mine()
+			if err != nil {
+				return err
+			}
+			return a.print(struct {
+				Principal lease.Principal `json:"principal"`
+				File      string          `json:"file"`
+			}{key.Principal(), a.keyPath()}, func(w io.Writer) { fmt.Fprintln(w, key.Principal()) })
+		},
+	}
+}
+
+func (a *app) keyNew() *cobra.Command {
+	var site bool
+	c := &cobra.Command{
+		Use: "new FILE", Short: "Make a key in OpenSSH form", Args: cobra.ExactArgs(1),
+		Long: "Make an Ed25519 key in OpenSSH form, mode 0600. With --site it is a site's: it certifies nodes and does nothing else, so keep it off the nodes.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			comment := "croft"
+			if site {
+				comment = "croft site"
+			}
+			key, err := makeKey(args[0], comment)
+			if errors.Is(err, fs.ErrExist) {
+				return fail(exitFailed, "name another file", "%s exists", args[0])
+			}
+			if err != nil {
+				return err
+			}
+			return a.print(struct {
+				Principal lease.Principal `json:"principal"`
+				File      string          `json:"file"`
+			}{key.Principal(), args[0]}, func(w io.Writer) { fmt.Fprintln(w, key.Principal()) })
+		},
+	}
+	c.Flags().BoolVar(&site, "site", false, "a site's key")
+	return c
+}
+
+func (a *app) keyCertify() *cobra.Command {
+	var name, out string
+	var term time.Duration
+	c := &cobra.Command{
+		Use: "certify NODE", Short: "Sign that a node is your site's", Args: cobra.ExactArgs(1),
+		Long: "Sign with your site's key (--key) that the node with this principal is one of the site's own. Name the file in the node's croft.toml as site_cert.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			node, err := sign.ParsePrincipal(args[0])
+			if err != nil {
+				return usage("`croft up` prints a node's principal", "%w", err)
+			}
+			key, err := readKey(a.keyPath())
+			if err != nil {
+				return err
+			}
+			now := time.Now().Unix()
+			cert, err := sign.SealSite(sign.SiteCert{Site: key.Principal(), Node: node, Name: name, From: now - 60, Until: now + int64(term.Seconds())}, key)
+			if err != nil {
+				return usage("", "%w", err)
+			}
+			if err := writeNew(out, cert.Bytes(), 0o644); err != nil {
+				return err
+			}
+			return a.print(struct {
+				Site lease.Principal `json:"site"`
+				Node lease.Principal `json:"node"`
+				File string          `json:"file"`
+			}{key.Principal(), node, out}, func(w io.Writer) { fmt.Fprintln(w, out) })
+		},
+	}
+	c.Flags().StringVar(&name, "name", "", "the site's name, such as uni-a")
+	c.Flags().StringVar(&out, "out", "site.cert", "file to write")
+	c.Flags().DurationVar(&term, "for", 365*24*time.Hour, "term of the certificate")
+	if err := c.MarkFlagRequired("name"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return c
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command croft is all of Croft in one binary: the daemon, the command line of
+// those who lease, and the small processes that the daemon starts of itself.
+//
+//	croft up                        join, and offer what this machine can spare
+//	croft run -n 3 ./probe          lease shares of three nodes and run a program
+//	croft help                      everything else
+//
+// The command line talks to the node behind a unix socket, its way in, and
+// through it end to end to every node that it leases from. The key that signs
+// stays in this process.
+//
+// stdout is the result, stderr the talk. Exit codes are in exit.go.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"croft/sandbox/warden"
+	"croft/sim/lab"
+)
+
+func main() {
+	// The daemon and the lab start this binary again as a small process of its
+	// own: no flags are parsed and nothing is printed there.
+	switch args := os.Args[1:]; {
+	case len(args) > 0 && args[0] == "warden":
+		os.Exit(warden.Main(args[1:]))
+	case len(args) > 2 && args[0] == "lab" && args[1] == "relay":
+		os.Exit(lab.RelayMain(args[2:]))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

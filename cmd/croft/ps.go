@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"croft/node/api"
+	"croft/sandbox"
+)
+
+// psRow is one sliver as ps shows it.
+type psRow struct {
+	Slice string      `json:"slice"`
+	Node  string      `json:"node"`
+	Error string      `json:"error,omitempty"`
+	Until int64       `json:"until"`
+	Live  *api.Sliver `json:"sliver,omitempty"`
+	Moved api.Traffic `json:"traffic"`
+}
+
+func (a *app) ps() *cobra.Command {
+	return &cobra.Command{
+		Use: "ps [SLICE]", Short: "Your slices and their slivers, as their nodes see them", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			labels := a.labels()
+			if len(args) == 1 {
+				labels = args
+			}
+			key, err := a.mine()
+			if err != nil {
+				return err
+			}
+			var rows []psRow
+			var out []outcome
+			for _, label := range labels {
+				rec, err := a.slice(label)
+				if err != nil {
+					return err
+				}
+				mine := make([]psRow, len(rec.Slivers))
+				index := map[string]*psRow{}
+				for i, s := range rec.Slivers {
+					mine[i] = psRow{Slice: rec.Slice, Node: s.Name, Until: s.Until}
+					index[s.Sliver] = &mine[i]
+				}
+				got := a.group(cmd.Context(), rec, key, func(ctx context.Context, n remote) error {
+					return look(ctx, n, index[n.Sliver.Sliver])
+				})
+				for i, o := range got {
+					if o.err != nil {
+						mine[i].Error = o.err.Error()
+					}
+				}
+				rows, out = append(rows, mine...), append(out, got...)
+			}
+			if len(rows) == 0 {
+				a.say("no slices; `croft run` makes one")
+				return nil
+			}
+			if err := printEach(a, rows, "SLICE\tNODE\tSTATE\tLEFT\tPUBLIC\tSENT\tRECEIVED\tDROPPED", psLine); err != nil {
+				return err
+			}
+			return a.summary(out)
+		},
+	}
+}
+
+// look asks a node for one sliver.
+func look(ctx context.Context, n remote, row *psRow) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	list, err := n.Slivers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if s.Sliver == n.Sliver.Sliver {
+			row.Live, row.Until = &s, s.Until
+			row.Moved, err = n.Traffic(ctx, s.Sliver)
+			if err != nil && s.Run != string(sandbox.Running) {
+				err = nil // there is no guard yet, or no more
+			}
+			return err
+		}
+	}
+	return errEnded
+}
+
+func psLine(w io.Writer, r psRow) {
+	if r.Live == nil {
+		fmt.Fprintf(w, "%s\t%s\t-\t%s\t-\t-\t-\t%s\n", r.Slice, r.Node, left(r.Until-time.Now().Unix()), r.Error)
+		return
+	}
+	s := r.Live
+	state := s.Run
+	if s.Exit != nil {
+		state += fmt.Sprintf(" (exit %d)", *s.Exit)
+	}
+	if s.Reason != "" && s.Exit == nil {
+		state += ": " + s.Reason
+	}
+	public := "-"
+	for i, p := range s.Ports {
+		if i == 0 {
+			public = s.Public + " "
+		} else {
+			public += ","
+		}
+		public += fmt.Sprintf("%d/%s", p.Number, p.Proto)
+	}
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Slice, r.Node, state, left(s.Left), public,
+		octets(r.Moved.Out.PassedBytes), octets(r.Moved.In.PassedBytes), drops(r.Moved))
+}
+
+// octets prints bytes as people read traffic: decimal, three digits.
+func octets(n uint64) string {
+	v, unit := float64(n), "B"
+	for _, u := range []string{"kB", "MB", "GB", "TB"} {
+		if v < 1000 {
+			break
+		}
+		v, unit = v/1000, u
+	}
+	return fmt.Sprintf("%.3g %s", v, unit)
+}
+
+// drops lists the guard's reasons, both directions.
+func drops(t api.Traffic) string {
+	text := ""
+	for _, way := range []struct {
+		name string
+		api.Way
+	}{{"out", t.Out}, {"in", t.In}} {
+		for _, reason := range sortedKeys(way.Dropped) {
+			text += fmt.Sprintf("%s %s %d  ", way.name, reason, way.Dropped[reason])
+		}
+	}
+	if text == "" {
+		return "0"
+	}
+	return text[:len(text)-2]
+}
+
+func (a *app) logs() *cobra.Command {
+	var opt sandbox.LogOptions
+	var node string
+	c := &cobra.Command{
+		Use: "logs SLICE", Short: "What a slice's programs wrote, all slivers in one stream", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rec, err := a.slice(args[0])
+			if err != nil {
+				return err
+			}
+			if rec, err = only(rec, node); err != nil {
+				return err
+			}
+			key, err := a.mine()
+			if err != nil {
+				return err
+			}
+			var mu sync.Mutex
+			return a.summary(a.group(cmd.Context(), rec, key, func(ctx context.Context, n remote) error {
+				out := &lines{mu: &mu, to: a.out, head: n.Name + " | "}
+				if node != "" {
+					out.head = ""
+				}
+				err := n.Logs(ctx, n.Sliver.Sliver, opt, out)
+				if ctx.Err() != nil {
+					err = nil // Ctrl-C is how one stops to follow
+				}
+				if e := out.end(); err == nil {
+					err = e
+				}
+				return err
+			}))
+		},
+	}
+	c.Flags().BoolVarP(&opt.Follow, "follow", "f", false, "go on until the sliver ends or Ctrl-C")
+	c.Flags().IntVarP(&opt.Tail, "tail", "n", 0, "only the last so many records of each sliver (0: all)")
+	c.Flags().StringVar(&node, "node", "", "only this node's sliver")
+	return c
+}

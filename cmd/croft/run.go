@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"croft/lease"
+	"croft/lease/offer"
+	"croft/node/slice"
+)
+
+// defaultRSet is what a sliver gets when nothing else is said.
+const defaultRSet = "cpu=100 memory=128MiB disk=512MiB pids=64 egress.rate=5mbit ingress.rate=5mbit egress.packets=2000 ingress.packets=2000 flows.live=1000"
+
+type runFlags struct {
+	nodes            int
+	where, limits    string
+	rset, name, view string
+	term             time.Duration
+	ports            []string
+	partial          bool
+}
+
+func (a *app) run() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run [flags] PROGRAM [-- COMMAND…]",
+		Short: "Lease shares of nodes and run a program on all of them",
+		Long: `Find nodes, lease a share of each and run a program there: all of them, or none.
+PROGRAM is one static binary, or a root file system as a tar (then the command
+follows --). A sliver gets ` + defaultRSet + `
+unless --rset or --cap say otherwise. Leases end by themselves.`,
+		Example: `  croft run -n 3 --where 'country!=DE' --cap 5mbit,2kpps --for 2h ./probe
+  croft run --port 5201/tcp iperf3.tar -- iperf3 -s`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runSlice(cmd.Context(), f, args) },
+	}
+	c.Flags().SetInterspersed(false)
+	c.Flags().IntVarP(&f.nodes, "nodes", "n", 1, "number of nodes")
+	c.Flags().StringVar(&f.where, "where", "", "which nodes: see `croft help find`")
+	c.Flags().StringVar(&f.limits, "cap", "", "rate and packets, each way: 5mbit,2kpps; down/up: 5mbit/1mbit")
+	c.Flags().StringVar(&f.rset, "rset", "", "more or less of a resource: cpu=500,memory=256MiB")
+	c.Flags().StringVar(&f.name, "name", "", "the slice's name (default: s- and 4 hex digits)")
+	c.Flags().DurationVar(&f.term, "for", time.Hour, "how long")
+	c.Flags().StringArrayVar(&f.ports, "port", nil, "public port to forward: 5201/tcp, 8080:80/tcp (may be repeated)")
+	c.Flags().BoolVar(&f.partial, "partial", false, "fewer nodes are better than none")
+	c.Flags().StringVar(&f.view, "view", "on", "off: discover by the DHT alone")
+	return c
+}
+
+func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
+	began := time.Now()
+	wish, err := f.wish(began)
+	if err != nil {
+		return err
+	}
+	label, err := a.newLabel(f.name)
+	if err != nil {
+		return err
+	}
+	p, err := openProgram(args[0], args[1:])
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	text, err := json.Marshal(p.Program)
+	if err != nil {
+		return err
+	}
+	key, err := a.mine()
+	if err != nil {
+		return err
+	}
+	res, err := a.seek(ctx, atLeast(f.where, wish.RSet), f.view != "off")
+	if err != nil {
+		return err
+	}
+	if res.Matched == 0 {
+		a.explain(res)
+		return fail(exitNothing, res.Nearest, "no node matches, of %d known", res.Known)
+	}
+	plan := slice.Plan{Label: label, Want: f.nodes, Partial: f.partial, Wish: wish, Program: text, Known: res.Known, Found: removed(res)}
+	for _, found := range res.Offers {
+		plan.Candidates = append(plan.Candidates, slice.Candidate{Node: found.Offer.Node, Name: found.Offer.Display(), Addrs: found.Offer.Addrs})
+	}
+	m, err := slice.New(plan, key, rand.Reader)
+	if err != nil {
+		return usage("", "%w", err)
+	}
+	d := a.driver(key, p)
+	d.began = began
+	done, err := d.drive(ctx, m)
+	if err != nil {
+		return err
+	}
+	return a.ran(done, label)
+}
+
+// ran tells how a run ended, and what to type next.
+func (a *app) ran(done slice.Done, label string) error {
+	for _, why := range done.Why {
+		a.say("  %s", why)
+	}
+	if len(done.Record.Slivers) > 0 {
+		err := a.print(done.Record, func(w io.Writer) { fmt.Fprintln(w, label) })
+		if err != nil {
+			return err
+		}
+		a.say("next: croft logs %[1]s -f · croft exec %[1]s -- sh -c 'uname -a' · croft audit flows %[1]s · croft stop %[1]s", label)
+	}
+	return outcomeError("running slice "+label, done)
+}
+
+// outcomeError gives a machine's outcome the exit code of the same number.
+func outcomeError(what string, done slice.Done) error {
+	if done.Outcome == slice.OK {
+		return nil
+	}
+	why := done.Outcome.String()
+	if len(done.Why) > 0 {
+		why += ": " + done.Why[len(done.Why)-1]
+	}
+	return &failure{code: done.Outcome.ExitCode(), err: fmt.Errorf("%s: %s", what, why)}
+}
+
+// newLabel takes the name that was given, or makes one up; never one in use.
+func (a *app) newLabel(name string) (string, error) {
+	if name == "" {
+		var b [2]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return "", err
+		}
+		name = "s-" + hex.EncodeToString(b[:])
+	}
+	if err := lease.CheckLabel(name); err != nil {
+		return "", usage("", "--name: %w", err)
+	}
+	if exists(a.slicePath(name)) {
+		return "", usage("`croft stop "+name+"` ends it, or choose another --name", "you have a slice %q already", name)
+	}
+	return name, nil
+}
+
+// removed is why the nodes that do not match do not.
+func removed(res offer.Result) string {
+	var parts []string
+	for _, r := range res.Removed {
+		if r.Count > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", r.Count, r.Constraint))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "(no: " + strings.Join(parts, ", ") + ")"
+}
+
+// atLeast adds to a query that a node must have what is wished for.
+func atLeast(where string, s lease.RSet) string {
+	constraints, rest := where, ""
+	for _, word := range []string{" order by ", " limit ", " spread by "} {
+		if i := strings.Index(" "+constraints, word); i >= 0 {
+			constraints, rest = (" " + constraints)[:i], (" " + constraints)[i:]+rest
+		}
+	}
+	var parts []string
+	if c := strings.TrimSpace(constraints); c != "" {
+		parts = append(parts, c)
+	}
+	for _, r := range []lease.Resource{lease.CPU, lease.Memory, lease.Disk, lease.EgressRate} {
+		if s[r] > 0 {
+			parts = append(parts, fmt.Sprintf("%s>=%s", r, r.Format(s[r])))
+		}
+	}
+	return strings.Join(parts, " & ") + rest
+}
+
+// wish is what each node is asked for.
+func (f runFlags) wish(now time.Time) (slice.Wish, error) {
+	set, err := lease.ParseRSet(defaultRSet)
+	if err != nil {
+		panic(err) // a constant
+	}
+	more, err := lease.ParseRSet(f.rset)
+	if err != nil {
+		return slice.Wish{}, usage("such as --rset cpu=500,memory=256MiB", "--rset: %w", err)
+	}
+	for r, v := range more {
+		if v > 0 {
+			set[r] = v
+		}
+	}
+	if err := parseCap(f.limits, &set); err != nil {
+		return slice.Wish{}, err
+	}
+	w := slice.Wish{Pool: lease.PoolCommons, Term: lease.Term{From: now.Unix(), Until: now.Add(f.term).Unix()}}
+	if f.term < time.Second {
+		return slice.Wish{}, usage("such as --for 2h", "--for=%s", f.term)
+	}
+	for _, s := range f.ports {
+		p, err := parsePort(s)
+		if err != nil {
+			return slice.Wish{}, err
+		}
+		w.Ports = append(w.Ports, p)
+	}
+	set[lease.PortsIn] = max(set[lease.PortsIn], uint64(len(w.Ports)))
+	w.RSet = set
+	return w, nil
+}
+
+// parseCap reads "5mbit,2kpps", each way, or down/up: "5mbit/1mbit,2kpps/1kpps".
+func parseCap(s string, set *lease.RSet) error {
+	if s == "" {
+		return nil
+	}
+	bad := func(part string) error {
+		return usage("such as --cap 5mbit,2kpps or --cap 5mbit/1mbit", "--cap: %q is neither a rate nor packets per second", part)
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		down, up, both := strings.Cut(part, "/")
+		if !both {
+			up = down
+		}
+		in, out := lease.IngressRate, lease.EgressRate
+		if d, ok := strings.CutSuffix(down, "pps"); ok {
+			in, out, down, up = lease.IngressPackets, lease.EgressPackets, d, strings.TrimSuffix(up, "pps")
+		}
+		var err1, err2 error
+		set[in], err1 = in.ParseAmount(down)
+		set[out], err2 = out.ParseAmount(up)
+		if errors.Join(err1, err2) != nil {
+			return bad(part)
+		}
+	}
+	return nil
+}
+
+// parsePort reads "5201/tcp" or "8080:80/udp": on the node, and in the sliver.
+func parsePort(s string) (p lease.Port, err error) {
+	bad := usage("such as --port 5201/tcp or --port 8080:80/tcp", "--port %s", s)
+	numbers, proto, ok := strings.Cut(s, "/")
+	switch {
+	case !ok || proto == "tcp":
+		p.Proto = lease.TCP
+	case proto == "udp":
+		p.Proto = lease.UDP
+	default:
+		return p, bad
+	}
+	outside, inside, both := strings.Cut(numbers, ":")
+	if !both {
+		inside = outside
+	}
+	n, err1 := strconv.ParseUint(outside, 10, 16)
+	i, err2 := strconv.ParseUint(inside, 10, 16)
+	if errors.Join(err1, err2) != nil || i == 0 {
+		return p, bad
+	}
+	p.Number, p.Inside = uint16(n), uint16(i)
+	return p, nil
+}

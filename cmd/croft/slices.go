@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"croft/lease"
+	"croft/node/slice"
+)
+
+// A person's slices are kept one file each, HOME/slices/LABEL.json: who has to
+// know where its slivers are is their owner.
+
+func (a *app) sliceDir() string { return filepath.Join(a.home, "slices") }
+
+func (a *app) slicePath(label string) string { return filepath.Join(a.sliceDir(), label+".json") }
+
+// keep stores a record, whole or not at all; one without slivers is forgotten.
+func (a *app) keep(rec slice.Record) error {
+	path := a.slicePath(rec.Slice)
+	if len(rec.Slivers) == 0 {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if err := os.MkdirAll(a.sliceDir(), 0o700); err != nil {
+		return fmt.Errorf("keeping slice %s: %w", rec.Slice, err)
+	}
+	tmp := path + ".tmp"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := writeNew(tmp, rec.Encode(), 0o600); err != nil {
+		return fmt.Errorf("keeping slice %s: %w", rec.Slice, err)
+	}
+	return os.Rename(tmp, path)
+}
+
+// slice reads the record of a slice. What people type may carry "@you".
+func (a *app) slice(name string) (slice.Record, error) {
+	label, _, _ := strings.Cut(name, "@")
+	if err := lease.CheckLabel(label); err != nil {
+		return slice.Record{}, usage("", "slice: %w", err)
+	}
+	b, err := os.ReadFile(a.slicePath(label))
+	if errors.Is(err, fs.ErrNotExist) {
+		return slice.Record{}, fail(exitNothing, didYouMean(label, a.labels()), "no slice %q of yours", label)
+	}
+	if err != nil {
+		return slice.Record{}, err
+	}
+	return slice.ParseRecord(b)
+}
+
+// labels are the names of all slices, sorted.
+func (a *app) labels() []string {
+	files, err := filepath.Glob(filepath.Join(a.sliceDir(), "*.json"))
+	if err != nil {
+		return nil
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(filepath.Base(f), ".json")
+	}
+	sort.Strings(files)
+	return files
+}
+
+// didYouMean names what is nearest to a word, by edit distance.
+func didYouMean(word string, known []string) string {
+	best, at := "", len(word)/2+2
+	for _, k := range known {
+		if d := distance(word, k); d < at {
+			best, at = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "did you mean `" + best + "`?"
+}
+
+// distance is the number of letters to put in, take out or change.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"croft/node/api"
+	"croft/node/daemon"
+)
+
+func (a *app) up() *cobra.Command {
+	var state, config, level string
+	var join []string
+	var visitor bool
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Join, and offer what this machine can spare",
+		Long: `Join the overlay and stay. As root on a machine that has what it takes, the node
+leases shares of itself out; else it is a visitor, which finds, leases and
+controls like any other and hosts nothing. Ctrl-C ends the daemon: slivers run on
+and end with their leases.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg := daemon.DefaultConfig()
+			if os.Geteuid() != 0 && !cmd.Flags().Changed("state") {
+				state = filepath.Join(a.home, "state")
+			}
+			if config == "" {
+				if path := filepath.Join(state, "croft.toml"); exists(path) {
+					config = path
+				}
+			}
+			if config != "" {
+				var err error
+				if cfg, err = daemon.ReadConfig(cfg, config); err != nil {
+					return usage("see docs/configuration.md", "%w", err)
+				}
+			}
+			cfg.State = state
+			cfg.Join = append(cfg.Join, join...)
+			cfg.Visitor = cfg.Visitor || visitor
+			log, err := logger(a, level)
+			if err != nil {
+				return err
+			}
+			return a.serve(cmd.Context(), cfg, log)
+		},
+	}
+	c.Flags().StringVar(&state, "state", daemon.DefaultConfig().State, "directory of all that this node keeps")
+	c.Flags().StringVar(&config, "config", "", "configuration (default STATE/croft.toml, if it exists)")
+	c.Flags().StringArrayVar(&join, "join", nil, "address of a node to join by: /ip4/…/p2p/… (may be repeated)")
+	c.Flags().BoolVar(&visitor, "visitor", false, "host nothing")
+	c.Flags().StringVar(&level, "log", "info", "debug, info, warn or error")
+	return c
+}
+
+// serve runs the daemon in the foreground.
+func (a *app) serve(ctx context.Context, cfg daemon.Config, log *slog.Logger) error {
+	d, err := daemon.Start(ctx, cfg, log)
+	if errors.Is(err, daemon.ErrSocket) {
+		return fail(exitFailed, "is a daemon running already? name another directory with --state", "%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	a.greet(cfg, d.Greeting())
+	return d.Run(ctx)
+}
+
+// greet says who this node is, and what it can and cannot offer, and why.
+func (a *app) greet(cfg daemon.Config, s api.Status) {
+	a.say("node %s  principal %s", s.Name, s.Node)
+	for _, addr := range s.Addrs {
+		a.say("  at %s", addr)
+	}
+	if s.Hosting {
+		a.say("offers %s", s.Free)
+	} else {
+		a.say("visitor: hosts nothing")
+		for _, why := range s.Why {
+			a.say("  %s", why)
+		}
+	}
+	a.say("socket %s", daemon.Socket(cfg.State))
+}
+
+func logger(a *app, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usage("debug, info, warn or error", "--log=%s", level)
+	}
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: l})), nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func (a *app) doctor() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Check every requirement of hosting, and say how to mend what is missing", Args: cobra.NoArgs,
+		Long: "Look at everything that hosting slivers needs on this machine. Nothing is changed, and no daemon is needed. Exit code 1 if anything is missing.",
+		RunE: func(*cobra.Command, []string) error {
+			checks := daemon.Doctor(daemon.DefaultConfig())
+			bad := 0
+			for _, c := range checks {
+				if !c.OK {
+					bad++
+				}
+			}
+			err := printEach(a, checks, "", func(w writer, c api.Check) {
+				if c.OK {
+					fmt.Fprintf(w, "ok\t%s\t%s\n", c.Name, c.Found)
+					return
+				}
+				fmt.Fprintf(w, "MISSING\t%s\t%s\n\t\t%s\n\t\tmend: %s\n", c.Name, c.Found, c.Need, c.Mend)
+			})
+			if err == nil && bad > 0 {
+				err = fail(exitFailed, "without them `croft up` is a visitor", "%d of %d requirements are missing", bad, len(checks))
+			}
+			return err
+		},
+	}
+}
+
+func (a *app) net() *cobra.Command {
+	c := &cobra.Command{Use: "net", Short: "This node's connections, and what is left of a node that is gone"}
+	var state string
+	wipe := &cobra.Command{
+		Use: "destroy", Short: "Remove every trace of a stopped node from the kernel", Args: cobra.NoArgs,
+		Long: "Remove every sliver, namespace, link, limit, cgroup and mount of the node with this state directory, also after a crash. Its keys and records stay. The daemon must not be running.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return daemon.Wipe(cmd.Context(), state)
+		},
+	}
+	wipe.Flags().StringVar(&state, "state", daemon.DefaultConfig().State, "the node's state directory")
+	show := &cobra.Command{
+		Use: "show", Short: "Who this node is and whom it is connected to", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := a.way().Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.print(s, func(w writer) {
+				fmt.Fprintf(w, "node\t%s\t%s\n", s.Name, s.Node)
+				for _, addr := range s.Addrs {
+					fmt.Fprintf(w, "address\t%s\n", addr)
+				}
+				fmt.Fprintf(w, "peers\t%d\nknown\t%d offers\nslivers\t%d\nfree\t%s\n", s.Peers, s.Known, s.Slivers, s.Free)
+			})
+		},
+	}
+	c.AddCommand(show, wipe)
+	return c
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dht is the index of offers on the overlay, as rules without a
+// network. Kademlia routes; it does not store. The peers closest to a bucket's
+// key hold the bucket:
+//
+//	REGISTER  a signed offer into the buckets it belongs to
+//	WITHDRAW  a signed, closed offer: out of all of them
+//	LIST      a page of a bucket, after a cursor
+//
+// A [Bucket] is one quantised value of one attribute, such as country/ch or
+// cpu/2. [Buckets] says where an offer belongs, [Plan] which buckets a query
+// must walk, [Choose] which plan is the cheapest. A [Holder] checks what it is
+// given: signature, membership, validity, caps for each source network and
+// site; at 256 entries it answers Full with a depth. Seekers merge what several
+// holders say by newest signed sequence, so that one who omits or keeps stale
+// offers is corrected by the others.
+//
+//	h := dht.NewHolder(dht.HolderConfig{})
+//	effects := h.Step(now, dht.Register{Offer: b, Buckets: keys, From: addr})
+//	answer := effects[0].(dht.Answer)
+//
+// A Holder is not safe for concurrent use; everything else is a pure function.
+package dht

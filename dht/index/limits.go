@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package index
+
+import "time"
+
+const (
+	// replicas is the number of closest peers that hold a bucket.
+	replicas = 8
+	// quorum is the number of holders whose answers make a bucket read.
+	quorum = 3
+	// linger is what the other holders get after the quorum.
+	linger = 150 * time.Millisecond
+	// askTimeout bounds one request with dialling.
+	askTimeout = 3 * time.Second
+	// serveTimeout bounds one inbound stream.
+	serveTimeout = 5 * time.Second
+	// maxServed bounds the inbound requests under way; more are reset.
+	maxServed = 64
+	// parallelAsks bounds the requests that one registration has under way.
+	parallelAsks = 16
+	// parallelWalks bounds the look-ups that one query or registration has under
+	// way.
+	parallelWalks = 8
+	// maxPages bounds what one holder may make us read of one bucket.
+	maxPages = 8
+	// maxFound bounds the candidates of one query.
+	maxFound = 4096
+)
+
+// again is when a registration is repeated although the offer is the same: soon
+// after joining, when the first look-up may have known few peers, then rarely.
+var again = []time.Duration{2 * time.Second, 10 * time.Second, time.Minute, 4 * time.Minute}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kad
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	kaddht "github.com/libp2p/go-libp2p-kad-dht"
+	kb "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"croft/lease"
+)
+
+// Prefix keeps our routing apart from every other network's.
+const Prefix = "/croft"
+
+const (
+	// MaxRemembered is the number of peers worth keeping over a restart.
+	MaxRemembered = 64
+	// dialTimeout bounds one first contact: a peer that takes longer is no help.
+	dialTimeout = 5 * time.Second
+	// parallelDials bounds the first contacts under way.
+	parallelDials = 8
+	// lookupTimeout bounds one walk: after it, what was found so far counts.
+	lookupTimeout = 4 * time.Second
+	// refreshEvery is how often the routing table looks for what it misses; a
+	// full refresh costs some 250 messages.
+	refreshEvery = 30 * time.Minute
+)
+
+// ErrAlone: no other peer is known.
+var ErrAlone = errors.New("no other node is known")
+
+// Config is fixed for the life of a DHT.
+type Config struct {
+	// Server answers others' look-ups; a visitor leaves it false.
+	Server bool
+	// Addresses keeps those of a peer's addresses that this profile may dial and
+	// pass on; nil keeps all. See [Public].
+	Addresses func([]ma.Multiaddr) []ma.Multiaddr
+	// Refresh is how often the table is refreshed; 0 is 30 minutes, below 0 is
+	// never.
+	Refresh time.Duration
+}
+
+// DHT is this node's place in the overlay.
+type DHT struct {
+	host host.Host
+	dht  *kaddht.IpfsDHT
+	keep func([]ma.Multiaddr) []ma.Multiaddr
+}
+
+// New starts routing on a host.
+func New(h host.Host, cfg Config) (*DHT, error) {
+	keep := cfg.Addresses
+	if keep == nil {
+		keep = func(a []ma.Multiaddr) []ma.Multiaddr { return a }
+	}
+	mode := kaddht.ModeClient
+	if cfg.Server {
+		mode = kaddht.ModeServer
+	}
+	options := []kaddht.Option{
+		kaddht.ProtocolPrefix(Prefix), kaddht.Mode(mode),
+		kaddht.DisableValues(), kaddht.DisableProviders(),
+		kaddht.AddressFilter(keep),
+		kaddht.QueryFilter(func(_ any, ai peer.AddrInfo) bool { return len(keep(ai.Addrs)) > 0 }),
+	}
+	switch {
+	case cfg.Refresh < 0:
+		options = append(options, kaddht.DisableAutoRefresh())
+	case cfg.Refresh == 0:
+		options = append(options, kaddht.RoutingTableRefreshPeriod(refreshEvery))
+	default:
+		options = append(options, kaddht.RoutingTableRefreshPeriod(cfg.Refresh))
+	}
+	d, err := kaddht.New(h, options...)
+	if err != nil {
+		return nil, fmt.Errorf("starting the DHT: %w", err)
+	}
+	return &DHT{host: h, dht: d, keep: keep}, nil
+}
+
+// Public keeps addresses that the internet routes.
+func Public(addrs []ma.Multiaddr) []ma.Multiaddr {
+	return ma.FilterAddrs(addrs, manet.IsPublicAddr)
+}
+
+// Join connects to peers, a list at a time in the order given, until one list
+// yields a connection; then it looks up itself, so that its neighbours learn of
+// it. It returns how many were reached, and ErrAlone when none was.
+func (d *DHT) Join(ctx context.Context, lists ...[]peer.AddrInfo) (int, error) {
+	var errs []error
+	for _, list := range lists {
+		n, err := d.connect(ctx, list)
+		if n > 0 {
+			if err := d.dht.Bootstrap(ctx); err != nil {
+				return n, fmt.Errorf("joining: %w", err)
+			}
+			d.Closest(ctx, []byte(d.host.ID())) // makes itself known; who was found is in the table now
+			return n, nil
+		}
+		errs = append(errs, err)
+	}
+	return 0, fmt.Errorf("joining: %w: %w", ErrAlone, errors.Join(errs...))
+}
+
+func (d *DHT) connect(ctx context.Context, list []peer.AddrInfo) (reached int, err error) {
+	if len(list) > MaxRemembered {
+		list = list[:MaxRemembered]
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var errs []error
+	slots := make(chan struct{}, parallelDials)
+	for _, ai := range list {
+		if ai.ID == d.host.ID() {
+			continue
+		}
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			err := d.host.Connect(ctx, ai)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+				return
+			}
+			reached++
+		})
+	}
+	wg.Wait()
+	return reached, errors.Join(errs...)
+}
+
+// Closest walks towards a key and returns the peers nearest to it, nearest
+// first, this one never among them. A walk that takes too long is cut, and
+// filled up from the routing table: the answer is then a guess, not an error.
+func (d *DHT) Closest(ctx context.Context, key []byte) ([]peer.AddrInfo, error) {
+	walk, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	ids, err := d.dht.GetClosestPeers(walk, string(key))
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("looking up: %w", err)
+	}
+	if err != nil {
+		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(string(key)), 20)...)
+	}
+	seen := map[peer.ID]bool{d.host.ID(): true}
+	var found []peer.AddrInfo
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			found = append(found, peer.AddrInfo{ID: id, Addrs: d.keep(d.host.Peerstore().Addrs(id))})
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("looking up: %w", ErrAlone)
+	}
+	return found, nil
+}
+
+// FindNode returns where a node is to be reached.
+func (d *DHT) FindNode(ctx context.Context, node lease.Principal) (peer.AddrInfo, error) {
+	key, err := crypto.UnmarshalEd25519PublicKey(node[:])
+	if err != nil {
+		return peer.AddrInfo{}, fmt.Errorf("finding node %s: %w", node.Short(), err)
+	}
+	id, err := peer.IDFromPublicKey(key)
+	if err != nil {
+		return peer.AddrInfo{}, fmt.Errorf("finding node %s: %w", node.Short(), err)
+	}
+	ai, err := d.dht.FindPeer(ctx, id)
+	if err != nil {
+		return peer.AddrInfo{}, fmt.Errorf("finding node %s: %w", node.Short(), err)
+	}
+	ai.Addrs = d.keep(ai.Addrs)
+	return ai, nil
+}
+
+// Remember returns up to MaxRemembered peers to join through next time: those of
+// the routing table that are connected now.
+func (d *DHT) Remember() []peer.AddrInfo {
+	var all []peer.AddrInfo
+	for _, id := range d.dht.RoutingTable().ListPeers() {
+		if d.host.Network().Connectedness(id) != network.Connected {
+			continue
+		}
+		if addrs := d.keep(d.host.Peerstore().Addrs(id)); len(addrs) > 0 {
+			all = append(all, peer.AddrInfo{ID: id, Addrs: addrs})
+		}
+		if len(all) == MaxRemembered {
+			break
+		}
+	}
+	return all
+}
+
+// Size returns the number of peers in the routing table.
+func (d *DHT) Size() int { return d.dht.RoutingTable().Size() }
+
+// Close stops routing; the host stays.
+func (d *DHT) Close() error { return d.dht.Close() }

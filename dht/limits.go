@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dht
+
+import "croft/lease/offer"
+
+const (
+	// MaxEntries is the number of offers in one bucket at one holder: 256 KiB,
+	// four pages. Beyond, the bucket splits.
+	MaxEntries = 256
+
+	// MaxHeld is the number of bucket entries that one holder keeps over all
+	// buckets; an offer in several is stored once. In a network of 1,000 nodes
+	// the mean is 128.
+	MaxHeld = 16_384
+
+	// PerNetwork and PerSite are the shares of a bucket that one source network
+	// (a /24 or /48) and one site may have: no one of them can fill it.
+	PerNetwork = MaxEntries / 4
+	PerSite    = MaxEntries / 4
+
+	// MaxBuckets is the number of buckets of one offer: every, cpu, memory,
+	// country, AS, three names of the site, and the labels.
+	MaxBuckets = 8 + offer.MaxLabels
+
+	// PageEntries bounds one answer to LIST.
+	PageEntries = 64
+
+	// MaxRequest and MaxResponse are sizes in bytes.
+	MaxRequest  = offer.MaxOffer + MaxBuckets*34 + 128
+	MaxResponse = PageEntries*(offer.MaxOffer+4) + MaxBuckets*16 + 128
+
+	// MaxPlanBuckets is the most buckets that one plan walks: a range over
+	// every class of a resource.
+	MaxPlanBuckets = 16
+)

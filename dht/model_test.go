@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dht_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"croft/dht"
+	"croft/dht/dhttest"
+	"croft/lease/offer"
+)
+
+// model is an index in which everybody knows every holder.
+type model struct {
+	now     time.Time
+	holders []*dht.Holder
+	dead    map[int]bool
+}
+
+func newModel(nodes int) *model {
+	m := &model{now: time.Unix(1_800_000_000, 0), dead: map[int]bool{}}
+	for range nodes {
+		m.holders = append(m.holders, dht.NewHolder(dht.HolderConfig{}))
+	}
+	return m
+}
+
+func (m *model) ask(req dht.Request) (answers []dht.Response) {
+	for i, h := range m.holders {
+		if !m.dead[i] {
+			from := netip.AddrFrom4([4]byte{10, 0, byte(i), 1})
+			answers = append(answers, h.Step(m.now, req.Input(from))[0].(dht.Answer).Response)
+		}
+	}
+	return answers
+}
+
+func (m *model) Register(_ int, o offer.Opened) error {
+	for _, a := range m.ask(dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: dht.Keys(dht.Buckets(&o.Offer))}) {
+		if a.Status[0] == dht.Stored {
+			return nil
+		}
+	}
+	return errors.New("nobody took it")
+}
+
+func (m *model) Withdraw(_ int, o offer.Opened) error {
+	m.ask(dht.Request{Op: dht.OpWithdraw, Offer: o.Bytes})
+	return nil
+}
+
+func (m *model) Find(_ int, query string) (offer.Result, error) {
+	q, err := offer.ParseQuery(query)
+	if err != nil {
+		return offer.Result{}, err
+	}
+	var found []offer.Found
+	for _, b := range dht.Choose(dht.Plans(q), func(dht.Bucket) (int, bool) { return 0, false }).Buckets {
+		for _, a := range m.ask(dht.Request{Op: dht.OpList, Buckets: dht.Keys([]dht.Bucket{b}), Limit: 64}) {
+			for _, bytes := range a.Offers {
+				o, err := offer.Open(bytes, nil)
+				if err != nil {
+					return offer.Result{}, err
+				}
+				found = append(found, offer.NewFound(o, offer.DHT, m.now))
+			}
+		}
+	}
+	return offer.Answer(q, offer.Merge(m.now, found), offer.Options{}), nil
+}
+
+func (m *model) Kill(node int)           { m.dead[node] = true }
+func (m *model) Now() time.Time          { return m.now }
+func (m *model) Advance(d time.Duration) { m.now = m.now.Add(d) }
+
+func TestModelConforms(t *testing.T) {
+	dhttest.Run(t, func(_ *testing.T, nodes int) dhttest.Net { return newModel(nodes) })
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dht
+
+import (
+	"strconv"
+	"strings"
+
+	"croft/lease"
+	"croft/lease/offer"
+)
+
+// A Plan is a set of buckets of which every match of a query is in one.
+type Plan struct {
+	Constraint string // the conjunct that it serves; empty for the plan over Every
+	Buckets    []Bucket
+}
+
+// Plans returns every way to answer a query: one for each conjunct that the
+// index knows, and the bucket of every node last.
+func Plans(q offer.Query) []Plan {
+	var plans []Plan
+	for _, c := range q.Constraints {
+		if b := conjunct(c); len(b) > 0 && len(b) <= MaxPlanBuckets {
+			plans = append(plans, Plan{c.String(), b})
+		}
+	}
+	return append(plans, Plan{Buckets: []Bucket{Every}})
+}
+
+func conjunct(c offer.Constraint) []Bucket {
+	number, _ := c.Number()
+	switch {
+	case c.Op == offer.NotEqual:
+		return nil // nearly everything
+	case c.Op == offer.Equal && c.Attr == "as":
+		return []Bucket{{"as", strconv.FormatUint(number, 10)}}
+	case c.Op == offer.Equal && c.Value != "" &&
+		(c.Attr == "country" || c.Attr == "site" || strings.HasPrefix(c.Attr, "label.")):
+		return []Bucket{{c.Attr, strings.ToLower(c.Value)}}
+	}
+	r, err := lease.ParseResource(strings.TrimPrefix(c.Attr, "free."))
+	s, ok := scales[r]
+	if err != nil || !ok {
+		return nil
+	}
+	low, high := 0, s.classes-1
+	switch c.Op {
+	case offer.Equal:
+		low, high = s.class(number), s.class(number)
+	case offer.Greater, offer.GreaterOrEqual:
+		low = s.class(number)
+	case offer.Less, offer.LessOrEqual:
+		high = s.class(number)
+	}
+	if low == 0 && high == s.classes-1 {
+		return nil // the bucket of every node does it in one walk
+	}
+	var all []Bucket
+	for i := low; i <= high; i++ {
+		all = append(all, class(r, i))
+	}
+	return all
+}
+
+// Sample returns the buckets whose sizes are worth asking before Choose: those
+// of the plans with one bucket, if there are several such plans.
+func Sample(plans []Plan) []Bucket {
+	var all []Bucket
+	for _, p := range plans {
+		if len(p.Buckets) == 1 && p.Buckets[0] != Every {
+			all = append(all, p.Buckets[0])
+		}
+	}
+	if len(all) < 2 {
+		return nil
+	}
+	return all
+}
+
+// Choose returns the plan with the fewest offers to walk. A bucket of unknown
+// size counts as half full, each bucket costs as much as visit more offers, and
+// the bucket of every node is the last resort.
+func Choose(plans []Plan, size func(Bucket) (int, bool)) Plan {
+	const visit = 16
+	best, least := Plan{Buckets: []Bucket{Every}}, -1
+	for _, p := range plans {
+		if p.Buckets[0] == Every {
+			continue
+		}
+		cost := visit * len(p.Buckets)
+		for _, b := range p.Buckets {
+			if n, ok := size(b); ok {
+				cost += n
+			} else {
+				cost += MaxEntries / 2
+			}
+		}
+		if least < 0 || cost < least {
+			best, least = p, cost
+		}
+	}
+	return best
+}

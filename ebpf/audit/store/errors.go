@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import "errors"
+
+var (
+	// ErrDiskFull: the record was not written; what was durable still is, and
+	// the next call may work.
+	ErrDiskFull = errors.New("no disk space for audit records")
+	// ErrPoisoned: the disk failed in a way that leaves unclear what is
+	// durable. Open the store again.
+	ErrPoisoned = errors.New("audit store failed, open it again")
+	// ErrCorrupt: bytes that were durable changed.
+	ErrCorrupt = errors.New("audit segment is corrupt")
+	// ErrSyntax: bytes that are no record.
+	ErrSyntax = errors.New("malformed audit record")
+	// ErrInUse: another process has the directory open.
+	ErrInUse = errors.New("audit store is in use")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("audit store is closed")
+)

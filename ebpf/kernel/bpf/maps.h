@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
+
+/* What the programs and user space share. Sizes are ebpf/limits.go's. */
+#pragma once
+
+#define MAX_SLIVERS 4096
+#define MAX_RULES 1024
+#define MAX_FLOWS (1 << 18)
+#define MAX_HEADERS 6
+
+#define EGRESS 0 /* from the sliver */
+#define INGRESS 1
+
+/* port_limits is the contract of one port; user space writes it, the programs only read. */
+struct port_limits {
+	__u64 deadline; /* boot clock, ns */
+	__u32 tenure;   /* names sliver and port in meters and rows */
+	__u32 class;    /* skb->priority */
+	__u32 ifb;      /* 0: do not redirect */
+	__u32 source4;  /* network order; 0: none */
+	__u8 source6[16];
+	__u8 mac[6];
+	__u8 has6;
+	__u8 pad;
+	struct meter_limit ways[2];
+};
+
+/* Not preallocated: an update is then a new element, and a reader sees the old
+ * limits or the new ones, never a mixture. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SLIVERS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32); /* ifindex */
+	__type(value, struct port_limits);
+} limits SEC(".maps");
+
+struct meter_key {
+	__u32 tenure, way;
+};
+
+/* meter is what the programs write: buckets under the lock, counters atomically. */
+struct meter {
+	struct bpf_spin_lock lock;
+	__u32 pad;
+	struct bucket packets, bytes;
+	__u64 seen_packets, seen_bytes, passed_packets, passed_bytes;
+	__u64 dropped[REASONS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * MAX_SLIVERS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct meter_key);
+	__type(value, struct meter);
+} meters SEC(".maps");
+
+/* control words. The epoch's parity says which table and tally are live; a
+ * program reads it once, so that all traces of a packet are in one epoch. */
+#define CONTROL_EPOCH 0
+#define CONTROL_KEPT 1   /* user space: the newest epoch that is durable */
+#define CONTROL_SERIES 2 /* user space: names the making of these maps */
+#define CONTROL_TENURE 3 /* user space: the newest tenure */
+#define CONTROLS 4
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CONTROLS);
+	__type(key, __u32);
+	__type(value, __u64);
+} control SEC(".maps");
+
+/* tally counts packets of one epoch on one processor. */
+struct tally {
+	__u64 seen, unrecorded, no_sliver;
+	__u64 dropped[REASONS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct tally);
+} tallies SEC(".maps");
+
+struct flow_key {
+	__u32 tenure;
+	__u8 way;
+	__u8 proto;
+	__u8 family; /* 4, 6, or 0 for rows without addresses */
+	__u8 pad;
+	__u8 src[16], dst[16]; /* an IPv4 address is in the first four bytes */
+	__be16 sport, dport;
+};
+
+struct flow {
+	__u64 packets, bytes;
+	__u64 first, last; /* boot clock, ns */
+	__u32 flags;
+	__u32 pad;
+};
+
+struct flow_table {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_FLOWS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(key_size, sizeof(struct flow_key)); /* an inner map's types do not reach BTF */
+	__uint(value_size, sizeof(struct flow));
+};
+
+/* Named by a global, they do: Go's structs are made from them. */
+const struct flow_key *flow_key_type __attribute__((unused));
+const struct flow *flow_type __attribute__((unused));
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__array(values, struct flow_table);
+} flow_tables SEC(".maps");
+
+/* Destinations: the longest prefix decides, none is open. */
+#define OPEN 0
+#define SHUT 1
+#define OPEN_DNS 2
+
+struct rule4 {
+	__u32 bits;
+	__u8 addr[4];
+};
+
+struct rule6 {
+	__u32 bits;
+	__u8 addr[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, MAX_RULES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct rule4);
+	__type(value, __u32);
+} rules4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, MAX_RULES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct rule6);
+	__type(value, __u32);
+} rules6 SEC(".maps");
+
+/* tenure tells user space after a restart, and rows after a detach, whose a
+ * number was. The programs never look. */
+struct tenure {
+	__u8 sliver[16];
+	__u8 netns[96];
+	__u32 place, ifindex;
+	__u64 gone; /* the epoch that was live when it ended; 0: in force */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * MAX_SLIVERS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct tenure);
+} tenures SEC(".maps");

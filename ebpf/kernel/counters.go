@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	cebpf "github.com/cilium/ebpf"
+
+	"croft/ebpf"
+)
+
+// Counters implements [ebpf.Guard].
+func (g *Guard) Counters(ctx context.Context, sliver string) (ebpf.Counters, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.ready(ctx); err != nil {
+		return ebpf.Counters{}, err
+	}
+	p, ok := g.ports[sliver]
+	if !ok {
+		return ebpf.Counters{}, fmt.Errorf("counters of %s: %w", sliver, ebpf.ErrNotAttached)
+	}
+	var counts [2]ebpf.Count
+	for _, d := range directions {
+		var m guardMeter
+		if err := g.objects.Meters.Lookup(guardMeterKey{Tenure: p.tenure, Way: uint32(d)}, &m); err != nil {
+			if errors.Is(err, cebpf.ErrKeyNotExist) {
+				err = ebpf.ErrNotAttached // a crash came before its buckets
+			}
+			return ebpf.Counters{}, explain("counters of "+sliver, err)
+		}
+		c := &counts[d]
+		c.SeenPackets, c.SeenBytes = m.SeenPackets, m.SeenBytes
+		c.PassedPackets, c.PassedBytes = m.PassedPackets, m.PassedBytes
+		copy(c.Dropped[:], m.Dropped[:])
+	}
+	return ebpf.Counters{Egress: counts[ebpf.Egress], Ingress: counts[ebpf.Ingress]}, nil
+}

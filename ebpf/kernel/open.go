@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+
+	cebpf "github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+
+	"croft/ebpf"
+)
+
+// Config says which node's guard it is and what its slivers may reach.
+type Config struct {
+	Tag       string         // names the pins
+	BPFFS     string         // where the bpf file system is; empty: /sys/fs/bpf
+	Opened    []netip.Prefix // opened although in closed ranges
+	Closed    []netip.Prefix // closed besides: the node's own addresses
+	Resolvers []netip.Addr   // at these, DNS is open
+	MaxFlows  int            // rows of one epoch when the tables are made; 0: ebpf.MaxFlows
+
+	testClock bool // packets are judged at test_now
+}
+
+// Guard implements [ebpf.Guard].
+type Guard struct {
+	dir string
+
+	mu      sync.Mutex // ports and everything that Attach, Update and Detach write
+	ports   map[string]port
+	objects *objects // nil when closed
+
+	drain sync.Mutex // one drain at a time; taken before mu
+}
+
+// port is a sliver that is attached, or half attached when a crash came between.
+type port struct {
+	tenure uint32
+	record guardTenure
+}
+
+// objects are the guard's kernel objects.
+type objects struct {
+	Egress     *cebpf.Program  `ebpf:"guard_egress"`
+	Ingress    *cebpf.Program  `ebpf:"guard_ingress"`
+	Control    *cebpf.Map      `ebpf:"control"`
+	FlowTables *cebpf.Map      `ebpf:"flow_tables"`
+	Limits     *cebpf.Map      `ebpf:"limits"`
+	Meters     *cebpf.Map      `ebpf:"meters"`
+	Rules4     *cebpf.Map      `ebpf:"rules4"`
+	Rules6     *cebpf.Map      `ebpf:"rules6"`
+	Tallies    *cebpf.Map      `ebpf:"tallies"`
+	Tenures    *cebpf.Map      `ebpf:"tenures"`
+	TestNow    *cebpf.Variable `ebpf:"test_now"`
+}
+
+func (o *objects) program(d ebpf.Direction) *cebpf.Program {
+	if d == ebpf.Egress {
+		return o.Egress
+	}
+	return o.Ingress
+}
+
+func (o *objects) close() error {
+	var errs []error
+	for _, p := range []*cebpf.Program{o.Egress, o.Ingress} {
+		errs = append(errs, p.Close())
+	}
+	for _, m := range []*cebpf.Map{o.Control, o.FlowTables, o.Limits, o.Meters, o.Rules4, o.Rules6, o.Tallies, o.Tenures} {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Words of the control map (bpf/maps.h).
+const (
+	controlEpoch  uint32 = 0
+	controlKept   uint32 = 1
+	controlSeries uint32 = 2
+	controlTenure uint32 = 3
+)
+
+var directions = [...]ebpf.Direction{ebpf.Egress, ebpf.Ingress}
+
+// Open makes a node's guard, or adopts the one that is pinned: its slivers run
+// on under the limits in force, and from here on under this program.
+func Open(cfg Config) (_ *Guard, err error) {
+	dir, err := pinDir(cfg.BPFFS, cfg.Tag)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := ebpf.NewRules(cfg.Opened, cfg.Closed, cfg.Resolvers)
+	if err != nil {
+		return nil, err
+	}
+	if err := needBPFFS(cfg.BPFFS); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, links), 0o700); err != nil {
+		return nil, explain("making "+dir, err)
+	}
+	o, err := load(cfg, dir)
+	if err != nil {
+		return nil, err
+	}
+	g := &Guard{dir: dir, objects: o, ports: map[string]port{}}
+	defer func() {
+		if err != nil {
+			o.close()
+		}
+	}()
+	if err := g.prepareTables(cfg); err != nil {
+		return nil, explain("preparing flow tables", err)
+	}
+	if err := writeRules(o, rules); err != nil {
+		return nil, explain("writing closed ranges", err)
+	}
+	if err := g.adopt(); err != nil {
+		return nil, explain("adopting slivers", err)
+	}
+	return g, nil
+}
+
+// load puts the programs into the kernel over the maps that are pinned at dir,
+// pinning those that are not.
+func load(cfg Config, dir string) (*objects, error) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, explain("raising the memory lock limit", err)
+	}
+	spec, err := loadGuard()
+	if err != nil {
+		return nil, fmt.Errorf("reading the guard's object: %w", err)
+	}
+	for name, m := range spec.Maps {
+		if name[0] != '.' { // constants and test variables belong to one load
+			m.Pinning = cebpf.PinByName
+		}
+	}
+	if cfg.testClock {
+		if err := spec.Variables["cfg_testclock"].Set(uint8(1)); err != nil {
+			return nil, err
+		}
+	}
+	var o objects
+	if err := spec.LoadAndAssign(&o, &cebpf.CollectionOptions{Maps: cebpf.MapOptions{PinPath: dir}}); err != nil {
+		return nil, explain("loading the guard", err)
+	}
+	return &o, nil
+}
+
+// prepareTables gives both epochs a table and the maps a name. The name comes
+// last: a crash before it starts over.
+func (g *Guard) prepareTables(cfg Config) error {
+	spec, err := loadGuard()
+	if err != nil {
+		return err
+	}
+	inner := spec.Maps[guardMapFlowTables].InnerMap
+	if cfg.MaxFlows > 0 {
+		inner.MaxEntries = min(uint32(cfg.MaxFlows), ebpf.MaxFlows)
+	}
+	for side := uint32(0); side < 2; side++ {
+		table, err := g.table(side)
+		if errors.Is(err, cebpf.ErrKeyNotExist) {
+			table, err = cebpf.NewMap(inner)
+		}
+		if err != nil {
+			return err
+		}
+		// For a table that is there this is swap's wait, which a crash may have cut.
+		err = g.objects.FlowTables.Put(side, table)
+		if err := errors.Join(err, table.Close()); err != nil {
+			return err
+		}
+	}
+	series, err := g.control(controlSeries)
+	if err != nil || series != 0 {
+		return err
+	}
+	var b [8]byte
+	rand.Read(b[:])
+	return errors.Join(g.setControl(controlEpoch, 1), g.setControl(controlKept, 0),
+		g.setControl(controlSeries, binary.LittleEndian.Uint64(b[:])|1))
+}
+
+// adopt lists the slivers that are attached and puts this load's programs in
+// the place of the running ones, each link in one step.
+func (g *Guard) adopt() error {
+	err := eachTenure(g.objects.Tenures, func(number uint32, t guardTenure) error {
+		if t.Gone != 0 {
+			return nil
+		}
+		name := text(t.Sliver[:])
+		g.ports[name] = port{number, t}
+		for _, d := range directions {
+			if err := g.renew(name, d); err != nil {
+				return fmt.Errorf("%s %s: %w", name, d, err)
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+func (g *Guard) renew(sliver string, d ebpf.Direction) error {
+	l, err := link.LoadPinnedLink(g.linkPin(sliver, d), nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // half attached: the next Attach or Detach of this sliver mends it
+	}
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if at, err := attachedTo(l); err != nil || at == 0 {
+		return err // its veth is gone
+	}
+	return l.Update(g.objects.program(d))
+}
+
+func (g *Guard) control(word uint32) (v uint64, err error) {
+	return v, g.objects.Control.Lookup(word, &v)
+}
+
+func (g *Guard) setControl(word uint32, v uint64) error { return g.objects.Control.Put(word, v) }
+
+// Close lets go of the kernel objects. What is attached stays in force.
+func (g *Guard) Close() error {
+	g.drain.Lock()
+	defer g.drain.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.objects == nil {
+		return nil
+	}
+	err := g.objects.close()
+	g.objects = nil
+	return err
+}

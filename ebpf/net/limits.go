@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package net
+
+import "time"
+
+const (
+	// DefaultPlaces is how many slivers a node has room for unless it says more.
+	DefaultPlaces = 64
+	// MaxPlaces leaves each sliver 16 source ports, the least that a browser-like
+	// program lives with.
+	MaxPlaces = 1024
+
+	// FirstSource and LastSource bound the source ports that slivers use in the
+	// world. They lie below Linux's own ephemeral range (32768 up), so that the
+	// host's connections and a sliver's hardly ever want the same port.
+	FirstSource = 16384
+	LastSource  = 32767
+
+	// MaxPorts is the number of public ports of one sliver, as in a lease.
+	MaxPorts = 16
+
+	// LinkRate, in bit/s, is what a veth is taken to carry: a lease at or above
+	// it has no shaper, which would cost more than it could hold back.
+	LinkRate = 10_000_000_000
+
+	// MinRate, in bit/s, is the least that is shaped: below it one full packet
+	// takes longer than 12 s, and HTB's clock overflows not far beyond.
+	MinRate = 1_000
+
+	// mtu of every link here. Nothing larger leaves a sliver anyway, as the
+	// world's is seldom larger.
+	mtu = 1500
+	// etherHeader is what a qdisc counts on top of an L3 packet.
+	etherHeader = 14
+
+	// maxGSO is the largest packet that a stack hands over in one piece, with
+	// its headers; a FIFO in bytes that is shorter passes none of them.
+	maxGSO = 70_000
+	// minGSO is two full segments: below that a stack stops batching at all.
+	minGSO = 3_028
+
+	// maxAlias is what the kernel keeps of an interface's alias.
+	maxAlias = 255
+
+	// nftTimeout bounds one run of nft, which takes milliseconds.
+	nftTimeout = 10 * time.Second
+	// maxNFTError is how much of nft's complaint is quoted.
+	maxNFTError = 512
+
+	// dumpTries is how often a listing is asked for again that the kernel says
+	// changed underneath.
+	dumpTries = 8
+)
+
+// Bounds of the resolver, which slivers reach at will.
+const (
+	// dnsInFlight queries of one sliver wait for an upstream at once; more are
+	// refused. A resolver in a sliver seldom has more than a handful.
+	dnsInFlight = 16
+	// dnsRate and dnsBurst bound a sliver's queries per second.
+	dnsRate, dnsBurst = 100, 200
+	// dnsConns is the number of TCP connections of one sliver.
+	dnsConns = 4
+	// dnsConnQueries ends a TCP connection after so many queries.
+	dnsConnQueries = 64
+	// maxQuery is the largest question read over UDP or TCP, in bytes: one name,
+	// EDNS and its options.
+	maxQuery = 1232
+	// maxAnswerUDP is the largest answer over UDP, whatever the asker allows: it
+	// fits every path unfragmented (DNS Flag Day 2020).
+	maxAnswerUDP = 1232
+	// maxUpstreams is how many resolvers are tried for one question.
+	maxUpstreams = 3
+	// dnsTimeout is for one upstream; an asker waits 5 s as a rule.
+	dnsTimeout = 2 * time.Second
+	// dnsIdle closes a TCP connection that asks nothing.
+	dnsIdle = 5 * time.Second
+)

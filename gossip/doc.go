@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gossip decides what a node believes of the others and what it passes
+// on. It tells and never decides about leases: with no gossip at all a node
+// grants, keeps and ends leases right.
+//
+// A [View] holds the newest offer of each node: soft state with an expiry and a
+// cap. Every message gets a verdict. Reject is for what is wrong for every
+// honest node at any time, because it punishes whoever forwarded it; what is
+// merely stale, early, superseded or too frequent is ignored, and counted.
+// Two offers of one node under one sequence are an equivocation: the second is
+// ignored and both are kept as evidence.
+//
+// [Pace] says when a node publishes: after a change of a tenth of anything, at
+// most once in ten seconds, and every five minutes without any change.
+//
+//	effects := view.Step(now, gossip.Received{Bytes: b, From: peer})
+//	verdict := effects[0].(gossip.Verdict)
+//
+// What was missed is repaired by pull: a [PullRequest] carries a digest of the
+// view, and the [PullPage] that answers it holds what differs.
+//
+// Machines have the form of design: Step and NextWake, no clock, no goroutine.
+// They are not safe for concurrent use.
+package gossip

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	ps "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// counters count what did not arrive or was not believed, by reason. They are
+// the RawTracer of the router, which calls them while it works.
+type counters struct {
+	mu        sync.Mutex
+	drops     map[string]uint64
+	delivered uint64
+	doubles   uint64
+	mesh      map[peer.ID]bool // on the topic of offers
+}
+
+func newCounters() *counters {
+	return &counters{drops: map[string]uint64{}, mesh: map[peer.ID]bool{}}
+}
+
+// Stats is what `croft net` shows.
+type Stats struct {
+	Nodes      int               `json:"nodes"`      // in the view
+	Neighbours int               `json:"neighbours"` // on the topic of offers
+	Mesh       int               `json:"mesh"`       // of them, those that forward to us and we to them
+	Delivered  uint64            `json:"delivered"`  // messages accepted
+	Doubles    uint64            `json:"doubles"`    // messages that came more than once
+	Drops      map[string]uint64 `json:"drops"`      // "ignore:expired", "queue:peer" and the like
+}
+
+// Stats returns a copy of the counters.
+func (g *Gossip) Stats() Stats {
+	s := Stats{Neighbours: len(g.topics[TopicCapacity].ListPeers())}
+	g.mu.Lock()
+	s.Nodes = g.view.Len()
+	g.mu.Unlock()
+	g.counts.mu.Lock()
+	defer g.counts.mu.Unlock()
+	s.Mesh, s.Delivered, s.Doubles, s.Drops = len(g.counts.mesh), g.counts.delivered, g.counts.doubles, maps.Clone(g.counts.drops)
+	return s
+}
+
+func (c *counters) add(reason string) {
+	c.mu.Lock()
+	c.drops[reason]++
+	c.mu.Unlock()
+}
+
+// RejectMessage hears of every message that was not delivered. What our own
+// validators said is counted there, with a better reason.
+func (c *counters) RejectMessage(_ *ps.Message, reason string) {
+	if reason != ps.RejectValidationFailed && reason != ps.RejectValidationIgnored {
+		c.add("router:" + reason)
+	}
+}
+
+func (c *counters) DeliverMessage(*ps.Message) {
+	c.mu.Lock()
+	c.delivered++
+	c.mu.Unlock()
+}
+
+func (c *counters) DuplicateMessage(*ps.Message) {
+	c.mu.Lock()
+	c.doubles++
+	c.mu.Unlock()
+}
+
+func (c *counters) Graft(p peer.ID, topic string) { c.meshed(p, topic, true) }
+func (c *counters) Prune(p peer.ID, topic string) { c.meshed(p, topic, false) }
+
+// OnClosedOutboundStream hears of a lost peer, for which there is no Prune.
+func (c *counters) OnClosedOutboundStream(p peer.ID) { c.meshed(p, TopicCapacity, false) }
+
+func (c *counters) meshed(p peer.ID, topic string, in bool) {
+	if topic != TopicCapacity {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if in {
+		c.mesh[p] = true
+	} else {
+		delete(c.mesh, p)
+	}
+}
+
+func (c *counters) DropRPC(*ps.RPC, peer.ID)         { c.add("queue:peer") }
+func (c *counters) UndeliverableMessage(*ps.Message) { c.add("queue:subscriber") }
+func (c *counters) ThrottlePeer(peer.ID)             { c.add("throttled") }
+
+// The rest of the interface is of no interest here.
+func (c *counters) OnNewOutboundStream(peer.ID, protocol.ID)         {}
+func (c *counters) Join(string)                                      {}
+func (c *counters) Leave(string)                                     {}
+func (c *counters) ValidateMessage(*ps.Message)                      {}
+func (c *counters) RecvRPC(*ps.RPC)                                  {}
+func (c *counters) SendRPC(*ps.RPC, peer.ID)                         {}
+func (c *counters) SendRPCCompleted(*ps.RPC, peer.ID, time.Duration) {}

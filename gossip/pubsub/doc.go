@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pubsub carries gossip over GossipSub: the topics croft/capacity and
+// croft/leases, and the pull of the view, /croft/view/1. What is believed and
+// what is passed on is decided by package gossip; here are streams and mesh.
+//
+//	g, err := pubsub.New(pubsub.Config{Host: h, Now: time.Now})
+//	err = g.Publish(ctx, sealedOffer)
+//	found := g.Offers()
+//
+// Payloads are signed, envelopes are not; a message's id is the hash of topic
+// and payload. A newcomer pulls the view from its first two neighbours, and
+// every node pulls what differs from a random one now and then: what a full
+// queue dropped arrives that way, and every drop is counted by its reason.
+//
+// Methods are safe for concurrent use. Callbacks must not block, and must not
+// call back.
+package pubsub

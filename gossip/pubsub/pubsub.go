@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	ps "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/host"
+
+	"croft/gossip"
+	"croft/lease/offer"
+)
+
+// The topics.
+const (
+	TopicCapacity = "croft/capacity"
+	TopicLeases   = "croft/leases"
+)
+
+// ErrRefused: our own view does not take what we want to publish.
+var ErrRefused = errors.New("refused by the own view")
+
+// Config is fixed for the life of a Gossip.
+type Config struct {
+	Host host.Host
+	Now  func() time.Time
+	View gossip.ViewConfig
+	Log  *slog.Logger // nil is silent
+
+	// OnEffect hears of every Stored, Evicted and Equivocated; OnNotice of every
+	// lease notice. Nil is deaf.
+	OnEffect func(gossip.Effect)
+	OnNotice func(gossip.Notice)
+
+	// PullEvery overrides the pace of anti-entropy; 0 is a minute.
+	PullEvery time.Duration
+}
+
+// Gossip is one node's part in the gossip.
+type Gossip struct {
+	cfg    Config
+	ps     *ps.PubSub
+	topics map[string]*ps.Topic
+	cancel context.CancelFunc
+	loops  sync.WaitGroup
+	served chan struct{}
+	counts *counters
+
+	mu   sync.Mutex
+	view *gossip.View
+}
+
+// New joins the topics. The host is the caller's.
+func New(cfg Config) (*Gossip, error) {
+	if cfg.Host == nil || cfg.Now == nil {
+		return nil, errors.New("starting gossip: host and clock are needed")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.PullEvery <= 0 {
+		cfg.PullEvery = pullEvery
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &Gossip{cfg: cfg, cancel: cancel, topics: map[string]*ps.Topic{}, served: make(chan struct{}, maxServed),
+		counts: newCounters(), view: gossip.NewView(cfg.View)}
+	if err := g.join(ctx); err != nil {
+		g.Close()
+		return nil, fmt.Errorf("starting gossip: %w", err)
+	}
+	return g, nil
+}
+
+func (g *Gossip) join(ctx context.Context) (err error) {
+	score, thresholds := scoring()
+	// Own messages flood: they are rare, and before the mesh stands, or when it is
+	// hostile, every neighbour is a way out.
+	g.ps, err = ps.NewGossipSub(ctx, g.cfg.Host,
+		ps.WithMessageSignaturePolicy(ps.StrictNoSign), ps.WithNoAuthor(), ps.WithMessageIdFn(messageID),
+		ps.WithFloodPublish(true), ps.WithPeerExchange(false),
+		ps.WithPeerScore(score, thresholds),
+		ps.WithMaxMessageSize(maxMessage), ps.WithValidateQueueSize(validateQueue), ps.WithValidateWorkers(1),
+		ps.WithPeerOutboundQueueSize(peerQueue), ps.WithRawTracer(g.counts),
+		ps.WithSubscriptionFilter(ps.NewAllowlistSubscriptionFilter(TopicCapacity, TopicLeases)))
+	if err != nil {
+		return err
+	}
+	for topic, validate := range map[string]ps.ValidatorEx{TopicCapacity: g.capacity, TopicLeases: g.leases} {
+		// Inline: one signature at a time, so that a flood costs one core at most.
+		if err := g.ps.RegisterTopicValidator(topic, validate, ps.WithValidatorInline(true)); err != nil {
+			return err
+		}
+		t, err := g.ps.Join(topic)
+		if err != nil {
+			return err
+		}
+		g.topics[topic] = t
+		if _, err := t.Relay(); err != nil { // in the mesh; the validator has read every message already
+			return err
+		}
+	}
+	return g.startPulling(ctx)
+}
+
+// messageID is the same for the same payload whoever publishes it.
+func messageID(m *pb.Message) string {
+	h := sha256.New()
+	h.Write([]byte(m.GetTopic()))
+	h.Write([]byte{0})
+	h.Write(m.GetData())
+	return string(h.Sum(nil))
+}
+
+// Publish puts the node's own offer into its view and tells the others. With no
+// neighbour there is nobody to tell, which is no error: they will pull.
+func (g *Gossip) Publish(ctx context.Context, o offer.Opened) error {
+	verdict := g.step(gossip.Local{Bytes: o.Bytes})
+	if verdict.Judgement != gossip.Accept && verdict.Reason != gossip.Duplicate {
+		return fmt.Errorf("publishing offer %d: %s: %w", o.Sequence, verdict, ErrRefused)
+	}
+	if err := g.topics[TopicCapacity].Publish(ctx, o.Bytes); err != nil {
+		return fmt.Errorf("publishing offer %d: %w", o.Sequence, err)
+	}
+	return nil
+}
+
+// Tell publishes a signed lease notice.
+func (g *Gossip) Tell(ctx context.Context, notice []byte) error {
+	if _, err := gossip.OpenNotice(notice, g.cfg.Now()); err != nil {
+		return fmt.Errorf("telling of a lease: %w", err)
+	}
+	if err := g.topics[TopicLeases].Publish(ctx, notice); err != nil {
+		return fmt.Errorf("telling of a lease: %w", err)
+	}
+	return nil
+}
+
+// Offers returns what the view holds now, as candidates for merging.
+func (g *Gossip) Offers() []offer.Found {
+	now := g.cfg.Now()
+	g.mu.Lock()
+	opened := g.view.Offers(now)
+	g.mu.Unlock()
+	found := make([]offer.Found, len(opened))
+	for i, o := range opened {
+		found[i] = offer.NewFound(o, offer.View, now)
+	}
+	return found
+}
+
+// Find answers a request from the view alone.
+func (g *Gossip) Find(_ context.Context, req offer.FindRequest) (offer.Result, error) {
+	q, err := req.Parse()
+	if err != nil {
+		return offer.Result{}, err
+	}
+	return offer.Answer(q, g.Offers(), offer.Options{Salt: []byte(g.cfg.Host.ID())}), nil
+}
+
+// Evidence returns the equivocations seen.
+func (g *Gossip) Evidence() []gossip.Equivocated {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.view.Evidence()
+}
+
+// step applies an input to the view and tells of its effects.
+func (g *Gossip) step(in gossip.Input) (verdict gossip.Verdict) {
+	g.mu.Lock()
+	effects := g.view.Step(g.cfg.Now(), in)
+	g.mu.Unlock()
+	for _, e := range effects {
+		if v, ok := e.(gossip.Verdict); ok {
+			verdict = v
+		} else if g.cfg.OnEffect != nil {
+			g.cfg.OnEffect(e)
+		}
+	}
+	return verdict
+}
+
+// Close leaves the topics and waits for what is under way. The host stays.
+func (g *Gossip) Close() error {
+	g.cancel()
+	g.cfg.Host.RemoveStreamHandler(Protocol)
+	g.loops.Wait()
+	return nil
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+import (
+	"time"
+
+	ps "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// scoring makes rejections cost something: three leave a neighbour out of the
+// gossip, five leave it unheard, and in ten minutes all is forgotten. Nothing
+// else is scored: sharing an address is no offence in a lab or behind a NAT.
+func scoring() (*ps.PeerScoreParams, *ps.PeerScoreThresholds) {
+	topic := func() *ps.TopicScoreParams {
+		return &ps.TopicScoreParams{
+			SkipAtomicValidation: true, TopicWeight: 1,
+			TimeInMeshQuantum:              time.Second,
+			InvalidMessageDeliveriesWeight: -10,
+			InvalidMessageDeliveriesDecay:  ps.ScoreParameterDecay(10 * time.Minute),
+		}
+	}
+	return &ps.PeerScoreParams{
+			SkipAtomicValidation: true,
+			Topics:               map[string]*ps.TopicScoreParams{TopicCapacity: topic(), TopicLeases: topic()},
+			AppSpecificScore:     func(peer.ID) float64 { return 0 },
+			DecayInterval:        time.Second,
+			DecayToZero:          0.01,
+			RetainScore:          10 * time.Minute,
+		}, &ps.PeerScoreThresholds{
+			SkipAtomicValidation: true,
+			GossipThreshold:      -80, PublishThreshold: -80, GraylistThreshold: -240,
+		}
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gossip
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"croft/lease"
+	"croft/lease/offer"
+)
+
+// ViewConfig is fixed for the life of a View.
+type ViewConfig struct {
+	Cap   int                    // nodes; 0 is DefaultCap
+	Check offer.CheckCertificate // nil: no site is believed
+}
+
+// View is the newest offer of each node that this one has heard of.
+//
+// When it is full, room goes by share. An entry belongs to the site that
+// vouches for it by a checked certificate, else to the neighbour that brought
+// it. A newcomer takes the place of the latest arrival of the largest group, if
+// its own group stays smaller; otherwise it is ignored. So a flood through one
+// neighbour or by one site displaces its own kind, and nodes that were here
+// before strangers came stay.
+type View struct {
+	cfg      ViewConfig
+	entries  map[lease.Principal]*entry
+	groups   map[group]int
+	arrivals uint64
+	evidence []Equivocated
+	wake     time.Time // no entry expires before; zero when there is none
+}
+
+type group struct {
+	site bool
+	who  lease.Principal
+}
+
+type entry struct {
+	offer   offer.Opened
+	group   group
+	arrival uint64
+	heard   bool      // by gossip, not only by pull
+	tokens  int       // offers that the node may still publish at once
+	refill  time.Time // when the last token was added
+}
+
+// NewView returns an empty view.
+func NewView(cfg ViewConfig) *View {
+	if cfg.Cap <= 0 {
+		cfg.Cap = DefaultCap
+	}
+	return &View{cfg: cfg, entries: map[lease.Principal]*entry{}, groups: map[group]int{}}
+}
+
+// Step advances the view to now and applies one input.
+func (v *View) Step(now time.Time, in Input) []Effect {
+	effects := v.expire(now)
+	switch in := in.(type) {
+	case Received:
+		return append(v.receive(now, in.Bytes, group{who: in.From}, in.Pulled), effects...)
+	case Local:
+		return append(v.receive(now, in.Bytes, group{}, true), effects...)
+	}
+	return effects
+}
+
+// NextWake reports when the next offer may expire.
+func (v *View) NextWake() (time.Time, bool) { return v.wake, !v.wake.IsZero() }
+
+// receive returns the verdict first.
+func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effect {
+	o, err := offer.Open(b, v.cfg.Check)
+	if err == nil {
+		err = o.Fresh(now)
+	}
+	if err != nil {
+		j, reason := Judge(err)
+		return []Effect{Verdict{j, reason}}
+	}
+	if v.cfg.Check != nil && !o.Site.IsZero() {
+		from = group{site: true, who: o.Site}
+	}
+	if old, ok := v.entries[o.Node]; ok {
+		return v.replace(now, old, o, from, pulled)
+	}
+	effects := []Effect{Verdict{Accept, None}}
+	if len(v.entries) >= v.cfg.Cap {
+		victim := v.victim(from)
+		if victim == nil {
+			return []Effect{Verdict{Ignore, Crowded}}
+		}
+		v.forget(victim)
+		effects = append(effects, Evicted{victim.offer.Node, Crowded})
+	}
+	v.arrivals++
+	e := &entry{offer: o, group: from, arrival: v.arrivals, heard: !pulled, tokens: Burst - 1, refill: now}
+	v.entries[o.Node] = e
+	v.groups[from]++
+	v.wakeAt(o.Until)
+	return append(effects, Stored{o})
+}
+
+func (v *View) replace(now time.Time, old *entry, o offer.Opened, from group, pulled bool) []Effect {
+	switch {
+	case o.ID == old.offer.ID && !pulled && !old.heard:
+		old.heard = true // a pull was faster; the neighbours may still need it
+		return []Effect{Verdict{Accept, None}}
+	case o.ID == old.offer.ID:
+		return []Effect{Verdict{Ignore, Duplicate}}
+	case o.Sequence < old.offer.Sequence:
+		return []Effect{Verdict{Ignore, Superseded}}
+	case o.Sequence == old.offer.Sequence:
+		return v.equivocate(old.offer, o)
+	}
+	// A node's last word is taken at once: its leaving must not wait.
+	lastWord := o.Closed && !old.offer.Closed
+	if !pulled && !lastWord && !old.spend(now) {
+		return []Effect{Verdict{Ignore, TooOften}}
+	}
+	if from.site && from != old.group { // a certificate arrived; a neighbour is no reason to regroup
+		v.leave(old.group)
+		old.group = from
+		v.groups[from]++
+	}
+	old.offer, old.heard = o, !pulled
+	v.wakeAt(o.Until)
+	effects := []Effect{Verdict{Accept, None}, Stored{o}}
+	if lastWord {
+		effects = append(effects, Evicted{o.Node, Withdrawn})
+	}
+	return effects
+}
+
+func (v *View) equivocate(first, second offer.Opened) []Effect {
+	ignored := []Effect{Verdict{Ignore, Equivocation}}
+	for _, e := range v.evidence {
+		if e.Node == second.Node { // one proof a node is enough
+			return ignored
+		}
+	}
+	if len(v.evidence) == MaxEvidence {
+		return ignored
+	}
+	proof := Equivocated{second.Node, second.Sequence, first.Bytes, second.Bytes}
+	v.evidence = append(v.evidence, proof)
+	return append(ignored, proof)
+}
+
+// Evidence returns the equivocations seen, oldest first.
+func (v *View) Evidence() []Equivocated { return slices.Clone(v.evidence) }
+
+// spend takes one token, after adding those that time brought.
+func (e *entry) spend(now time.Time) bool {
+	if n := now.Sub(e.refill) / Refill; n > 0 {
+		e.tokens = min(Burst, e.tokens+int(min(n, Burst)))
+		e.refill = e.refill.Add(n * Refill)
+	}
+	if e.tokens == 0 {
+		return false
+	}
+	e.tokens--
+	return true
+}
+
+// victim is whose place a newcomer of group g takes, or nil.
+func (v *View) victim(g group) *entry {
+	var worst *entry
+	for _, e := range v.entries {
+		if e.group == (group{}) {
+			continue // the node's own offer
+		}
+		if worst == nil || v.crowds(e, worst) {
+			worst = e
+		}
+	}
+	if worst == nil || v.groups[worst.group] <= v.groups[g]+1 {
+		return nil // the newcomer's group would become as large, or is the largest
+	}
+	return worst
+}
+
+// crowds orders by size of group, then by arrival: a total order, so that it
+// does not hang on the order of a map.
+func (v *View) crowds(a, b *entry) bool {
+	if x, y := v.groups[a.group], v.groups[b.group]; x != y {
+		return x > y
+	}
+	return a.arrival > b.arrival
+}
+
+func (v *View) leave(g group) {
+	if v.groups[g]--; v.groups[g] == 0 {
+		delete(v.groups, g)
+	}
+}
+
+func (v *View) forget(e *entry) {
+	delete(v.entries, e.offer.Node)
+	v.leave(e.group)
+}
+
+func (v *View) wakeAt(until int64) {
+	if at := time.Unix(until, 0); v.wake.IsZero() || at.Before(v.wake) {
+		v.wake = at
+	}
+}
+
+func (v *View) expire(now time.Time) []Effect {
+	if v.wake.IsZero() || now.Before(v.wake) {
+		return nil
+	}
+	var effects []Effect
+	v.wake = time.Time{}
+	for _, e := range v.sorted() {
+		if now.Unix() < e.offer.Until {
+			v.wakeAt(e.offer.Until)
+			continue
+		}
+		v.forget(e)
+		if !e.offer.Closed { // a withdrawn one was told already
+			effects = append(effects, Evicted{e.offer.Node, Expired})
+		}
+	}
+	return effects
+}
+
+func (v *View) sorted() []*entry {
+	all := make([]*entry, 0, len(v.entries))
+	for _, e := range v.entries {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *entry) int { return bytes.Compare(a.offer.Node[:], b.offer.Node[:]) })
+	return all
+}
+
+// Offers returns the offers that hold at now, withdrawn nodes left out, by node.
+func (v *View) Offers(now time.Time) []offer.Opened {
+	var all []offer.Opened
+	for _, e := range v.sorted() {
+		if !e.offer.Closed && e.offer.Fresh(now) == nil {
+			all = append(all, e.offer)
+		}
+	}
+	return all
+}
+
+// Len returns the number of nodes kept, withdrawn ones included.
+func (v *View) Len() int { return len(v.entries) }

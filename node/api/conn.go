@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// takeOver answers 101 and returns the connection with what the server had read
+// ahead of it.
+func takeOver(w http.ResponseWriter, r *http.Request, protocol string) (net.Conn, error) {
+	if r.Header.Get("Upgrade") != protocol {
+		w.Header().Set("Upgrade", protocol)
+		http.Error(w, "this route is a connection: send Upgrade: "+protocol, http.StatusUpgradeRequired)
+		return nil, http.ErrNotSupported
+	}
+	conn, buf, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		fail(w, fmt.Errorf("taking the connection over: %w", err))
+		return nil, err
+	}
+	_, err = fmt.Fprintf(buf, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol)
+	if err == nil {
+		err = buf.Flush()
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &readAhead{Conn: conn, r: buf.Reader}, nil
+}
+
+// readAhead is a connection whose first bytes were read by the HTTP server.
+type readAhead struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (c *readAhead) Read(p []byte) (int, error) { return c.r.Read(p) }
+
+// CloseWrite ends this side only, where the connection can.
+func (c *readAhead) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return http.ErrNotSupported
+}
+
+// contextOf outlives the handler's own context, which ends when a connection is
+// taken over, and keeps its values.
+func contextOf(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithCancel(context.WithoutCancel(r.Context()))
+}
+
+// frameWriter writes whole frames from several streams to one connection.
+type frameWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (f *frameWriter) write(kind FrameKind, payload []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return WriteFrame(f.w, kind, payload)
+}
+
+func (f *frameWriter) stream(kind FrameKind) io.Writer { return &frameStream{f, kind} }
+
+type frameStream struct {
+	f    *frameWriter
+	kind FrameKind
+}
+
+func (s *frameStream) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		part := p[n:min(n+MaxFrame, len(p))]
+		if err := s.f.write(s.kind, part); err != nil {
+			return n, err
+		}
+		n += len(part)
+	}
+	return n, nil
+}
+
+// flushWriter sends every write at once: whoever follows a log waits for lines.
+type flushWriter struct {
+	w       http.ResponseWriter
+	started func()
+	wrote   bool
+}
+
+func (f *flushWriter) Write(p []byte) (int, error) {
+	if !f.wrote {
+		f.started()
+		f.wrote = true
+	}
+	n, err := f.w.Write(p)
+	if err == nil {
+		err = http.NewResponseController(f.w).Flush()
+	}
+	return n, err
+}
+
+// fail writes a problem document.
+func fail(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(statusOf(err))
+	_ = json.NewEncoder(w).Encode(problem(err)) // the caller is gone if this fails
+}
+
+// answer writes a value, or the problem that there is none.
+func answer(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the caller is gone if this fails
+}
+
+func clip(s string) []byte { return []byte(s[:min(len(s), MaxFrame)]) }

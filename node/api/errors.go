@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// What can be wrong with a call. Each has an HTTP status of its own.
+var (
+	ErrBadRequest  = errors.New("bad request")
+	ErrNoSliver    = errors.New("no such sliver of yours on this node")
+	ErrNotRunning  = errors.New("the sliver is not running")
+	ErrVisitor     = errors.New("this node is a visitor and hosts nothing")
+	ErrUnreachable = errors.New("cannot reach the node")
+	ErrQuota       = errors.New("over the quota")
+	ErrOffset      = errors.New("wrong offset")
+	ErrBusy        = errors.New("too many requests at once")
+	ErrStopping    = errors.New("the node is stopping")
+)
+
+var statuses = []struct {
+	err    error
+	status int
+}{
+	{ErrBadRequest, http.StatusBadRequest},
+	{ErrNoSliver, http.StatusNotFound},
+	{ErrNotRunning, http.StatusConflict},
+	{ErrVisitor, http.StatusNotImplemented},
+	{ErrUnreachable, http.StatusBadGateway},
+	{ErrQuota, http.StatusInsufficientStorage},
+	{ErrOffset, http.StatusConflict},
+	{ErrBusy, http.StatusTooManyRequests},
+	{ErrStopping, http.StatusServiceUnavailable},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout},
+}
+
+func statusOf(err error) int {
+	for _, s := range statuses {
+		if errors.Is(err, s.err) {
+			return s.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// problem makes a problem document of an error; its sentence is the detail.
+func problem(err error) error {
+	if err == nil {
+		return nil
+	}
+	return huma.NewError(statusOf(err), err.Error())
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"croft/lease"
+)
+
+// Status is what a node says of itself.
+type Status struct {
+	Node     lease.Principal `json:"node" doc:"the node's principal"`
+	Name     string          `json:"name" doc:"display name, such as uni-a/n1"`
+	Tag      string          `json:"tag" doc:"mark of every kernel object of this node"`
+	Version  string          `json:"version"`
+	Addrs    []string        `json:"addrs" doc:"multiaddrs with the peer id, for croft up --join"`
+	Peers    int             `json:"peers" doc:"connections now"`
+	Known    int             `json:"known" doc:"offers in the view"`
+	Hosting  bool            `json:"hosting" doc:"false: a visitor, which hosts nothing"`
+	Why      []string        `json:"why,omitempty" doc:"what keeps it from hosting"`
+	Joined   bool            `json:"joined"`
+	JoinedIn float64         `json:"joined_in,omitempty" doc:"seconds from start to the first neighbour"`
+	Started  time.Time       `json:"started"`
+	Time     time.Time       `json:"time" doc:"the node's clock"`
+	Slivers  int             `json:"slivers"`
+	Free     lease.RSet      `json:"free" doc:"free in the commons now"`
+}
+
+// WishRequest carries one ask, or a chain from capacity to redeem.
+type WishRequest struct {
+	Chain [][]byte `json:"chain" minItems:"1" maxItems:"17" doc:"signed statements, root first"`
+}
+
+// Answer is what the ledger says: signed statements, or a refusal with the
+// signed reject beside it.
+type Answer struct {
+	Statements [][]byte `json:"statements,omitempty"`
+	Refusal    *Refusal `json:"refusal,omitempty"`
+	Left       int64    `json:"left,omitempty" doc:"seconds until the fuse or the end, by the node's clock"`
+}
+
+// Refusal is a node's no, with whose doing it is and why.
+type Refusal struct {
+	Sort   string `json:"sort" doc:"exhausted, oversubscribed, over-issued or local"`
+	Reason string `json:"reason,omitempty"`
+	Code   string `json:"code" doc:"sort:reason"`
+	Text   string `json:"text"`
+}
+
+func (r *Refusal) Error() string { return r.Code + ": " + r.Text }
+
+// NewRefusal turns a ledger's refusal into what travels.
+func NewRefusal(r *lease.Refusal) *Refusal {
+	if r == nil {
+		return nil
+	}
+	return &Refusal{Sort: r.Sort.String(), Reason: r.Reason.String(), Code: r.Code(), Text: r.Text}
+}
+
+// ActivateRequest says what the sliver is to run.
+type ActivateRequest struct {
+	Program json.RawMessage `json:"program" doc:"sandbox.Program"`
+}
+
+// EndRequest carries a holder's signed close.
+type EndRequest struct {
+	Close []byte `json:"close"`
+}
+
+// IssueRequest is the node owner's wish to give a ticket.
+type IssueRequest struct {
+	Holder lease.Principal `json:"holder"`
+	RSet   lease.RSet      `json:"rset"`
+	From   int64           `json:"from" doc:"Unix seconds"`
+	Until  int64           `json:"until" doc:"Unix seconds"`
+	Degree uint16          `json:"degree,omitempty" doc:"hundredths, 100 or more"`
+}
+
+// Claim is one line of the node's books.
+type Claim struct {
+	Lease  lease.ID        `json:"lease"`
+	Holder lease.Principal `json:"holder"`
+	Slice  string          `json:"slice"`
+	Sliver string          `json:"sliver,omitempty"`
+	Pool   string          `json:"pool"`
+	State  string          `json:"state"`
+	RSet   lease.RSet      `json:"rset"`
+	From   int64           `json:"from"`
+	Until  int64           `json:"until"`
+	Ports  []lease.Port    `json:"ports,omitempty"`
+}
+
+// Sliver is one sliver as its owner sees it.
+type Sliver struct {
+	Claim
+	Run      string    `json:"run" doc:"created, starting, running, stopping, stopped, gone or failed"`
+	Reason   string    `json:"reason,omitempty"`
+	Exit     *int      `json:"exit,omitempty"`
+	Restarts int       `json:"restarts,omitempty"`
+	Left     int64     `json:"left" doc:"seconds of the lease left, by the node's clock"`
+	Addr     string    `json:"addr,omitempty" doc:"the sliver's own address, before NAT"`
+	Public   string    `json:"public,omitempty" doc:"the node's address, on which leased ports answer"`
+	Started  time.Time `json:"started,omitzero"`
+}
+
+// Way counts one direction.
+type Way struct {
+	SeenPackets   uint64            `json:"seen_packets"`
+	SeenBytes     uint64            `json:"seen_bytes"`
+	PassedPackets uint64            `json:"passed_packets"`
+	PassedBytes   uint64            `json:"passed_bytes"`
+	Dropped       map[string]uint64 `json:"dropped,omitempty" doc:"packets by reason"`
+}
+
+// Traffic is what the guard counted for one sliver since it started.
+type Traffic struct {
+	Out Way `json:"out"`
+	In  Way `json:"in"`
+}
+
+// Blob says how much of a blob the node has.
+type Blob struct {
+	Digest lease.Digest `json:"digest"`
+	Size   int64        `json:"size"`
+	Have   int64        `json:"have" doc:"bytes in hand; go on from here"`
+	Done   bool         `json:"done"`
+}
+
+// Flow is one recorded flow of a sliver, as it left the sliver, before NAT.
+type Flow struct {
+	Node      lease.Principal `json:"node"`
+	Slice     string          `json:"slice"`
+	Sliver    string          `json:"sliver"`
+	Direction string          `json:"direction" enum:"out,in"`
+	Proto     string          `json:"proto"`
+	Src       netip.AddrPort  `json:"src"`
+	Dst       netip.AddrPort  `json:"dst"`
+	Packets   uint64          `json:"packets"`
+	Bytes     uint64          `json:"bytes"`
+	First     time.Time       `json:"first"`
+	Last      time.Time       `json:"last"`
+}
+
+// WhoRequest asks which slice sent a packet.
+type WhoRequest struct {
+	Src    netip.AddrPort `json:"src" doc:"as the receiver saw it"`
+	Dst    netip.AddrPort `json:"dst"`
+	Proto  string         `json:"proto,omitempty" enum:"tcp,udp,"`
+	At     time.Time      `json:"at"`
+	Within float64        `json:"within,omitempty" doc:"seconds about At; 5 unless told"`
+}
+
+// WhoAnswer is what one node asserts.
+type WhoAnswer struct {
+	Node    lease.Principal `json:"node"`
+	Verdict string          `json:"verdict" doc:"exact, one of n slices, or none"`
+	Slices  []string        `json:"slices,omitempty"`
+	Flows   []Flow          `json:"flows,omitempty"`
+}
+
+// Check is one line of croft doctor.
+type Check struct {
+	Name  string `json:"name"`
+	OK    bool   `json:"ok"`
+	Found string `json:"found,omitempty"`
+	Need  string `json:"need,omitempty" doc:"what is missing and what it costs"`
+	Mend  string `json:"mend,omitempty" doc:"the command that mends it"`
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"context"
+	"io"
+	"net"
+
+	"croft/lease"
+	"croft/lease/offer"
+	"croft/sandbox"
+)
+
+// Claims is the ledger as a caller meets it. A refusal is in the Answer; an
+// error means that there is none.
+type Claims interface {
+	Wish(ctx context.Context, caller lease.Principal, chain [][]byte) (Answer, error)
+	Commit(ctx context.Context, caller lease.Principal, hold lease.ID) (Answer, error)
+	Activate(ctx context.Context, caller lease.Principal, id lease.ID, program []byte) (Answer, error)
+	End(ctx context.Context, caller lease.Principal, close []byte) (Answer, error)
+}
+
+// Slivers are the caller's own on this node; any other is [ErrNoSliver].
+type Slivers interface {
+	Slivers(ctx context.Context, caller lease.Principal) ([]Sliver, error)
+	Logs(ctx context.Context, caller lease.Principal, sliver string, opt sandbox.LogOptions, w io.Writer) error
+	Exec(ctx context.Context, caller lease.Principal, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error)
+	Traffic(ctx context.Context, caller lease.Principal, sliver string) (Traffic, error)
+}
+
+// Blobs takes what slivers are made of, by digest.
+type Blobs interface {
+	// Blob tells how much of a blob of size bytes is in hand, and makes room for
+	// the rest.
+	Blob(ctx context.Context, caller lease.Principal, digest lease.Digest, size int64) (Blob, error)
+	// Append adds what r gives at offset to a blob of size bytes in all.
+	Append(ctx context.Context, caller lease.Principal, digest lease.Digest, offset, size int64, r io.Reader) (Blob, error)
+}
+
+// Audit answers from the node's own durable record.
+type Audit interface {
+	Flows(ctx context.Context, caller lease.Principal, slice string) ([]Flow, error)
+	Who(ctx context.Context, caller lease.Principal, q WhoRequest) (WhoAnswer, error)
+}
+
+// Discovery finds nodes. What goes in and comes out could go as JSON over a
+// socket: here a successor takes over.
+type Discovery interface {
+	Find(ctx context.Context, req offer.FindRequest) (offer.Result, error)
+}
+
+// Owner is what only the unix socket serves.
+type Owner interface {
+	Status(ctx context.Context) (Status, error)
+	Doctor(ctx context.Context) ([]Check, error)
+	Issue(ctx context.Context, req IssueRequest) (Answer, error)
+	Books(ctx context.Context) ([]Claim, error)
+	// Pipe opens bytes to a node; it may be this one.
+	Pipe(ctx context.Context, node lease.Principal) (net.Conn, error)
+}
+
+// Node is everything behind the routes.
+type Node struct {
+	Claims    Claims
+	Slivers   Slivers
+	Blobs     Blobs
+	Audit     Audit
+	Discovery Discovery
+	Owner     Owner
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"croft/lease"
+	"croft/lease/offer"
+)
+
+// maxBody bounds what a JSON route reads: a chain of the greatest depth in
+// base64, with room for names.
+const maxBody = 64 << 10
+
+// Amounts is an rset as JSON has it: resource name to amount.
+type Amounts map[string]uint64
+
+type callerKey struct{}
+
+// WithCaller marks a request as made by the principal that proved its key on
+// the channel.
+func WithCaller(ctx context.Context, p lease.Principal) context.Context {
+	return context.WithValue(ctx, callerKey{}, p)
+}
+
+func caller(ctx context.Context) lease.Principal {
+	p, _ := ctx.Value(callerKey{}).(lease.Principal)
+	return p
+}
+
+// Local returns what the unix socket serves.
+func Local(n Node, version string) http.Handler {
+	mux := http.NewServeMux()
+	api := document(mux, version)
+	routeDiscovery(api, n.Discovery)
+	routeOwner(api, n.Owner)
+	mux.Handle("GET /v1/nodes/{node}/pipe", pipe(n.Owner))
+	return mux
+}
+
+// Remote returns what a node serves inside an end-to-end channel. The caller's
+// principal must be in the request's context: see [WithCaller].
+func Remote(n Node, version string) http.Handler {
+	mux := http.NewServeMux()
+	api := document(mux, version)
+	routeClaims(api, n.Claims)
+	routeSlivers(api, n.Slivers)
+	routeAudit(api, n.Audit)
+	mux.Handle("GET /v1/slivers/{sliver}/logs", logs(n.Slivers))
+	mux.Handle("GET /v1/slivers/{sliver}/exec", exec(n.Slivers))
+	mux.Handle("GET /v1/blobs/{digest}", blobState(n.Blobs))
+	mux.Handle("PATCH /v1/blobs/{digest}", blobAppend(n.Blobs))
+	return mux
+}
+
+// document makes the OpenAPI side: /v1/openapi.json, no page that would load
+// scripts from elsewhere.
+func document(mux *http.ServeMux, version string) huma.API {
+	cfg := huma.DefaultConfig("Croft node", version)
+	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "/v1/openapi", "", ""
+	cfg.CreateHooks = nil
+	cfg.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[lease.RSet](), reflect.TypeFor[Amounts]())
+	return humago.New(mux, cfg)
+}
+
+// route registers one JSON route.
+func route[I, O any](api huma.API, method, path, id, summary string, handle func(context.Context, *I) (O, error)) {
+	type out struct{ Body O }
+	huma.Register(api, huma.Operation{
+		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody,
+	}, func(ctx context.Context, in *I) (*out, error) {
+		body, err := handle(ctx, in)
+		if err != nil {
+			return nil, problem(err)
+		}
+		return &out{Body: body}, nil
+	})
+}
+
+type none struct{}
+
+func routeDiscovery(api huma.API, d Discovery) {
+	type in struct{ Body offer.FindRequest }
+	route(api, "POST", "/v1/find", "find", "Find nodes by a query, with reasons",
+		func(ctx context.Context, i *in) (offer.Result, error) { return d.Find(ctx, i.Body) })
+}
+
+func routeOwner(api huma.API, o Owner) {
+	type issue struct{ Body IssueRequest }
+	route(api, "GET", "/v1/status", "status", "What this node says of itself",
+		func(ctx context.Context, _ *none) (Status, error) { return o.Status(ctx) })
+	route(api, "GET", "/v1/doctor", "doctor", "Every requirement, and what is missing",
+		func(ctx context.Context, _ *none) ([]Check, error) { return o.Doctor(ctx) })
+	route(api, "GET", "/v1/books", "books", "Every lease and hold on this node",
+		func(ctx context.Context, _ *none) ([]Claim, error) { return o.Books(ctx) })
+	route(api, "POST", "/v1/tickets", "issue", "Give a ticket out of this node's capacity",
+		func(ctx context.Context, i *issue) (Answer, error) { return o.Issue(ctx, i.Body) })
+}
+
+func routeClaims(api huma.API, c Claims) {
+	type wish struct{ Body WishRequest }
+	type commit struct {
+		Hold lease.ID `path:"hold"`
+	}
+	type activate struct {
+		Lease lease.ID `path:"lease"`
+		Body  ActivateRequest
+	}
+	type end struct{ Body EndRequest }
+	route(api, "POST", "/v1/holds", "wish", "Ask for a hold, or redeem a ticket for one",
+		func(ctx context.Context, i *wish) (Answer, error) { return c.Wish(ctx, caller(ctx), i.Body.Chain) })
+	route(api, "POST", "/v1/holds/{hold}/commit", "commit", "Turn a hold into a lease",
+		func(ctx context.Context, i *commit) (Answer, error) { return c.Commit(ctx, caller(ctx), i.Hold) })
+	route(api, "POST", "/v1/leases/{lease}/activate", "activate", "Start a lease's sliver",
+		func(ctx context.Context, i *activate) (Answer, error) {
+			return c.Activate(ctx, caller(ctx), i.Lease, i.Body.Program)
+		})
+	route(api, "POST", "/v1/close", "close", "End a lease or hold by a signed close",
+		func(ctx context.Context, i *end) (Answer, error) { return c.End(ctx, caller(ctx), i.Body.Close) })
+}
+
+func routeSlivers(api huma.API, s Slivers) {
+	type one struct {
+		Sliver string `path:"sliver" maxLength:"16"`
+	}
+	route(api, "GET", "/v1/slivers", "slivers", "The caller's slivers on this node",
+		func(ctx context.Context, _ *none) ([]Sliver, error) { return s.Slivers(ctx, caller(ctx)) })
+	route(api, "GET", "/v1/slivers/{sliver}/traffic", "traffic", "What the guard counted for a sliver",
+		func(ctx context.Context, i *one) (Traffic, error) { return s.Traffic(ctx, caller(ctx), i.Sliver) })
+}
+
+func routeAudit(api huma.API, a Audit) {
+	type flows struct {
+		Slice string `query:"slice" maxLength:"63"`
+	}
+	type who struct{ Body WhoRequest }
+	route(api, "GET", "/v1/audit/flows", "flows", "Recorded flows of the caller's slice",
+		func(ctx context.Context, i *flows) ([]Flow, error) { return a.Flows(ctx, caller(ctx), i.Slice) })
+	route(api, "POST", "/v1/audit/who", "who", "Which slice sent a packet",
+		func(ctx context.Context, i *who) (WhoAnswer, error) { return a.Who(ctx, caller(ctx), i.Body) })
+}

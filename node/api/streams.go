@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"croft/lease"
+	"croft/sandbox"
+)
+
+// The routes below carry bytes, not JSON: a pipe and an exec session take the
+// connection over after 101, logs and blobs stream.
+
+const (
+	upgradePipe = "croft-pipe"
+	upgradeExec = "croft-exec"
+
+	// HeaderExec carries a sandbox.Exec in JSON, at most maxExec bytes.
+	HeaderExec = "Croft-Exec"
+	maxExec    = 16 << 10
+
+	// HeaderOffset and HeaderSize place a part of a blob.
+	HeaderOffset = "Croft-Offset"
+	HeaderSize   = "Croft-Size"
+)
+
+// pipe joins the caller's connection to a node. This side reads nothing of what
+// passes.
+func pipe(o Owner) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		node, err := lease.ParsePrincipal(r.PathValue("node"))
+		if err != nil {
+			fail(w, fmt.Errorf("%w: %w", ErrBadRequest, err))
+			return
+		}
+		far, err := o.Pipe(r.Context(), node)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		defer far.Close()
+		near, err := takeOver(w, r, upgradePipe)
+		if err != nil {
+			return
+		}
+		join(near, far)
+	})
+}
+
+// join copies both ways until both are done.
+func join(a, b net.Conn) {
+	defer a.Close()
+	var wg sync.WaitGroup
+	wg.Go(func() { copyHalf(a, b) })
+	copyHalf(b, a)
+	wg.Wait()
+}
+
+func copyHalf(dst, src net.Conn) {
+	_, _ = io.Copy(dst, src) // an end is an end, whoever made it
+	if half, ok := dst.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		return
+	}
+	dst.Close()
+}
+
+func exec(s Slivers) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var cmd sandbox.Exec
+		head := r.Header.Get(HeaderExec)
+		if err := json.Unmarshal([]byte(head), &cmd); err != nil || len(head) > maxExec {
+			fail(w, fmt.Errorf("%w: %s wants a command in JSON, at most %d bytes", ErrBadRequest, HeaderExec, maxExec))
+			return
+		}
+		conn, err := takeOver(w, r, upgradeExec)
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		serveExec(r, s, cmd, conn)
+	})
+}
+
+// serveExec runs one session on a connection in frames. When the caller goes,
+// its standard input ends and the command with it.
+func serveExec(r *http.Request, s Slivers, cmd sandbox.Exec, conn net.Conn) {
+	out := &frameWriter{w: conn}
+	inR, inW := io.Pipe()
+	resize := make(chan sandbox.Size, 1)
+	ctx, cancel := contextOf(r)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer cancel()
+		defer inW.Close()
+		readInput(conn, inW, resize)
+	})
+	status, err := s.Exec(ctx, caller(r.Context()), r.PathValue("sliver"), cmd, sandbox.IO{
+		In: inR, Out: out.stream(FrameStdout), Err: out.stream(FrameStderr), Resize: resize,
+	})
+	if err != nil {
+		_ = out.write(FrameError, clip(err.Error()))
+	} else {
+		_ = out.write(FrameExit, binary.BigEndian.AppendUint32(nil, uint32(status)))
+	}
+	inR.CloseWithError(io.ErrClosedPipe)
+	conn.Close()
+	wg.Wait()
+}
+
+// readInput feeds frames from the caller until it goes. The end of input leaves
+// the session open for output.
+func readInput(conn io.Reader, stdin *io.PipeWriter, resize chan sandbox.Size) {
+	for {
+		kind, payload, err := ReadFrame(conn)
+		if err != nil {
+			return
+		}
+		switch {
+		case kind == FrameStdin && len(payload) == 0:
+			stdin.Close()
+		case kind == FrameStdin:
+			_, _ = stdin.Write(payload) // a command that reads no more is not an error
+		case kind == FrameResize && len(payload) == 4:
+			size := sandbox.Size{Cols: binary.BigEndian.Uint16(payload), Rows: binary.BigEndian.Uint16(payload[2:])}
+			select { // only the newest size matters
+			case <-resize:
+			default:
+			}
+			resize <- size
+		}
+	}
+}
+
+func logs(s Slivers) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tail := 0
+		if v := r.URL.Query().Get("tail"); v != "" {
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 0 {
+				fail(w, fmt.Errorf("%w: tail wants a number of lines", ErrBadRequest))
+				return
+			}
+			tail = n
+		}
+		opt := sandbox.LogOptions{Follow: r.URL.Query().Get("follow") == "1", Tail: tail}
+		out := &flushWriter{w: w, started: func() { w.Header().Set("Content-Type", "text/plain; charset=utf-8") }}
+		err := s.Logs(r.Context(), caller(r.Context()), r.PathValue("sliver"), opt, out)
+		if err != nil && !out.wrote {
+			fail(w, err)
+		}
+	})
+}
+
+func blobState(b Blobs) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		digest, err := lease.ParseDigest(r.PathValue("digest"))
+		size, err1 := strconv.ParseInt(r.Header.Get(HeaderSize), 10, 64)
+		if err := errors.Join(err, err1); err != nil || size <= 0 {
+			fail(w, fmt.Errorf("%w: want a digest and %s", ErrBadRequest, HeaderSize))
+			return
+		}
+		state, err := b.Blob(r.Context(), caller(r.Context()), digest, size)
+		answer(w, state, err)
+	})
+}
+
+func blobAppend(b Blobs) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		digest, err := lease.ParseDigest(r.PathValue("digest"))
+		offset, err1 := strconv.ParseInt(r.Header.Get(HeaderOffset), 10, 64)
+		size, err2 := strconv.ParseInt(r.Header.Get(HeaderSize), 10, 64)
+		if err := errors.Join(err, err1, err2); err != nil || offset < 0 || size < offset {
+			fail(w, fmt.Errorf("%w: want a digest, %s and %s", ErrBadRequest, HeaderOffset, HeaderSize))
+			return
+		}
+		state, err := b.Append(r.Context(), caller(r.Context()), digest, offset, size, http.MaxBytesReader(w, r.Body, size-offset))
+		answer(w, state, err)
+	})
+}

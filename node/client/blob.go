@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"croft/lease"
+	"croft/node/api"
+)
+
+// part is how much of a blob goes in one request: what is lost at the most when
+// a connection breaks.
+const part = 4 << 20
+
+// maxRetries bounds how often one part is sent again.
+const maxRetries = 5
+
+// Send gives the node a blob unless it has it, going on where an earlier try
+// stopped. progress is told the bytes in hand after every part.
+func (n *Node) Send(ctx context.Context, digest lease.Digest, size int64, src io.ReaderAt, progress func(have int64)) error {
+	announce := http.Header{api.HeaderSize: {strconv.FormatInt(size, 10)}}
+	state, err := n.blob(ctx, "GET", digest, announce, nil)
+	retries := 0
+	for err == nil && !state.Done {
+		progress(state.Have)
+		length := min(part, size-state.Have)
+		head := http.Header{
+			api.HeaderOffset: {strconv.FormatInt(state.Have, 10)},
+			api.HeaderSize:   {strconv.FormatInt(size, 10)},
+		}
+		next, sendErr := n.blob(ctx, "PATCH", digest, head, io.NewSectionReader(src, state.Have, length))
+		if sendErr == nil && (next.Done || next.Have > state.Have) {
+			state, retries = next, 0
+			continue
+		}
+		if retries++; retries > maxRetries || ctx.Err() != nil || final(sendErr) {
+			return fmt.Errorf("sending %s at byte %d of %d: %w", digest, state.Have, size, errors.Join(sendErr, ctx.Err()))
+		}
+		state, err = n.blob(ctx, "GET", digest, announce, nil)
+	}
+	if err == nil {
+		progress(size)
+	}
+	return err
+}
+
+// final reports that the same bytes would be refused again.
+func final(err error) bool {
+	var p *Problem
+	return errors.As(err, &p) && p.Status != http.StatusConflict && p.Status != http.StatusTooManyRequests
+}
+
+func (n *Node) blob(ctx context.Context, method string, digest lease.Digest, head http.Header, body io.Reader) (b api.Blob, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://node/v1/blobs/"+digest.String(), body)
+	if err != nil {
+		return b, err
+	}
+	for k, v := range head {
+		req.Header[k] = v
+	}
+	resp, err := do(n.http, req)
+	if err != nil {
+		return b, err
+	}
+	defer resp.Body.Close()
+	return b, json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&b)
+}

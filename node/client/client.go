@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package client talks to nodes: to the one whose unix socket is at hand, which
+// is the way in, and through it to any other.
+//
+//	way := client.New("/run/croft/croft.sock")
+//	found, err := way.Find(ctx, offer.FindRequest{Query: "cpu>=1000", View: true})
+//	node := way.Node(found.Offers[0].Offer.Node, key)
+//	answer, err := node.Wish(ctx, chain)
+//
+// A [Node] is an end-to-end channel: the way in carries bytes that it can
+// neither read, alter nor replay, and the key never leaves this process. The
+// same calls serve the node behind the socket itself.
+//
+// Clients are safe for concurrent use.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"croft/lease"
+	"croft/lease/offer"
+	"croft/node/api"
+)
+
+// Way is the node behind a unix socket.
+type Way struct {
+	socket string
+	http   *http.Client
+}
+
+// New returns the way in at a unix socket. Nothing is opened yet.
+func New(socket string) *Way {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	return &Way{socket: socket, http: &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 8}}}
+}
+
+// Status returns what the node says of itself.
+func (w *Way) Status(ctx context.Context) (s api.Status, err error) {
+	return s, w.call(ctx, "GET", "/v1/status", nil, &s)
+}
+
+// Doctor returns every requirement and what is missing.
+func (w *Way) Doctor(ctx context.Context) (c []api.Check, err error) {
+	return c, w.call(ctx, "GET", "/v1/doctor", nil, &c)
+}
+
+// Books returns every lease and hold on the node.
+func (w *Way) Books(ctx context.Context) (c []api.Claim, err error) {
+	return c, w.call(ctx, "GET", "/v1/books", nil, &c)
+}
+
+// Find asks for nodes.
+func (w *Way) Find(ctx context.Context, req offer.FindRequest) (r offer.Result, err error) {
+	return r, w.call(ctx, "POST", "/v1/find", req, &r)
+}
+
+// Issue gives a ticket out of the node's capacity.
+func (w *Way) Issue(ctx context.Context, req api.IssueRequest) (a api.Answer, err error) {
+	return a, w.call(ctx, "POST", "/v1/tickets", req, &a)
+}
+
+func (w *Way) call(ctx context.Context, method, path string, in, out any) error {
+	err := call(ctx, w.http, method, path, in, out)
+	if netErr := new(net.OpError); errors.As(err, &netErr) && netErr.Op == "dial" {
+		return fmt.Errorf("%w at %s: %w", ErrNoDaemon, w.socket, netErr.Err)
+	}
+	return err
+}
+
+// ErrNoDaemon says that nobody listens on the socket.
+var ErrNoDaemon = errors.New("no croft daemon")
+
+// Problem is what a node found wrong with a call.
+type Problem struct {
+	Status int    `json:"status"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+}
+
+func (p *Problem) Error() string { return p.Detail }
+
+// Unwrap lets errors.Is match what a status stands for.
+func (p *Problem) Unwrap() error {
+	switch p.Status {
+	case http.StatusBadGateway:
+		return api.ErrUnreachable
+	case http.StatusGatewayTimeout:
+		return context.DeadlineExceeded
+	case http.StatusNotFound:
+		return api.ErrNoSliver
+	case http.StatusInsufficientStorage:
+		return api.ErrQuota
+	}
+	return nil
+}
+
+const (
+	maxAnswer   = 16 << 20 // bytes of one JSON answer: 10,000 offers of 1 KiB and their JSON
+	callTimeout = 30 * time.Second
+)
+
+// call sends in as JSON and reads the answer into out.
+func call(ctx context.Context, c *http.Client, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, body)
+	if err != nil {
+		return err
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := do(c, req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out)
+}
+
+// do returns a good answer, or the problem in a bad one.
+func do(c *http.Client, req *http.Request) (*http.Response, error) {
+	resp, err := c.Do(req)
+	if err != nil {
+		var u *url.Error
+		if errors.As(err, &u) {
+			err = u.Err // the URL is ours and says nothing
+		}
+		return nil, err
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, readProblem(resp)
+}
+
+func readProblem(resp *http.Response) error {
+	p := &Problem{Status: resp.StatusCode}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil || json.Unmarshal(b, p) != nil || p.Detail == "" {
+		p.Detail = fmt.Sprintf("%s: %s", resp.Status, bytes.TrimSpace(b))
+	}
+	return p
+}
+
+// idText is a statement's id in a path.
+func idText(id lease.ID) string { return url.PathEscape(id.String()) }

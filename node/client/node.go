@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"croft/lease"
+	"croft/lease/sign"
+	"croft/node/api"
+	"croft/node/wire"
+	"croft/sandbox"
+)
+
+// Node is an end-to-end channel to one node, opened when first used.
+type Node struct {
+	Principal lease.Principal
+	way       *Way
+	key       *sign.Key
+	http      *http.Client
+}
+
+// Node returns the channel to a node for the holder of key.
+func (w *Way) Node(node lease.Principal, key *sign.Key) *Node {
+	n := &Node{Principal: node, way: w, key: key}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx) }
+	n.http = &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 4, DisableCompression: true}}
+	return n
+}
+
+// Close drops the idle connections.
+func (n *Node) Close() { n.http.CloseIdleConnections() }
+
+// dial opens a pipe through the way in and a Noise channel inside it.
+func (n *Node) dial(ctx context.Context) (net.Conn, error) {
+	raw, err := new(net.Dialer).DialContext(ctx, "unix", n.way.socket)
+	if err != nil {
+		return nil, fmt.Errorf("%w at %s: %w", ErrNoDaemon, n.way.socket, err)
+	}
+	pipe, err := upgrade(ctx, raw, "/v1/nodes/"+n.Principal.String()+"/pipe", "croft-pipe", nil)
+	if err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("opening a pipe to %s: %w", n.Principal.Short(), err)
+	}
+	secure, err := wire.Secure(ctx, pipe, n.key.Private(), n.Principal)
+	if err != nil {
+		pipe.Close()
+		return nil, fmt.Errorf("opening a channel to %s: %w: %w", n.Principal.Short(), api.ErrUnreachable, err)
+	}
+	return secure, nil
+}
+
+// Wish asks for a hold.
+func (n *Node) Wish(ctx context.Context, chain [][]byte) (a api.Answer, err error) {
+	return a, call(ctx, n.http, "POST", "/v1/holds", api.WishRequest{Chain: chain}, &a)
+}
+
+// Commit turns a hold into a lease.
+func (n *Node) Commit(ctx context.Context, hold lease.ID) (a api.Answer, err error) {
+	return a, call(ctx, n.http, "POST", "/v1/holds/"+idText(hold)+"/commit", nil, &a)
+}
+
+// Activate starts a lease's sliver.
+func (n *Node) Activate(ctx context.Context, id lease.ID, program json.RawMessage) (a api.Answer, err error) {
+	return a, call(ctx, n.http, "POST", "/v1/leases/"+idText(id)+"/activate", api.ActivateRequest{Program: program}, &a)
+}
+
+// End ends a lease or hold by a signed close.
+func (n *Node) End(ctx context.Context, close []byte) (a api.Answer, err error) {
+	return a, call(ctx, n.http, "POST", "/v1/close", api.EndRequest{Close: close}, &a)
+}
+
+// Slivers returns the caller's slivers on the node.
+func (n *Node) Slivers(ctx context.Context) (s []api.Sliver, err error) {
+	return s, call(ctx, n.http, "GET", "/v1/slivers", nil, &s)
+}
+
+// Traffic returns what the guard counted for a sliver.
+func (n *Node) Traffic(ctx context.Context, sliver string) (t api.Traffic, err error) {
+	return t, call(ctx, n.http, "GET", "/v1/slivers/"+url.PathEscape(sliver)+"/traffic", nil, &t)
+}
+
+// Flows returns the recorded flows of the caller's slice.
+func (n *Node) Flows(ctx context.Context, slice string) (f []api.Flow, err error) {
+	return f, call(ctx, n.http, "GET", "/v1/audit/flows?slice="+url.QueryEscape(slice), nil, &f)
+}
+
+// Who asks which slice sent a packet.
+func (n *Node) Who(ctx context.Context, q api.WhoRequest) (a api.WhoAnswer, err error) {
+	return a, call(ctx, n.http, "POST", "/v1/audit/who", q, &a)
+}
+
+// Logs copies a sliver's output to w; with follow until ctx ends.
+func (n *Node) Logs(ctx context.Context, sliver string, opt sandbox.LogOptions, w io.Writer) error {
+	q := url.Values{}
+	if opt.Follow {
+		q.Set("follow", "1")
+	}
+	if opt.Tail > 0 {
+		q.Set("tail", strconv.Itoa(opt.Tail))
+	}
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://node/v1/slivers/"+url.PathEscape(sliver)+"/logs?"+q.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := do(n.http, req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(w, resp.Body)
+	return err
+}
+
+// upgrade sends a GET that takes the connection over.
+func upgrade(ctx context.Context, conn net.Conn, path, protocol string, head http.Header) (net.Conn, error) {
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://node"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	for k, v := range head {
+		req.Header[k] = v
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", protocol)
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if err := req.Write(conn); err != nil {
+		return nil, err
+	}
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		defer resp.Body.Close()
+		return nil, readProblem(resp)
+	}
+	return &upgraded{Conn: conn, r: r}, nil
+}
+
+// upgraded is a connection whose first bytes the HTTP reader may hold.
+type upgraded struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (c *upgraded) Read(p []byte) (int, error) { return c.r.Read(p) }

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node_test
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"croft/lease"
+	"croft/lease/leasetest"
+	"croft/node"
+	"croft/sandbox"
+)
+
+// TestTranscripts replays testdata/*.txt: what a node is told, and what it does.
+// Commands:
+//
+//	node [capacity=RSET] [places=N]   a node without a past
+//	at OFFSET                         let time pass until OFFSET after the start
+//	ask NAME by=WHO slice=LABEL rset=RSET for=DURATION [in=DURATION] [renews=NAME]
+//	commit NAME | activate NAME | close NAME [by=WHO]
+//	launched NAME | launch-failed NAME | exited NAME code=N | removed NAME
+//	crash                             forget all but the journal, and recover
+//	books                             what the ledger holds
+//
+// Statements are called by the name of the ask that they answer.
+func TestTranscripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		s := &stage{t: t, names: map[string]string{}, asks: map[string]*wish{}}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			return s.run(d)
+		})
+	})
+}
+
+// start is an instant that every transcript begins at.
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// stage is a node on which a transcript is played.
+type stage struct {
+	t       *testing.T
+	core    *node.Core
+	cfg     node.Config
+	now     time.Time
+	journal [][]byte
+	names   map[string]string // id or sliver → its name here
+	asks    map[string]*wish
+	order   []string
+	ref     uint64
+}
+
+type wish struct {
+	by     string
+	hold   lease.ID
+	lease  lease.ID
+	sliver string
+}
+
+func (s *stage) run(d *datadriven.TestData) string {
+	name := ""
+	if len(d.CmdArgs) > 0 {
+		name = d.CmdArgs[0].Key
+	}
+	w := s.asks[name]
+	by := arg(d, "by", "")
+	if w != nil && by == "" {
+		by = w.by
+	}
+	who := leasetest.Key(by).Principal()
+	s.ref++
+	switch d.Cmd {
+	case "node":
+		return s.fresh(d)
+	case "at":
+		return s.advance(name)
+	case "ask":
+		return s.ask(d, name, by)
+	case "commit":
+		return s.step(lease.Commit{Ref: s.ref, Caller: who, Hold: w.hold})
+	case "activate":
+		return s.step(lease.Activate{Ref: s.ref, Caller: who, Lease: w.lease, Program: []byte(arg(d, "program", "probe"))})
+	case "close":
+		return s.close(w, by)
+	case "launched":
+		return s.step(sandbox.Launched{Sliver: w.sliver})
+	case "launch-failed":
+		return s.step(sandbox.LaunchFailed{Sliver: w.sliver, Reason: arg(d, "reason", "no such file")})
+	case "exited":
+		return s.step(sandbox.Exited{Sliver: w.sliver, Reason: sandbox.ReasonExited})
+	case "removed":
+		return s.step(sandbox.Removed{Sliver: w.sliver})
+	case "crash":
+		return s.crash()
+	case "books":
+		return s.books()
+	}
+	d.Fatalf(s.t, "unknown command %q", d.Cmd)
+	return ""
+}
+
+func (s *stage) fresh(d *datadriven.TestData) string {
+	capacity, err := lease.ParseRSet(arg(d, "capacity", "cpu=2000,memory=2GiB,disk=8GiB,pids=1000"))
+	if err != nil {
+		d.Fatalf(s.t, "%v", err)
+	}
+	pools := lease.DefaultPools(capacity)
+	for i := range pools {
+		pools[i].Capacity = capacity // the whole for each: sums that are easy to read
+	}
+	places := 64
+	d.MaybeScanArgs(s.t, "places", &places)
+	s.now = start
+	s.cfg = node.Config{Places: places, Ledger: lease.LedgerConfig{Key: leasetest.Key("node"), Pools: pools,
+		Ports: lease.PortRange{First: 5000, Last: 5009}}}
+	s.core = node.NewCore(s.cfg)
+	return s.step(node.Recover{})
+}
+
+// advance lets time pass, waking the core when it asks to be.
+func (s *stage) advance(offset string) string {
+	d, err := time.ParseDuration(offset)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	until := start.Add(d)
+	var out strings.Builder
+	for {
+		wake, ok := s.core.NextWake()
+		if !ok || wake.After(until) {
+			break
+		}
+		s.now = wake
+		fmt.Fprintf(&out, "%s\n%s", wake.Sub(start), s.step(node.Tick{}))
+	}
+	s.now = until
+	return out.String()
+}
+
+func (s *stage) ask(d *datadriven.TestData, name, by string) string {
+	rset, err := lease.ParseRSet(arg(d, "rset", "cpu=100,memory=128MiB,pids=64"))
+	if err != nil {
+		d.Fatalf(s.t, "%v", err)
+	}
+	term, err := time.ParseDuration(arg(d, "for", "1h"))
+	if err != nil {
+		d.Fatalf(s.t, "%v", err)
+	}
+	in, err := time.ParseDuration(arg(d, "in", "0s"))
+	if err != nil {
+		d.Fatalf(s.t, "%v", err)
+	}
+	key := leasetest.Key(by)
+	from := s.now.Add(in).Unix()
+	st := &lease.Ask{K: lease.KindAsk, Issuer: key.Principal(), Node: leasetest.Key("node").Principal(), RSet: rset,
+		From: from, Until: from + int64(term.Seconds()), Slice: arg(d, "slice", "ron"), Pool: lease.PoolCommons}
+	copy(st.Request[:], name)
+	w := &wish{by: by}
+	if old := arg(d, "renews", ""); old != "" {
+		st.Replaces, w.sliver = s.asks[old].lease, s.asks[old].sliver
+	}
+	signed, err := lease.Seal(st, key)
+	if err != nil {
+		d.Fatalf(s.t, "%v", err)
+	}
+	if s.asks[name] == nil {
+		s.asks[name] = w
+		s.order = append(s.order, name)
+	}
+	return s.step(lease.Wish{Ref: s.ref, Caller: key.Principal(), Chain: [][]byte{signed.Bytes()}})
+}
+
+func (s *stage) close(w *wish, by string) string {
+	key := leasetest.Key(by)
+	claim := w.lease
+	if claim.IsZero() {
+		claim = w.hold
+	}
+	signed, err := lease.Seal(&lease.Close{K: lease.KindClose, Issuer: key.Principal(),
+		Node: leasetest.Key("node").Principal(), Claim: claim, At: s.now.Unix()}, key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.step(lease.End{Ref: s.ref, Caller: key.Principal(), Close: signed.Bytes()})
+}
+
+// crash keeps nothing but the journal.
+func (s *stage) crash() string {
+	s.core = node.NewCore(s.cfg)
+	for _, r := range s.journal {
+		if err := s.core.Restore(r); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return s.step(node.Recover{})
+}
+
+func (s *stage) books() string {
+	var out strings.Builder
+	for _, e := range s.core.Ledger().Leases() {
+		id := e.Lease
+		if id.IsZero() {
+			id = e.Hold
+		}
+		fmt.Fprintf(&out, "%s %s %s until %s\n", s.names[id.String()], e.State, e.RSet, time.Unix(e.Term.Until, 0).Sub(start))
+	}
+	return out.String()
+}
+
+// step applies an input, keeps the facts as a journal would, and prints the rest.
+func (s *stage) step(in node.Input) string {
+	var out strings.Builder
+	for _, e := range s.core.Step(s.now, in) {
+		if r, ok := node.Record(e); ok {
+			s.journal = append(s.journal, r)
+		}
+		s.learn(e)
+		fmt.Fprintln(&out, s.readable(e))
+	}
+	return out.String()
+}
+
+// learn gives what is new a name: that of the ask it answers.
+func (s *stage) learn(e node.Effect) {
+	answer, ok := e.(lease.Answer)
+	if !ok {
+		return
+	}
+	for _, b := range answer.Statements {
+		o, err := lease.Open(b)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		switch st := o.Statement.(type) {
+		case *lease.Hold:
+			w := s.asks[s.order[len(s.order)-1]]
+			w.hold = o.ID
+			s.names[o.ID.String()] = s.order[len(s.order)-1] + ".hold"
+		case *lease.Lease:
+			for _, name := range s.order {
+				if w := s.asks[name]; w.hold == st.Hold {
+					w.lease = o.ID
+					s.names[o.ID.String()] = name + ".lease"
+					if w.sliver == "" {
+						w.sliver = st.SliverOf(o.ID)
+						s.names[w.sliver] = name
+					}
+				}
+			}
+		}
+	}
+}
+
+var (
+	digest = regexp.MustCompile(` (record|statements|program)=[a-z0-9:,]+`)
+	unixAt = regexp.MustCompile(`(at|until)=(\d{10})`)
+)
+
+// readable puts names where ids are, offsets where instants are, and leaves
+// digests out.
+func (s *stage) readable(e node.Effect) string {
+	text := e.String()
+	if a, ok := e.(lease.Answer); ok && a.Refusal == nil {
+		for _, b := range a.Statements {
+			if o, err := lease.Open(b); err == nil {
+				text += " " + o.Kind().String()
+			}
+		}
+	}
+	text = digest.ReplaceAllString(text, "")
+	ids := slices.SortedFunc(maps.Keys(s.names), func(a, b string) int { return len(b) - len(a) })
+	for _, id := range ids { // a sliver's name begins a lease's id
+		text = strings.ReplaceAll(text, id, s.names[id])
+		if len(id) == 52 {
+			text = strings.ReplaceAll(text, "="+id[:8], "="+s.names[id])
+		}
+	}
+	return unixAt.ReplaceAllStringFunc(text, func(m string) string {
+		key, sec, _ := strings.Cut(m, "=")
+		var n int64
+		fmt.Sscan(sec, &n)
+		return key + "=" + time.Unix(n, 0).Sub(start).String()
+	})
+}
+
+func arg(d *datadriven.TestData, key, def string) string {
+	for _, a := range d.CmdArgs {
+		if a.Key == key {
+			return strings.Join(a.Vals, ",")
+		}
+	}
+	return def
+}

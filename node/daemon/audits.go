@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"croft/ebpf"
+	"croft/ebpf/audit"
+	"croft/lease"
+	"croft/node/api"
+)
+
+// drainEvery is how often the flow tables are emptied into the store: what power
+// loss can take at the most.
+const drainEvery = 5 * time.Second
+
+// drainLoop empties the guard's tables: kept durably first, cleared after.
+func (d *Daemon) drainLoop(ctx context.Context) {
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := d.drain(ctx); err != nil && ctx.Err() == nil {
+				d.deps.Log.Error("flows are kept in the kernel until they can be written", "err", err)
+			}
+		}
+	}
+}
+
+func (d *Daemon) drain(ctx context.Context) error {
+	d.draining.Lock()
+	defer d.draining.Unlock()
+	return d.deps.Hosting.Guard.Drain(ctx, func(e ebpf.Epoch) error {
+		return d.deps.Hosting.Audit.Append(e)
+	})
+}
+
+// began records that a sliver holds its source ports, once.
+func began(store AuditStore, t audit.Tenure) error {
+	open, err := openTenure(store, t.Sliver)
+	if err != nil || open != nil {
+		return err
+	}
+	return store.AppendTenure(t)
+}
+
+// ended records that a sliver no longer holds them, if it ever did.
+func ended(store AuditStore, sliver string, at time.Time) error {
+	open, err := openTenure(store, sliver)
+	if err != nil || open == nil {
+		return err
+	}
+	open.Until = at.UnixNano()
+	return store.AppendTenure(*open)
+}
+
+func openTenure(store AuditStore, sliver string) (*audit.Tenure, error) {
+	all, err := store.Tenures()
+	for _, t := range all {
+		if t.Sliver == sliver && t.Until == 0 {
+			return &t, err
+		}
+	}
+	return nil, err
+}
+
+// audits answers from the node's own record.
+type audits struct{ d *Daemon }
+
+// Flows returns what the caller's slice sent and received on this node.
+func (a audits) Flows(ctx context.Context, caller lease.Principal, slice string) ([]api.Flow, error) {
+	if a.d.deps.Hosting == nil {
+		return nil, api.ErrVisitor
+	}
+	if err := lease.CheckLabel(slice); err != nil {
+		return nil, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	}
+	if err := a.d.drain(ctx); err != nil {
+		return nil, fmt.Errorf("emptying the kernel's table: %w", err)
+	}
+	page, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + caller.String(), From: 1, Until: time.Now().UnixNano()})
+	if err != nil {
+		return nil, err
+	}
+	return a.d.flows(page.Rows), nil
+}
+
+// Who names the slice that held a source port at an instant and sent to a
+// destination. Whoever asks shows the destination by naming it.
+func (a audits) Who(ctx context.Context, _ lease.Principal, q api.WhoRequest) (api.WhoAnswer, error) {
+	answer := api.WhoAnswer{Node: a.d.deps.Key.Principal(), Verdict: "none"}
+	if a.d.deps.Hosting == nil {
+		return answer, nil
+	}
+	if err := a.d.drain(ctx); err != nil {
+		return answer, fmt.Errorf("emptying the kernel's table: %w", err)
+	}
+	within := time.Duration(q.Within * float64(time.Second))
+	if within <= 0 {
+		within = 5 * time.Second
+	}
+	found, err := a.d.deps.Hosting.Audit.Who(ctx, audit.Who{Src: q.Src, Dst: q.Dst, Proto: protoOf(q.Proto), At: q.At.UnixNano(), Within: int64(within)})
+	if err != nil {
+		return answer, err
+	}
+	answer.Slices, answer.Verdict = found.Slices, found.Verdict()
+	for _, x := range found.Answers {
+		answer.Flows = append(answer.Flows, a.d.flows(x.Rows)...)
+	}
+	return answer, nil
+}
+
+func (d *Daemon) flows(rows []audit.Row) []api.Flow {
+	out := make([]api.Flow, 0, len(rows))
+	for _, r := range rows {
+		direction := "out"
+		if r.Direction == ebpf.Ingress {
+			direction = "in"
+		}
+		out = append(out, api.Flow{Node: d.deps.Key.Principal(), Slice: r.Slice, Sliver: r.Sliver, Direction: direction,
+			Proto: protoName(r.Proto), Src: r.Src, Dst: r.Dst, Packets: r.Packets, Bytes: r.Bytes,
+			First: time.Unix(0, r.First).UTC(), Last: time.Unix(0, r.Last).UTC()})
+	}
+	return out
+}
+
+var protoNames = map[uint8]string{1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
+
+func protoName(p uint8) string {
+	if name, ok := protoNames[p]; ok {
+		return name
+	}
+	return fmt.Sprint(p)
+}
+
+func protoOf(name string) uint8 {
+	for p, n := range protoNames {
+		if n == strings.ToLower(name) {
+			return p
+		}
+	}
+	return 0
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"croft/lease"
+	"croft/node/api"
+	"croft/sandbox"
+	"croft/sandbox/image"
+)
+
+const (
+	// maxUploads bounds how many parts are written at once: more would only
+	// share one disk.
+	maxUploads = 16
+
+	piece = 256 << 10 // bytes of a part that are in memory at a time
+)
+
+// blobs takes blobs from callers. A digest is all that it takes to use one.
+type blobs struct {
+	d     *Daemon
+	slots chan struct{}
+}
+
+func (b blobs) Blob(_ context.Context, _ lease.Principal, digest lease.Digest, size int64) (api.Blob, error) {
+	if b.d.deps.Hosting == nil {
+		return api.Blob{}, api.ErrVisitor
+	}
+	store := b.d.deps.Hosting.Blobs
+	if size, ok := store.Has(digest); ok {
+		return api.Blob{Digest: digest, Size: size, Have: size, Done: true}, nil
+	}
+	have, err := store.Begin(digest, size)
+	return api.Blob{Digest: digest, Size: size, Have: have}, blobError(err)
+}
+
+// Append writes one part. What arrived of a part that broke off stays.
+func (b blobs) Append(ctx context.Context, _ lease.Principal, digest lease.Digest, offset, size int64, r io.Reader) (api.Blob, error) {
+	state := api.Blob{Digest: digest, Size: size, Have: offset}
+	if b.d.deps.Hosting == nil {
+		return state, api.ErrVisitor
+	}
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+	default:
+		return state, api.ErrBusy
+	}
+	store := b.d.deps.Hosting.Blobs
+	buf := make([]byte, piece)
+	for {
+		n, err := io.ReadFull(r, buf)
+		if n > 0 {
+			if err := store.Append(digest, state.Have, buf[:n]); err != nil {
+				return state, blobError(err)
+			}
+			state.Have += int64(n)
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil {
+			return state, fmt.Errorf("%w: the part broke off: %w", api.ErrBadRequest, err)
+		}
+	}
+	if state.Have < size {
+		return state, nil
+	}
+	err := store.Finish(ctx, digest)
+	state.Done = err == nil
+	return state, blobError(err)
+}
+
+func blobError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sandbox.ErrNoSpace):
+		return fmt.Errorf("%w: %w", api.ErrQuota, err)
+	case errors.Is(err, image.ErrOffset):
+		return fmt.Errorf("%w: %w", api.ErrOffset, err)
+	case errors.Is(err, image.ErrDigest), errors.Is(err, image.ErrSize):
+		return fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	}
+	return err
+}

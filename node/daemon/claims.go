@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+
+	"croft/lease"
+	"croft/node/api"
+	"croft/sandbox"
+)
+
+// claims is the ledger as callers meet it.
+type claims struct{ d *Daemon }
+
+func (c claims) Wish(ctx context.Context, caller lease.Principal, chain [][]byte) (api.Answer, error) {
+	return c.ask(ctx, func(ref uint64) lease.Input { return lease.Wish{Ref: ref, Caller: caller, Chain: chain} })
+}
+
+func (c claims) Commit(ctx context.Context, caller lease.Principal, hold lease.ID) (api.Answer, error) {
+	return c.ask(ctx, func(ref uint64) lease.Input { return lease.Commit{Ref: ref, Caller: caller, Hold: hold} })
+}
+
+// Activate looks at the program before the ledger makes it durable: what cannot
+// run must not use up the lease's one activation.
+func (c claims) Activate(ctx context.Context, caller lease.Principal, id lease.ID, program []byte) (api.Answer, error) {
+	var p sandbox.Program
+	if err := json.Unmarshal(program, &p); err != nil {
+		return api.Answer{}, fmt.Errorf("%w: program: %w", api.ErrBadRequest, err)
+	}
+	if err := p.Check(); err != nil {
+		return api.Answer{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	}
+	if c.d.deps.Hosting == nil {
+		return api.Answer{}, api.ErrVisitor
+	}
+	if _, ok := c.d.deps.Hosting.Blobs.Has(p.Blob); !ok {
+		return api.Answer{}, fmt.Errorf("%w: blob %s is not on this node: send it first", api.ErrBadRequest, p.Blob)
+	}
+	canonical, err := json.Marshal(p)
+	if err != nil {
+		return api.Answer{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	}
+	return c.ask(ctx, func(ref uint64) lease.Input {
+		return lease.Activate{Ref: ref, Caller: caller, Lease: id, Program: canonical}
+	})
+}
+
+func (c claims) End(ctx context.Context, caller lease.Principal, close []byte) (api.Answer, error) {
+	return c.ask(ctx, func(ref uint64) lease.Input { return lease.End{Ref: ref, Caller: caller, Close: close} })
+}
+
+func (c claims) ask(ctx context.Context, in func(ref uint64) lease.Input) (api.Answer, error) {
+	if c.d.deps.Hosting == nil {
+		return api.Answer{}, api.ErrVisitor
+	}
+	answer, err := c.d.ask(ctx, in)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	return c.d.answer(answer), nil
+}
+
+// answer adds to a ledger's answer the seconds that are left, so that a caller
+// with another clock knows when a hold falls or a lease ends.
+func (d *Daemon) answer(a lease.Answer) api.Answer {
+	out := api.Answer{Statements: a.Statements, Refusal: api.NewRefusal(a.Refusal)}
+	for _, b := range a.Statements {
+		o, err := lease.Open(b)
+		if err != nil {
+			continue // ours: it opens
+		}
+		switch st := o.Statement.(type) {
+		case *lease.Hold:
+			out.Left = st.CommitBy - d.time.now().Unix()
+		case *lease.Lease:
+			out.Left = st.Until - d.time.now().Unix()
+		}
+	}
+	return out
+}
+
+// issue gives a ticket for the node's owner. The request id is made of what is
+// asked, so that asking twice gives one ticket.
+func (d *Daemon) issue(ctx context.Context, req api.IssueRequest) (api.Answer, error) {
+	if req.Degree == 0 {
+		req.Degree = lease.MinDegree
+	}
+	b, err := json.Marshal(req)
+	if err != nil {
+		return api.Answer{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	}
+	sum := sha256.Sum256(b)
+	return claims{d}.ask(ctx, func(ref uint64) lease.Input {
+		return lease.Issue{Ref: ref, Holder: req.Holder, RSet: req.RSet, Term: lease.Term{From: req.From, Until: req.Until},
+			Degree: req.Degree, Request: lease.Request(sum[:16])}
+	})
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sort"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"croft/lease"
+)
+
+// Config is a node's configuration: the file croft.toml, all of it optional,
+// with what the command line adds.
+type Config struct {
+	Name    string         // display name, such as uni-a/n1; the host's name unless told
+	State   string         // the state directory
+	Listen  []string       // multiaddrs
+	Join    []string       // multiaddrs with peer ids of nodes to join by
+	Profile Profile        // what addresses count as reachable
+	Open    []netip.Prefix // closed ranges that slivers may reach all the same
+	Visitor bool           // host nothing
+	Bounds  Bounds
+
+	Attributes Attributes
+	Labels     map[string]string
+	Capacity   lease.RSet // what may be leased; zero: half of the machine
+	Commons    lease.RSet // what one principal may have of the commons; zero: the defaults
+	SiteCert   []byte     // signed by the site's key
+	Resolver   []netip.AddrPort
+	Runtime    string // path of runc; empty: found
+}
+
+// Bounds are limits of the daemon that an owner may want otherwise.
+type Bounds struct {
+	Places int   // slivers at once
+	Blobs  int64 // bytes of blobs kept
+	Audit  int64 // bytes of audit record kept
+}
+
+// Profile says in what kind of network the node lives.
+type Profile string
+
+const (
+	ProfilePublic Profile = "public" // private addresses are neither told nor dialled
+	ProfileLAN    Profile = "lan"    // private addresses count
+	ProfileLab    Profile = "lab"    // the lab's fabric counts
+)
+
+// Attributes are the node's claims about itself.
+type Attributes struct {
+	Country string  `toml:"country"`
+	Region  string  `toml:"region"`
+	City    string  `toml:"city"`
+	Lat     float64 `toml:"lat"`
+	Lon     float64 `toml:"lon"`
+	AS      uint32  `toml:"as"`
+	Site    string  `toml:"site"`
+}
+
+// ErrConfig says that a configuration cannot be used, where and why.
+var ErrConfig = errors.New("bad configuration")
+
+// file is croft.toml.
+type file struct {
+	Name       string            `toml:"name"`
+	Listen     []string          `toml:"listen"`
+	Join       []string          `toml:"join"`
+	Profile    Profile           `toml:"profile"`
+	Open       []string          `toml:"open"`
+	Visitor    bool              `toml:"visitor"`
+	Resolver   []string          `toml:"resolver"`
+	Runtime    string            `toml:"runtime"`
+	SiteCert   string            `toml:"site_cert"`
+	Places     int               `toml:"places"`
+	BlobQuota  string            `toml:"blob_quota"`
+	AuditQuota string            `toml:"audit_quota"`
+	Attributes Attributes        `toml:"attributes"`
+	Labels     map[string]string `toml:"labels"`
+	Capacity   map[string]string `toml:"capacity"`
+	Commons    map[string]string `toml:"commons"`
+}
+
+// DefaultConfig is what a node without a file does.
+func DefaultConfig() Config {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "node"
+	}
+	return Config{
+		Name:    name,
+		State:   "/var/lib/croft",
+		Listen:  []string{"/ip4/0.0.0.0/udp/4001/quic-v1", "/ip4/0.0.0.0/tcp/4001", "/ip6/::/udp/4001/quic-v1", "/ip6/::/tcp/4001"},
+		Profile: ProfilePublic,
+		Bounds:  Bounds{Places: 64, Blobs: 8 << 30, Audit: 4 << 30},
+	}
+}
+
+// ReadConfig lays the file at path over cfg. Relative paths in it start at the
+// file's own directory.
+func ReadConfig(cfg Config, path string) (Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return cfg, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	cfg, err = ParseConfig(cfg, text, filepath.Dir(path))
+	if err != nil {
+		return cfg, fmt.Errorf("%s: %w", path, err)
+	}
+	return cfg, nil
+}
+
+// ParseConfig lays the text of a file over cfg. An unknown key is an error.
+func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
+	f := file{Name: cfg.Name, Listen: cfg.Listen, Join: cfg.Join, Profile: cfg.Profile, Places: cfg.Bounds.Places,
+		Attributes: cfg.Attributes}
+	dec := toml.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&f); err != nil {
+		return cfg, tomlError(err)
+	}
+	cfg.Name, cfg.Listen, cfg.Join, cfg.Profile = f.Name, f.Listen, f.Join, f.Profile
+	cfg.Visitor, cfg.Runtime, cfg.Attributes, cfg.Labels = f.Visitor, f.Runtime, f.Attributes, f.Labels
+	cfg.Bounds.Places = f.Places
+	var errs []error
+	set := func(err error) { errs = append(errs, err) }
+	set(check(cfg))
+	set(prefixes(&cfg.Open, f.Open))
+	set(addrPorts(&cfg.Resolver, f.Resolver))
+	if len(f.Capacity) > 0 { // what the file does not name is as without it
+		cfg.Capacity = defaultCapacity(machine(cfg.State))
+	}
+	set(amounts(&cfg.Capacity, "capacity", f.Capacity))
+	set(amounts(&cfg.Commons, "commons", f.Commons))
+	set(octets(&cfg.Bounds.Blobs, "blob_quota", f.BlobQuota))
+	set(octets(&cfg.Bounds.Audit, "audit_quota", f.AuditQuota))
+	if f.SiteCert != "" {
+		if !filepath.IsAbs(f.SiteCert) {
+			f.SiteCert = filepath.Join(dir, f.SiteCert)
+		}
+		cert, err := os.ReadFile(f.SiteCert)
+		set(err)
+		cfg.SiteCert = cert
+	}
+	if err := errors.Join(errs...); err != nil {
+		return cfg, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return cfg, nil
+}
+
+func tomlError(err error) error {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) && len(strict.Errors) > 0 {
+		e := strict.Errors[0]
+		line, col := e.Position()
+		return fmt.Errorf("%w: line %d, column %d: unknown key %q", ErrConfig, line, col, joinKey(e.Key()))
+	}
+	var dec *toml.DecodeError
+	if errors.As(err, &dec) {
+		line, col := dec.Position()
+		return fmt.Errorf("%w: line %d, column %d: %s", ErrConfig, line, col, dec.Error())
+	}
+	return fmt.Errorf("%w: %w", ErrConfig, err)
+}
+
+func joinKey(key toml.Key) string {
+	s := ""
+	for i, part := range key {
+		if i > 0 {
+			s += "."
+		}
+		s += part
+	}
+	return s
+}
+
+const (
+	maxPlaces = 1000 // a uid range of 65,536 each fits 1,000 times above 2^20
+	maxName   = 64
+)
+
+func check(cfg Config) error {
+	switch {
+	case cfg.Profile != ProfilePublic && cfg.Profile != ProfileLAN && cfg.Profile != ProfileLab:
+		return fmt.Errorf("profile %q: want public, lan or lab", cfg.Profile)
+	case cfg.Bounds.Places < 1 || cfg.Bounds.Places > maxPlaces:
+		return fmt.Errorf("places = %d: want 1 to %d", cfg.Bounds.Places, maxPlaces)
+	case len(cfg.Name) > maxName:
+		return fmt.Errorf("name of %d bytes, limit %d", len(cfg.Name), maxName)
+	}
+	return nil
+}
+
+func prefixes(dst *[]netip.Prefix, in []string) error {
+	for _, s := range in {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return fmt.Errorf("open: %w", err)
+		}
+		*dst = append(*dst, p)
+	}
+	return nil
+}
+
+func addrPorts(dst *[]netip.AddrPort, in []string) error {
+	for _, s := range in {
+		a, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return fmt.Errorf("resolver: %w", err)
+		}
+		*dst = append(*dst, a)
+	}
+	return nil
+}
+
+func amounts(dst *lease.RSet, table string, in map[string]string) error {
+	names := make([]string, 0, len(in))
+	for name := range in {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		r, err := lease.ParseResource(name)
+		if err != nil {
+			return fmt.Errorf("[%s]: %w", table, err)
+		}
+		if dst[r], err = r.ParseAmount(in[name]); err != nil {
+			return fmt.Errorf("[%s]: %w", table, err)
+		}
+	}
+	return nil
+}
+
+func octets(dst *int64, key, s string) error {
+	if s == "" {
+		return nil
+	}
+	v, err := lease.Disk.ParseAmount(s)
+	if err != nil {
+		return fmt.Errorf("%s = %q: want bytes such as 8GiB", key, s)
+	}
+	*dst = int64(v)
+	return nil
+}
+
+// Machine is what a machine has in all, as a default for what may be leased.
+type Machine struct {
+	Memory, Disk uint64 // bytes
+}
+
+// defaultCapacity leases out half of the machine's processors, memory and free
+// disk: the rest is the owner's own.
+func defaultCapacity(m Machine) (s lease.RSet) {
+	s[lease.CPU] = uint64(runtime.NumCPU()) * 1000 / 2
+	s[lease.Memory] = m.Memory / 2
+	s[lease.Disk] = m.Disk / 2
+	s[lease.Pids] = 8192
+	s[lease.IO] = 100 << 20
+	s[lease.EgressRate], s[lease.IngressRate] = 100e6, 100e6
+	s[lease.EgressPackets], s[lease.IngressPackets] = 100_000, 100_000
+	s[lease.EgressDaily] = 100 << 30
+	s[lease.FlowsNew], s[lease.FlowsLive] = 10_000, 65_536
+	s[lease.PortsIn], s[lease.PortsOut] = 256, 16384
+	return s
+}

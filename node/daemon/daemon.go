@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package daemon runs a node: it owns the core and does what the core decides.
+//
+// One goroutine owns the core. Inputs come to it through one queue: calls from
+// the API, reports from the adapters, ticks. Their effects are one batch: the
+// facts are made durable, then the rest is performed (see loop.go). Everything
+// that takes time runs beside that goroutine and comes back as an input, so
+// that no sliver, peer or disk can hold up another's lease.
+//
+// All that touches the world comes in by [Deps], each behind the small interface
+// of its concept: [Real] fills them for a machine, a simulator fills them with
+// models.
+//
+//	deps, err := daemon.Real(ctx, cfg)
+//	d, err := daemon.New(cfg, deps)
+//	err = d.Run(ctx) // until ctx ends; slivers run on
+//
+// When Run returns, slivers go on under their wardens and limits; the next
+// daemon on the same state takes them up again.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"croft/lease"
+	"croft/lease/sign"
+	"croft/node"
+	"croft/node/api"
+)
+
+// Version is what status tells; the build may set it.
+var Version = "0.1.0"
+
+// commonsTerm is the longest lease of the commons, in seconds.
+const commonsTerm = 24 * 3600
+
+// Daemon is one node.
+type Daemon struct {
+	cfg      Config
+	deps     Deps
+	tag      string
+	why      []string // what keeps it from hosting
+	kernel   string
+	site     *sign.SiteCert
+	capacity lease.RSet
+	commons  lease.RSet
+	pools    []lease.PoolRule
+
+	journal OpenJournal // owned by the loop, as is
+	core    *node.Core
+	bar     lease.Reason
+	full    time.Time // until when a full disk keeps us from trying again
+
+	time     *ledgerTime
+	inputs   chan node.Input
+	answers  *answers
+	status   *status
+	slivers  *executor
+	offers   *offerLoop
+	draining sync.Mutex
+	started  time.Time
+	joined   atomic.Pointer[time.Time]
+	done     chan struct{} // closed when the loop has ended
+}
+
+// New makes a daemon and takes its past from the journal. Nothing runs yet.
+func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
+	d := &Daemon{
+		cfg: cfg, deps: deps, why: why, tag: Tag(deps.Key.Principal()), kernel: release(),
+		capacity: cfg.Capacity, inputs: make(chan node.Input, maxQueue), answers: newAnswers(),
+		status: newStatus(), started: deps.Clock.Wall(), done: make(chan struct{}),
+	}
+	if d.capacity.IsZero() {
+		d.capacity = defaultCapacity(machine(cfg.State))
+	}
+	if err := d.openSite(); err != nil {
+		return nil, err
+	}
+	d.pools = lease.DefaultPools(d.capacity)
+	for i := range d.pools {
+		if d.pools[i].Pool == lease.PoolCommons {
+			if !cfg.Commons.IsZero() {
+				d.pools[i].PerPrincipal = cfg.Commons
+			}
+			d.commons = d.pools[i].PerPrincipal
+		}
+	}
+	if err := d.load(); err != nil {
+		return nil, err
+	}
+	d.time = newLedgerTime(deps.Clock, time.Unix(d.core.Last(), 0))
+	d.offers = newOfferLoop(d)
+	d.slivers = &executor{host: deps.Hosting, time: d.time, warn: deps.Log.Warn, submit: d.submit,
+		bind: d.status.bound, queues: map[string]chan node.Effect{}}
+	return d, nil
+}
+
+// Tag marks every kernel object of a node.
+func Tag(p lease.Principal) string { return p.String()[:6] }
+
+func (d *Daemon) openSite() error {
+	if len(d.cfg.SiteCert) == 0 {
+		return nil
+	}
+	cert, err := sign.OpenSite(d.cfg.SiteCert)
+	if err == nil {
+		err = cert.Holds(d.deps.Key.Principal(), d.deps.Clock.Wall().Unix())
+	}
+	if err != nil {
+		return fmt.Errorf("%w: site_cert: %w", ErrConfig, err)
+	}
+	d.site = &cert
+	return nil
+}
+
+func (d *Daemon) coreConfig() node.Config {
+	return node.Config{
+		Places: d.cfg.Bounds.Places,
+		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: d.pools, Ports: portRange(d.cfg.Listen)},
+	}
+}
+
+// Run serves until ctx ends, or until the node's journal is lost for good.
+func (d *Daemon) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	d.slivers.ctx = ctx
+	servers, err := d.listen()
+	if err != nil {
+		return errors.Join(err, d.journal.Close())
+	}
+	g.Go(func() error {
+		defer close(d.done)
+		return d.run(ctx)
+	})
+	for _, s := range servers {
+		g.Go(func() error { return s.serve(ctx) })
+	}
+	g.Go(func() error { d.offers.run(ctx); return nil })
+	g.Go(func() error { d.watchJoin(ctx); return nil })
+	if d.deps.Hosting != nil {
+		g.Go(func() error { d.watchSlivers(ctx); return nil })
+		g.Go(func() error { d.drainLoop(ctx); return nil })
+	}
+	err = g.Wait()
+	d.slivers.wg.Wait()
+	d.answers.failAll(errStopping)
+	return errors.Join(err, d.shut())
+}
+
+// shut empties the guard's tables once more and closes what is open. Slivers
+// and their plumbing stay.
+func (d *Daemon) shut() error {
+	var errs []error
+	if d.deps.Hosting != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainEvery)
+		defer cancel()
+		errs = append(errs, d.drain(ctx))
+	}
+	return errors.Join(append(errs, d.journal.Close())...)
+}
+
+// Node is what the API serves.
+func (d *Daemon) Node() api.Node {
+	return api.Node{
+		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
+		Audit: audits{d}, Discovery: d.deps.Discovery, Owner: owner{d},
+	}
+}
+
+// watchJoin notes when the first neighbour was there.
+func (d *Daemon) watchJoin(ctx context.Context) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if d.deps.Wire.Peers() > 0 {
+			now := d.deps.Clock.Wall()
+			d.joined.Store(&now)
+			d.offers.poke()
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// watchSlivers turns what wardens report into inputs.
+func (d *Daemon) watchSlivers(ctx context.Context) {
+	for st := range d.deps.Hosting.Runtime.Watch(ctx) {
+		d.status.seen(st)
+		if in := exited(st); in != nil && d.submit(ctx, in) != nil {
+			return
+		}
+	}
+}
+
+// watchClock refuses new grants while the wall clock and the ledger's time are
+// too far apart, or the disk is full, and allows them again after.
+func (d *Daemon) watchClock() []node.Input {
+	want := lease.ReasonNone
+	step, far := d.time.step()
+	switch {
+	case d.time.now().Before(d.full):
+		want = lease.ReasonSpace
+	case far:
+		want = lease.ReasonClock
+	}
+	if want == d.bar {
+		return nil
+	}
+	d.bar = want
+	if want == lease.ReasonClock {
+		d.deps.Log.Error("the wall clock stepped; nothing new is granted until it is back or the daemon is restarted",
+			"step", step.Round(time.Millisecond))
+	} else {
+		d.deps.Log.Info("granting", "barred", want.String())
+	}
+	return []node.Input{lease.Bar{Reason: want}}
+}
+
+// handler serves one listener.
+type server struct {
+	serve func(ctx context.Context) error
+}
+
+func newHTTP(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader}
+}

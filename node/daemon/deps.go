@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+
+	"croft/ebpf"
+	"croft/ebpf/audit"
+	slivernet "croft/ebpf/net"
+	"croft/lease"
+	"croft/lease/offer"
+	"croft/lease/sign"
+	"croft/node"
+	"croft/node/api"
+	"croft/sandbox"
+)
+
+// Deps is everything of the world that a daemon touches. Each seam takes and
+// returns messages, so that what fills it can be another process, another
+// tenant, or a model.
+type Deps struct {
+	Key   *sign.Key
+	Clock Clock
+	Rand  io.Reader
+	Log   *slog.Logger
+
+	// OpenJournal opens the node's journal and returns its records. It is called
+	// again after a journal failed.
+	OpenJournal func() (OpenJournal, [][]byte, error)
+
+	Discovery api.Discovery // query → offers, with reasons
+	Gossip    Publisher     // offers → whoever wants to know
+	Wire      Wire          // bytes to and from other nodes
+
+	Hosting *Hosting // nil: a visitor
+}
+
+// Hosting is what a node needs to run slivers.
+type Hosting struct {
+	Network Network
+	Guard   ebpf.Guard
+	Runtime sandbox.Runtime
+	Blobs   BlobStore
+	Audit   AuditStore
+}
+
+// OpenJournal is a journal until it is closed.
+type OpenJournal interface {
+	node.Journal
+	io.Closer
+}
+
+// Publisher tells the network what this node offers.
+type Publisher interface {
+	// Publish makes a signed offer known and keeps it known until the next.
+	Publish(ctx context.Context, o offer.Opened) error
+	// Known is the number of offers in the view.
+	Known() int
+}
+
+// Wire carries bytes between nodes.
+type Wire interface {
+	// Pipe opens bytes to a node, which may be this one.
+	Pipe(ctx context.Context, to lease.Principal) (net.Conn, error)
+	// Channels gives the end-to-end channels that callers open to this node.
+	// Each connection's RemoteAddr is the caller's principal.
+	Channels() net.Listener
+	Addrs() []string // multiaddrs with the peer id
+	Peers() int
+}
+
+// Network is the plumbing of slivers: see package ebpf/net.
+type Network interface {
+	Add(ctx context.Context, s slivernet.Sliver) (slivernet.Attachment, error)
+	Up(ctx context.Context, sliver string) error
+	SetRates(ctx context.Context, sliver string, egress, ingress uint64) error
+	Remove(ctx context.Context, sliver string) error
+	Slivers(ctx context.Context) ([]string, error)
+	Close() error
+}
+
+// BlobStore keeps blobs by digest.
+type BlobStore interface {
+	Has(d lease.Digest) (size int64, ok bool)
+	// Begin makes room for a blob and returns where to go on.
+	Begin(d lease.Digest, size int64) (offset int64, err error)
+	Append(d lease.Digest, offset int64, piece []byte) error
+	// Finish checks the digest of all that was appended.
+	Finish(ctx context.Context, d lease.Digest) error
+}
+
+// AuditStore is the node's durable record of flows.
+type AuditStore interface {
+	Append(e ebpf.Epoch) error
+	AppendTenure(t audit.Tenure) error
+	Tenures() (audit.Tenures, error)
+	Flows(ctx context.Context, q audit.Flows) (audit.Page, error)
+	Who(ctx context.Context, q audit.Who) (audit.Finding, error)
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"croft/gossip"
+	"croft/lease"
+	"croft/lease/offer"
+)
+
+// offerValid is how long an offer counts: twice the longest gap between two, so
+// that one lost message does not make a node vanish.
+const offerValid = offer.MaxValid * time.Second
+
+// retryOffer is the wait after an offer that could not be told to anybody.
+const retryOffer = 2 * time.Second
+
+// offerLoop publishes what the node has to give, at the pace of package gossip.
+type offerLoop struct {
+	d     *Daemon
+	stale chan struct{} // capacity of one: a poke is not counted
+}
+
+func newOfferLoop(d *Daemon) *offerLoop { return &offerLoop{d: d, stale: make(chan struct{}, 1)} }
+
+// poke says that the last offer is no longer right.
+func (o *offerLoop) poke() {
+	select {
+	case o.stale <- struct{}{}:
+	default:
+	}
+}
+
+func (o *offerLoop) run(ctx context.Context) {
+	var pace gossip.Pace
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			o.withdraw()
+			return
+		case <-o.stale:
+		case <-timer.C:
+		}
+		now := o.d.deps.Clock.Wall()
+		made, err := o.make(ctx, now)
+		if err != nil {
+			return // the daemon goes
+		}
+		pace.Changed(made.FreeIn(lease.PoolCommons), made.Total, false)
+		wait := retryOffer
+		if !pace.Due(now) {
+			at, _ := pace.NextWake()
+			wait = at.Sub(now)
+		} else if err := o.publish(ctx, made); err != nil {
+			o.d.deps.Log.Warn("nobody was told of this node's offer", "err", err)
+		} else {
+			pace.Published(now)
+			at, _ := pace.NextWake()
+			wait = at.Sub(now)
+		}
+		timer.Reset(wait)
+	}
+}
+
+// make fills in an offer as the node is now. Sequence is the time in
+// milliseconds: it rises over restarts too, with nothing to remember.
+func (o *offerLoop) make(ctx context.Context, now time.Time) (offer.Offer, error) {
+	d := o.d
+	made := offer.Offer{
+		Node: d.deps.Key.Principal(), Sequence: uint64(now.UnixMilli()), Made: now.Unix(), Until: now.Add(offerValid).Unix(),
+		Name: d.cfg.Name, Attributes: d.attributes(), Addrs: d.deps.Wire.Addrs(), Uptime: int64(now.Sub(d.started).Seconds()),
+	}
+	if d.site != nil {
+		made.Site, made.Certificate = d.site.Site, d.cfg.SiteCert
+	}
+	if d.deps.Hosting == nil {
+		return made, nil
+	}
+	made.Total, made.Longest, made.Commons = d.capacity, commonsTerm, d.commons
+	term := lease.Term{From: d.time.now().Unix(), Until: d.time.now().Unix() + int64(freeAhead.Seconds())}
+	err := d.read(ctx, func(l *lease.Ledger) {
+		for _, pool := range []lease.Pool{lease.PoolCommons, lease.PoolSharp} {
+			made.Free = append(made.Free, offer.Free{Pool: pool, RSet: l.Free(pool, term)})
+		}
+	})
+	return made, err
+}
+
+// freeAhead is the time for which offered capacity must be free.
+const freeAhead = 10 * time.Minute
+
+func (o *offerLoop) publish(ctx context.Context, made offer.Offer) error {
+	signed, err := offer.Seal(&made, o.d.deps.Key)
+	if err != nil {
+		return fmt.Errorf("sealing the offer: %w", err)
+	}
+	return o.d.deps.Gossip.Publish(ctx, signed)
+}
+
+// withdraw tells the others that the node leaves; who does not hear it finds
+// out when the last offer lapses.
+func (o *offerLoop) withdraw() {
+	ctx, cancel := context.WithTimeout(context.Background(), retryOffer)
+	defer cancel()
+	now := o.d.deps.Clock.Wall()
+	last := offer.Offer{Node: o.d.deps.Key.Principal(), Sequence: uint64(now.UnixMilli()), Made: now.Unix(),
+		Until: now.Add(offerValid).Unix(), Closed: true}
+	if err := o.publish(ctx, last); err != nil {
+		o.d.deps.Log.Debug("the last offer was not withdrawn; it lapses", "err", err)
+	}
+}
+
+// attributes are the owner's claims and what the machine says of itself.
+func (d *Daemon) attributes() offer.Attributes {
+	a := d.cfg.Attributes
+	out := offer.Attributes{Country: a.Country, Region: a.Region, City: a.City, AS: a.AS,
+		Kernel: d.kernel, Arch: runtime.GOARCH, Labels: d.cfg.Labels}
+	if a.Lat != 0 || a.Lon != 0 {
+		out.Position = &offer.Position{Lat: int32(a.Lat * 1000), Lon: int32(a.Lon * 1000)}
+	}
+	if d.deps.Hosting != nil {
+		out.Runtimes = []string{"runc"}
+	}
+	if d.cfg.Profile == ProfilePublic {
+		out.Network = "public"
+	}
+	return out
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"croft/lease"
+	"croft/node/api"
+)
+
+// owner is what the unix socket serves.
+type owner struct{ d *Daemon }
+
+func (o owner) Status(ctx context.Context) (api.Status, error) {
+	d := o.d
+	s := api.Status{
+		Node: d.deps.Key.Principal(), Name: d.cfg.Name, Tag: d.tag, Version: Version,
+		Addrs: d.deps.Wire.Addrs(), Peers: d.deps.Wire.Peers(), Known: d.deps.Gossip.Known(),
+		Hosting: d.deps.Hosting != nil, Why: d.why, Started: d.started, Time: d.time.now(),
+	}
+	if joined := d.joined.Load(); joined != nil {
+		s.Joined, s.JoinedIn = true, joined.Sub(d.started).Seconds()
+	}
+	term := lease.Term{From: s.Time.Unix(), Until: s.Time.Add(freeAhead).Unix()}
+	err := d.read(ctx, func(l *lease.Ledger) {
+		s.Free = l.Free(lease.PoolCommons, term)
+		for _, e := range l.Leases() {
+			if e.State == lease.Active {
+				s.Slivers++
+			}
+		}
+	})
+	return s, err
+}
+
+func (o owner) Doctor(context.Context) ([]api.Check, error) { return Doctor(o.d.cfg), nil }
+
+func (o owner) Issue(ctx context.Context, req api.IssueRequest) (api.Answer, error) {
+	return o.d.issue(ctx, req)
+}
+
+func (o owner) Books(ctx context.Context) ([]api.Claim, error) { return o.d.books(ctx) }
+
+// Pipe opens bytes to a node.
+func (o owner) Pipe(ctx context.Context, to lease.Principal) (net.Conn, error) {
+	conn, err := o.d.deps.Wire.Pipe(ctx, to)
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w", api.ErrUnreachable, to.Short(), err)
+	}
+	return conn, nil
+}

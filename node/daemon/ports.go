@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/multiformats/go-multiaddr"
+	"golang.org/x/sys/unix"
+
+	"croft/lease"
+	"croft/node/journal"
+)
+
+// Public ports that may be leased: above the privileged ones, below the blocks
+// of source ports that slivers leave by.
+const (
+	firstPort = 1024
+	lastPort  = 16383
+)
+
+// portRange leaves out the ports on which the node itself listens.
+func portRange(listen []string) lease.PortRange {
+	r := lease.PortRange{First: firstPort, Last: lastPort}
+	for _, s := range listen {
+		m, err := multiaddr.NewMultiaddr(s)
+		if err != nil {
+			continue // the host refuses it when it listens
+		}
+		for _, code := range []int{multiaddr.P_TCP, multiaddr.P_UDP} {
+			if v, err := m.ValueForProtocol(code); err == nil {
+				if n, err := strconv.ParseUint(v, 10, 16); err == nil {
+					r.Reserved = append(r.Reserved, uint16(n))
+				}
+			}
+		}
+	}
+	return r
+}
+
+func release() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+// isFull reports that a disk had no room.
+func isFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, journal.ErrFull)
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+
+	"croft/ebpf/kernel"
+	slivernet "croft/ebpf/net"
+	"croft/sandbox/image"
+	"croft/sandbox/warden"
+)
+
+// ErrRunning says that a daemon answers on the node's socket.
+var ErrRunning = errors.New("the daemon is running")
+
+// Wipe removes from the kernel everything of the node with this state directory:
+// slivers, cgroups, mounts, limits, links, namespaces; also what a crash left.
+// It must be called in the network namespace in which the daemon ran. Keys and
+// records stay.
+func Wipe(ctx context.Context, state string) error {
+	if _, err := os.Stat(keyPath(state)); errors.Is(err, fs.ErrNotExist) {
+		return nil // no node was ever here
+	}
+	if c, err := net.DialTimeout("unix", Socket(state), closeLimit); err == nil {
+		c.Close()
+		return fmt.Errorf("%w: stop it first", ErrRunning)
+	}
+	key, err := NodeKey(state)
+	if err != nil {
+		return err
+	}
+	tag := Tag(key.Principal())
+	return errors.Join(
+		wipeSlivers(ctx, state, tag),
+		kernel.Destroy("", tag),
+		slivernet.Destroy(ctx, tag),
+		removeIfThere(Socket(state)))
+}
+
+func wipeSlivers(ctx context.Context, state, tag string) error {
+	runc, _, err := FindRuntime("")
+	if err != nil {
+		return nil // what needs a runtime was never started
+	}
+	images, err := image.Open(filepath.Join(state, "images"), 0)
+	if err != nil {
+		return err
+	}
+	wardens, err := warden.Open(ctx, warden.Config{State: state, Tag: tag, Runc: runc,
+		Warden: []string{"/proc/self/exe", "warden"}, Images: images, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return fmt.Errorf("taking up the slivers: %w", err)
+	}
+	list, err := wardens.List(ctx)
+	errs := []error{err}
+	for _, st := range list {
+		if err := wardens.Remove(ctx, st.Sliver); err != nil {
+			errs = append(errs, fmt.Errorf("removing sliver %s: %w", st.Sliver, err))
+		}
+	}
+	return errors.Join(append(errs, wardens.Close())...)
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

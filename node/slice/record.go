@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package slice
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"croft/lease"
+)
+
+// Record is what the owner of a slice keeps of it, so that ps, logs, exec, renew
+// and stop know where to go. The signed leases in it are proof of what is due.
+type Record struct {
+	Slice   string          `json:"slice"` // the label
+	Owner   lease.Principal `json:"owner"`
+	Slivers []Sliver        `json:"slivers"`
+}
+
+// Sliver is the part of a slice on one node.
+type Sliver struct {
+	Node   lease.Principal `json:"node"`
+	Name   string          `json:"name"`            // of the node, for people
+	Addrs  []string        `json:"addrs,omitempty"` // ways of reaching it
+	Lease  lease.ID        `json:"lease"`
+	Sliver string          `json:"sliver"` // stays when the lease is renewed
+	From   int64           `json:"from"`   // Unix seconds
+	Until  int64           `json:"until"`
+	RSet   lease.RSet      `json:"rset"`
+	Ports  []lease.Port    `json:"ports,omitempty"`
+	Public string          `json:"public,omitempty"` // where the ports answer
+	Signed []byte          `json:"signed"`           // the lease as the node signed it
+}
+
+// sliverName returns the name of the sliver that a lease is for: the first 16
+// characters of its first lease's id.
+func sliverName(id lease.ID, l *lease.Lease) string {
+	if !l.Sliver.IsZero() {
+		id = l.Sliver
+	}
+	return id.String()[:16]
+}
+
+// newSliver is for a lease that was verified.
+func newSliver(at Candidate, o lease.Opened, l *lease.Lease) Sliver {
+	return Sliver{Node: at.Node, Name: at.Name, Addrs: at.Addrs, Lease: o.ID, Sliver: sliverName(o.ID, l),
+		From: l.From, Until: l.Until, RSet: l.RSet, Ports: l.Ports, Signed: o.Signed.Bytes()}
+}
+
+// ParseRecord reads a stored record and checks it: each sliver's signed lease
+// is of this slice and says what stands beside it.
+func ParseRecord(b []byte) (r Record, err error) {
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	if len(r.Slivers) > MaxNodes {
+		return Record{}, fmt.Errorf("%d slivers, limit %d: %w", len(r.Slivers), MaxNodes, ErrRecord)
+	}
+	if err := lease.CheckLabel(r.Slice); err != nil {
+		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	seen := map[lease.Principal]bool{}
+	for _, s := range r.Slivers {
+		if _, err := r.lease(s); err != nil {
+			return Record{}, err
+		}
+		if seen[s.Node] {
+			return Record{}, fmt.Errorf("two slivers on %s: %w", s.Name, ErrRecord)
+		}
+		seen[s.Node] = true
+	}
+	return r, nil
+}
+
+// lease opens a sliver's signed lease.
+func (r Record) lease(s Sliver) (*lease.Lease, error) {
+	o, err := lease.Open(s.Signed)
+	if err != nil {
+		return nil, fmt.Errorf("sliver on %s: %w: %w", s.Name, ErrRecord, err)
+	}
+	l, ok := o.Statement.(*lease.Lease)
+	if !ok || o.ID != s.Lease || l.Node != s.Node || l.Holder != r.Owner || l.Slice != r.Slice ||
+		l.From != s.From || l.Until != s.Until || l.RSet != s.RSet || sliverName(o.ID, l) != s.Sliver {
+		return nil, fmt.Errorf("sliver on %s is not what its lease says: %w", s.Name, ErrRecord)
+	}
+	return l, nil
+}
+
+// Encode returns the form that ParseRecord reads.
+func (r Record) Encode() []byte {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		panic(err) // nothing in a record fails to encode
+	}
+	return append(b, '\n')
+}
+
+func (r Record) line() []byte {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+)
+
+// Profile is how much of the machine the overlay may use.
+type Profile string
+
+const (
+	ProfileNode  Profile = ""      // one node on a machine: 256 MiB, 1,024 file descriptors
+	ProfileSmall Profile = "small" // many nodes on a machine: 64 MiB, 256 file descriptors
+)
+
+// Config says what host to make. Key and Listen are needed.
+type Config struct {
+	Key       ed25519.PrivateKey // the node's principal
+	Listen    []string           // multiaddrs, TCP and QUIC; see ListenAddrs
+	Profile   Profile
+	UserAgent string // "" is "croft"
+
+	// ConnLow and ConnHigh: above high, connections that serve least are
+	// dropped until low remain. 0 is 96 and 160.
+	ConnLow, ConnHigh int
+}
+
+// ListenAddrs returns the multiaddrs for one IP address ("0.0.0.0", "::1") and
+// port on both transports.
+func ListenAddrs(ip string, port uint16) []string {
+	family := "ip4"
+	for i := range len(ip) {
+		if ip[i] == ':' {
+			family = "ip6"
+		}
+	}
+	return []string{
+		fmt.Sprintf("/%s/%s/udp/%d/quic-v1", family, ip, port),
+		fmt.Sprintf("/%s/%s/tcp/%d", family, ip, port),
+	}
+}
+
+// NewHost makes the node's libp2p host. It listens when this returns; the
+// caller closes it.
+func NewHost(c Config) (host.Host, error) {
+	key, err := libp2pKey(c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("making host: %w", err)
+	}
+	if c.UserAgent == "" {
+		c.UserAgent = "croft"
+	}
+	if c.ConnHigh == 0 {
+		c.ConnLow, c.ConnHigh = 96, 160
+	}
+	conns, err := connmgr.NewConnManager(c.ConnLow, c.ConnHigh, connmgr.WithGracePeriod(20*time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("making host: %w", err)
+	}
+	resources, err := newResources(c.Profile)
+	if err != nil {
+		conns.Close()
+		return nil, fmt.Errorf("making host: %w", err)
+	}
+	h, err := libp2p.New(
+		libp2p.Identity(key),
+		libp2p.ListenAddrStrings(c.Listen...),
+		libp2p.Transport(libp2pquic.NewTransport),
+		libp2p.Transport(tcp.NewTCPTransport),
+		libp2p.Security(noise.ID, noise.New),
+		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.DefaultMuxers,
+		libp2p.UserAgent(c.UserAgent),
+		libp2p.ProtocolVersion("croft/1"),
+		libp2p.ConnectionManager(conns),
+		libp2p.ResourceManager(resources),
+		libp2p.DisableRelay(),
+		libp2p.DisableMetrics(),
+	)
+	if err != nil {
+		// libp2p does not close what it was given.
+		conns.Close()
+		resources.Close()
+		return nil, fmt.Errorf("making host: %w", err)
+	}
+	return h, nil
+}
+
+func newResources(p Profile) (network.ResourceManager, error) {
+	limits := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&limits)
+	limits.AddProtocolLimit(PipeProtocol,
+		rcmgr.BaseLimit{StreamsInbound: PipesTotal, StreamsOutbound: PipesTotal, Streams: 2 * PipesTotal, Memory: 64 << 20},
+		rcmgr.BaseLimitIncrease{})
+	limits.AddProtocolPeerLimit(PipeProtocol,
+		rcmgr.BaseLimit{StreamsInbound: PipesPerPeer, StreamsOutbound: PipesPerPeer, Streams: 2 * PipesPerPeer, Memory: 32 << 20},
+		rcmgr.BaseLimitIncrease{})
+	memory, files := int64(256<<20), 1024
+	switch p {
+	case ProfileNode:
+	case ProfileSmall:
+		memory, files = 64<<20, 256
+	default:
+		return nil, fmt.Errorf("unknown profile %q", p)
+	}
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Scale(memory, files)), rcmgr.WithMetricsDisabled())
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import "time"
+
+const (
+	// PipesPerPeer bounds the pipes that one way in may have open to us: it
+	// speaks for many people, each with a handful of requests at once.
+	PipesPerPeer = 64
+
+	// PipesTotal bounds all pipes into a node. A pipe that waits costs about
+	// 100 KiB of buffers and two goroutines.
+	PipesTotal = 512
+
+	// HandshakeTimeout bounds how long a pipe may be unproved: three messages
+	// over half the world with lost packets, no more.
+	HandshakeTimeout = 10 * time.Second
+
+	// IdleTimeout ends a pipe on which nothing moves in either direction.
+	// Streams that are quiet by nature (logs -f) send a heartbeat within it.
+	IdleTimeout = 10 * time.Minute
+
+	// closeTimeout bounds how long Close waits to mark the end.
+	closeTimeout = 2 * time.Second
+
+	// maxPiece is the number of payload bytes in one piece of a channel. With
+	// its two-byte head and the MAC it fits into one Noise message.
+	maxPiece = 16 << 10
+
+	// backlog is the number of proved channels that wait for Accept; further
+	// ones wait inside their own bound, PipesTotal.
+	backlog = 16
+)

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"fmt"
+	"time"
+
+	"croft/lease"
+)
+
+// PlaceRest is how long a place stays empty after a sliver: longer than the
+// conntrack entries and the segments in flight that could name its ports (TCP's
+// time-wait is 60 s here).
+const PlaceRest = 60 * time.Second
+
+// Input is what a [Lifecycle] is told: Begin, Continue, Finish, Launched,
+// LaunchFailed, Exited, Removed, Recover.
+type Input interface {
+	fmt.Stringer
+	input()
+}
+
+// Begin: a lease was activated, or stands after a restart.
+type Begin struct {
+	Sliver             string
+	Lease              lease.ID
+	Statement, Program []byte
+}
+
+// Continue: the sliver goes on under another lease, in place.
+type Continue struct {
+	Sliver    string
+	Lease     lease.ID
+	Statement []byte
+}
+
+// Finish: the sliver's lease has ended.
+type Finish struct {
+	Sliver string
+	Lease  lease.ID
+	Reason string
+}
+
+// Launched: the sliver runs.
+type Launched struct{ Sliver string }
+
+// LaunchFailed: it does not, and why.
+type LaunchFailed struct{ Sliver, Reason string }
+
+// Exited: its program ended by itself and is not to be restarted.
+type Exited struct {
+	Sliver string
+	Code   int
+	Reason string
+}
+
+// Removed: nothing of the sliver is left on the node.
+type Removed struct{ Sliver string }
+
+// Recover: the node has restarted, and its ledger has named every sliver whose
+// lease stands.
+type Recover struct{}
+
+func (Begin) input()        {}
+func (Continue) input()     {}
+func (Finish) input()       {}
+func (Launched) input()     {}
+func (LaunchFailed) input() {}
+func (Exited) input()       {}
+func (Removed) input()      {}
+func (Recover) input()      {}
+
+func (i Begin) String() string { return fmt.Sprintf("begin %s lease=%s", i.Sliver, i.Lease.Short()) }
+func (i Continue) String() string {
+	return fmt.Sprintf("continue %s lease=%s", i.Sliver, i.Lease.Short())
+}
+func (i Finish) String() string {
+	return fmt.Sprintf("finish %s lease=%s reason=%q", i.Sliver, i.Lease.Short(), i.Reason)
+}
+func (i Launched) String() string { return "launched " + i.Sliver }
+func (i LaunchFailed) String() string {
+	return fmt.Sprintf("launch-failed %s reason=%q", i.Sliver, i.Reason)
+}
+func (i Exited) String() string {
+	return fmt.Sprintf("exited %s code=%d reason=%q", i.Sliver, i.Code, i.Reason)
+}
+func (i Removed) String() string { return "removed " + i.Sliver }
+func (Recover) String() string   { return "recover-slivers" }
+
+// Effect is what the node must do: Fact first, durably; then Launch, Adjust,
+// Teardown, each idempotent by sliver; Changed and Cleared tell others.
+type Effect interface {
+	fmt.Stringer
+	effect()
+}
+
+// Launch makes the sliver run: network down, guard, network up, root, sandbox.
+// What runs already is adopted. Answer with Launched or LaunchFailed.
+type Launch struct {
+	Sliver             string
+	Place              int
+	Lease              lease.ID
+	Statement, Program []byte
+}
+
+// Adjust puts the limits and the deadline of another lease in force, live.
+type Adjust struct {
+	Sliver    string
+	Place     int
+	Statement []byte
+}
+
+// Teardown ends the sliver and removes all of it. Answer with Removed.
+type Teardown struct {
+	Sliver string
+	Place  int
+}
+
+// Changed: the sliver is in another state.
+type Changed struct {
+	Sliver string
+	State  State
+	Reason string
+}
+
+// Cleared: nothing is left of the sliver whose last lease that was.
+type Cleared struct {
+	Sliver string
+	Lease  lease.ID
+}
+
+func (Fact) effect()     {}
+func (Cleared) effect()  {}
+func (Launch) effect()   {}
+func (Adjust) effect()   {}
+func (Teardown) effect() {}
+func (Changed) effect()  {}
+
+func (e Launch) String() string {
+	return fmt.Sprintf("launch %s place=%d lease=%s", e.Sliver, e.Place, e.Lease.Short())
+}
+func (e Adjust) String() string   { return fmt.Sprintf("adjust %s place=%d", e.Sliver, e.Place) }
+func (e Teardown) String() string { return fmt.Sprintf("teardown %s place=%d", e.Sliver, e.Place) }
+func (e Cleared) String() string {
+	return fmt.Sprintf("cleared %s lease=%s", e.Sliver, e.Lease.Short())
+}
+func (e Changed) String() string {
+	if e.Reason == "" {
+		return fmt.Sprintf("changed %s %s", e.Sliver, e.State)
+	}
+	return fmt.Sprintf("changed %s %s reason=%q", e.Sliver, e.State, e.Reason)
+}

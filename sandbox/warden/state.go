@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package warden
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"croft/sandbox"
+	"croft/sandbox/image"
+	"croft/sandbox/oci"
+)
+
+// plan is spec.json: everything that a warden needs to know.
+type plan struct {
+	Spec   sandbox.Spec `json:"spec"`
+	Root   image.Root   `json:"root"`
+	Runc   oci.Runc     `json:"runc"`
+	Tag    string       `json:"tag"`
+	OnGone []string     `json:"on_gone,omitempty"`
+	Boot   string       `json:"boot"` // the boot whose clock the deadline is on
+}
+
+// dir is the directory of one sliver.
+type dir string
+
+func (d dir) file(name string) string { return filepath.Join(string(d), name) }
+func (d dir) sliver() string          { return filepath.Base(string(d)) }
+
+func (d dir) plan() (p plan, err error) { return p, readJSON(d.file("spec.json"), &p) }
+
+func (d dir) status() (s sandbox.Status, err error) { return s, readJSON(d.file("status.json"), &s) }
+
+func readJSON(file string, into any) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("reading %s: %w", file, err)
+	}
+	return nil
+}
+
+// write replaces a file: it is durable on return, and at no time half there.
+func (d dir) write(name string, content any) error {
+	b, err := json.Marshal(content)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	tmp := d.file(name + ".new")
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, space(err))
+	}
+	_, err = f.Write(append(b, '\n'))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(tmp, d.file(name))
+	}
+	if err == nil {
+		err = syncDir(string(d))
+	}
+	if err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("writing %s: %w", name, space(err))
+	}
+	return nil
+}
+
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func space(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: %w", sandbox.ErrNoSpace, err)
+	}
+	return err
+}
+
+// lock takes the directory's lock, which a warden holds while it lives. It is
+// errAlive when somebody has it. Closing the file gives it back; the kernel
+// does so for the dead.
+func (d dir) lock() (*os.File, error) {
+	f, err := os.OpenFile(d.file("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errAlive
+		}
+		return nil, err
+	}
+	return f, nil
+}
+
+var errAlive = errors.New("the warden is alive")
+
+// runDir is where a node keeps what must not outlive a boot: the runtime's
+// state and the mount points. Everybody may pass through it, since the first
+// process of a sliver walks it as a user without rights on the node.
+func runDir(tag string) string           { return "/run/croft-" + tag }
+func runcRoot(tag string) string         { return filepath.Join(runDir(tag), "runc") }
+func mountDir(tag, sliver string) string { return filepath.Join(runDir(tag), "m", sliver) }
+
+func makeMountDir(tag, sliver string) error {
+	for _, path := range []string{runDir(tag), runcRoot(tag), filepath.Join(runDir(tag), "m"), mountDir(tag, sliver)} {
+		if err := os.MkdirAll(path, 0o711); err != nil {
+			return err
+		}
+		if err := os.Chmod(path, 0o711); err != nil { // whatever the umask
+			return err
+		}
+	}
+	return nil
+}
+
+// removeMountDir removes the directories of a sliver, and of the node when it
+// was the last. What is not empty stays.
+func removeMountDir(tag, sliver string) error {
+	// Only directories and the small files of commands are here: mounts were in
+	// the warden's namespace.
+	err := os.RemoveAll(mountDir(tag, sliver))
+	for _, path := range []string{filepath.Join(runDir(tag), "m"), runcRoot(tag), runDir(tag)} {
+		_ = unix.Rmdir(path)
+	}
+	return err
+}
+
+func bootID() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b)), err
+}
+
+// bootNow reads the boot clock in nanoseconds.
+func bootNow() int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return 0 // cannot fail on Linux
+	}
+	return ts.Nano()
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// fabric holds every address of every lab (RFC 2544: never routed).
+var fabric = netip.MustParsePrefix("198.18.0.0/16")
+
+const (
+	prefix   = "croftlab-" // of every namespace that a lab makes
+	quicPort = 4001        // of the daemons, UDP and TCP
+)
+
+// plan is everything that a lab will make, decided before anything is made.
+type plan struct {
+	Name  string  `json:"name"`
+	Sites []place `json:"sites"` // the last is outside
+	Nodes []node  `json:"nodes"`
+}
+
+// place is a site with what the lab gives it.
+type place struct {
+	Site
+	NetNS   string        `json:"netns"`
+	Prefix  netip.Prefix  `json:"prefix"`
+	Gateway netip.Addr    `json:"gateway"`
+	OneWay  []microsecond `json:"one_way_us"` // to each site, by index
+}
+
+// node is one daemon's place in the lab.
+type node struct {
+	NodeSpec
+	Name    string     `json:"name"` // "uni-a/n1"
+	NetNS   string     `json:"netns"`
+	Address netip.Addr `json:"address"`
+	Dir     string     `json:"dir"`  // state, configuration and log
+	Port    string     `json:"port"` // the bridge's end of the node's veth
+}
+
+type microsecond int64
+
+func (m microsecond) duration() time.Duration { return time.Duration(m) * time.Microsecond }
+
+func (n node) socket() string { return filepath.Join(n.Dir, "run", "croft.sock") }
+func (n node) config() string { return filepath.Join(n.Dir, "croft.toml") }
+func (n node) cert() string   { return filepath.Join(n.Dir, "site.cert") }
+func (n node) log() string    { return filepath.Join(n.Dir, "croft.log") }
+
+var (
+	goodName = regexp.MustCompile(`^[a-z0-9]{1,12}$`)
+	goodSite = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+)
+
+// draw makes the plan of c, whose Name and Dir are set.
+func draw(c Config) (*plan, error) {
+	if !goodName.MatchString(c.Name) {
+		return nil, fmt.Errorf("name %q: want 1 to %d lower-case letters and digits", c.Name, maxName)
+	}
+	sites, specs := c.Sites, c.Nodes
+	if sites == nil {
+		sites = DefaultSites()
+	}
+	if specs == nil {
+		n := c.N
+		if n == 0 {
+			n = 5
+		}
+		specs = spread(n, sites)
+	}
+	if len(specs) < 1 || len(specs) > maxNodes {
+		return nil, fmt.Errorf("%d nodes: want 1 to %d", len(specs), maxNodes)
+	}
+	if len(sites) < 1 || len(sites) > maxSites {
+		return nil, fmt.Errorf("%d sites: want 1 to %d", len(sites), maxSites)
+	}
+	p := &plan{Name: c.Name}
+	if err := p.settle(sites); err != nil {
+		return nil, err
+	}
+	if err := p.populate(specs, c.Dir); err != nil {
+		return nil, err
+	}
+	return p, p.measure(c.OneWay)
+}
+
+// settle gives every site, and outside, its namespace and addresses.
+func (p *plan) settle(sites []Site) error {
+	seen := map[string]bool{outsideName: true}
+	base := fabric.Addr().As4()
+	for i, site := range sites {
+		if !goodSite.MatchString(site.Name) || len(site.Name) > 24 {
+			return fmt.Errorf("site %q: want at most 24 lower-case letters, digits and inner hyphens", site.Name)
+		}
+		if seen[site.Name] {
+			return fmt.Errorf("site %q: named twice", site.Name)
+		}
+		seen[site.Name] = true
+		p.Sites = append(p.Sites, p.place(site, [4]byte{base[0], base[1], byte(i + 1), 0}))
+	}
+	p.Sites = append(p.Sites, p.place(outside, [4]byte{base[0], base[1], 255, 0}))
+	return nil
+}
+
+func (p *plan) place(site Site, net [4]byte) place {
+	addr := netip.AddrFrom4(net)
+	return place{Site: site, NetNS: prefix + p.Name + "-" + site.Name,
+		Prefix: netip.PrefixFrom(addr, 24), Gateway: addr.Next()}
+}
+
+// populate gives every node its name, namespace and address.
+func (p *plan) populate(specs []NodeSpec, dir string) error {
+	count := make(map[string]int)
+	for _, spec := range specs {
+		at, ok := p.site(spec.Site)
+		if !ok || spec.Site == outsideName {
+			return fmt.Errorf("site %q of a node: not among the sites", spec.Site)
+		}
+		count[spec.Site]++
+		k := count[spec.Site]
+		if spec.Capacity == nil {
+			spec.Capacity = DefaultCapacity()
+		}
+		address := at.Prefix.Addr().As4()
+		address[3] = byte(10 + k)
+		n := node{
+			NodeSpec: spec,
+			Name:     fmt.Sprintf("%s/n%d", spec.Site, k),
+			NetNS:    fmt.Sprintf("%s-%d", at.NetNS, k),
+			Address:  netip.AddrFrom4(address),
+			Dir:      filepath.Join(dir, "nodes", fmt.Sprintf("%s-%d", spec.Site, k)),
+			Port:     fmt.Sprintf("n%d", k),
+		}
+		if s := n.socket(); len(s) > maxSocket {
+			return fmt.Errorf("directory %s: too long a path, its sockets would have %d bytes and may have %d", dir, len(s), maxSocket)
+		}
+		p.Nodes = append(p.Nodes, n)
+	}
+	return p.distinct()
+}
+
+// distinct refuses plans in which a site's namespace is another's node's, as
+// of a site "a-1" beside the first node of a site "a".
+func (p *plan) distinct() error {
+	seen := make(map[string]bool)
+	for _, name := range p.namespaces() {
+		if seen[name] {
+			return fmt.Errorf("namespace %s: needed twice; rename a site", name)
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// measure fills in the distances.
+func (p *plan) measure(oneWay func(a, b Site) time.Duration) error {
+	if oneWay == nil {
+		oneWay = Distance
+	}
+	for i := range p.Sites {
+		for j := range p.Sites {
+			var d time.Duration
+			if i != j {
+				d = oneWay(p.Sites[i].Site, p.Sites[j].Site)
+			}
+			if d < 0 || d > maxOneWay {
+				return fmt.Errorf("distance from %s to %s: %v is not within 0 and %v", p.Sites[i].Name, p.Sites[j].Name, d, maxOneWay)
+			}
+			p.Sites[i].OneWay = append(p.Sites[i].OneWay, microsecond(d.Microseconds()))
+		}
+	}
+	return nil
+}
+
+// namespaces lists every namespace of the plan.
+func (p *plan) namespaces() []string {
+	var names []string
+	for _, s := range p.Sites {
+		names = append(names, s.NetNS)
+	}
+	for _, n := range p.Nodes {
+		names = append(names, n.NetNS)
+	}
+	return names
+}
+
+func (p *plan) site(name string) (place, bool) {
+	for _, s := range p.Sites {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return place{}, false
+}
+
+func (p *plan) node(name string) (node, error) {
+	for _, n := range p.Nodes {
+		if n.Name == name {
+			return n, nil
+		}
+	}
+	return node{}, p.unknown(name)
+}
+
+// netns finds the namespace of a node, of a site's router, or outside's.
+func (p *plan) netns(name string) (string, error) {
+	if s, ok := p.site(name); ok {
+		return s.NetNS, nil
+	}
+	n, err := p.node(name)
+	return n.NetNS, err
+}
+
+func (p *plan) unknown(name string) error {
+	var names []string
+	for _, n := range p.Nodes {
+		names = append(names, n.Name)
+	}
+	return fmt.Errorf("%w %q: there are %s and %s", ErrUnknownNode, name, strings.Join(names, ", "), outsideName)
+}
