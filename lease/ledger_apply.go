@@ -103,7 +103,7 @@ func (l *Ledger) applyHeld(f Fact) error {
 	l.countBooking(b, +1)
 	l.account(b.by).holds++
 	if book != nil {
-		book.enter(b, l.now)
+		book.enter(b, l.now-ClockSkew) // a redeem to come may begin as early as that
 	}
 	l.keep(b, b.next(l.now))
 	return nil

@@ -126,7 +126,7 @@ func (l *Ledger) due(b *booking) {
 		l.finish(b.heir, b.endOn)
 	case b.state == Closing && b.endAt <= min(l.now, b.until):
 		l.finish(b, b.endOn)
-	case b.until <= l.now && b.heir != nil && b.heir.state == Active:
+	case b.until <= l.now && b.heir != nil && b.heir.continues:
 		l.finish(b, onReplace)
 	case b.until <= l.now:
 		l.finish(b, onTermEnd)

@@ -217,6 +217,15 @@ func TestRenewalAheadTakesOverAtItsBeginning(t *testing.T) {
 	w.state(next, Closed)
 
 	old = w.run(w.ask("alice", 500, 600))
+	next = w.lease(w.ask("alice", 300, 0, func(a *Ask) { a.Replaces, a.From, a.Until = old, w.now+10, w.now+900 }))
+	w.granted(w.close("alice", next, w.now+20)) // announced before it begins
+	w.after(10)
+	w.has("Continue")
+	w.hasNot("Finish")
+	w.after(10)
+	w.has("Finish")
+
+	old = w.run(w.ask("alice", 500, 600))
 	held := w.granted(w.ask("alice", 300, 600, func(a *Ask) { a.Replaces = old }))
 	w.granted(w.close("alice", old, w.now))
 	w.state(held, Closed)
