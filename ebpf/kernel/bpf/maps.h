@@ -71,7 +71,8 @@ struct {
 	__type(value, __u64);
 } control SEC(".maps");
 
-/* tally counts packets of one epoch on one processor. */
+/* tally counts packets of one epoch on one processor; atomically all the same,
+ * since a kernel may preempt a program. */
 struct tally {
 	__u64 seen, unrecorded, no_sliver;
 	__u64 dropped[REASONS];
