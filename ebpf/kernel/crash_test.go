@@ -130,7 +130,9 @@ func TestRootRedirectArrives(t *testing.T) {
 	w := newWorld(t, Config{})
 	at, own, _ := w.NewPort("ifb")
 	w.in(w.node, func() error {
-		ifb := &netlink.Ifb{LinkAttrs: netlink.LinkAttrs{Name: "ifb7"}}
+		attrs := netlink.NewLinkAttrs() // a queue of length 0 would drop what does not go at once
+		attrs.Name = "ifb7"
+		ifb := &netlink.Ifb{LinkAttrs: attrs}
 		if err := netlink.LinkAdd(ifb); err != nil {
 			return fmt.Errorf("making an IFB: %w", err)
 		}
@@ -167,13 +169,13 @@ func TestRootRedirectArrives(t *testing.T) {
 func TestRootIdentityUnderTraffic(t *testing.T) {
 	l := testLimits()
 	l.Egress.Packets, l.Egress.PacketBurst = 1, 30_000 // the rest is dropped
-	b := newBench(t, Config{MaxFlows: 64}, ebpf.Port{}, l)
-	const senders, rounds, repeat = 2, 40, 1000
+	b := newBench(t, Config{MaxFlows: 4}, ebpf.Port{}, l)
+	const senders, rounds, repeat = 2, 400, 100
 	var work sync.WaitGroup
 	errs := make(chan error, senders)
 	for s := range senders {
 		work.Go(func() {
-			for r := range rounds { // 40 flows each: more than the table holds
+			for r := range rounds { // more flows than the table holds
 				f := udp(uint16(1000*s+r), 53, 4).ip4(sliver4, remote4, 17).out()
 				if _, err := b.objects.Egress.Run(&cebpf.RunOptions{Data: f, Repeat: repeat}); err != nil {
 					errs <- err
@@ -204,8 +206,9 @@ func TestRootIdentityUnderTraffic(t *testing.T) {
 	}
 	must(t, b.Drain(t.Context(), keep))
 	c := b.count(ebpf.Egress)
-	if sum.Seen != senders*rounds*repeat || c.SeenPackets != sum.Seen || c.PassedPackets != 30_000 ||
-		sum.Recorded+sum.Unrecorded != c.PassedPackets || sum.Dropped[ebpf.ReasonPackets] != c.Dropped[ebpf.ReasonPackets] {
+	// A signal makes the kernel start a test run over, so there may be more.
+	if sum.Seen < senders*rounds*repeat || c.SeenPackets != sum.Seen || c.PassedPackets != 30_000 ||
+		sum.Unrecorded == 0 || sum.Recorded+sum.Unrecorded != c.PassedPackets || sum.Dropped[ebpf.ReasonPackets] != c.Dropped[ebpf.ReasonPackets] {
 		t.Fatalf("epochs %+v, counters %+v", sum, c)
 	}
 }

@@ -131,19 +131,20 @@ static __always_inline int guard(struct __sk_buff *skb, const __u32 way)
 		} else {
 			bpf_spin_lock(&m->lock);
 			reason = charge(&m->packets, &m->bytes, &l->ways[way], now, packets, bytes);
+			if (reason == REASON_NONE) {
+				m->passed_packets += packets;
+				m->passed_bytes += bytes;
+			}
 			bpf_spin_unlock(&m->lock);
 		}
 	}
 
-	__sync_fetch_and_add(&m->seen_packets, packets);
-	__sync_fetch_and_add(&m->seen_bytes, bytes);
 	if (reason != REASON_NONE) {
 		__sync_fetch_and_add(&tally->dropped[reason & (REASONS - 1)], packets);
 		__sync_fetch_and_add(&m->dropped[reason & (REASONS - 1)], packets);
+		__sync_fetch_and_add(&m->dropped_bytes, bytes);
 		return DROP;
 	}
-	__sync_fetch_and_add(&m->passed_packets, packets);
-	__sync_fetch_and_add(&m->passed_bytes, bytes);
 	if (record(&p, side, now, packets, bytes))
 		__sync_fetch_and_add(&tally->unrecorded, packets);
 
