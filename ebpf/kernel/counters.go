@@ -33,9 +33,9 @@ func (g *Guard) Counters(ctx context.Context, sliver string) (ebpf.Counters, err
 			return ebpf.Counters{}, explain("counters of "+sliver, err)
 		}
 		c := &counts[d]
-		c.SeenPackets, c.SeenBytes = m.SeenPackets, m.SeenBytes
 		c.PassedPackets, c.PassedBytes = m.PassedPackets, m.PassedBytes
 		copy(c.Dropped[:], m.Dropped[:])
+		c.SeenPackets, c.SeenBytes = m.PassedPackets+c.DroppedPackets(), m.PassedBytes+m.DroppedBytes
 	}
 	return ebpf.Counters{Egress: counts[ebpf.Egress], Ingress: counts[ebpf.Ingress]}, nil
 }

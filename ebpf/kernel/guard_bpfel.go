@@ -54,10 +54,9 @@ type guardMeter struct {
 		Level uint64
 		Last  uint64
 	}
-	SeenPackets   uint64
-	SeenBytes     uint64
 	PassedPackets uint64
 	PassedBytes   uint64
+	DroppedBytes  uint64
 	Dropped       [16]uint64
 }
 

@@ -42,6 +42,8 @@ type Guard struct {
 	drain sync.Mutex // one drain at a time; taken before mu
 }
 
+var _ ebpf.Guard = (*Guard)(nil)
+
 // port is a sliver that is attached, or half attached when a crash came between.
 type port struct {
 	tenure uint32

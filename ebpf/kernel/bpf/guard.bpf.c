@@ -109,13 +109,13 @@ static __always_inline int guard(struct __sk_buff *skb, const __u32 way)
 		packets = skb->gso_segs;
 	else if (skb->gso_size)
 		packets = (bytes + skb->gso_size - 1) / skb->gso_size;
-	tally->seen += packets;
+	__sync_fetch_and_add(&tally->seen, packets);
 
 	struct port_limits *l = bpf_map_lookup_elem(&limits, &ifindex);
 	struct meter_key mk = {.tenure = l ? l->tenure : 0, .way = way};
 	struct meter *m = bpf_map_lookup_elem(&meters, &mk);
 	if (!l || !m) {
-		tally->no_sliver += packets;
+		__sync_fetch_and_add(&tally->no_sliver, packets);
 		return DROP;
 	}
 
@@ -131,21 +131,22 @@ static __always_inline int guard(struct __sk_buff *skb, const __u32 way)
 		} else {
 			bpf_spin_lock(&m->lock);
 			reason = charge(&m->packets, &m->bytes, &l->ways[way], now, packets, bytes);
+			if (reason == REASON_NONE) {
+				m->passed_packets += packets;
+				m->passed_bytes += bytes;
+			}
 			bpf_spin_unlock(&m->lock);
 		}
 	}
 
-	__sync_fetch_and_add(&m->seen_packets, packets);
-	__sync_fetch_and_add(&m->seen_bytes, bytes);
 	if (reason != REASON_NONE) {
-		tally->dropped[reason & (REASONS - 1)] += packets;
+		__sync_fetch_and_add(&tally->dropped[reason & (REASONS - 1)], packets);
 		__sync_fetch_and_add(&m->dropped[reason & (REASONS - 1)], packets);
+		__sync_fetch_and_add(&m->dropped_bytes, bytes);
 		return DROP;
 	}
-	__sync_fetch_and_add(&m->passed_packets, packets);
-	__sync_fetch_and_add(&m->passed_bytes, bytes);
 	if (record(&p, side, now, packets, bytes))
-		tally->unrecorded += packets;
+		__sync_fetch_and_add(&tally->unrecorded, packets);
 
 	skb->priority = l->class;
 	if (way == EGRESS && l->ifb && p.key.proto != PROTO_ARP)

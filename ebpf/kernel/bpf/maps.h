@@ -39,12 +39,14 @@ struct meter_key {
 	__u32 tenure, way;
 };
 
-/* meter is what the programs write: buckets under the lock, counters atomically. */
+/* meter is what the programs write: buckets and what passed under the lock,
+ * drops atomically. */
 struct meter {
 	struct bpf_spin_lock lock;
 	__u32 pad;
 	struct bucket packets, bytes;
-	__u64 seen_packets, seen_bytes, passed_packets, passed_bytes;
+	__u64 passed_packets, passed_bytes;
+	__u64 dropped_bytes;
 	__u64 dropped[REASONS];
 };
 
@@ -71,7 +73,8 @@ struct {
 	__type(value, __u64);
 } control SEC(".maps");
 
-/* tally counts packets of one epoch on one processor. */
+/* tally counts packets of one epoch on one processor; atomically all the same,
+ * since a kernel may preempt a program. */
 struct tally {
 	__u64 seen, unrecorded, no_sliver;
 	__u64 dropped[REASONS];
