@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -393,5 +394,78 @@ func TestRootLogsFollow(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// A sliver lives in the network namespace that it is given, and its warden
+// keeps no other one alive.
+func TestRootNetworkNamespace(t *testing.T) {
+	b := newBench(t)
+	own, other := b.namespace("own"), b.namespace("other")
+	s := b.spec("network", "sleep 1000")
+	s.NetNS = own
+	b.start(s)
+	st := b.until(s.Sliver, func(s sandbox.Status) bool { return s.State == sandbox.Running })
+	var inside, outside unix.Stat_t
+	if err := errors.Join(unix.Stat(fmt.Sprintf("/proc/%d/ns/net", st.Pid), &inside), unix.Stat(own, &outside)); err != nil {
+		t.Fatal(err)
+	}
+	if inside.Ino != outside.Ino {
+		t.Errorf("sliver is in namespace %d, not %d", inside.Ino, outside.Ino)
+	}
+	wardens, err := b.cgroups.Procs(sandbox.WardenCgroup(b.tag, s.Sliver))
+	if err != nil || len(wardens) != 1 {
+		t.Fatalf("wardens %v, %v", wardens, err)
+	}
+	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", wardens[0]))
+	if err != nil || strings.Contains(string(mounts), other) {
+		t.Errorf("the warden holds %s, %v", other, err)
+	}
+}
+
+// namespace makes a network namespace with a name of this test's own.
+func (b *bench) namespace(name string) string {
+	b.t.Helper()
+	file := filepath.Join(b.config.State, name)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with its namespace
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = unix.Mount("/proc/thread-self/ns/net", file, "", unix.MS_BIND, "")
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() {
+		if err := unix.Unmount(file, unix.MNT_DETACH); err != nil {
+			b.t.Error(err)
+		}
+	})
+	return file
+}
+
+// A caller that gives up in the middle of a start leaves nothing, however far
+// the start came.
+func TestRootStartGivenUp(t *testing.T) {
+	b := newBench(t)
+	s := b.spec("given-up", "sleep 1000")
+	for _, after := range []time.Duration{0, 5 * time.Millisecond, 30 * time.Millisecond, 80 * time.Millisecond, 150 * time.Millisecond} {
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		err := b.rt.Start(ctx, s)
+		cancel()
+		if err == nil { // it was faster
+			if err := b.rt.Remove(t.Context(), s.Sliver); err != nil {
+				t.Fatal(err)
+			}
+		} else if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after %v: %v", after, err)
+		}
+		b.nothingLeft()
 	}
 }
