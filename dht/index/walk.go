@@ -23,9 +23,14 @@ import (
 // could not be read; the others go on. Leaving the loop stops the walk.
 func (x *Index) Walk(ctx context.Context, q offer.Query) iter.Seq2[offer.Found, error] {
 	return func(yield func(offer.Found, error) bool) {
+		x.walk(ctx, x.plan(ctx, q).Buckets)(yield)
+	}
+}
+
+func (x *Index) walk(ctx context.Context, buckets []dht.Bucket) iter.Seq2[offer.Found, error] {
+	return func(yield func(offer.Found, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		plan := x.plan(ctx, q)
 		type item struct {
 			offer offer.Opened
 			err   error
@@ -39,7 +44,7 @@ func (x *Index) Walk(ctx context.Context, q offer.Query) iter.Seq2[offer.Found, 
 		}
 		go func() {
 			defer close(items)
-			each(parallelWalks, plan.Buckets, func(b dht.Bucket) {
+			each(parallelWalks, buckets, func(b dht.Bucket) {
 				err := x.read(ctx, b, func(o offer.Opened) { send(item{offer: o}) })
 				if err != nil {
 					send(item{err: fmt.Errorf("reading bucket %s: %w", b, err)})
