@@ -123,9 +123,11 @@ func (x *Index) read(ctx context.Context, b dht.Bucket, found func(offer.Opened)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	peers = peers[:min(replicas, len(peers))]
+	enough := min(quorum, (len(peers)+1)/2) // in a small net one dead peer must not be waited for either
 	var mu sync.Mutex
 	var late *time.Timer
-	each(replicas, peers[:min(replicas, len(peers))], func(p peer.AddrInfo) {
+	each(replicas, peers, func(p peer.AddrInfo) {
 		size, err := x.pages(func(req dht.Request) (dht.Response, error) { return x.ask(ctx, p, req) }, key, found)
 		if err != nil {
 			return // dead, slow or wrong: others answer
@@ -133,7 +135,7 @@ func (x *Index) read(ctx context.Context, b dht.Bucket, found func(offer.Opened)
 		x.learn(b, size)
 		mu.Lock()
 		defer mu.Unlock()
-		if answered++; answered == quorum {
+		if answered++; answered == enough {
 			late = time.AfterFunc(linger, cancel)
 		}
 	})

@@ -33,8 +33,10 @@ const (
 	identifyTimeout = 3 * time.Second
 	// parallelDials bounds the first contacts under way.
 	parallelDials = 8
-	// lookupTimeout bounds one walk: after it, what was found so far counts.
-	lookupTimeout = 4 * time.Second
+	// lookupTimeout bounds one walk: after it, what was found so far counts. A walk
+	// over a wide area takes half a second; one that takes longer waits to dial a
+	// dead peer.
+	lookupTimeout = 2 * time.Second
 	// refreshEvery is how often the routing table looks for what it misses; a
 	// full refresh costs some 250 messages.
 	refreshEvery = 30 * time.Minute
