@@ -57,19 +57,33 @@ func (m *model) Find(_ int, query string) (offer.Result, error) {
 	if err != nil {
 		return offer.Result{}, err
 	}
-	var found []offer.Found
-	for _, b := range dht.Choose(dht.Plans(q), func(dht.Bucket) (int, bool) { return 0, false }).Buckets {
+	found, err := m.walk(dht.Choose(dht.Plans(q), func(dht.Bucket) (int, bool) { return 0, false }).Buckets)
+	if err != nil {
+		return offer.Result{}, err
+	}
+	res := offer.Answer(q, found, offer.Options{})
+	if res.Matched > 0 {
+		return res, nil
+	}
+	if found, err = m.walk([]dht.Bucket{dht.Every}); err != nil { // for the reasons
+		return offer.Result{}, err
+	}
+	return offer.Answer(q, found, offer.Options{}), nil
+}
+
+func (m *model) walk(buckets []dht.Bucket) (found []offer.Found, err error) {
+	for _, b := range buckets {
 		for _, a := range m.ask(dht.Request{Op: dht.OpList, Buckets: dht.Keys([]dht.Bucket{b}), Limit: 64}) {
 			for _, bytes := range a.Offers {
 				o, err := offer.Open(bytes, nil)
 				if err != nil {
-					return offer.Result{}, err
+					return nil, err
 				}
 				found = append(found, offer.NewFound(o, offer.DHT, m.now))
 			}
 		}
 	}
-	return offer.Answer(q, offer.Merge(m.now, found), offer.Options{}), nil
+	return offer.Merge(m.now, found), nil
 }
 
 func (m *model) Kill(node int)           { m.dead[node] = true }

@@ -10,10 +10,10 @@
 //	for f, err := range x.Walk(ctx, query) { … }
 //	x.Withdraw(ctx, closed)
 //
-// A bucket is read from several holders at once; when three have answered the
-// rest get a moment and no more, so that no look-up waits for one dead peer. The
-// same offer from several is merged by newest signed sequence. Nothing that a
-// holder says is believed without the node's signature.
+// A bucket is read from several holders at once; when three (or half) have
+// answered, the rest get a moment and no more, so that no look-up waits for one
+// dead peer. The same offer from several is merged by newest signed sequence.
+// Nothing that a holder says is believed without the node's signature.
 //
 // Methods are safe for concurrent use.
 package index

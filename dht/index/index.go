@@ -5,8 +5,10 @@ package index
 import (
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -131,17 +133,39 @@ func (x *Index) Find(ctx context.Context, req offer.FindRequest) (offer.Result, 
 }
 
 // Candidates walks to the end and returns the newest offer of each node found,
-// whether it matches or not, for merging with other sources. With an error it
-// returns what was found nevertheless.
+// whether it matches or not, for merging with other sources. If none matches it
+// reads the bucket of every node too, so that the answer can say what each
+// constraint removed. With an error it returns what was found nevertheless.
 func (x *Index) Candidates(ctx context.Context, q offer.Query) ([]offer.Found, error) {
 	var found []offer.Found
 	var last error
-	for f, err := range x.Walk(ctx, q) {
-		if err != nil {
-			last = err
-			continue
+	collect := func(walk iter.Seq2[offer.Found, error]) []offer.Found {
+		for f, err := range walk {
+			if err != nil {
+				last = err
+				continue
+			}
+			found = append(found, f)
 		}
-		found = append(found, f)
+		found = offer.Merge(x.cfg.Now(), found)
+		return found
 	}
-	return offer.Merge(x.cfg.Now(), found), last
+	plan := x.plan(ctx, q)
+	for _, f := range collect(x.walk(ctx, plan.Buckets)) {
+		if possible(q, &f.Offer) {
+			return found, last
+		}
+	}
+	if plan.Buckets[0] != dht.Every {
+		collect(x.walk(ctx, []dht.Bucket{dht.Every}))
+	}
+	return found, last
+}
+
+// possible reports whether an offer matches as far as the offer itself tells:
+// round trips are the seeker's to measure.
+func possible(q offer.Query, o *offer.Offer) bool {
+	return !slices.ContainsFunc(q.Constraints, func(c offer.Constraint) bool {
+		return c.Attr != "rtt" && !c.Holds(o, offer.Measured{})
+	})
 }

@@ -7,7 +7,8 @@ import "time"
 const (
 	// replicas is the number of closest peers that hold a bucket.
 	replicas = 8
-	// quorum is the number of holders whose answers make a bucket read.
+	// quorum is the number of holders whose answers make a bucket read; where there
+	// are few holders, half of them.
 	quorum = 3
 	// linger is what the other holders get after the quorum.
 	linger = 150 * time.Millisecond

@@ -23,9 +23,14 @@ import (
 // could not be read; the others go on. Leaving the loop stops the walk.
 func (x *Index) Walk(ctx context.Context, q offer.Query) iter.Seq2[offer.Found, error] {
 	return func(yield func(offer.Found, error) bool) {
+		x.walk(ctx, x.plan(ctx, q).Buckets)(yield)
+	}
+}
+
+func (x *Index) walk(ctx context.Context, buckets []dht.Bucket) iter.Seq2[offer.Found, error] {
+	return func(yield func(offer.Found, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		plan := x.plan(ctx, q)
 		type item struct {
 			offer offer.Opened
 			err   error
@@ -39,7 +44,7 @@ func (x *Index) Walk(ctx context.Context, q offer.Query) iter.Seq2[offer.Found, 
 		}
 		go func() {
 			defer close(items)
-			each(parallelWalks, plan.Buckets, func(b dht.Bucket) {
+			each(parallelWalks, buckets, func(b dht.Bucket) {
 				err := x.read(ctx, b, func(o offer.Opened) { send(item{offer: o}) })
 				if err != nil {
 					send(item{err: fmt.Errorf("reading bucket %s: %w", b, err)})
@@ -118,9 +123,11 @@ func (x *Index) read(ctx context.Context, b dht.Bucket, found func(offer.Opened)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	peers = peers[:min(replicas, len(peers))]
+	enough := min(quorum, (len(peers)+1)/2) // in a small net one dead peer must not be waited for either
 	var mu sync.Mutex
 	var late *time.Timer
-	each(replicas, peers[:min(replicas, len(peers))], func(p peer.AddrInfo) {
+	each(replicas, peers, func(p peer.AddrInfo) {
 		size, err := x.pages(func(req dht.Request) (dht.Response, error) { return x.ask(ctx, p, req) }, key, found)
 		if err != nil {
 			return // dead, slow or wrong: others answer
@@ -128,7 +135,7 @@ func (x *Index) read(ctx context.Context, b dht.Bucket, found func(offer.Opened)
 		x.learn(b, size)
 		mu.Lock()
 		defer mu.Unlock()
-		if answered++; answered == quorum {
+		if answered++; answered == enough {
 			late = time.AfterFunc(linger, cancel)
 		}
 	})

@@ -29,10 +29,14 @@ const (
 	MaxRemembered = 64
 	// dialTimeout bounds one first contact: a peer that takes longer is no help.
 	dialTimeout = 5 * time.Second
+	// identifyTimeout is what a connected peer gets to show that it routes.
+	identifyTimeout = 3 * time.Second
 	// parallelDials bounds the first contacts under way.
 	parallelDials = 8
-	// lookupTimeout bounds one walk: after it, what was found so far counts.
-	lookupTimeout = 4 * time.Second
+	// lookupTimeout bounds one walk: after it, what was found so far counts. A walk
+	// over a wide area takes half a second; one that takes longer waits to dial a
+	// dead peer.
+	lookupTimeout = 2 * time.Second
 	// refreshEvery is how often the routing table looks for what it misses; a
 	// full refresh costs some 250 messages.
 	refreshEvery = 30 * time.Minute
@@ -97,13 +101,13 @@ func Public(addrs []ma.Multiaddr) []ma.Multiaddr {
 }
 
 // Join connects to peers, a list at a time in the order given, until one list
-// yields a connection; then it looks up itself, so that its neighbours learn of
+// yields a peer that routes; then it looks up itself, so that its neighbours learn of
 // it. It returns how many were reached, and ErrAlone when none was.
 func (d *DHT) Join(ctx context.Context, lists ...[]peer.AddrInfo) (int, error) {
 	var errs []error
 	for _, list := range lists {
 		n, err := d.connect(ctx, list)
-		if n > 0 {
+		if n > 0 && d.routes(ctx) {
 			if err := d.dht.Bootstrap(ctx); err != nil {
 				return n, fmt.Errorf("joining: %w", err)
 			}
@@ -112,7 +116,24 @@ func (d *DHT) Join(ctx context.Context, lists ...[]peer.AddrInfo) (int, error) {
 		}
 		errs = append(errs, err)
 	}
-	return 0, fmt.Errorf("joining: %w: %w", ErrAlone, errors.Join(errs...))
+	return 0, fmt.Errorf("joining: %w", errors.Join(append([]error{ErrAlone}, errs...)...))
+}
+
+// routes waits until somebody is in the routing table: a peer gets there when
+// identify has shown that it answers look-ups, which is after it connected.
+func (d *DHT) routes(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, identifyTimeout)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for d.Size() == 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false // only visitors, or another network's nodes
+		}
+	}
+	return true
 }
 
 func (d *DHT) connect(ctx context.Context, list []peer.AddrInfo) (reached int, err error) {

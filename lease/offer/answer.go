@@ -166,3 +166,7 @@ func group(by string, o *Offer) string {
 	}
 	return o.Site.String()
 }
+
+// Thin reports whether an answer from the view alone should be completed from
+// the index: fewer matched than the query wants, or none at all.
+func (q Query) Thin(r Result) bool { return r.Matched < max(q.Limit, 1) }
