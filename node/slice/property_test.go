@@ -4,6 +4,7 @@ package slice
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type letter struct {
 // repeats and loses, while users interrupt and time passes.
 type world struct {
 	t       *rapid.T
+	dice    *rand.Rand // rapid's own numbers are mostly small: every run would end in an abort
 	run     *Run
 	plan    Plan
 	now     time.Time
@@ -92,7 +94,7 @@ func (w *world) deliver(i int) {
 	var err error
 	switch e := l.what.(type) {
 	case AskHold:
-		if in, err = l.to.take(w.now, e.Statement); rapid.IntRange(0, 4).Draw(w.t, "refuses") == 0 {
+		if in, err = l.to.take(w.now, e.Statement); w.dice.IntN(5) == 0 {
 			in = Refused{l.to.who(), no(lease.ReasonCapacity)}
 			clear(l.to.asks) // a node that refuses holds nothing
 			clear(l.to.holds)
@@ -103,7 +105,7 @@ func (w *world) deliver(i int) {
 		in = l.to.activate(w.now, e.Lease)
 		if _, ok := in.(Activated); ok {
 			var next Input = Running{Node: l.to.who()}
-			if rapid.IntRange(0, 9).Draw(w.t, "exits") == 0 {
+			if w.dice.IntN(10) == 0 {
 				next = SliverFailed{Node: l.to.who(), Text: "exit 1"}
 			} else {
 				w.started[l.to.who()] = true
@@ -122,9 +124,10 @@ func (w *world) deliver(i int) {
 func TestGangProperties(t *testing.T) {
 	outcomes := map[Outcome]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		names := []string{"a", "b", "c", "d", "e"}[:rapid.IntRange(1, 5).Draw(t, "candidates")]
-		w := &world{t: t, now: epoch, nodes: map[lease.Principal]*node{}, told: map[lease.ID]bool{}, started: map[lease.Principal]bool{},
-			plan: testPlan(rapid.IntRange(1, 3).Draw(t, "want"), rapid.Bool().Draw(t, "partial"), names...)}
+		dice := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		names := []string{"a", "b", "c", "d", "e"}[:1+dice.IntN(5)]
+		w := &world{t: t, dice: dice, now: epoch, nodes: map[lease.Principal]*node{}, told: map[lease.ID]bool{}, started: map[lease.Principal]bool{},
+			plan: testPlan(1+dice.IntN(3), dice.IntN(2) == 0, names...)}
 		for _, n := range names {
 			w.nodes[leasetest.Who(n)] = newNode(n)
 		}
@@ -133,7 +136,7 @@ func TestGangProperties(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.step(Start{})
-		rough := rapid.IntRange(0, 30).Draw(t, "rough")
+		rough := dice.IntN(60)
 		for i := 0; i < 400 && (w.done == nil || len(w.post) > 0); i++ {
 			w.turn(rough)
 		}
@@ -143,21 +146,21 @@ func TestGangProperties(t *testing.T) {
 		outcomes[w.done.Outcome]++
 		w.judge()
 	})
-	for _, o := range []Outcome{OK, Broken, NothingMatched, NoneKept, Partial, RefusedByOwner, TimedOut, Unreachable} {
+	for _, o := range []Outcome{OK, NoneKept, Partial} {
 		if outcomes[o] == 0 && !t.Failed() {
-			t.Logf("outcome %s was never reached: %v", o, outcomes)
+			t.Errorf("outcome %s was never reached: %v", o, outcomes)
 		}
 	}
 }
 
 // turn has one thing happen.
 func (w *world) turn(rough int) {
-	dice := rapid.IntRange(0, 99).Draw(w.t, "dice")
+	dice := w.dice.IntN(200)
 	at, waits := w.run.NextWake()
 	switch {
 	case dice == 0:
 		w.step(Abort{})
-	case len(w.post) == 0 || dice < 10 && waits:
+	case len(w.post) == 0 || dice < 6 && waits:
 		if !waits {
 			if w.done == nil {
 				w.fail("nothing on its way and no time to wake")
@@ -169,21 +172,21 @@ func (w *world) turn(rough int) {
 		}
 		w.step(Tick{})
 	default:
-		i := rapid.IntRange(0, len(w.post)-1).Draw(w.t, "letter")
+		i := w.dice.IntN(len(w.post))
 		l := w.post[i]
 		switch {
-		case dice < 10+rough/3: // lost
+		case dice < 6+rough/3: // lost
 			w.post = append(w.post[:i:i], w.post[i+1:]...)
 			if l.to != nil && dice%2 == 0 {
 				w.step(Failed{Node: l.to.who(), Trouble: NoPath, Text: "lost"})
 			}
-		case dice < 10+rough/2: // twice
+		case dice < 6+rough: // twice
 			w.post = append(w.post, l)
 			w.deliver(i)
 		default:
 			w.deliver(i)
 		}
-		w.now = w.now.Add(time.Duration(rapid.IntRange(0, 500).Draw(w.t, "ms")) * time.Millisecond)
+		w.now = w.now.Add(time.Duration(w.dice.IntN(500)) * time.Millisecond)
 	}
 }
 
