@@ -43,7 +43,7 @@ Exit code 1 if a command's status is not 0 anywhere.`,
 			if rec, err = only(rec, node); err != nil {
 				return err
 			}
-			what := sandbox.Exec{Args: args[1:], TTY: tty}
+			what := sandbox.Exec{Args: command(args), TTY: tty}
 			if err := what.Check(); err != nil {
 				return usage("croft exec SLICE -- COMMAND…", "%w", err)
 			}

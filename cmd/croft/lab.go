@@ -157,7 +157,7 @@ func (a *app) labExec(dir *string) *cobra.Command {
 					}
 				}
 			}
-			status, err := l.Exec(cmd.Context(), args[0], args[1:], lab.IO{In: a.in, Out: a.out, Err: a.err})
+			status, err := l.Exec(cmd.Context(), args[0], command(args), lab.IO{In: a.in, Out: a.out, Err: a.err})
 			if err != nil {
 				return err
 			}

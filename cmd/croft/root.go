@@ -108,6 +108,16 @@ func unknown(cmd *cobra.Command, word string) error {
 	return usage(hint, "no command %q", cmd.CommandPath()+" "+word)
 }
 
+// command returns what follows the first argument: flags in it are not ours, and
+// a "--" before it is only there to be seen.
+func command(args []string) []string {
+	rest := args[1:]
+	if len(rest) > 0 && rest[0] == "--" {
+		return rest[1:]
+	}
+	return rest
+}
+
 // way is the node behind the socket.
 func (a *app) way() *client.Way { return client.New(a.socket) }
 

@@ -70,7 +70,7 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := openProgram(args[0], args[1:])
+	p, err := openProgram(args[0], command(args))
 	if err != nil {
 		return err
 	}

@@ -184,7 +184,7 @@ func (d *Daemon) watchJoin(ctx context.Context) {
 		if d.deps.Wire.Peers() > 0 {
 			now := d.deps.Clock.Wall()
 			d.joined.Store(&now)
-			d.offers.poke()
+			d.offers.tell()
 			return
 		}
 		select {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"croft/gossip"
@@ -24,9 +25,17 @@ const retryOffer = 2 * time.Second
 type offerLoop struct {
 	d     *Daemon
 	stale chan struct{} // capacity of one: a poke is not counted
+	news  atomic.Bool   // something else than free capacity changed
 }
 
 func newOfferLoop(d *Daemon) *offerLoop { return &offerLoop{d: d, stale: make(chan struct{}, 1)} }
+
+// tell has the offer go out again although nothing in it changed: there are new
+// neighbours to tell.
+func (o *offerLoop) tell() {
+	o.news.Store(true)
+	o.poke()
+}
 
 // poke says that the last offer is no longer right.
 func (o *offerLoop) poke() {
@@ -53,7 +62,7 @@ func (o *offerLoop) run(ctx context.Context) {
 		if err != nil {
 			return // the daemon goes
 		}
-		pace.Changed(made.FreeIn(lease.PoolCommons), made.Total, false)
+		pace.Changed(made.FreeIn(lease.PoolCommons), made.Total, o.news.Swap(false))
 		wait := retryOffer
 		if !pace.Due(now) {
 			at, _ := pace.NextWake()
