@@ -128,7 +128,10 @@ func principal(what string, p Principal) error {
 	if p.IsZero() {
 		return field(false, "no %s", what)
 	}
-	return field(!p.weak(), "%s %s: anybody can sign for this key", what, p.Short())
+	if p.weak() {
+		return field(false, "%s %s: anybody can sign for this key", what, p.Short())
+	}
+	return nil
 }
 
 func slot(s uint8) error     { return field(s < Slots, "slot %d, limit %d", s, Slots-1) }
@@ -151,14 +154,22 @@ func reason(s string) error {
 const maxUnix = 253402300800
 
 func term(t Term) error {
-	return first(
-		field(t.From > 0 && t.Until < maxUnix, "term [%d, %d) outside the years 1970 to 9999", t.From, t.Until),
-		field(t.From < t.Until, "empty term %s", t),
-		field(t.Seconds() <= MaxTerm, "term of %d s, limit %d", t.Seconds(), int64(MaxTerm)))
+	switch {
+	case t.From <= 0 || t.Until >= maxUnix:
+		return field(false, "term [%d, %d) outside the years 1970 to 9999", t.From, t.Until)
+	case t.From >= t.Until:
+		return field(false, "empty term %s", t)
+	case t.Seconds() > MaxTerm:
+		return field(false, "term of %d s, limit %d", t.Seconds(), int64(MaxTerm))
+	}
+	return nil
 }
 
 func degree(d uint16) error {
-	return field(d >= MinDegree && d <= MaxDegree, "degree %d outside %d to %d", d, MinDegree, MaxDegree)
+	if d < MinDegree || d > MaxDegree {
+		return field(false, "degree %d outside %d to %d", d, MinDegree, MaxDegree)
+	}
+	return nil
 }
 
 func rset(s RSet) error {
