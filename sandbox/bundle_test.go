@@ -49,7 +49,7 @@ func layout(t testing.TB, mode string) sandbox.Layout {
 		}
 		return string(b)
 	}
-	return sandbox.ParseLayout(read(".mounts"), read(".cgroups"))
+	return sandbox.ParseLayout(read(".mounts"), read(".controllers"))
 }
 
 // TestBundle pins what the runtime is told on each layout of cgroups, and

@@ -26,12 +26,13 @@ type Layout struct {
 	Mode        CgroupMode
 	Unified     string            // mount point of cgroup2, if there is one
 	Controllers map[string]string // v1 controller (or "name=systemd") to mount point
-	Enabled     []string          // controllers of this kernel, sorted
+	Enabled     []string          // controllers of cgroup2, sorted
 }
 
-// ParseLayout reads /proc/mounts and /proc/cgroups. The first mount of a
-// hierarchy counts, as it does for runc.
-func ParseLayout(mounts, cgroups string) Layout {
+// ParseLayout reads /proc/mounts and, for cgroup2, the file cgroup.controllers
+// of its root: /proc/cgroups leaves out controllers that have no v1 form. The
+// first mount of a hierarchy counts, as it does for runc.
+func ParseLayout(mounts, controllers string) Layout {
 	l := Layout{Mode: CgroupNone, Controllers: map[string]string{}}
 	for line := range strings.Lines(mounts) {
 		f := strings.Fields(line)
@@ -52,11 +53,7 @@ func ParseLayout(mounts, cgroups string) Layout {
 			}
 		}
 	}
-	for line := range strings.Lines(cgroups) {
-		if f := strings.Fields(line); len(f) == 4 && !strings.HasPrefix(f[0], "#") && f[3] == "1" {
-			l.Enabled = append(l.Enabled, f[0])
-		}
-	}
+	l.Enabled = strings.Fields(controllers)
 	slices.Sort(l.Enabled)
 	switch v1 := len(l.Controllers) > 0; {
 	case v1 && l.Unified != "":
@@ -87,8 +84,15 @@ func unescapeMount(s string) string {
 // or to what it became in v2.
 func (l Layout) Has(controller string) bool {
 	if l.Mode == CgroupV2 {
-		// The freezer and the device filter are part of v2 itself.
-		return controller == "freezer" || controller == "devices" || slices.Contains(l.Enabled, controller)
+		switch controller {
+		case "freezer", "devices": // part of v2 itself
+			return true
+		case "blkio":
+			controller = "io"
+		case "cpuacct":
+			controller = "cpu"
+		}
+		return slices.Contains(l.Enabled, controller)
 	}
 	_, ok := l.Controllers[controller]
 	return ok

@@ -51,7 +51,7 @@ func TestLayoutNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestLayoutUnescapesMounts(t *testing.T) {
-	l := sandbox.ParseLayout(`cgroup2 /my\040groups cgroup2 rw 0 0`, "")
+	l := sandbox.ParseLayout(`cgroup2 /my\040groups cgroup2 rw 0 0`, "cpu\n")
 	if l.Unified != "/my groups" {
 		t.Errorf("mount point %q", l.Unified)
 	}

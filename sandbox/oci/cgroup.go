@@ -29,9 +29,13 @@ func HostCgroups() (Cgroups, error) {
 	if err != nil {
 		return Cgroups{}, fmt.Errorf("reading mounts: %w", err)
 	}
-	list, err := os.ReadFile("/proc/cgroups")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Cgroups{}, fmt.Errorf("reading cgroups: %w", err)
+	l := sandbox.ParseLayout(string(mounts), "")
+	if l.Mode != sandbox.CgroupV2 {
+		return Cgroups{l}, nil
+	}
+	list, err := os.ReadFile(filepath.Join(l.Unified, "cgroup.controllers"))
+	if err != nil {
+		return Cgroups{}, fmt.Errorf("reading cgroup controllers: %w", err)
 	}
 	return Cgroups{sandbox.ParseLayout(string(mounts), string(list))}, nil
 }

@@ -31,6 +31,7 @@ type warden struct {
 	ring     *ring
 	alarm    *alarm
 	listener net.Listener
+	talks    sync.WaitGroup // connections
 	stops    chan stopping
 	over     chan struct{} // closed when the sliver is over
 

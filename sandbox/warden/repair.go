@@ -116,9 +116,9 @@ func (r *Runtime) removeCgroup(ctx context.Context, cgroup string) error {
 	}
 }
 
-// departed returns when a sliver has no warden.
-func (r *Runtime) departed(ctx context.Context, sliver string) error {
-	ctx, cancel := context.WithTimeout(ctx, goneTime+killTime)
+// departed returns when a sliver has no warden, or after patience.
+func (r *Runtime) departed(ctx context.Context, sliver string, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	pause := time.NewTicker(5 * time.Millisecond)
 	defer pause.Stop()

@@ -110,7 +110,14 @@ func (b *bench) nothingLeft() {
 func TestRootLimits(t *testing.T) {
 	b := newBench(t)
 	s := b.spec("limits", "sleep 1000")
+	s.RSet[lease.IO] = 10 << 20
 	b.start(s)
+	if dir, v1 := b.cgroups.Layout.Controllers["blkio"]; v1 {
+		file := filepath.Join(dir, sandbox.Cgroup(b.tag, s.Sliver), "blkio.throttle.write_bps_device")
+		if got, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(got), "7:") || !strings.HasSuffix(string(got), " 10485760\n") {
+			t.Errorf("throttle of the loop device: %q, %v", got, err)
+		}
+	}
 	out, exit := b.run(s.Sliver, "/bin/sh", "-c", "dd if=/dev/zero of=/big bs=64k count=1000 2>&1; ls -l /big; rm -f /big")
 	if !strings.Contains(out, "No space left on device") {
 		t.Errorf("writing past the layer: exit %d, %s", exit, out)

@@ -148,7 +148,7 @@ func (r *Runtime) Start(ctx context.Context, s sandbox.Spec) error {
 		return err
 	}
 	// A warden whose sliver is over may still be taking its network away.
-	if err := r.departed(ctx, s.Sliver); err != nil {
+	if err := r.departed(ctx, s.Sliver, goneTime+killTime); err != nil {
 		return fmt.Errorf("starting sliver %s: %w", s.Sliver, err)
 	}
 	root, err := r.config.Images.Root(ctx, s.Program, sandbox.UIDBase(s.Place))
@@ -241,7 +241,11 @@ func (r *Runtime) Remove(ctx context.Context, sliver string) error {
 	if _, err := r.ask(ctx, sliver, request{Op: opStop}); err != nil && ctx.Err() != nil {
 		return fmt.Errorf("removing sliver %s: %w", sliver, err)
 	}
-	// Whatever the warden answered: what is left now goes by force.
+	// It has left its cgroup when it is about to end, so wait for it first. One
+	// that stays, and whatever else is left, goes by force.
+	if err := r.departed(ctx, sliver, answerTime); err != nil && ctx.Err() != nil {
+		return fmt.Errorf("removing sliver %s: %w", sliver, err)
+	}
 	if err := r.clear(ctx, d, r.config.Tag); err != nil {
 		return fmt.Errorf("removing sliver %s: %w", sliver, err)
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,12 +16,6 @@ import (
 	"croft/lease"
 	"croft/sandbox"
 )
-
-// talks counts the connections of a warden.
-var talks struct {
-	sync.WaitGroup
-	slots chan struct{}
-}
 
 // listen opens the control socket and answers from then on.
 func (w *warden) listen() error {
@@ -42,7 +35,7 @@ func (w *warden) listen() error {
 	}
 	l.SetUnlinkOnClose(false) // its path is by a descriptor that is closed
 	w.listener = l
-	talks.slots = make(chan struct{}, maxConns)
+	slots := make(chan struct{}, maxConns)
 	go func() {
 		for {
 			c, err := l.AcceptUnix()
@@ -50,9 +43,9 @@ func (w *warden) listen() error {
 				return // closed
 			}
 			select {
-			case talks.slots <- struct{}{}:
-				talks.Go(func() {
-					defer func() { <-talks.slots }()
+			case slots <- struct{}{}:
+				w.talks.Go(func() {
+					defer func() { <-slots }()
 					w.answer(&conn{UnixConn: c})
 				})
 			default:
@@ -69,7 +62,7 @@ func (w *warden) listen() error {
 func (w *warden) sayGoodbye() {
 	os.Remove(w.dir.file("warden.sock"))
 	done := make(chan struct{})
-	go func() { talks.Wait(); close(done) }()
+	go func() { w.talks.Wait(); close(done) }()
 	select {
 	case <-done:
 	case <-time.After(answerTime):
