@@ -20,6 +20,6 @@
 // What was missed is repaired by pull: a [PullRequest] carries a digest of the
 // view, and the [PullPage] that answers it holds what differs.
 //
-// Machines have the form of design: Step and NextWake, no clock, no goroutine.
-// They are not safe for concurrent use.
+// There is no clock and no goroutine here: time comes in with every input, and
+// NextWake says when it matters next. Neither machine is safe for concurrent use.
 package gossip

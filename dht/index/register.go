@@ -102,7 +102,8 @@ func (x *Index) tell(ctx context.Context, targets []placed, request func(placed)
 	return reg
 }
 
-// Withdraw tells every holder of the node's offer that it is closed.
+// Withdraw tells every holder of the node's offer that it is closed. End Keep
+// before, or it may register the older offer again with somebody new.
 func (x *Index) Withdraw(ctx context.Context, closed offer.Opened) (Registered, error) {
 	req := dht.Request{Op: dht.OpWithdraw, Offer: closed.Bytes}
 	if x.cfg.Serve {
