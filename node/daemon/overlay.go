@@ -241,8 +241,8 @@ func (o *overlay) locate(ctx context.Context, id peer.ID, to lease.Principal) {
 			continue
 		}
 		for _, s := range f.Offer.Addrs {
-			if info, err := peer.AddrInfoFromString(s); err == nil && info.ID == id {
-				o.host.Peerstore().AddAddrs(id, info.Addrs, offerValid)
+			if a, err := multiaddr.NewMultiaddr(s); err == nil {
+				o.host.Peerstore().AddAddrs(id, o.dialable(a), offerValid)
 			}
 		}
 		return
@@ -250,6 +250,14 @@ func (o *overlay) locate(ctx context.Context, id peer.ID, to lease.Principal) {
 	if info, err := o.dht.FindNode(ctx, to); err == nil {
 		o.host.Peerstore().AddAddrs(id, info.Addrs, offerValid)
 	}
+}
+
+// dialable keeps an address that a stranger claims if this profile may dial it.
+func (o *overlay) dialable(a multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	if o.keep == nil {
+		return []multiaddr.Multiaddr{a}
+	}
+	return o.keep([]multiaddr.Multiaddr{a})
 }
 
 // Channels gives the end-to-end channels that callers open to this node.
