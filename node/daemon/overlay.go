@@ -35,6 +35,8 @@ const (
 	joinEvery     = 2 * time.Second // between tries while no neighbour is there
 	rememberEvery = time.Minute
 	findLimit     = 10 * time.Second
+	thinLimit     = 2 * time.Second // for the index, when the view knows something already
+	fullPage      = 20              // matches that a query without a limit is content with
 )
 
 // overlay is this node's place among the others: routing, index, gossip, pipes.
@@ -196,14 +198,25 @@ func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result
 		seen = o.gossip.Offers()
 	}
 	opt := offer.Options{Salt: []byte(o.host.ID())}
-	if enough := offer.Answer(q, offer.Merge(time.Now(), seen), opt); req.View && enough.Matched >= max(q.Limit, 1) {
-		return enough, nil
+	if known := offer.Answer(q, offer.Merge(time.Now(), seen), opt); req.View && known.Matched >= page(q) {
+		return known, nil
+	} else if known.Matched > 0 {
+		ctx, cancel = context.WithTimeout(ctx, thinLimit)
+		defer cancel()
 	}
 	walked, err = o.index.Candidates(ctx, q)
 	if err != nil && !(errors.Is(err, kad.ErrAlone) || req.View && len(seen) > 0) {
 		return offer.Result{}, fmt.Errorf("asking the index: %w", err)
 	}
 	return offer.Answer(q, offer.Merge(time.Now(), seen, walked), opt), nil
+}
+
+// page is how many matches make asking the index as well unnecessary.
+func page(q offer.Query) int {
+	if q.Limit > 0 {
+		return q.Limit
+	}
+	return fullPage
 }
 
 // Publish tells the neighbours by gossip and the index by registration.
