@@ -62,6 +62,9 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 
 func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	began := time.Now()
+	if err := checkQuery(f.where); err != nil { // as typed, before ours is added
+		return err
+	}
 	wish, err := f.wish(began)
 	if err != nil {
 		return err
@@ -195,7 +198,7 @@ func (f runFlags) wish(now time.Time) (slice.Wish, error) {
 	}
 	more, err := lease.ParseRSet(f.rset)
 	if err != nil {
-		return slice.Wish{}, usage("such as --rset cpu=500,memory=256MiB", "--rset: %w", err)
+		return slice.Wish{}, badAmounts("rset", f.rset, err)
 	}
 	for r, v := range more {
 		if v > 0 {
@@ -205,9 +208,12 @@ func (f runFlags) wish(now time.Time) (slice.Wish, error) {
 	if err := parseCap(f.limits, &set); err != nil {
 		return slice.Wish{}, err
 	}
+	if f.nodes < 1 || f.nodes > slice.MaxNodes {
+		return slice.Wish{}, usage(fmt.Sprintf("1 to %d", slice.MaxNodes), "-n %d nodes cannot be", f.nodes)
+	}
 	w := slice.Wish{Pool: lease.PoolCommons, Term: lease.Term{From: now.Unix(), Until: now.Add(f.term).Unix()}}
 	if f.term < time.Second {
-		return slice.Wish{}, usage("such as --for 2h", "--for=%s", f.term)
+		return slice.Wish{}, usage("such as --for 2h", "--for %s is no time to come", f.term)
 	}
 	for _, s := range f.ports {
 		p, err := parsePort(s)
@@ -250,7 +256,7 @@ func parseCap(s string, set *lease.RSet) error {
 
 // parsePort reads "5201/tcp" or "8080:80/udp": on the node, and in the sliver.
 func parsePort(s string) (p lease.Port, err error) {
-	bad := usage("such as --port 5201/tcp or --port 8080:80/tcp", "--port %s", s)
+	bad := usage("such as --port 5201/tcp or --port 8080:80/tcp", "--port %s is no port, or neither tcp nor udp", s)
 	numbers, proto, ok := strings.Cut(s, "/")
 	switch {
 	case !ok || proto == "tcp":
