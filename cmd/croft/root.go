@@ -73,14 +73,13 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
-// command returns what follows the first argument: flags in it are not ours, and
-// a "--" before it is only there to be seen.
-func command(args []string) []string {
-	rest := args[1:]
-	if len(rest) > 0 && rest[0] == "--" {
-		return rest[1:]
+// dashAfter wants a "--", where there is one, right after the first n arguments:
+// what follows it is a command for elsewhere, and flags in that are not ours.
+func dashAfter(cmd *cobra.Command, n int) error {
+	if at := cmd.ArgsLenAtDash(); at >= 0 && at != n {
+		return usage("type `"+cmd.UseLine()+"`", "the command goes after --, and nothing else does")
 	}
-	return rest
+	return nil
 }
 
 // way is the node behind the socket.

@@ -118,9 +118,7 @@ func (a *app) renew() *cobra.Command {
 }
 
 func (a *app) told(what string, done slice.Done) error {
-	for _, why := range done.Why {
-		a.say("  %s", why)
-	}
+	a.whys(done)
 	return outcomeError(what, done)
 }
 

@@ -42,8 +42,8 @@ An error is two lines on stderr, what was wrong and what to type:
   croft: error: you have no slice "prob"
   croft: hint: did you mean ` + "`probe`" + `?
 
-With --json it is one object in a line on stderr instead, and results on stdout are
-one object a line:
+With --json results on stdout are one object a line, and so is what goes to stderr:
+stages of work ("stage"), remarks ("note"), and the error:
 
   {"error":"you have no slice \"prob\"","hint":"did you mean ` + "`probe`" + `?","code":3,"class":"nothing-matched"}`
 
