@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"croft/lease"
+	"croft/sandbox"
 )
 
 // longest says how long a document may be where a reader is to finish it.
@@ -158,6 +161,16 @@ func TestDocumentRules(t *testing.T) {
 		got := strings.Join(faults(name, docs, exists), "\n")
 		if want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+// The tables of docs/lifecycle.md are the code's.
+func TestLifecycleIsTheCode(t *testing.T) {
+	text := documents(t)["docs/lifecycle.md"]
+	for name, table := range map[string]string{"a lease": lease.Transitions(), "a sliver": sandbox.Transitions()} {
+		if table == "" || !strings.Contains(text, "```\n"+table+"```\n") {
+			t.Errorf("docs/lifecycle.md: the table of %s should be:\n%s", name, table)
 		}
 	}
 }
