@@ -31,6 +31,10 @@ var (
 // uplinks is the number of /31 in uplinkPool.
 const uplinks = 1 << 14
 
+// IsUplink reports whether an address is a node's own between its host and its
+// namespace: nobody else reaches it.
+func IsUplink(a netip.Addr) bool { return uplinkPool.Contains(a) }
+
 const (
 	netnsDir  = "/run/netns"
 	firstHost = 16 // place 0's address in its pool

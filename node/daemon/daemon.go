@@ -149,6 +149,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.deps.Hosting != nil {
 		g.Go(func() error { d.watchSlivers(ctx); return nil })
 		g.Go(func() error { d.drainLoop(ctx); return nil })
+		g.Go(func() error { d.collectLoop(ctx); return nil })
 	}
 	err = g.Wait()
 	d.slivers.wg.Wait()
