@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -53,8 +52,9 @@ func (b *bench) labLines(ctx context.Context) (err error) {
 		return err
 	}
 	for _, measure := range []func(context.Context, *lab.Lab, lab.Status) error{
-		b.idle, b.join,
+		b.idle,
 		func(ctx context.Context, _ *lab.Lab, s lab.Status) error { return b.runs(ctx, s, home) },
+		b.join, // last: a node that has just come back is not yet found by all
 	} {
 		if err := measure(ctx, l, s); err != nil {
 			return err
@@ -254,23 +254,24 @@ func (b *bench) runs(ctx context.Context, s lab.Status, home string) error {
 	return nil
 }
 
-// complete reads from a run's talk when each stage was last told of.
+// complete reads from a run's talk when each stage was last told of. Lines that
+// are no JSON are for people.
 func complete(talk []byte) (map[string]float64, error) {
 	at := map[string]float64{}
-	for dec := json.NewDecoder(bytes.NewReader(talk)); ; {
+	for text := range bytes.Lines(talk) {
+		if !bytes.HasPrefix(text, []byte("{")) {
+			continue
+		}
 		var e struct {
 			Stage   string  `json:"stage"`
 			Seconds float64 `json:"seconds"`
 		}
-		err := dec.Decode(&e)
-		if errors.Is(err, io.EOF) {
-			return at, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading a run's stages: %w: %.200s", err, talk)
+		if err := json.Unmarshal(text, &e); err != nil {
+			return nil, fmt.Errorf("reading a run's stages: %w: %s", err, text)
 		}
 		if e.Stage != "" {
 			at[e.Stage] = e.Seconds
 		}
 	}
+	return at, nil
 }
