@@ -18,53 +18,71 @@ import (
 )
 
 // settle is how long a flow runs before it is measured.
-const settle = 200 * time.Millisecond
+const settle = 100 * time.Millisecond
 
-// flood sends from one space to another as fast as one thread can for the
-// time, and returns packets or bits per second that arrived.
-type flood func(ctx context.Context, from, to space, source, sink netip.Addr, d time.Duration) (float64, error)
+// A flow is what arrived, in packets or bits: per second, and per second of
+// processor time of its busier thread. On veths all the work is done by the two
+// threads, in system calls, so the second is what the first would be on a
+// machine where nothing else runs.
+type flow struct{ wall, busy float64 }
 
-// pinned runs f on one processor, so that sender and receiver do not chase each
-// other over the machine. Its thread ends with it.
-func pinned(wg *sync.WaitGroup, cpu int, f func()) {
+// flood sends from one space to another as fast as one thread can for the time.
+type flood func(ctx context.Context, from, to space, source, sink netip.Addr, d time.Duration) (flow, error)
+
+// A worker is a thread of its own on one processor, so that sender and receiver
+// do not chase each other over the machine. It ends with its function.
+type worker struct{ clock int32 }
+
+func work(wg *sync.WaitGroup, cpu int, f func()) worker {
+	tid := make(chan int)
 	wg.Go(func() {
 		runtime.LockOSThread()
 		var set unix.CPUSet
 		set.Set(cpu % runtime.NumCPU())
 		_ = unix.SchedSetaffinity(0, &set) // where it is not allowed, the figures only spread more
+		tid <- unix.Gettid()
 		f()
 	})
+	const perThread, scheduled = 4, 2 // of a CPU clock's id; see clock_getcpuclockid(3)
+	return worker{int32(^<-tid)<<3 | perThread | scheduled}
+}
+
+// used is the thread's processor time so far.
+func (w worker) used() (time.Duration, error) {
+	var ts unix.Timespec
+	err := unix.ClockGettime(w.clock, &ts)
+	return time.Duration(ts.Nano()), err
 }
 
 // udp sends frames of 64 bytes (22 of payload, as a frame's checksum is not
 // there on a veth) and counts those that reach the far device: what a socket
 // then drops for want of a reader is not the link's doing.
-func udp(ctx context.Context, from, to space, source, sink netip.Addr, d time.Duration) (float64, error) {
+func udp(ctx context.Context, from, to space, source, sink netip.Addr, d time.Duration) (flow, error) {
 	in, err := socket(to.NsHandle, netip.AddrPortFrom(sink, 9000), netip.AddrPort{})
 	if err != nil {
-		return 0, err
+		return flow{}, err
 	}
 	out, err := socket(from.NsHandle, netip.AddrPortFrom(source, 9001), netip.AddrPortFrom(sink, 9000))
 	if err != nil {
 		unix.Close(in)
-		return 0, err
+		return flow{}, err
 	}
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	defer func() { stop.Store(true); wg.Wait(); unix.Close(in); unix.Close(out) }()
-	pinned(&wg, 1, func() {
+	work(&wg, 1, func() {
 		buf := make([]byte, 64)
 		for !stop.Load() {
 			_, _ = unix.Read(in, buf) // times out, so that it sees the end
 		}
 	})
-	pinned(&wg, 0, func() {
+	sender := work(&wg, 0, func() {
 		buf := make([]byte, 22)
 		for !stop.Load() {
 			_, _ = unix.Write(out, buf) // what a full queue refuses does not arrive, which is what is counted
 		}
 	})
-	return rate(ctx, d, func() (uint64, error) { return to.received(ends) })
+	return rate(ctx, d, func() (uint64, error) { return to.received(ends) }, sender)
 }
 
 // socket opens a UDP socket; one that reads gives up after a while.
@@ -89,27 +107,27 @@ func socket(ns netns.NsHandle, local, peer netip.AddrPort) (fd int, err error) {
 }
 
 // tcp sends one flow and counts the bits that its reader gets.
-func tcp(ctx context.Context, from, to space, source, sink netip.Addr, d time.Duration) (float64, error) {
+func tcp(ctx context.Context, from, to space, source, sink netip.Addr, d time.Duration) (flow, error) {
 	var l net.Listener
 	err := within(to.NsHandle, func() (err error) { l, err = net.Listen("tcp4", netip.AddrPortFrom(sink, 0).String()); return err })
 	if err != nil {
-		return 0, err
+		return flow{}, err
 	}
 	defer l.Close()
 	var out net.Conn
 	err = within(from.NsHandle, func() (err error) { out, err = net.DialTimeout("tcp4", l.Addr().String(), 5*time.Second); return err })
 	if err != nil {
-		return 0, fmt.Errorf("connecting %s to %s: %w", source, sink, err)
+		return flow{}, fmt.Errorf("connecting %s to %s: %w", source, sink, err)
 	}
 	in, err := l.Accept()
 	if err != nil {
 		out.Close()
-		return 0, err
+		return flow{}, err
 	}
 	var got atomic.Uint64
 	var wg sync.WaitGroup
 	defer func() { out.Close(); in.Close(); wg.Wait() }()
-	pinned(&wg, 1, func() {
+	reader := work(&wg, 1, func() {
 		buf := make([]byte, 1<<20)
 		for {
 			n, err := in.Read(buf)
@@ -119,7 +137,7 @@ func tcp(ctx context.Context, from, to space, source, sink netip.Addr, d time.Du
 			}
 		}
 	})
-	pinned(&wg, 0, func() {
+	writer := work(&wg, 0, func() {
 		buf := make([]byte, 128<<10)
 		for {
 			if _, err := out.Write(buf); err != nil {
@@ -127,28 +145,42 @@ func tcp(ctx context.Context, from, to space, source, sink netip.Addr, d time.Du
 			}
 		}
 	})
-	return rate(ctx, d, func() (uint64, error) { return got.Load(), nil })
+	return rate(ctx, d, func() (uint64, error) { return got.Load(), nil }, writer, reader)
 }
 
-// rate is how fast a counter grows.
-func rate(ctx context.Context, d time.Duration, count func() (uint64, error)) (float64, error) {
+// rate is how fast a counter grows, by the clock and by the busier worker's.
+func rate(ctx context.Context, d time.Duration, count func() (uint64, error), workers ...worker) (f flow, err error) {
 	if err := pause(ctx, settle); err != nil {
-		return 0, err
+		return f, err
+	}
+	used := make([]time.Duration, len(workers))
+	for i, w := range workers {
+		if used[i], err = w.used(); err != nil {
+			return f, err
+		}
 	}
 	before, err1 := count()
 	start := time.Now()
 	if err := pause(ctx, d); err != nil {
-		return 0, err
+		return f, err
 	}
 	after, err2 := count()
 	took := time.Since(start)
+	var busy time.Duration
+	for i, w := range workers {
+		now, err := w.used()
+		if err != nil {
+			return f, err
+		}
+		busy = max(busy, now-used[i])
+	}
 	if err := errors.Join(err1, err2); err != nil {
-		return 0, err
+		return f, err
 	}
-	if after == before {
-		return 0, errors.New("nothing arrives")
+	if after == before || busy == 0 {
+		return f, errors.New("nothing arrives")
 	}
-	return float64(after-before) / took.Seconds(), nil
+	return flow{float64(after-before) / took.Seconds(), float64(after-before) / busy.Seconds()}, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
