@@ -98,8 +98,10 @@ func (b *bench) throughput(ctx context.Context) (err error) {
 	if seen.Egress.PassedPackets == 0 || seen.Ingress.PassedPackets == 0 {
 		return fmt.Errorf("the guard was not on the path: %+v", seen)
 	}
-	if n := seen.Egress.DroppedPackets() + seen.Ingress.DroppedPackets(); n > 0 {
-		b.found[len(b.found)-1].Note += fmt.Sprintf("; the guard dropped %d packets over all throughput rounds", n)
+	for r := range ebpf.NumReasons {
+		if n := seen.Egress.Dropped[r] + seen.Ingress.Dropped[r]; n > 0 {
+			b.found[len(b.found)-1].Note += fmt.Sprintf("; over all rounds the guard dropped %d packets: %s", n, ebpf.Reason(r).Meaning())
+		}
 	}
 	return nil
 }
