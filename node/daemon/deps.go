@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"croft/ebpf"
 	"croft/ebpf/audit"
@@ -25,12 +26,15 @@ import (
 type Deps struct {
 	Key   *sign.Key
 	Clock Clock
-	Rand  io.Reader
 	Log   *slog.Logger
 
 	// OpenJournal opens the node's journal and returns its records. It is called
 	// again after a journal failed.
 	OpenJournal func() (OpenJournal, [][]byte, error)
+
+	// Socket opens the door of this machine's people: whoever may connect owns
+	// the way in.
+	Socket func() (net.Listener, error)
 
 	Discovery api.Discovery // query → offers, with reasons
 	Gossip    Publisher     // offers → whoever wants to know
@@ -58,6 +62,8 @@ type OpenJournal interface {
 type Publisher interface {
 	// Publish makes a signed offer known and keeps it known until the next.
 	Publish(ctx context.Context, o offer.Opened) error
+	// Withdraw tells the others that there is none any more. It is the last call.
+	Withdraw(ctx context.Context, closed offer.Opened) error
 	// Known is the number of offers in the view.
 	Known() int
 }
@@ -91,6 +97,8 @@ type BlobStore interface {
 	Append(d lease.Digest, offset int64, piece []byte) error
 	// Finish checks the digest of all that was appended.
 	Finish(ctx context.Context, d lease.Digest) error
+	// GC drops what keep does not name, unless it is young.
+	GC(keep func(lease.Digest) bool, now time.Time) error
 }
 
 // AuditStore is the node's durable record of flows.

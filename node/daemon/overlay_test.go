@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package overlay tests routing, index and gossip together, between real hosts
-// on loopback. The three never import one another; what joins them here is what
-// a daemon does: the view first, the index where the view is thin or off.
-package overlay
+// Routing, index and gossip together, between real hosts on loopback. The three
+// never import one another; what joins them here is what a daemon does: the view
+// first, the index where the view is thin or off.
+package daemon_test
 
 import (
 	"context"
