@@ -71,9 +71,9 @@ func (a *app) summary(out []outcome) error {
 	case bad == 0:
 		return nil
 	case bad == len(out):
-		return &failure{code: classify(first).code, err: fmt.Errorf("no node of %d answered: %w", len(out), first)}
+		return &failure{code: classify(first).code, err: fmt.Errorf("none of %d nodes did it: %w", len(out), first)}
 	}
-	return &failure{code: exitPartial, err: fmt.Errorf("%d of %d nodes did not answer", bad, len(out))}
+	return &failure{code: exitPartial, err: fmt.Errorf("%d of %d nodes did not do it", bad, len(out))}
 }
 
 // only narrows a record to one node, if one is named.

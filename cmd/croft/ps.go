@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"croft/node/api"
+	"croft/node/slice"
 	"croft/sandbox"
 )
 
@@ -33,17 +34,25 @@ func (a *app) ps() *cobra.Command {
 			if len(args) == 1 {
 				labels = args
 			}
+			var recs []slice.Record
+			for _, label := range labels {
+				rec, err := a.slice(label)
+				if err != nil {
+					return err
+				}
+				recs = append(recs, rec)
+			}
+			if len(recs) == 0 {
+				a.say("no slices; `croft run` makes one")
+				return nil
+			}
 			key, err := a.mine()
 			if err != nil {
 				return err
 			}
 			var rows []psRow
 			var out []outcome
-			for _, label := range labels {
-				rec, err := a.slice(label)
-				if err != nil {
-					return err
-				}
+			for _, rec := range recs {
 				mine := make([]psRow, len(rec.Slivers))
 				index := map[string]*psRow{}
 				for i, s := range rec.Slivers {
@@ -59,10 +68,6 @@ func (a *app) ps() *cobra.Command {
 					}
 				}
 				rows, out = append(rows, mine...), append(out, got...)
-			}
-			if len(rows) == 0 {
-				a.say("no slices; `croft run` makes one")
-				return nil
 			}
 			if err := printEach(a, rows, "SLICE\tNODE\tSTATE\tLEFT\tPUBLIC\tSENT\tRECEIVED\tDROPPED", psLine); err != nil {
 				return err

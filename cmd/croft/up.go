@@ -41,7 +41,7 @@ and end with their leases.`,
 			if config != "" {
 				var err error
 				if cfg, err = daemon.ReadConfig(cfg, config); err != nil {
-					return usage("see docs/configuration.md", "%w", err)
+					return usage("`croft help config` lists the keys", "%w", err)
 				}
 			}
 			cfg.State = state
@@ -95,7 +95,7 @@ func (a *app) greet(cfg daemon.Config, s api.Status) {
 func logger(a *app, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usage("debug, info, warn or error", "--log=%s", level)
+		return nil, usage("debug, info, warn or error", "--log %s is no level", level)
 	}
 	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: l})), nil
 }

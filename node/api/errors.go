@@ -23,6 +23,8 @@ var (
 	ErrOffset      = errors.New("wrong offset")
 	ErrBusy        = errors.New("too many requests at once")
 	ErrStopping    = errors.New("the node is stopping")
+	ErrUpgrade     = errors.New("this route is a connection")
+	ErrAgain       = errors.New("the node could not write it down; ask again")
 )
 
 var statuses = []struct {
@@ -39,6 +41,8 @@ var statuses = []struct {
 	{ErrOffset, http.StatusConflict},
 	{ErrBusy, http.StatusTooManyRequests},
 	{ErrStopping, http.StatusServiceUnavailable},
+	{ErrUpgrade, http.StatusUpgradeRequired},
+	{ErrAgain, http.StatusServiceUnavailable},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout},
 }
 
@@ -51,10 +55,15 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
+// maxDetail is the size in bytes of the sentence in a problem document: quoted,
+// it still fits into a frame.
+const maxDetail = 4 << 10
+
 // problem makes a problem document of an error; its sentence is the detail.
 func problem(err error) error {
 	if err == nil {
 		return nil
 	}
-	return huma.NewError(statusOf(err), err.Error())
+	text := err.Error()
+	return huma.NewError(statusOf(err), text[:min(len(text), maxDetail)])
 }
