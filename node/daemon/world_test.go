@@ -449,6 +449,7 @@ type blobModel struct{}
 func (blobModel) Has(d lease.Digest) (int64, bool)                 { return 10, d == blobOf("probe") }
 func (blobModel) Begin(lease.Digest, int64) (int64, error)         { return 0, nil }
 func (blobModel) Append(lease.Digest, int64, []byte) error         { return nil }
+func (blobModel) GC(func(lease.Digest) bool, time.Time) error      { return nil }
 func (blobModel) Finish(ctx context.Context, d lease.Digest) error { return nil }
 
 func blobOf(name string) (d lease.Digest) {
