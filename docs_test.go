@@ -188,7 +188,8 @@ func TestPackagesAreDocumented(t *testing.T) {
 	readme := documents(t)["README.md"]
 	for _, list := range lists {
 		for line := range strings.Lines(list[2]) {
-			if name := strings.Fields(line)[0]; !strings.Contains(readme, name) {
+			name := strings.Fields(line)[0]
+			if !regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).MatchString(readme) {
 				t.Errorf("README.md does not name %s, which scripts/setup installs", name)
 			}
 		}
