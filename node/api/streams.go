@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"croft/lease"
+	"croft/node/wire"
 	"croft/sandbox"
 )
 
@@ -52,25 +53,8 @@ func pipe(o Owner) http.Handler {
 		if err != nil {
 			return
 		}
-		join(near, far)
+		_ = wire.Splice(r.Context(), near, far, wire.NoIdle) // an end is an end, whoever made it
 	})
-}
-
-// join copies both ways until both are done.
-func join(a, b net.Conn) {
-	defer a.Close()
-	var wg sync.WaitGroup
-	wg.Go(func() { copyHalf(a, b) })
-	copyHalf(b, a)
-	wg.Wait()
-}
-
-func copyHalf(dst, src net.Conn) {
-	_, _ = io.Copy(dst, src) // an end is an end, whoever made it
-	if half, ok := dst.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		return
-	}
-	dst.Close()
 }
 
 func exec(s Slivers) http.Handler {
