@@ -15,7 +15,7 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build test test-root race fuzz generate check clean bench setup-run setup-demo setup-test setup-bench
+.PHONY: help build demo test test-root race fuzz generate check clean bench setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
@@ -25,6 +25,9 @@ help:
 
 build: ## 20 s | build/croft, the one binary
 	CGO_ENABLED=0 go build -trimpath -o build/croft ./cmd/croft
+
+demo: setup-demo build ## 1 min | the main job with real parts; needs root
+	@if [ "$$(id -u)" = 0 ]; then scripts/demo; else sudo scripts/demo; fi
 
 clean: ## 1 s | remove what was built
 	rm -rf build

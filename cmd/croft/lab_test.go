@@ -43,8 +43,9 @@ func TestRootScripts(t *testing.T) {
 			}
 			e.Setenv("CROFT_LAB_DIR", l.Dir())
 			e.Setenv("CROFT_SOCKET", status.Nodes[0].Socket)
+			e.Setenv("OUTSIDE", status.Outside.String())
+			e.Setenv("CROFT_RUNC", os.Getenv("CROFT_RUNC"))
 			e.Setenv("PROBE", "/bin/busybox")
-			e.Setenv("REALPATH", os.Getenv("PATH"))
 			return nil
 		},
 	})
@@ -53,6 +54,12 @@ func TestRootScripts(t *testing.T) {
 // needLab skips where there is no root or no runtime, unless told that both are.
 func needLab(t *testing.T) {
 	t.Helper()
+	if ours, err := filepath.Abs("../../build/runc"); err == nil && os.Getenv("CROFT_RUNC") == "" && exists(ours) {
+		t.Setenv("CROFT_RUNC", ours)
+	}
+	if !exists("/bin/busybox") {
+		t.Log("no /bin/busybox: apt-get install busybox-static")
+	}
 	var missing []string
 	if os.Geteuid() != 0 {
 		missing = append(missing, "root")
