@@ -91,9 +91,6 @@ func (w *warden) start() (err error) {
 	if err := w.cgroups.Layout.Check(p.Spec.RSet); err != nil {
 		return fmt.Errorf("starting sliver: %w", err)
 	}
-	if err := w.cgroups.Join(sandbox.WardenCgroup(p.Tag, p.Spec.Sliver)); err != nil {
-		return fmt.Errorf("starting sliver: %w", err)
-	}
 	if err := private(p.Spec.NetNS); err != nil {
 		return fmt.Errorf("starting sliver: %w", err)
 	}
@@ -103,7 +100,12 @@ func (w *warden) start() (err error) {
 	if w.ring, err = openRing(w.dir.file("log")); err != nil {
 		return fmt.Errorf("starting sliver: %w", err)
 	}
-	if err := w.bundle(ctx); err != nil {
+	// To move between cgroups the kernel waits for readers, in every hierarchy:
+	// the root is made meanwhile. The runtime's children must be born where we
+	// then are.
+	joined := make(chan error, 1)
+	go func() { joined <- w.cgroups.Join(sandbox.WardenCgroup(p.Tag, p.Spec.Sliver)) }()
+	if err := errors.Join(w.bundle(ctx), <-joined); err != nil {
 		return fmt.Errorf("starting sliver: %w", err)
 	}
 	if err := w.launch(ctx); err != nil {
