@@ -26,7 +26,9 @@ func (o owner) Status(ctx context.Context) (api.Status, error) {
 	}
 	term := lease.Term{From: s.Time.Unix(), Until: s.Time.Add(freeAhead).Unix()}
 	err := d.read(ctx, func(l *lease.Ledger) {
-		s.Free = l.Free(lease.PoolCommons, term)
+		if s.Hosting { // what a visitor has, it does not lease out
+			s.Free = l.Free(lease.PoolCommons, term)
+		}
 		for _, e := range l.Leases() {
 			if e.State == lease.Active {
 				s.Slivers++
