@@ -42,14 +42,15 @@ func Record(effect Effect) ([]byte, bool) {
 	return nil, false
 }
 
-// Ends reports whether a fact only ends what was granted: such facts may use the
-// room on a full disk that is set aside for them.
+// Ends reports whether a fact grants nothing new: it ends what was granted, or
+// gives a place to a sliver whose lease is in the books already. Such facts may
+// use the room on a full disk that is set aside for them.
 func Ends(effect Effect) bool {
 	switch f := effect.(type) {
 	case lease.Fact:
 		return f.Ends()
 	case sandbox.Fact:
-		return f.Kind == sandbox.FactFreed
+		return f.Kind == sandbox.FactFreed || f.Kind == sandbox.FactPlaced
 	}
 	return false
 }

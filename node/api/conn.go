@@ -4,7 +4,6 @@ package api
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,17 +12,22 @@ import (
 	"sync"
 )
 
-// takeOver answers 101 and returns the connection with what the server had read
-// ahead of it.
-func takeOver(w http.ResponseWriter, r *http.Request, protocol string) (net.Conn, error) {
-	if r.Header.Get("Upgrade") != protocol {
-		w.Header().Set("Upgrade", protocol)
-		http.Error(w, "this route is a connection: send Upgrade: "+protocol, http.StatusUpgradeRequired)
-		return nil, http.ErrNotSupported
+// wants reports whether the caller asks for the protocol, and tells it if not.
+func wants(w http.ResponseWriter, r *http.Request, protocol string) bool {
+	if r.Header.Get("Upgrade") == protocol {
+		return true
 	}
+	w.Header().Set("Upgrade", protocol)
+	Fail(w, fmt.Errorf("%w: send Upgrade: %s", ErrUpgrade, protocol))
+	return false
+}
+
+// takeOver answers 101 and returns the connection with what the server had read
+// ahead of it. The request's context goes on until the handler returns.
+func takeOver(w http.ResponseWriter, protocol string) (net.Conn, error) {
 	conn, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		fail(w, fmt.Errorf("taking the connection over: %w", err))
+		Fail(w, fmt.Errorf("taking the connection over: %w", err))
 		return nil, err
 	}
 	_, err = fmt.Fprintf(buf, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol)
@@ -51,12 +55,6 @@ func (c *readAhead) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return http.ErrNotSupported
-}
-
-// contextOf outlives the handler's own context, which ends when a connection is
-// taken over, and keeps its values.
-func contextOf(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithCancel(context.WithoutCancel(r.Context()))
 }
 
 // frameWriter writes whole frames from several streams to one connection.
@@ -108,21 +106,29 @@ func (f *flushWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// fail writes a problem document.
-func fail(w http.ResponseWriter, err error) {
+// Fail writes a problem document.
+func Fail(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(statusOf(err))
-	_ = json.NewEncoder(w).Encode(problem(err)) // the caller is gone if this fails
+	_, _ = w.Write(problemDocument(err)) // the caller is gone if this fails
+}
+
+// problemDocument is an error as a problem document. A frame has room for it: no
+// sentence of ours is longer than maxDetail.
+func problemDocument(err error) []byte {
+	b, encodeErr := json.Marshal(problem(err))
+	if encodeErr != nil {
+		return []byte(`{"status":500}`)
+	}
+	return b
 }
 
 // answer writes a value, or the problem that there is none.
 func answer(w http.ResponseWriter, v any, err error) {
 	if err != nil {
-		fail(w, err)
+		Fail(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v) // the caller is gone if this fails
 }
-
-func clip(s string) []byte { return []byte(s[:min(len(s), MaxFrame)]) }

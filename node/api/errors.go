@@ -8,6 +8,8 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"croft/lease/offer"
 )
 
 // What can be wrong with a call. Each has an HTTP status of its own.
@@ -21,6 +23,8 @@ var (
 	ErrOffset      = errors.New("wrong offset")
 	ErrBusy        = errors.New("too many requests at once")
 	ErrStopping    = errors.New("the node is stopping")
+	ErrUpgrade     = errors.New("this route is a connection")
+	ErrAgain       = errors.New("the node could not write it down; ask again")
 )
 
 var statuses = []struct {
@@ -28,6 +32,7 @@ var statuses = []struct {
 	status int
 }{
 	{ErrBadRequest, http.StatusBadRequest},
+	{offer.ErrQuery, http.StatusBadRequest},
 	{ErrNoSliver, http.StatusNotFound},
 	{ErrNotRunning, http.StatusConflict},
 	{ErrVisitor, http.StatusNotImplemented},
@@ -36,6 +41,8 @@ var statuses = []struct {
 	{ErrOffset, http.StatusConflict},
 	{ErrBusy, http.StatusTooManyRequests},
 	{ErrStopping, http.StatusServiceUnavailable},
+	{ErrUpgrade, http.StatusUpgradeRequired},
+	{ErrAgain, http.StatusServiceUnavailable},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout},
 }
 
@@ -48,10 +55,15 @@ func statusOf(err error) int {
 	return http.StatusInternalServerError
 }
 
+// maxDetail is the size in bytes of the sentence in a problem document: quoted,
+// it still fits into a frame.
+const maxDetail = 4 << 10
+
 // problem makes a problem document of an error; its sentence is the detail.
 func problem(err error) error {
 	if err == nil {
 		return nil
 	}
-	return huma.NewError(statusOf(err), err.Error())
+	text := err.Error()
+	return huma.NewError(statusOf(err), text[:min(len(text), maxDetail)])
 }

@@ -25,6 +25,7 @@ type Status struct {
 	JoinedIn float64         `json:"joined_in,omitempty" doc:"seconds from start to the first neighbour"`
 	Started  time.Time       `json:"started"`
 	Time     time.Time       `json:"time" doc:"the node's clock"`
+	Barred   string          `json:"barred,omitempty" doc:"why nothing new is granted now: clock or space"`
 	Slivers  int             `json:"slivers"`
 	Free     lease.RSet      `json:"free" doc:"free in the commons now"`
 }

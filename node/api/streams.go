@@ -3,6 +3,7 @@
 package api
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"croft/lease"
 	"croft/node/wire"
@@ -40,16 +42,19 @@ func pipe(o Owner) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		node, err := lease.ParsePrincipal(r.PathValue("node"))
 		if err != nil {
-			fail(w, fmt.Errorf("%w: %w", ErrBadRequest, err))
+			Fail(w, fmt.Errorf("%w: %w", ErrBadRequest, err))
+			return
+		}
+		if !wants(w, r, upgradePipe) {
 			return
 		}
 		far, err := o.Pipe(r.Context(), node)
 		if err != nil {
-			fail(w, err)
+			Fail(w, err)
 			return
 		}
 		defer far.Close()
-		near, err := takeOver(w, r, upgradePipe)
+		near, err := takeOver(w, upgradePipe)
 		if err != nil {
 			return
 		}
@@ -61,11 +66,18 @@ func exec(s Slivers) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var cmd sandbox.Exec
 		head := r.Header.Get(HeaderExec)
-		if err := json.Unmarshal([]byte(head), &cmd); err != nil || len(head) > maxExec {
-			fail(w, fmt.Errorf("%w: %s wants a command in JSON, at most %d bytes", ErrBadRequest, HeaderExec, maxExec))
+		if len(head) > maxExec || json.Unmarshal([]byte(head), &cmd) != nil {
+			Fail(w, fmt.Errorf("%w: %s wants a command in JSON, at most %d bytes", ErrBadRequest, HeaderExec, maxExec))
 			return
 		}
-		conn, err := takeOver(w, r, upgradeExec)
+		if err := cmd.Check(); err != nil {
+			Fail(w, fmt.Errorf("%w: %w", ErrBadRequest, err))
+			return
+		}
+		if !wants(w, r, upgradeExec) {
+			return
+		}
+		conn, err := takeOver(w, upgradeExec)
 		if err != nil {
 			return
 		}
@@ -75,13 +87,15 @@ func exec(s Slivers) http.Handler {
 }
 
 // serveExec runs one session on a connection in frames. When the caller goes,
-// its standard input ends and the command with it.
+// its standard input ends and the command with it; so it does when the node
+// stops.
 func serveExec(r *http.Request, s Slivers, cmd sandbox.Exec, conn net.Conn) {
 	out := &frameWriter{w: conn}
 	inR, inW := io.Pipe()
 	resize := make(chan sandbox.Size, 1)
-	ctx, cancel := contextOf(r)
+	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { conn.Close() })() // also for a caller who reads no more
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer cancel()
@@ -92,7 +106,7 @@ func serveExec(r *http.Request, s Slivers, cmd sandbox.Exec, conn net.Conn) {
 		In: inR, Out: out.stream(FrameStdout), Err: out.stream(FrameStderr), Resize: resize,
 	})
 	if err != nil {
-		_ = out.write(FrameError, clip(err.Error()))
+		_ = out.write(FrameError, problemDocument(err))
 	} else {
 		_ = out.write(FrameExit, binary.BigEndian.AppendUint32(nil, uint32(status)))
 	}
@@ -131,7 +145,7 @@ func logs(s Slivers) http.Handler {
 		if v := r.URL.Query().Get("tail"); v != "" {
 			n, err := strconv.Atoi(v)
 			if err != nil || n < 0 {
-				fail(w, fmt.Errorf("%w: tail wants a number of lines", ErrBadRequest))
+				Fail(w, fmt.Errorf("%w: tail wants a number of lines", ErrBadRequest))
 				return
 			}
 			tail = n
@@ -140,7 +154,7 @@ func logs(s Slivers) http.Handler {
 		out := &flushWriter{w: w, started: func() { w.Header().Set("Content-Type", "text/plain; charset=utf-8") }}
 		err := s.Logs(r.Context(), caller(r.Context()), r.PathValue("sliver"), opt, out)
 		if err != nil && !out.wrote {
-			fail(w, err)
+			Fail(w, err)
 		}
 	})
 }
@@ -150,7 +164,7 @@ func blobState(b Blobs) http.Handler {
 		digest, err := lease.ParseDigest(r.PathValue("digest"))
 		size, err1 := strconv.ParseInt(r.Header.Get(HeaderSize), 10, 64)
 		if err := errors.Join(err, err1); err != nil || size <= 0 {
-			fail(w, fmt.Errorf("%w: want a digest and %s", ErrBadRequest, HeaderSize))
+			Fail(w, fmt.Errorf("%w: want a digest and %s", ErrBadRequest, HeaderSize))
 			return
 		}
 		state, err := b.Blob(r.Context(), caller(r.Context()), digest, size)
@@ -164,10 +178,29 @@ func blobAppend(b Blobs) http.Handler {
 		offset, err1 := strconv.ParseInt(r.Header.Get(HeaderOffset), 10, 64)
 		size, err2 := strconv.ParseInt(r.Header.Get(HeaderSize), 10, 64)
 		if err := errors.Join(err, err1, err2); err != nil || offset < 0 || size < offset {
-			fail(w, fmt.Errorf("%w: want a digest, %s and %s", ErrBadRequest, HeaderOffset, HeaderSize))
+			Fail(w, fmt.Errorf("%w: want a digest, %s and %s", ErrBadRequest, HeaderOffset, HeaderSize))
 			return
 		}
-		state, err := b.Append(r.Context(), caller(r.Context()), digest, offset, size, http.MaxBytesReader(w, r.Body, size-offset))
+		body := &patient{control: http.NewResponseController(w), r: http.MaxBytesReader(w, r.Body, size-offset)}
+		state, err := b.Append(r.Context(), caller(r.Context()), digest, offset, size, body)
 		answer(w, state, err)
 	})
+}
+
+// patience is how long a node waits for more of a part: it holds one of few
+// places meanwhile.
+const patience = 30 * time.Second
+
+// patient reads a body as long as it does not stall.
+type patient struct {
+	control *http.ResponseController
+	r       io.Reader
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	// A connection without deadlines is one in a test.
+	if err := p.control.SetReadDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	return p.r.Read(b)
 }

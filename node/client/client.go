@@ -102,12 +102,19 @@ func (p *Problem) Unwrap() error {
 		return api.ErrNoSliver
 	case http.StatusInsufficientStorage:
 		return api.ErrQuota
+	case http.StatusNotImplemented:
+		return api.ErrVisitor
+	case http.StatusTooManyRequests:
+		return api.ErrBusy
+	case http.StatusServiceUnavailable:
+		return api.ErrAgain
 	}
 	return nil
 }
 
 const (
 	maxAnswer   = 16 << 20 // bytes of one JSON answer: 10,000 offers of 1 KiB and their JSON
+	maxProblem  = 64 << 10 // bytes of a problem document
 	callTimeout = 30 * time.Second
 )
 
@@ -156,10 +163,21 @@ func do(c *http.Client, req *http.Request) (*http.Response, error) {
 }
 
 func readProblem(resp *http.Response) error {
-	p := &Problem{Status: resp.StatusCode}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if err != nil || json.Unmarshal(b, p) != nil || p.Detail == "" {
-		p.Detail = fmt.Sprintf("%s: %s", resp.Status, bytes.TrimSpace(b))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
+	if err != nil {
+		return fmt.Errorf("reading what is wrong (%s): %w", resp.Status, err)
+	}
+	return parseProblem(resp.StatusCode, b)
+}
+
+// parseProblem reads a problem document; what is none is its own sentence.
+func parseProblem(status int, b []byte) *Problem {
+	p := &Problem{}
+	if json.Unmarshal(b, p) != nil || p.Detail == "" {
+		p = &Problem{Detail: fmt.Sprintf("%s: %.200q", http.StatusText(status), bytes.TrimSpace(b))}
+	}
+	if p.Status == 0 {
+		p.Status = status
 	}
 	return p
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -66,7 +65,7 @@ func receive(conn net.Conn, stdio sandbox.IO) (int, error) {
 			}
 			return int(int32(binary.BigEndian.Uint32(payload))), nil
 		case api.FrameError:
-			return 0, errors.New(string(payload))
+			return 0, parseProblem(http.StatusInternalServerError, payload)
 		}
 		if err != nil {
 			return 0, err

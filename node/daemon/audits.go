@@ -4,8 +4,10 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"croft/ebpf"
@@ -14,9 +16,15 @@ import (
 	"croft/node/api"
 )
 
-// drainEvery is how often the flow tables are emptied into the store: what power
-// loss can take at the most.
-const drainEvery = 5 * time.Second
+// drains lets one at a time empty the guard's tables. Who waited while another
+// one began finds it done: so callers cannot have it done more often than it
+// takes.
+type drains struct {
+	turn  sync.Mutex
+	mu    sync.Mutex
+	begun uint64
+	done  uint64 // the last that began and succeeded
+}
 
 // drainLoop empties the guard's tables: kept durably first, cleared after.
 func (d *Daemon) drainLoop(ctx context.Context) {
@@ -35,11 +43,24 @@ func (d *Daemon) drainLoop(ctx context.Context) {
 }
 
 func (d *Daemon) drain(ctx context.Context) error {
-	d.draining.Lock()
-	defer d.draining.Unlock()
-	return d.deps.Hosting.Guard.Drain(ctx, func(e ebpf.Epoch) error {
-		return d.deps.Hosting.Audit.Append(e)
-	})
+	s := &d.drains
+	s.mu.Lock()
+	asked := s.begun
+	s.mu.Unlock()
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if s.done > asked {
+		return nil
+	}
+	s.mu.Lock()
+	s.begun++
+	this := s.begun
+	s.mu.Unlock()
+	if err := d.deps.Hosting.Guard.Drain(ctx, d.deps.Hosting.Audit.Append); err != nil {
+		return err
+	}
+	s.done = this
+	return nil
 }
 
 // began records that a sliver holds its source ports, once.
@@ -85,7 +106,7 @@ func (a audits) Flows(ctx context.Context, caller lease.Principal, slice string)
 	if err := a.d.drain(ctx); err != nil {
 		return nil, fmt.Errorf("emptying the kernel's table: %w", err)
 	}
-	page, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + caller.String(), From: 1, Until: time.Now().UnixNano()})
+	page, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + caller.String(), From: 1, Until: a.d.deps.Clock.Wall().UnixNano()})
 	if err != nil {
 		return nil, err
 	}
@@ -102,11 +123,14 @@ func (a audits) Who(ctx context.Context, _ lease.Principal, q api.WhoRequest) (a
 	if err := a.d.drain(ctx); err != nil {
 		return answer, fmt.Errorf("emptying the kernel's table: %w", err)
 	}
-	within := time.Duration(q.Within * float64(time.Second))
-	if within <= 0 {
-		within = 5 * time.Second
+	within := 5 * time.Second
+	if q.Within > 0 {
+		within = time.Duration(min(q.Within, audit.MaxWithin.Seconds()) * float64(time.Second))
 	}
 	found, err := a.d.deps.Hosting.Audit.Who(ctx, audit.Who{Src: q.Src, Dst: q.Dst, Proto: protoOf(q.Proto), At: q.At.UnixNano(), Within: int64(within)})
+	if errors.Is(err, audit.ErrField) {
+		err = fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	}
 	if err != nil {
 		return answer, err
 	}

@@ -14,14 +14,6 @@ import (
 	"croft/sandbox/image"
 )
 
-const (
-	// maxUploads bounds how many parts are written at once: more would only
-	// share one disk.
-	maxUploads = 16
-
-	piece = 256 << 10 // bytes of a part that are in memory at a time
-)
-
 // blobs takes blobs from callers. A digest is all that it takes to use one.
 type blobs struct {
 	d     *Daemon

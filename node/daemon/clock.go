@@ -2,10 +2,7 @@
 
 package daemon
 
-import (
-	"sync"
-	"time"
-)
+import "time"
 
 // Clock is the two clocks of a machine.
 type Clock interface {
@@ -17,31 +14,31 @@ type Clock interface {
 // node stops granting: NTP slews below it and steps above it.
 const maxStep = 5 * time.Second
 
-// ledgerTime is the time by which terms and fuses are judged: the wall clock at
-// the start, or the journal's last instant where that is later, carried on by
-// the boot clock. So nobody who sets the wall clock lengthens or cuts a lease
-// that was granted.
+// ledgerTime is the time by which terms and fuses are judged: the wall clock as
+// it was at the start, carried on by the boot clock. So nobody who sets the wall
+// clock lengthens or cuts a lease that was granted. It never goes back: where
+// the journal is ahead of the wall clock at the start, it stands still until the
+// wall clock has caught up.
 type ledgerTime struct {
 	clock Clock
-
-	mu   sync.Mutex
-	base time.Time
-	boot int64
+	base  time.Time // the wall clock at the start
+	boot  int64     // the boot clock at the same instant
+	floor time.Time // the latest instant that the journal knows
 }
 
 func newLedgerTime(c Clock, journalLast time.Time) *ledgerTime {
-	base := c.Wall()
-	if journalLast.After(base) {
-		base = journalLast
-	}
-	return &ledgerTime{clock: c, base: base, boot: c.Boot()}
+	return &ledgerTime{clock: c, base: c.Wall().Round(0), boot: c.Boot(), floor: journalLast}
 }
+
+// running is the time that never stands still.
+func (t *ledgerTime) running() time.Time { return t.base.Add(time.Duration(t.clock.Boot() - t.boot)) }
 
 // now returns the ledger's time.
 func (t *ledgerTime) now() time.Time {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.base.Add(time.Duration(t.clock.Boot() - t.boot))
+	if now := t.running(); now.After(t.floor) {
+		return now
+	}
+	return t.floor
 }
 
 // step returns how far the wall clock is ahead of the ledger's time, and whether
@@ -51,9 +48,11 @@ func (t *ledgerTime) step() (time.Duration, bool) {
 	return d, d > maxStep || d < -maxStep
 }
 
+// until returns how long it takes the ledger's time to get to at.
+func (t *ledgerTime) until(at time.Time) time.Duration { return max(at.Sub(t.running()), 0) }
+
 // deadline returns the boot-clock instant (ns) at which the ledger's time will
 // be until (Unix seconds).
 func (t *ledgerTime) deadline(until int64) int64 {
-	left := time.Unix(until, 0).Sub(t.now())
-	return t.clock.Boot() + int64(left)
+	return t.boot + int64(time.Unix(until, 0).Sub(t.base))
 }

@@ -32,14 +32,15 @@ func (d *Daemon) collectLoop(ctx context.Context) {
 }
 
 func (d *Daemon) collectBlobs(ctx context.Context) error {
-	used := map[lease.Digest]bool{}
-	err := d.read(ctx, func(l *lease.Ledger) {
+	used, err := look(ctx, d, func(l *lease.Ledger) map[lease.Digest]bool {
+		used := map[lease.Digest]bool{}
 		for _, e := range l.Leases() {
 			var p sandbox.Program
 			if e.State.Live() && json.Unmarshal(e.Program, &p) == nil {
 				used[p.Blob] = true
 			}
 		}
+		return used
 	})
 	if err != nil {
 		return err

@@ -24,8 +24,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +33,7 @@ import (
 	"croft/lease/sign"
 	"croft/node"
 	"croft/node/api"
+	"croft/sandbox"
 )
 
 // Version is what status tells; the build may set it.
@@ -55,10 +54,12 @@ type Daemon struct {
 	commons  lease.RSet
 	pools    []lease.PoolRule
 
-	journal OpenJournal // owned by the loop, as is
+	journal OpenJournal // owned by the loop, as are
 	core    *node.Core
-	bar     lease.Reason
-	full    time.Time // until when a full disk keeps us from trying again
+	records int          // in the journal
+	shortAt int          // records at which to see whether it can be shorter
+	bar     lease.Reason // why nothing new is granted
+	full    time.Time    // until when a full disk keeps us from trying again
 
 	time     *ledgerTime
 	inputs   chan node.Input
@@ -66,7 +67,8 @@ type Daemon struct {
 	status   *status
 	slivers  *executor
 	offers   *offerLoop
-	draining sync.Mutex
+	drains   drains
+	sessions sessions
 	started  time.Time
 	joined   atomic.Pointer[time.Time]
 	done     chan struct{} // closed when the loop has ended
@@ -94,13 +96,16 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 			d.commons = d.pools[i].PerPrincipal
 		}
 	}
+	d.offers = newOfferLoop(d)
+	if err := d.offers.check(); err != nil {
+		return nil, err
+	}
 	if err := d.load(); err != nil {
 		return nil, err
 	}
 	d.time = newLedgerTime(deps.Clock, time.Unix(d.core.Last(), 0))
-	d.offers = newOfferLoop(d)
 	d.slivers = &executor{host: deps.Hosting, time: d.time, warn: deps.Log.Warn, submit: d.submit,
-		bind: d.status.bound, queues: map[string]chan node.Effect{}}
+		bind: d.status.bound, works: map[string]*work{}, over: map[string]sandbox.Status{}}
 	return d, nil
 }
 
@@ -129,31 +134,37 @@ func (d *Daemon) coreConfig() node.Config {
 	}
 }
 
-// Run serves until ctx ends, or until the node's journal is lost for good.
+// Run serves until ctx ends, or until the node's journal is lost for good. When
+// it returns, nothing of the daemon is running; the slivers are.
 func (d *Daemon) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	d.slivers.ctx = ctx
-	servers, err := d.listen()
+	doors, err := d.listen()
 	if err != nil {
 		return errors.Join(err, d.journal.Close())
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	d.slivers.ctx = ctx
+	var reports <-chan sandbox.Status
+	if d.deps.Hosting != nil {
+		reports = d.deps.Hosting.Runtime.Watch(ctx) // before the look at what there is, so that no end is missed
+		d.survey(ctx)
 	}
 	g.Go(func() error {
 		defer close(d.done)
 		return d.run(ctx)
 	})
-	for _, s := range servers {
-		g.Go(func() error { return s.serve(ctx) })
+	for _, door := range doors {
+		g.Go(func() error { return d.sessions.serve(ctx, door) })
 	}
-	g.Go(func() error { d.offers.run(ctx); return nil })
 	g.Go(func() error { d.watchJoin(ctx); return nil })
 	if d.deps.Hosting != nil {
-		g.Go(func() error { d.watchSlivers(ctx); return nil })
+		g.Go(func() error { d.offers.run(ctx); return nil })
+		g.Go(func() error { d.watchSlivers(ctx, reports); return nil })
 		g.Go(func() error { d.drainLoop(ctx); return nil })
 		g.Go(func() error { d.collectLoop(ctx); return nil })
 	}
 	err = g.Wait()
+	d.sessions.wait()
 	d.slivers.wg.Wait()
-	d.answers.failAll(errStopping)
 	return errors.Join(err, d.shut())
 }
 
@@ -196,45 +207,24 @@ func (d *Daemon) watchJoin(ctx context.Context) {
 	}
 }
 
-// watchSlivers turns what wardens report into inputs.
-func (d *Daemon) watchSlivers(ctx context.Context) {
-	for st := range d.deps.Hosting.Runtime.Watch(ctx) {
+// survey learns which slivers have ended while no daemon was there.
+func (d *Daemon) survey(ctx context.Context) {
+	list, err := d.deps.Hosting.Runtime.List(ctx)
+	if err != nil {
+		d.deps.Log.Warn("which slivers have ended is not known; they are started again", "err", err)
+	}
+	for _, st := range list {
+		d.slivers.seen(st)
+	}
+}
+
+// watchSlivers turns what the runtime reports into inputs.
+func (d *Daemon) watchSlivers(ctx context.Context, reports <-chan sandbox.Status) {
+	for st := range reports {
+		d.slivers.seen(st) // first, for a launch that is under way
 		d.status.seen(st)
 		if in := exited(st); in != nil && d.submit(ctx, in) != nil {
 			return
 		}
 	}
-}
-
-// watchClock refuses new grants while the wall clock and the ledger's time are
-// too far apart, or the disk is full, and allows them again after.
-func (d *Daemon) watchClock() []node.Input {
-	want := lease.ReasonNone
-	step, far := d.time.step()
-	switch {
-	case d.time.now().Before(d.full):
-		want = lease.ReasonSpace
-	case far:
-		want = lease.ReasonClock
-	}
-	if want == d.bar {
-		return nil
-	}
-	d.bar = want
-	if want == lease.ReasonClock {
-		d.deps.Log.Error("the wall clock stepped; nothing new is granted until it is back or the daemon is restarted",
-			"step", step.Round(time.Millisecond))
-	} else {
-		d.deps.Log.Info("granting", "barred", want.String())
-	}
-	return []node.Input{lease.Bar{Reason: want}}
-}
-
-// handler serves one listener.
-type server struct {
-	serve func(ctx context.Context) error
-}
-
-func newHTTP(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader}
 }

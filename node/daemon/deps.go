@@ -26,12 +26,15 @@ import (
 type Deps struct {
 	Key   *sign.Key
 	Clock Clock
-	Rand  io.Reader
 	Log   *slog.Logger
 
 	// OpenJournal opens the node's journal and returns its records. It is called
 	// again after a journal failed.
 	OpenJournal func() (OpenJournal, [][]byte, error)
+
+	// Socket opens the door of this machine's people: whoever may connect owns
+	// the way in.
+	Socket func() (net.Listener, error)
 
 	Discovery api.Discovery // query → offers, with reasons
 	Gossip    Publisher     // offers → whoever wants to know
@@ -59,6 +62,8 @@ type OpenJournal interface {
 type Publisher interface {
 	// Publish makes a signed offer known and keeps it known until the next.
 	Publish(ctx context.Context, o offer.Opened) error
+	// Withdraw tells the others that there is none any more. It is the last call.
+	Withdraw(ctx context.Context, closed offer.Opened) error
 	// Known is the number of offers in the view.
 	Known() int
 }

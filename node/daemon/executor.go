@@ -4,225 +4,211 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	"croft/ebpf"
-	"croft/ebpf/audit"
 	slivernet "croft/ebpf/net"
-	"croft/lease"
 	"croft/node"
 	"croft/sandbox"
 )
 
-const (
-	stopGrace    = 500 * time.Millisecond // between TERM and KILL; the whole end takes at most 2 s
-	launchLimit  = 60 * time.Second
-	teardownWait = time.Second // before a failed teardown is tried again
-)
-
-// executor carries out what the lifecycle decides: one goroutine a sliver, in
-// order. What it does is idempotent, because after a crash it is told again.
+// executor carries out what the lifecycle decides: for each sliver one thing
+// after the other, different slivers at the same time. What it does is
+// idempotent, because after a crash it is told again.
 type executor struct {
 	host   *Hosting
 	time   *ledgerTime
 	warn   func(msg string, args ...any)
 	submit func(context.Context, node.Input) error
 	bind   func(sliver string, att slivernet.Attachment)
-
-	mu     sync.Mutex
-	queues map[string]chan node.Effect
 	ctx    context.Context
-	wg     sync.WaitGroup
+
+	mu    sync.Mutex
+	works map[string]*work
+	over  map[string]sandbox.Status // slivers that are not running any more, until their teardown
+	wg    sync.WaitGroup
 }
 
-// queueLength bounds what one sliver may have waiting: launch, a few renewals,
-// teardown. The lifecycle never asks for more.
-const queueLength = 64
+// work is what one sliver has under way and waiting.
+type work struct {
+	waiting []node.Effect
+	cancel  context.CancelFunc // of a launch or adjustment under way
+}
 
-func (x *executor) enqueue(e node.Effect) {
-	var name string
-	switch e := e.(type) {
-	case sandbox.Launch:
-		name = e.Sliver
-	case sandbox.Adjust:
-		name = e.Sliver
+// add puts e behind what it does not make pointless, so that at most a teardown,
+// a launch and an adjustment wait.
+func (w *work) add(e node.Effect) {
+	keep := func(node.Effect) bool { return true }
+	switch e.(type) {
 	case sandbox.Teardown:
-		name = e.Sliver
+		keep = func(node.Effect) bool { return false }
+		if w.cancel != nil {
+			w.cancel() // what is being made is not wanted any more
+		}
+	case sandbox.Launch: // it has the newest lease's limits
+		keep = func(e node.Effect) bool { _, teardown := e.(sandbox.Teardown); return teardown }
+	case sandbox.Adjust:
+		keep = func(e node.Effect) bool { _, adjust := e.(sandbox.Adjust); return !adjust }
 	}
+	kept := w.waiting[:0]
+	for _, old := range w.waiting {
+		if keep(old) {
+			kept = append(kept, old)
+		}
+	}
+	w.waiting = append(kept, e)
+}
+
+// enqueue is called by the loop alone, and never waits.
+func (x *executor) enqueue(sliver string, e node.Effect) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	q := x.queues[name]
-	if q == nil {
-		q = make(chan node.Effect, queueLength)
-		x.queues[name] = q
-		x.wg.Go(func() { x.work(name, q) })
+	w := x.works[sliver]
+	if w == nil {
+		w = &work{}
+		x.works[sliver] = w
+		x.wg.Go(func() { x.run(sliver, w) })
 	}
-	select {
-	case q <- e:
-	default:
-		x.warn("too many changes of one sliver at once; this one is lost until the next start", "sliver", name, "effect", e)
-	}
+	w.add(e)
 }
 
-// work runs one sliver's effects until its teardown is done or the daemon goes.
-func (x *executor) work(name string, q chan node.Effect) {
+// run carries out what waits for one sliver, until nothing does or the daemon
+// goes: then the next one is told again.
+func (x *executor) run(sliver string, w *work) {
 	for {
-		select {
-		case <-x.ctx.Done():
+		e, ctx, done := x.next(sliver, w)
+		if e == nil {
 			return
-		case e := <-q:
-			in := x.do(e)
-			if in == nil {
-				continue
-			}
-			if _, last := in.(sandbox.Removed); last {
-				x.mu.Lock()
-				delete(x.queues, name)
-				x.mu.Unlock()
-			}
+		}
+		inputs := x.do(ctx, e)
+		done()
+		for _, in := range inputs {
 			if x.submit(x.ctx, in) != nil {
-				return // the daemon goes; the next one is told again
+				return
 			}
-			if _, last := in.(sandbox.Removed); last {
+		}
+		if _, ok := e.(sandbox.Launch); ok {
+			if in := x.ended(sliver); in != nil && x.submit(x.ctx, in) != nil {
 				return
 			}
 		}
 	}
 }
 
+// next takes the first thing that waits. The worker ends under the same lock
+// under which work is given to it, so that none is left behind.
+func (x *executor) next(sliver string, w *work) (e node.Effect, ctx context.Context, done func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(w.waiting) == 0 || x.ctx.Err() != nil {
+		delete(x.works, sliver)
+		return nil, nil, nil
+	}
+	e, w.waiting = w.waiting[0], w.waiting[1:]
+	ctx, cancel := context.WithCancel(x.ctx)
+	if _, teardown := e.(sandbox.Teardown); !teardown {
+		w.cancel = cancel
+	}
+	return e, ctx, func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		w.cancel = nil
+		cancel()
+	}
+}
+
 // do carries one effect out and returns what the lifecycle is to be told.
-func (x *executor) do(e node.Effect) node.Input {
+func (x *executor) do(ctx context.Context, e node.Effect) []node.Input {
 	switch e := e.(type) {
 	case sandbox.Launch:
-		ctx, cancel := context.WithTimeout(x.ctx, launchLimit)
+		ctx, cancel := context.WithTimeout(ctx, launchLimit)
 		defer cancel()
-		if err := x.launch(ctx, e); err != nil {
-			return sandbox.LaunchFailed{Sliver: e.Sliver, Reason: err.Error()}
+		err := x.launch(ctx, e)
+		if x.ctx.Err() != nil {
+			return nil // the daemon goes: no failure of the sliver's
 		}
-		return sandbox.Launched{Sliver: e.Sliver}
+		if err != nil {
+			return []node.Input{sandbox.LaunchFailed{Sliver: e.Sliver, Reason: err.Error()}}
+		}
+		return []node.Input{sandbox.Launched{Sliver: e.Sliver}}
 	case sandbox.Adjust:
-		if err := x.adjust(x.ctx, e); err != nil {
-			x.warn("limits of a renewed lease are not in force yet", "sliver", e.Sliver, "err", err)
-		}
+		x.persist(ctx, e.Sliver, "limits of a renewed lease are not in force yet", func() error { return x.adjust(ctx, e) })
 	case sandbox.Teardown:
-		if x.teardown(e) {
-			return sandbox.Removed{Sliver: e.Sliver}
+		if x.persist(ctx, e.Sliver, "a sliver is not gone yet", func() error { return x.remove(ctx, e.Sliver) }) {
+			return []node.Input{sandbox.Removed{Sliver: e.Sliver}}
 		}
 	}
 	return nil
 }
 
-// launch makes a sliver run: the network first, still down; then its limits;
-// only then is the link raised and the program started. So no packet is ever
-// without limits.
-func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
-	l, err := openLease(e.Statement)
-	if err != nil {
-		return err
-	}
-	var program sandbox.Program
-	if err := json.Unmarshal(e.Program, &program); err != nil {
-		return fmt.Errorf("reading the program: %w", err)
-	}
-	deadline := x.time.deadline(l.Until)
-	att, err := x.host.Network.Add(ctx, slivernet.Sliver{Name: e.Sliver, Place: e.Place,
-		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate], Ports: l.Ports})
-	if err != nil {
-		return fmt.Errorf("making the network: %w", err)
-	}
-	if err := x.host.Guard.Attach(ctx, att.Guard, ebpf.Compile(l, att.Addresses, deadline)); err != nil {
-		return fmt.Errorf("attaching the guard: %w", err)
-	}
-	if err := began(x.host.Audit, x.tenure(e, l, att)); err != nil {
-		return fmt.Errorf("recording who holds the source ports: %w", err)
-	}
-	if err := x.host.Network.Up(ctx, e.Sliver); err != nil {
-		return fmt.Errorf("raising the link: %w", err)
-	}
-	x.bind(e.Sliver, att)
-	err = x.host.Runtime.Start(ctx, sandbox.Spec{
-		Sliver: e.Sliver, Slice: l.Slice + "@" + l.Holder.Short(), Hostname: l.Slice, Place: e.Place,
-		Program: program, RSet: l.RSet, NetNS: att.NetNS, Resolver: slivernet.Resolver, Deadline: deadline,
-	})
-	if err != nil {
-		return fmt.Errorf("starting the program: %w", err)
-	}
-	return nil
-}
-
-// adjust puts another lease's limits in force: the deadline first, which must
-// not pass while the rest is on its way.
-func (x *executor) adjust(ctx context.Context, e sandbox.Adjust) error {
-	l, err := openLease(e.Statement)
-	if err != nil {
-		return err
-	}
-	deadline := x.time.deadline(l.Until)
-	att, err := x.host.Network.Add(ctx, slivernet.Sliver{Name: e.Sliver, Place: e.Place,
-		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate], Ports: l.Ports})
-	return errors.Join(err,
-		x.host.Runtime.Extend(ctx, e.Sliver, l.RSet, deadline),
-		x.host.Guard.Update(ctx, e.Sliver, ebpf.Compile(l, att.Addresses, deadline)),
-		x.host.Network.SetRates(ctx, e.Sliver, l.RSet[lease.EgressRate], l.RSet[lease.IngressRate]))
-}
-
-// teardown ends a sliver and removes all of it, trying again until nothing is
-// left. It reports whether it got there before the daemon went.
-func (x *executor) teardown(e sandbox.Teardown) bool {
+// persist tries until it works, or until it is not wanted any more. It reports
+// whether it worked.
+func (x *executor) persist(ctx context.Context, sliver, complaint string, try func() error) bool {
 	for {
-		err := x.remove(e.Sliver)
+		err := try()
 		if err == nil {
 			return true
 		}
-		x.warn("a sliver is not gone yet", "sliver", e.Sliver, "err", err)
-		select {
-		case <-x.ctx.Done():
+		if ctx.Err() != nil {
 			return false
-		case <-time.After(teardownWait):
+		}
+		x.warn(complaint, "sliver", sliver, "err", err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(againWait):
 		}
 	}
 }
 
-// remove goes from the program outwards: what has no process sends no packet,
-// what has no link needs no guard.
-func (x *executor) remove(name string) error {
-	ctx, cancel := context.WithTimeout(x.ctx, launchLimit)
-	defer cancel()
-	if err := x.host.Runtime.Stop(ctx, name, stopGrace); err != nil && !errors.Is(err, sandbox.ErrUnknown) {
-		x.warn("stopping a sliver; removing it all the same", "sliver", name, "err", err)
+// seen takes a runtime's word on a sliver.
+func (x *executor) seen(st sandbox.Status) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if st.State == sandbox.Stopped || st.State == sandbox.Failed {
+		x.over[st.Sliver] = st
+	} else {
+		delete(x.over, st.Sliver)
 	}
-	if err := x.host.Runtime.Remove(ctx, name); err != nil {
-		return fmt.Errorf("removing the sandbox: %w", err)
+}
+
+// finished reports that a sliver's program has run to its end by itself. Then it
+// is not started a second time because the daemon was; what was lost in any
+// other way is.
+func (x *executor) finished(sliver string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.over[sliver].Reason == sandbox.ReasonExited {
+		return true
 	}
-	if err := x.host.Guard.Detach(ctx, name); err != nil {
-		return fmt.Errorf("detaching the guard: %w", err)
-	}
-	if err := x.host.Network.Remove(ctx, name); err != nil {
-		return fmt.Errorf("removing the network: %w", err)
-	}
-	if err := ended(x.host.Audit, name, x.time.now()); err != nil {
-		return fmt.Errorf("recording that the source ports are free: %w", err)
+	delete(x.over, sliver)
+	return false
+}
+
+// ended is the report of a program that ended before its launch was told of.
+func (x *executor) ended(sliver string) node.Input {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if st, ok := x.over[sliver]; ok {
+		return exited(st)
 	}
 	return nil
 }
 
-func (x *executor) tenure(e sandbox.Launch, l *lease.Lease, att slivernet.Attachment) audit.Tenure {
-	return audit.Tenure{Sliver: e.Sliver, Slice: l.Slice + "@" + l.Holder.String(), Place: e.Place,
-		First: att.SourcePorts[0], Last: att.SourcePorts[1], Ports: l.Ports, From: x.time.now().UnixNano()}
+// exited is the input that a runtime's report is, if the sliver runs no more.
+func exited(st sandbox.Status) node.Input {
+	if st.State != sandbox.Stopped && st.State != sandbox.Failed {
+		return nil
+	}
+	in := sandbox.Exited{Sliver: st.Sliver, Reason: st.Reason}
+	if st.Exit != nil {
+		in.Code = *st.Exit
+	}
+	return in
 }
 
-func openLease(b []byte) (*lease.Lease, error) {
-	o, err := lease.Open(b)
-	if err != nil {
-		return nil, fmt.Errorf("reading the lease: %w", err)
-	}
-	l, ok := o.Statement.(*lease.Lease)
-	if !ok {
-		return nil, fmt.Errorf("reading the lease: %w", lease.ErrKind)
-	}
-	return l, nil
+// gone reports that there is nothing to adjust or stop.
+func gone(err error) bool {
+	return errors.Is(err, sandbox.ErrUnknown) || errors.Is(err, sandbox.ErrNotRunning)
 }

@@ -13,123 +13,143 @@ import (
 	"croft/sandbox"
 )
 
-const (
-	maxQueue = 1024 // inputs that wait for the core
-	maxBatch = 64   // inputs whose facts share one fsync
-
-	// maxRebuilds bounds how often in a row the core is built anew before the
-	// daemon gives up: the disk is gone.
-	maxRebuilds = 5
-	rebuildWait = time.Second
-
-	// minSnapshot is the number of records below which a journal is not worth
-	// shortening at the start.
-	minSnapshot = 1024
-
-	// fullWait is how long nothing is granted after a disk was full.
-	fullWait = 10 * time.Second
-)
-
 // run is the one goroutine that owns the core: it takes inputs, makes the facts
 // of their effects durable, and only then performs the rest.
 func (d *Daemon) run(ctx context.Context) error {
 	if err := d.step([]node.Input{node.Recover{}}); err != nil {
-		return err
+		if err := d.rebuild(ctx, err); err != nil {
+			return err
+		}
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		timer.Reset(d.untilWake())
 		var inputs []node.Input
+		var queries []query
 		select {
 		case <-ctx.Done():
 			return nil
 		case in := <-d.inputs:
-			inputs = d.collect(in)
+			inputs, queries = d.collect(in)
 		case <-timer.C:
 			inputs = []node.Input{node.Tick{}}
 		}
-		if err := d.step(append(d.watchClock(), inputs...)); err != nil {
+		err := d.step(append(d.watch(), inputs...))
+		if err == nil {
+			err = d.shorten()
+		}
+		if err != nil {
 			if err := d.rebuild(ctx, err); err != nil {
 				return err
 			}
+		}
+		for _, q := range queries { // who looks sees only what is durable
+			q()
 		}
 	}
 }
 
 // collect takes what else waits, up to one batch.
-func (d *Daemon) collect(first node.Input) []node.Input {
-	inputs := []node.Input{first}
-	for len(inputs) < maxBatch {
+func (d *Daemon) collect(next node.Input) (inputs []node.Input, queries []query) {
+	for range maxBatch {
+		if q, ok := next.(query); ok {
+			queries = append(queries, q)
+		} else {
+			inputs = append(inputs, next)
+		}
 		select {
-		case in := <-d.inputs:
-			inputs = append(inputs, in)
+		case next = <-d.inputs:
 		default:
-			return inputs
+			return inputs, queries
 		}
 	}
-	return inputs
+	if q, ok := next.(query); ok {
+		return inputs, append(queries, q)
+	}
+	return append(inputs, next), queries
 }
 
 // step applies inputs, and performs their effects once the facts are durable.
+// After an error nothing was performed, and the core knows what the disk may
+// not: it is of no more use.
 func (d *Daemon) step(inputs []node.Input) error {
-	var effects []node.Effect
-	var queries []query
-	var facts, closing [][]byte
+	var batch []node.Effect
+	var facts [][]byte
+	closing := true
 	for _, in := range inputs {
-		if q, ok := in.(query); ok {
-			queries = append(queries, q)
-			continue
-		}
 		d.deps.Log.Debug("input", "in", in)
 		for _, e := range d.core.Step(d.time.now(), in) {
-			effects = append(effects, e)
+			batch = append(batch, e)
 			if record, ok := node.Record(e); ok {
 				facts = append(facts, record)
-				if node.Ends(e) {
-					closing = append(closing, record)
-				}
+				closing = closing && node.Ends(e)
 			}
 		}
 	}
-	if err := d.append(facts, len(facts) == len(closing)); err != nil {
+	if err := d.append(facts, closing); err != nil {
+		d.answers.drop(batch, err)
 		return err
 	}
-	d.perform(effects)
-	for _, q := range queries { // who looks sees only what is durable
-		q()
+	d.perform(batch)
+	return nil
+}
+
+// append makes records durable, in frames of a size that the journal takes:
+// when many leases end at one instant, one batch is many frames, and the facts
+// of any of its beginnings are a history too. Those that grant nothing may use
+// the room that was set aside for it.
+func (d *Daemon) append(records [][]byte, closing bool) error {
+	put := d.journal.Append
+	if closing {
+		put = d.journal.AppendClosing
+	}
+	d.records += len(records)
+	for len(records) > 0 {
+		n, size := 0, 0
+		for n < len(records) && (n == 0 || size+len(records[n]) <= maxAppend) {
+			size += len(records[n])
+			n++
+		}
+		if err := put(records[:n]...); err != nil {
+			return err
+		}
+		records = records[n:]
 	}
 	return nil
 }
 
-// append makes records durable. Those that only end what was granted may use
-// the room that was set aside for it.
-func (d *Daemon) append(records [][]byte, closing bool) error {
-	switch {
-	case len(records) == 0:
-		return nil
-	case closing:
-		return d.journal.AppendClosing(records...)
-	default:
-		return d.journal.Append(records...)
-	}
-}
-
 // perform carries effects out in order. None of it waits: what takes time runs
 // beside the loop and comes back as an input.
-func (d *Daemon) perform(effects []node.Effect) {
-	for _, e := range effects {
+func (d *Daemon) perform(batch []node.Effect) {
+	for _, e := range batch {
 		d.deps.Log.Debug("effect", "out", e)
 		switch e := e.(type) {
+		case lease.Fact:
+			if e.K == lease.FactGone {
+				d.forget(e.Claim)
+			}
 		case lease.Answer:
-			d.answers.give(e)
+			d.answers.give(e.Ref, outcome{answer: e})
 		case lease.Changed:
 			d.offers.poke()
 		case sandbox.Changed:
 			d.status.changed(e)
-		case sandbox.Launch, sandbox.Adjust, sandbox.Teardown:
-			d.slivers.enqueue(e)
+		case sandbox.Launch:
+			d.slivers.enqueue(e.Sliver, e)
+		case sandbox.Adjust:
+			d.slivers.enqueue(e.Sliver, e)
+		case sandbox.Teardown:
+			d.slivers.enqueue(e.Sliver, e)
 		}
+	}
+}
+
+// forget drops the status of the sliver whose last lease is over: of one that
+// failed the reason was kept until now, for whoever asks.
+func (d *Daemon) forget(last lease.ID) {
+	if e, ok := d.core.Ledger().Lease(last); ok && e.Sliver != "" {
+		d.status.forget(e.Sliver)
 	}
 }
 
@@ -138,48 +158,65 @@ func (d *Daemon) untilWake() time.Duration {
 	if !ok {
 		return time.Hour
 	}
-	return max(wake.Sub(d.time.now()), 0)
+	return d.time.until(wake)
 }
 
-// submit hands an input to the core; it waits while the queue is full.
-func (d *Daemon) submit(ctx context.Context, in node.Input) error {
-	select {
-	case d.inputs <- in:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.done:
-		return errStopping
+// watch says whether new leases can be given now: not while the wall clock and
+// the ledger's time are too far apart, and not for a while after a disk was full.
+func (d *Daemon) watch() []node.Input {
+	want := lease.ReasonNone
+	step, far := d.time.step()
+	switch {
+	case d.time.running().Before(d.full):
+		want = lease.ReasonSpace
+	case far:
+		want = lease.ReasonClock
 	}
+	if want == d.bar {
+		return nil
+	}
+	d.bar = want
+	switch want {
+	case lease.ReasonClock:
+		d.deps.Log.Error("the wall clock stepped; nothing new is granted until it is back or the daemon is restarted",
+			"step", step.Round(time.Millisecond))
+	case lease.ReasonSpace:
+		d.deps.Log.Error("the disk is full; nothing new is granted for a while", "until", d.full)
+	default:
+		d.deps.Log.Info("new leases are given again")
+	}
+	return []node.Input{lease.Bar{Reason: want}}
 }
 
 // rebuild follows a journal that failed: what was decided since the last durable
 // record was never told to anybody, so the core is built anew from the disk.
 func (d *Daemon) rebuild(ctx context.Context, cause error) error {
-	d.deps.Log.Error("journal failed; building the core anew", "err", cause)
-	d.answers.failAll(fmt.Errorf("%w: the journal failed: %w", errJournal, cause))
-	if err := d.journal.Close(); err != nil {
-		d.deps.Log.Warn("closing the failed journal", "err", err)
-	}
 	for try := 1; ; try++ {
+		d.deps.Log.Error("journal failed; building the core anew", "err", cause)
+		if isFull(cause) {
+			d.full = d.time.running().Add(fullWait)
+		}
+		if err := d.journal.Close(); err != nil {
+			d.deps.Log.Warn("closing the failed journal", "err", err)
+		}
 		err := d.load()
 		if err == nil {
-			break
+			d.bar = lease.ReasonNone
+			err = d.step([]node.Input{node.Recover{}}) // a core's first input; the bar comes with the next
+		}
+		if err == nil {
+			return nil
 		}
 		if try == maxRebuilds {
-			return fmt.Errorf("opening the journal again (%d tries): %w", try, err)
+			return fmt.Errorf("building the core anew (%d tries): %w", try, err)
 		}
+		cause = err
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
 		case <-time.After(rebuildWait):
 		}
 	}
-	d.bar = lease.ReasonNone
-	if isFull(cause) {
-		d.full = d.time.now().Add(fullWait)
-	}
-	return d.step(append(d.watchClock(), node.Recover{}))
 }
 
 // load opens the journal and builds the core from it.
@@ -194,11 +231,29 @@ func (d *Daemon) load() error {
 			return errors.Join(fmt.Errorf("record %d of %d: %w", i+1, len(records), err), journal.Close())
 		}
 	}
-	d.journal, d.core = journal, core
-	if now := core.Records(); len(records) > minSnapshot && len(records) > 2*len(now) {
-		if err := journal.Snapshot(now); err != nil {
-			return errors.Join(fmt.Errorf("shortening the journal: %w", err), journal.Close())
+	d.journal, d.core, d.records, d.shortAt = journal, core, len(records), minSnapshot
+	if err := d.shorten(); err != nil {
+		return errors.Join(err, journal.Close())
+	}
+	return nil
+}
+
+// shorten replaces a journal that is long for what it says. On a disk without
+// room for that the journal stays as it is.
+func (d *Daemon) shorten() error {
+	if d.records < d.shortAt {
+		return nil
+	}
+	now := d.core.Records()
+	if d.records >= 2*len(now) {
+		err := d.journal.Snapshot(now)
+		switch {
+		case err == nil:
+			d.records = len(now)
+		case !isFull(err):
+			return fmt.Errorf("shortening the journal: %w", err)
 		}
 	}
+	d.shortAt = max(minSnapshot, 2*d.records, 2*len(now))
 	return nil
 }

@@ -22,8 +22,13 @@ import (
 func keyPath(state string) string    { return filepath.Join(state, "node", "key") }
 func journalDir(state string) string { return filepath.Join(state, "node", "journal") }
 
-// ErrJournalLost says that a node's key is there and its journal is not.
-var ErrJournalLost = errors.New("the journal of this node's key is lost")
+var (
+	// ErrJournalLost says that a node's key is there and its journal is not.
+	ErrJournalLost = errors.New("the journal of this node's key is lost")
+
+	// ErrKeyLost says that a journal is there in which a key signed that is not.
+	ErrKeyLost = errors.New("the key of this node's journal is lost")
+)
 
 // NodeKey returns the key of the node with this state directory. A new node's is
 // made, together with its journal.
@@ -53,12 +58,15 @@ func newNodeKey(state string) (*sign.Key, error) {
 	if err := os.MkdirAll(filepath.Dir(keyPath(state)), 0o700); err != nil {
 		return nil, fmt.Errorf("making the node's key: %w", err)
 	}
-	j, _, err := journal.Open(journalDir(state), journal.Options{})
+	j, records, err := journal.Open(journalDir(state), journal.Options{})
 	if err != nil {
 		return nil, err
 	}
 	if err := j.Close(); err != nil {
 		return nil, err
+	}
+	if len(records) > 0 {
+		return nil, fmt.Errorf("%w: %s (move %s away to begin as a new node)", ErrKeyLost, keyPath(state), journalDir(state))
 	}
 	key, err := sign.Generate(rand.Reader)
 	if err != nil {

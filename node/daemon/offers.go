@@ -28,6 +28,7 @@ type offerLoop struct {
 	d     *Daemon
 	stale chan struct{} // capacity of one: a poke is not counted
 	news  atomic.Bool   // something else than free capacity changed
+	last  uint64        // sequence of the newest offer
 }
 
 func newOfferLoop(d *Daemon) *offerLoop { return &offerLoop{d: d, stale: make(chan struct{}, 1)} }
@@ -62,7 +63,8 @@ func (o *offerLoop) run(ctx context.Context) {
 		now := o.d.deps.Clock.Wall()
 		made, err := o.make(ctx, now)
 		if err != nil {
-			return // the daemon goes
+			o.withdraw() // the daemon goes
+			return
 		}
 		pace.Changed(made.FreeIn(lease.PoolCommons), made.Total, o.news.Swap(false))
 		wait := retryOffer
@@ -80,26 +82,47 @@ func (o *offerLoop) run(ctx context.Context) {
 	}
 }
 
-// make fills in an offer as the node is now. Sequence is the time in
-// milliseconds: it rises over restarts too, with nothing to remember.
-func (o *offerLoop) make(ctx context.Context, now time.Time) (offer.Offer, error) {
+// check reports as a bad configuration what no offer may say.
+func (o *offerLoop) check() error {
+	made := o.bare(o.d.deps.Clock.Wall())
+	if _, err := offer.Seal(&made, o.d.deps.Key); err != nil {
+		return fmt.Errorf("%w: what this node says of itself: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+// next is an offer's sequence: the time in milliseconds, which rises over
+// restarts with nothing to remember, also while the wall clock steps back.
+func (o *offerLoop) next(now time.Time) uint64 {
+	o.last = max(o.last+1, uint64(now.UnixMilli()))
+	return o.last
+}
+
+// bare is an offer without what is free.
+func (o *offerLoop) bare(now time.Time) offer.Offer {
 	d := o.d
 	made := offer.Offer{
-		Node: d.deps.Key.Principal(), Sequence: uint64(now.UnixMilli()), Made: now.Unix(), Until: now.Add(offerValid).Unix(),
-		Name: d.cfg.Name, Attributes: d.attributes(), Addrs: offerAddrs(d.deps.Wire.Addrs()), Uptime: int64(now.Sub(d.started).Seconds()),
+		Node: d.deps.Key.Principal(), Sequence: o.next(now), Made: now.Unix(), Until: now.Add(offerValid).Unix(),
+		Name: d.cfg.Name, Attributes: d.attributes(), Addrs: offerAddrs(d.deps.Wire.Addrs()), Uptime: max(int64(now.Sub(d.started).Seconds()), 0),
+		Total: d.capacity, Longest: commonsTerm, Commons: d.commons,
 	}
 	if d.site != nil {
 		made.Site, made.Certificate = d.site.Site, d.cfg.SiteCert
 	}
-	if d.deps.Hosting == nil {
-		return made, nil
-	}
-	made.Total, made.Longest, made.Commons = d.capacity, commonsTerm, d.commons
+	return made
+}
+
+// make fills in an offer as the node is now.
+func (o *offerLoop) make(ctx context.Context, now time.Time) (offer.Offer, error) {
+	d := o.d
+	made := o.bare(now)
 	term := lease.Term{From: d.time.now().Unix(), Until: d.time.now().Unix() + int64(freeAhead.Seconds())}
-	err := d.read(ctx, func(l *lease.Ledger) {
+	var err error
+	made.Free, err = look(ctx, d, func(l *lease.Ledger) (free []offer.Free) {
 		for _, pool := range []lease.Pool{lease.PoolCommons, lease.PoolSharp} {
-			made.Free = append(made.Free, offer.Free{Pool: pool, RSet: l.Free(pool, term)})
+			free = append(free, offer.Free{Pool: pool, RSet: l.Free(pool, term)})
 		}
+		return free
 	})
 	return made, err
 }
@@ -139,9 +162,13 @@ func (o *offerLoop) withdraw() {
 	ctx, cancel := context.WithTimeout(context.Background(), retryOffer)
 	defer cancel()
 	now := o.d.deps.Clock.Wall()
-	last := offer.Offer{Node: o.d.deps.Key.Principal(), Sequence: uint64(now.UnixMilli()), Made: now.Unix(),
+	last := offer.Offer{Node: o.d.deps.Key.Principal(), Sequence: o.next(now), Made: now.Unix(),
 		Until: now.Add(offerValid).Unix(), Closed: true}
-	if err := o.publish(ctx, last); err != nil {
+	signed, err := offer.Seal(&last, o.d.deps.Key)
+	if err == nil {
+		err = o.d.deps.Gossip.Withdraw(ctx, signed)
+	}
+	if err != nil {
 		o.d.deps.Log.Debug("the last offer was not withdrawn; it lapses", "err", err)
 	}
 }

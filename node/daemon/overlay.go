@@ -44,9 +44,11 @@ type overlay struct {
 	host   host.Host
 	dht    *kad.DHT
 	index  *index.Index
-	gossip *pubsub.Gossip
+	gossip *pubsub.Gossip // nil: a visitor keeps no view
 	pipes  *wire.Listener
+	ctx    context.Context // ends when the node closes
 	offers chan offer.Opened
+	kept   chan struct{} // closed when the index registers no more
 	keep   func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
 	log    *slog.Logger
 }
@@ -54,7 +56,7 @@ type overlay struct {
 // join makes the host and everything on it, and keeps looking for neighbours
 // until there are some.
 func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
-	o := &overlay{offers: make(chan offer.Opened, 1), log: deps.Log, keep: filterFor(cfg.Profile)}
+	o := &overlay{offers: make(chan offer.Opened, 1), kept: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
 	var err error
 	if o.host, err = wire.NewHost(wire.Config{Key: deps.Key.Private(), Listen: cfg.Listen, UserAgent: "croft/" + Version}); err != nil {
 		return fmt.Errorf("%w: listening: %w", ErrConfig, err)
@@ -74,17 +76,23 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 		return err
 	}
 	n.open.add(o.index.Close)
-	if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log, View: gossip.ViewConfig{Check: checkSite}}); err != nil {
-		return err
+	if full {
+		if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log, View: gossip.ViewConfig{Check: checkSite}}); err != nil {
+			return err
+		}
+		n.open.add(o.gossip.Close)
 	}
-	n.open.add(o.gossip.Close)
 	o.pipes = wire.Listen(o.host, deps.Key.Private(), wire.Options{})
 	n.open.add(o.pipes.Close)
 
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	o.ctx = run
 	var wg sync.WaitGroup
 	n.open.add(func() error { stop(); wg.Wait(); return nil })
-	wg.Go(func() { o.index.Keep(run, o.offers) })
+	wg.Go(func() {
+		defer close(o.kept)
+		o.index.Keep(run, o.offers)
+	})
 	wg.Go(func() { o.stay(run, cfg) })
 	if cfg.Profile != ProfileLab {
 		if service := mdns.NewMdnsService(o.host, "_croft._udp", o); service.Start() == nil {
@@ -116,7 +124,7 @@ func filterFor(p Profile) func([]multiaddr.Multiaddr) []multiaddr.Multiaddr {
 
 // HandlePeerFound takes a neighbour from the local network.
 func (o *overlay) HandlePeerFound(info peer.AddrInfo) {
-	ctx, cancel := context.WithTimeout(context.Background(), findLimit)
+	ctx, cancel := context.WithTimeout(o.ctx, findLimit)
 	defer cancel()
 	if _, err := o.dht.Join(ctx, []peer.AddrInfo{info}); err != nil {
 		o.log.Debug("a neighbour on the local network does not answer", "peer", info.ID, "err", err)
@@ -195,10 +203,10 @@ func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result
 	defer cancel()
 	var seen, walked []offer.Found
 	if req.View {
-		seen = o.gossip.Offers()
+		seen = o.view()
 	}
 	opt := offer.Options{Salt: []byte(o.host.ID())}
-	if known := offer.Answer(q, offer.Merge(time.Now(), seen), opt); req.View && known.Matched >= page(q) {
+	if known := offer.Answer(q, offer.Merge(time.Now(), seen), opt); req.View && known.Matched >= enough(req, q) {
 		return known, nil
 	} else if known.Matched > 0 {
 		ctx, cancel = context.WithTimeout(ctx, thinLimit)
@@ -211,9 +219,12 @@ func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result
 	return offer.Answer(q, offer.Merge(time.Now(), seen, walked), opt), nil
 }
 
-// page is how many matches make asking the index as well unnecessary.
-func page(q offer.Query) int {
-	if q.Limit > 0 {
+// enough is how many matches make asking the index as well unnecessary.
+func enough(req offer.FindRequest, q offer.Query) int {
+	switch {
+	case req.Enough > 0:
+		return req.Enough
+	case q.Limit > 0:
 		return q.Limit
 	}
 	return fullPage
@@ -221,6 +232,9 @@ func page(q offer.Query) int {
 
 // Publish tells the neighbours by gossip and the index by registration.
 func (o *overlay) Publish(ctx context.Context, opened offer.Opened) error {
+	if o.gossip == nil {
+		return errVisitor
+	}
 	select { // only the newest matters
 	case <-o.offers:
 	default:
@@ -229,8 +243,35 @@ func (o *overlay) Publish(ctx context.Context, opened offer.Opened) error {
 	return o.gossip.Publish(ctx, opened)
 }
 
+// Withdraw takes the node's offer back for good: nothing is registered any more
+// before the holders are told that there is nothing.
+func (o *overlay) Withdraw(ctx context.Context, closed offer.Opened) error {
+	if o.gossip == nil {
+		return errVisitor
+	}
+	close(o.offers)
+	select {
+	case <-o.kept:
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for a registration to end: %w", ctx.Err())
+	}
+	err := o.gossip.Publish(ctx, closed)
+	_, indexErr := o.index.Withdraw(ctx, closed)
+	return errors.Join(err, indexErr)
+}
+
+var errVisitor = errors.New("a visitor offers nothing")
+
+// view is what gossip has told; a visitor was told nothing.
+func (o *overlay) view() []offer.Found {
+	if o.gossip == nil {
+		return nil
+	}
+	return o.gossip.Offers()
+}
+
 // Known is the number of offers in the view.
-func (o *overlay) Known() int { return len(o.gossip.Offers()) }
+func (o *overlay) Known() int { return len(o.view()) }
 
 // Pipe opens bytes to a node: its address is known from its offer, from an
 // earlier connection, or found on the DHT.
@@ -249,7 +290,7 @@ func (o *overlay) Pipe(ctx context.Context, to lease.Principal) (net.Conn, error
 
 // locate puts what is known of a node's addresses where the host looks for them.
 func (o *overlay) locate(ctx context.Context, id peer.ID, to lease.Principal) {
-	for _, f := range o.gossip.Offers() {
+	for _, f := range o.view() {
 		if f.Offer.Node != to {
 			continue
 		}

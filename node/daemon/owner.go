@@ -25,17 +25,20 @@ func (o owner) Status(ctx context.Context) (api.Status, error) {
 		s.Joined, s.JoinedIn = true, joined.Sub(d.started).Seconds()
 	}
 	term := lease.Term{From: s.Time.Unix(), Until: s.Time.Add(freeAhead).Unix()}
-	err := d.read(ctx, func(l *lease.Ledger) {
+	return look(ctx, d, func(l *lease.Ledger) api.Status {
 		if s.Hosting { // what a visitor has, it does not lease out
 			s.Free = l.Free(lease.PoolCommons, term)
+		}
+		if d.bar != lease.ReasonNone {
+			s.Barred = d.bar.String()
 		}
 		for _, e := range l.Leases() {
 			if e.State == lease.Active {
 				s.Slivers++
 			}
 		}
+		return s
 	})
-	return s, err
 }
 
 func (o owner) Doctor(context.Context) ([]api.Check, error) { return Doctor(o.d.cfg), nil }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -70,8 +71,22 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Node, err erro
 	if err != nil {
 		return nil, err
 	}
+	// The journal's lock comes first: a second daemon on this state must not
+	// touch what the first one runs.
+	first, records, err := openJournal(cfg.State)
+	if err != nil {
+		return nil, err
+	}
+	n.open.add(first.Close)
 	deps := Deps{Key: key, Clock: machineClock{}, Log: log,
-		OpenJournal: func() (OpenJournal, [][]byte, error) { return openJournal(cfg.State) }}
+		Socket: func() (net.Listener, error) { return listenUnix(Socket(cfg.State)) },
+		OpenJournal: func() (OpenJournal, [][]byte, error) {
+			if j := first; j != nil {
+				first = nil
+				return j, records, nil
+			}
+			return openJournal(cfg.State)
+		}}
 	why := []string{"the configuration says so"}
 	if !cfg.Visitor {
 		if why = missing(Doctor(cfg)); len(why) == 0 {
@@ -83,8 +98,10 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Node, err erro
 	if err := n.join(ctx, cfg, &deps); err != nil {
 		return nil, err
 	}
-	n.Daemon, err = New(cfg, deps, why)
-	return n, err
+	if n.Daemon, err = New(cfg, deps, why); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 // Run serves until ctx ends and closes what Start opened. Slivers run on.

@@ -6,43 +6,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"time"
-
-	"golang.org/x/sys/unix"
+	"sync"
 
 	"croft/lease"
 	"croft/node/api"
-	"croft/sandbox"
 )
 
-const (
-	headerLimit = 10 * time.Second // to send a request's head
-	idleLimit   = 2 * time.Minute
-	maxHeader   = 64 << 10
-	closeLimit  = time.Second // for requests under way when the daemon goes
-)
-
-// Socket is the path of the unix socket below a state directory.
-func Socket(state string) string { return filepath.Join(state, "run", "croft.sock") }
-
-// ErrSocket says that the unix socket cannot be had.
-var ErrSocket = errors.New("cannot listen on the socket")
+// door is one listener and what is served there.
+type door struct {
+	listener net.Listener
+	server   *http.Server
+}
 
 // listen opens both doors: the unix socket, and the channels from other nodes.
-func (d *Daemon) listen() ([]server, error) {
-	path := Socket(d.cfg.State)
-	local, err := listenUnix(path)
+func (d *Daemon) listen() ([]door, error) {
+	local, err := d.deps.Socket()
 	if err != nil {
-		return nil, fmt.Errorf("%w %s: %w", ErrSocket, path, err)
+		return nil, err
 	}
 	n := d.Node()
-	way := newHTTP(api.Local(n, Version))
-	far := newHTTP(api.Remote(n, Version))
+	far := d.newHTTP(api.Remote(n, Version))
 	far.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		p, err := lease.ParsePrincipal(c.RemoteAddr().String())
 		if err != nil {
@@ -50,71 +35,71 @@ func (d *Daemon) listen() ([]server, error) {
 		}
 		return api.WithCaller(ctx, p)
 	}
-	return []server{{serveOn(way, local)}, {serveOn(far, d.deps.Wire.Channels())}}, nil
+	return []door{{local, d.newHTTP(api.Local(n, Version))}, {d.deps.Wire.Channels(), far}}, nil
 }
 
-func serveOn(s *http.Server, l net.Listener) func(context.Context) error {
-	return func(ctx context.Context) error {
-		stop := context.AfterFunc(ctx, func() {
-			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
-			defer cancel()
-			if s.Shutdown(late) != nil {
-				s.Close()
-			}
-		})
-		defer stop()
-		s.BaseContext = func(net.Listener) context.Context { return ctx }
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
-			return err
-		}
-		return nil
-	}
+func (d *Daemon) newHTTP(h http.Handler) *http.Server {
+	return &http.Server{Handler: d.sessions.around(h), ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader}
 }
 
-// listenUnix takes the socket over from a daemon that died, never from one that
-// lives, and never from another user.
-func listenUnix(path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, err
-	}
-	var st unix.Stat_t
-	switch err := unix.Lstat(path, &st); {
-	case errors.Is(err, fs.ErrNotExist) || err == unix.ENOENT:
-	case err != nil:
-		return nil, err
-	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
-		return nil, fmt.Errorf("there is a file that is not a socket")
-	case int(st.Uid) != os.Geteuid():
-		return nil, fmt.Errorf("it belongs to uid %d", st.Uid)
-	default:
-		if c, err := net.DialTimeout("unix", path, closeLimit); err == nil {
-			c.Close()
-			return nil, fmt.Errorf("a daemon listens there already")
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, err
-		}
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
+// sessions counts the requests under way, also those that took their connection
+// over, of which an http.Server knows nothing any more.
+type sessions struct {
+	mu      sync.Mutex
+	closing bool
+	open    sync.WaitGroup
 }
 
-// exited is the input that a warden's report is, if the program has ended for
-// good by itself.
-func exited(st sandbox.Status) sandbox.Input {
-	if st.State != sandbox.Stopped && st.State != sandbox.Failed {
-		return nil
+func (s *sessions) around(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.enter() {
+			api.Fail(w, api.ErrStopping)
+			return
+		}
+		defer s.open.Done()
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (s *sessions) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
 	}
-	in := sandbox.Exited{Sliver: st.Sliver, Reason: st.Reason}
-	if st.Exit != nil {
-		in.Code = *st.Exit
+	s.open.Add(1)
+	return true
+}
+
+// wait lets nobody in any more and returns when everybody is out. The contexts
+// of all requests have ended by then.
+func (s *sessions) wait() {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	s.open.Wait()
+}
+
+// serve serves at a door until ctx ends, with which every request's own ends.
+// What does not answer then is cut off.
+func (s *sessions) serve(ctx context.Context, d door) error {
+	d.server.BaseContext = func(net.Listener) context.Context { return ctx }
+	served := make(chan error, 1)
+	go func() { served <- d.server.Serve(d.listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving at %s: %w", d.listener.Addr(), err)
+	case <-ctx.Done():
 	}
-	return in
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+	defer cancel()
+	err := d.server.Shutdown(late)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = d.server.Close()
+	}
+	<-served
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	return err
 }

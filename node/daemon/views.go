@@ -4,6 +4,8 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 
@@ -16,36 +18,15 @@ import (
 	"croft/sandbox"
 )
 
-// read runs f on the books between two steps.
-func (d *Daemon) read(ctx context.Context, f func(*lease.Ledger)) error {
-	done := make(chan struct{})
-	if err := d.submit(ctx, query(func() { f(d.core.Ledger()); close(done) })); err != nil {
-		return err
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.done:
-		return errStopping
-	}
-}
-
-// query is an input that only looks: the loop runs it and the core never sees it.
-type query func()
-
-func (query) String() string { return "query" }
-
 // books returns every booking, for the node's owner.
 func (d *Daemon) books(ctx context.Context) ([]api.Claim, error) {
-	claims := []api.Claim{}
-	err := d.read(ctx, func(l *lease.Ledger) {
+	return look(ctx, d, func(l *lease.Ledger) []api.Claim {
+		claims := []api.Claim{}
 		for _, e := range l.Leases() {
 			claims = append(claims, claimOf(e))
 		}
+		return claims
 	})
-	return claims, err
 }
 
 func claimOf(e lease.Entry) api.Claim {
@@ -57,15 +38,13 @@ func claimOf(e lease.Entry) api.Claim {
 type slivers struct{ d *Daemon }
 
 func (s slivers) Slivers(ctx context.Context, caller lease.Principal) ([]api.Sliver, error) {
+	entries, err := look(ctx, s.d, func(l *lease.Ledger) []lease.Entry { return l.Holder(caller) })
 	out := []api.Sliver{}
-	now := s.d.time.now().Unix()
-	err := s.d.read(ctx, func(l *lease.Ledger) {
-		for _, e := range l.Holder(caller) {
-			if e.Sliver != "" && e.State.Live() {
-				out = append(out, s.d.sliverOf(e, now))
-			}
+	for _, e := range entries {
+		if e.Sliver != "" && e.State.Live() {
+			out = append(out, s.d.sliverOf(e, s.d.time.now().Unix()))
 		}
-	})
+	}
 	return out, err
 }
 
@@ -87,10 +66,9 @@ func (s slivers) own(ctx context.Context, caller lease.Principal, sliver string)
 	if s.d.deps.Hosting == nil {
 		return api.ErrVisitor
 	}
-	found := false
-	err := s.d.read(ctx, func(l *lease.Ledger) {
+	found, err := look(ctx, s.d, func(l *lease.Ledger) bool {
 		e, ok := l.Sliver(sliver)
-		found = ok && e.Holder == caller && e.State.Live()
+		return ok && e.Holder == caller && e.State.Live()
 	})
 	if err == nil && !found {
 		err = api.ErrNoSliver
@@ -102,14 +80,28 @@ func (s slivers) Logs(ctx context.Context, caller lease.Principal, sliver string
 	if err := s.own(ctx, caller, sliver); err != nil {
 		return err
 	}
-	return s.d.deps.Hosting.Runtime.Logs(ctx, sliver, opt, w)
+	return sliverError(s.d.deps.Hosting.Runtime.Logs(ctx, sliver, opt, w))
 }
 
 func (s slivers) Exec(ctx context.Context, caller lease.Principal, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error) {
 	if err := s.own(ctx, caller, sliver); err != nil {
 		return 0, err
 	}
-	return s.d.deps.Hosting.Runtime.Exec(ctx, sliver, cmd, stdio)
+	status, err := s.d.deps.Hosting.Runtime.Exec(ctx, sliver, cmd, stdio)
+	return status, sliverError(err)
+}
+
+// sliverError says what an adapter's error is to a caller.
+func sliverError(err error) error {
+	switch {
+	case gone(err), errors.Is(err, ebpf.ErrNotAttached):
+		return fmt.Errorf("%w: %w", api.ErrNotRunning, err)
+	case errors.Is(err, sandbox.ErrBusy):
+		return fmt.Errorf("%w: %w", api.ErrBusy, err)
+	case errors.Is(err, sandbox.ErrProgram):
+		return fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	}
+	return err
 }
 
 func (s slivers) Traffic(ctx context.Context, caller lease.Principal, sliver string) (api.Traffic, error) {
@@ -118,7 +110,7 @@ func (s slivers) Traffic(ctx context.Context, caller lease.Principal, sliver str
 	}
 	c, err := s.d.deps.Hosting.Guard.Counters(ctx, sliver)
 	if err != nil {
-		return api.Traffic{}, err
+		return api.Traffic{}, sliverError(err)
 	}
 	return api.Traffic{Out: wayOf(c.Egress), In: wayOf(c.Ingress)}, nil
 }

@@ -8,17 +8,17 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
+	"croft/node/journal"
 	"croft/sandbox/image"
 	"croft/sandbox/warden"
 )
 
-// ErrRunning says that a daemon answers on the node's socket.
+// ErrRunning says that a daemon has the node's state.
 var ErrRunning = errors.New("the daemon is running")
 
 // Wipe removes from the kernel everything of the node with this state directory:
@@ -29,8 +29,11 @@ func Wipe(ctx context.Context, state string) error {
 	if _, err := os.Stat(keyPath(state)); errors.Is(err, fs.ErrNotExist) {
 		return nil // no node was ever here
 	}
-	if c, err := net.DialTimeout("unix", Socket(state), closeLimit); err == nil {
-		c.Close()
+	// A daemon holds its journal from before it touches anything until after.
+	// What else may be wrong with the journal is no reason to leave things lying.
+	if j, _, err := openJournal(state); err == nil {
+		defer j.Close()
+	} else if errors.Is(err, journal.ErrLocked) {
 		return fmt.Errorf("%w: stop it first", ErrRunning)
 	}
 	key, err := NodeKey(state)

@@ -17,6 +17,10 @@ const (
 	// over half the world with lost packets, no more.
 	HandshakeTimeout = 10 * time.Second
 
+	// pulseTimeout is how long a connection may owe a ping: ten times around the
+	// world, so that one lost packet sent again is no death.
+	pulseTimeout = 3 * time.Second
+
 	// IdleTimeout ends a pipe on which nothing moves in either direction.
 	IdleTimeout = 10 * time.Minute
 

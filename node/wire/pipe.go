@@ -45,13 +45,19 @@ func (p *pipe) Close() error {
 }
 
 // Dial opens a pipe to target, whose addresses the host's peerstore or routing
-// knows. The error is ErrUnreachable or the context's.
+// knows. The error is ErrUnreachable or the context's. A pipe over a connection
+// that proves dead fails within pulseTimeout, and may be opened again.
 func Dial(ctx context.Context, h host.Host, target lease.Principal) (net.Conn, error) {
 	id, err := PeerID(target)
 	if err != nil {
 		return nil, err
 	}
+	old := h.Network().ConnsToPeer(id)
+	takePulse(old)
 	s, err := h.NewStream(ctx, id, PipeProtocol)
+	if err != nil && len(old) > 0 && ctx.Err() == nil {
+		s, err = h.NewStream(ctx, id, PipeProtocol) // over a new connection
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening pipe to %s: %w: %w", target.Short(), ErrUnreachable, err)
 	}

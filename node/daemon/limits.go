@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import "time"
+
+const (
+	// maxQueue is the number of inputs that wait for the core; who comes later
+	// waits at the door.
+	maxQueue = 1024
+
+	// maxBatch is the number of inputs whose facts share one fsync.
+	maxBatch = 64
+
+	// maxAppend is the size in bytes of the records in one frame of the journal,
+	// below what a frame may carry; one record is smaller by far.
+	maxAppend = 1 << 20
+
+	// maxRebuilds bounds how often in a row the core is built anew before the
+	// daemon gives up: the disk is gone. rebuildWait is the time between two.
+	maxRebuilds = 5
+	rebuildWait = time.Second
+
+	// minSnapshot is the number of records below which a journal is not worth
+	// shortening.
+	minSnapshot = 1024
+
+	// fullWait is how long nothing new is granted after a disk was full.
+	fullWait = 10 * time.Second
+
+	// stopGrace is the time between TERM and KILL: of the 2 s in which a sliver
+	// must be gone, the rest is for what lies about it.
+	stopGrace = 500 * time.Millisecond
+
+	// launchLimit bounds a launch, unpacking its image included, and one try of
+	// a teardown.
+	launchLimit = 60 * time.Second
+
+	// againWait is the wait before what failed at a sliver is tried again.
+	againWait = time.Second
+
+	// headerLimit is the time that a caller has for a request's head, idleLimit
+	// that between two requests, closeLimit that of requests under way when the
+	// daemon goes. maxHeader is the size of a head: a command in JSON and names.
+	headerLimit = 10 * time.Second
+	idleLimit   = 2 * time.Minute
+	closeLimit  = time.Second
+	maxHeader   = 64 << 10
+
+	// drainEvery is how often the flow tables are emptied into the store: what
+	// power loss can take at the most.
+	drainEvery = 5 * time.Second
+
+	// maxUploads bounds how many parts of blobs are written at once: more would
+	// only share one disk. piece is how much of a part is in memory at a time.
+	maxUploads = 16
+	piece      = 256 << 10
+)
