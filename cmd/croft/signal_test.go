@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -52,6 +53,12 @@ func signalDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 || signals[args[0]] == 0 {
 		ts.Fatalf("usage: daemon stop|cont NODE")
 	}
+	if args[0] == "cont" { // it cannot be asked who it is
+		pid, err := strconv.Atoi(ts.Getenv("STOPPED"))
+		ts.Check(err)
+		ts.Check(syscall.Kill(pid, syscall.SIGCONT))
+		return
+	}
 	l, err := lab.Open(ts.Getenv("CROFT_LAB_DIR"))
 	ts.Check(err)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -61,9 +68,8 @@ func signalDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	for _, n := range s.Nodes {
 		if n.Name == args[1] && n.Pid != 0 {
 			ts.Check(syscall.Kill(n.Pid, signals[args[0]]))
-			if args[0] == "stop" {
-				ts.Defer(func() { _ = syscall.Kill(n.Pid, syscall.SIGCONT) }) // it may have gone on, or gone
-			}
+			ts.Setenv("STOPPED", strconv.Itoa(n.Pid))
+			ts.Defer(func() { _ = syscall.Kill(n.Pid, syscall.SIGCONT) }) // it may have gone on, or gone
 			return
 		}
 	}

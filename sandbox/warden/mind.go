@@ -87,6 +87,11 @@ func (w *warden) start() (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	w.set(func(s *sandbox.Status) { s.State = sandbox.Starting })
+	leave, err := w.dir.common(unix.LOCK_SH)
+	if err != nil {
+		return fmt.Errorf("starting sliver: %w", err)
+	}
+	defer leave() // before the defer above ends what failed
 	p := w.plan
 	if err := w.cgroups.Layout.Check(p.Spec.RSet); err != nil {
 		return fmt.Errorf("starting sliver: %w", err)
@@ -366,7 +371,8 @@ func (w *warden) end(state sandbox.State, reason string, exit ...*int) {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	// Out of our own cgroup, or it could not be removed.
-	if w.cgroups.Join("/") == nil {
+	if leave, err := w.dir.common(unix.LOCK_EX); err == nil && w.cgroups.Join("/") == nil {
+		defer leave()
 		_ = w.cgroups.Remove(sandbox.WardenCgroup(w.plan.Tag, w.plan.Spec.Sliver)) // the daemon tries again
 	}
 }
@@ -383,7 +389,12 @@ func (w *warden) takeDown() {
 			errs = append(errs, fmt.Errorf("unmounting %s: %w", name, err))
 		}
 	}
-	errs = append(errs, w.cgroups.Remove(sandbox.Cgroup(tag, sliver)), removeMountDir(tag, sliver))
+	if leave, err := w.dir.common(unix.LOCK_EX); err != nil {
+		errs = append(errs, err)
+	} else {
+		errs = append(errs, w.cgroups.Remove(sandbox.Cgroup(tag, sliver)), removeMountDir(tag, sliver))
+		leave()
+	}
 	for _, name := range []string{"layer.img", "config.json", "pid"} {
 		if err := os.Remove(w.dir.file(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
