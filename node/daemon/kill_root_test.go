@@ -304,9 +304,17 @@ func (c *customer) count(p progress) (n int) {
 	return n
 }
 
-// work runs slivers until ctx ends, one after the other, closing every other one.
+// work runs slivers until ctx ends, one after the other, and closes three of
+// four. It keeps a pace, for a place rests a minute after each.
 func (c *customer) work(ctx context.Context) {
+	pace := time.NewTicker(120 * time.Millisecond)
+	defer pace.Stop()
 	for i := 0; ctx.Err() == nil; i++ {
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			return
+		}
 		h := c.lease(ctx)
 		if h == nil {
 			continue
@@ -316,7 +324,7 @@ func (c *customer) work(ctx context.Context) {
 			continue
 		}
 		h.progress = activated
-		if i%2 == 0 {
+		if i%4 != 0 {
 			c.close(ctx, h)
 		}
 	}
