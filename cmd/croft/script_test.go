@@ -50,6 +50,9 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"exits":      exits,
 		"jsonlines":  jsonlines,
 		"eventually": eventually,
+		"interrupts": interrupts,
+		"daemon":     signalDaemon,
+		"envsubst":   substitute,
 		"keep":       keep,
 	}
 }
@@ -146,4 +149,13 @@ func hear() {
 	}
 	defer c.Close()
 	fmt.Println(c.RemoteAddr())
+}
+
+// substitute: "envsubst FILE" puts variables into a file of the script.
+func substitute(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: envsubst FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }

@@ -19,6 +19,10 @@ func TestASteppedClockBarsGrantsAndMovesNoDeadline(t *testing.T) {
 			sliver := lease.SliverName(alice.run(l, "a", 10*time.Minute))
 			synctest.Wait()
 			deadline, now := m.runs[sliver].Deadline, m.Wall()
+			held, err := alice.hold(l, alice.wish("r", now, 20*time.Minute, "cpu=100", alice.sees(l)[0].Lease))
+			if err != nil {
+				t.Fatal(err)
+			}
 			m.step = step
 			var refusal *api.Refusal
 			if _, err := alice.hold(l, alice.wish("b", now, time.Hour, "cpu=100", lease.ID{})); !errors.As(err, &refusal) || refusal.Code != "local:clock" {
@@ -30,12 +34,20 @@ func TestASteppedClockBarsGrantsAndMovesNoDeadline(t *testing.T) {
 			if s := alice.sees(l); len(s) != 1 || s[0].Left != 600 || m.runs[sliver].Deadline != deadline {
 				t.Errorf("%s: alice sees %+v", step, s)
 			}
+			// What is bound already is committed, and ends by the boot clock too.
+			if _, err := alice.commit(l, held); err != nil {
+				t.Errorf("%s: a commit got %v", step, err)
+			}
+			synctest.Wait()
+			if later := m.runs[sliver].Deadline - deadline; later != int64(10*time.Minute) {
+				t.Errorf("%s: renewed by %s", step, time.Duration(later))
+			}
 			m.step = 4 * time.Second // NTP has come back, nearly
 			if _, err := alice.hold(l, alice.wish("b", now, time.Hour, "cpu=100", lease.ID{})); err != nil {
 				t.Errorf("%s: back in time: %v", step, err)
 			}
 			m.step = step
-			time.Sleep(10*time.Minute + time.Second)
+			time.Sleep(20*time.Minute + time.Second)
 			synctest.Wait()
 			m.idle()
 		})

@@ -155,20 +155,24 @@ func TestAFailedSyncRebuildsTheCore(t *testing.T) {
 		id := alice.run(l, "a", time.Hour)
 		synctest.Wait()
 		entered, leave := make(chan struct{}), make(chan struct{})
-		m.refuse = func(bool) error {
-			m.refuse = nil
+		m.refuse = func(bool) error { // the first append takes its time, the second fails
+			m.refuse = func(bool) error { m.refuse = nil; return journal.ErrPoisoned }
 			close(entered)
 			m.mu.Unlock()
 			<-leave
 			m.mu.Lock()
-			return journal.ErrPoisoned
+			return nil
 		}
-		wish := alice.wish("b", m.Wall(), time.Hour, "cpu=100", lease.ID{})
-		failed := make(chan error, 1)
-		go func() { _, err := alice.hold(l, wish); failed <- err }()
+		go alice.hold(l, alice.wish("slow", m.Wall(), time.Hour, "cpu=100", lease.ID{}))
 		<-entered
-		looked := make(chan int, 1)
-		go func() { looked <- len(newPerson(t, "alice").sees(l)) }() // waits behind it
+		wish := alice.wish("b", m.Wall(), time.Hour, "cpu=100", lease.ID{})
+		failed, looked := make(chan error, 1), make(chan int, 1)
+		go func() {
+			_, err := l.d.Node().Claims.Wish(t.Context(), alice.who(), [][]byte{wish})
+			failed <- err
+		}()
+		synctest.Wait()
+		go func() { looked <- len(newPerson(t, "alice").sees(l)) }() // in one batch with it
 		synctest.Wait()
 		close(leave)
 		if err := <-failed; !errors.Is(err, api.ErrAgain) || !errors.Is(err, journal.ErrPoisoned) {
