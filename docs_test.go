@@ -174,3 +174,24 @@ func TestLifecycleIsTheCode(t *testing.T) {
 		}
 	}
 }
+
+// The README names every package that scripts/setup installs.
+func TestPackagesAreDocumented(t *testing.T) {
+	b, err := os.ReadFile("scripts/setup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists := regexp.MustCompile(`(?s)\n(to|for)_[a-z_]+='\n(.*?)'`).FindAllStringSubmatch(string(b), -1)
+	if len(lists) < 4 {
+		t.Fatalf("%d lists of packages in scripts/setup", len(lists))
+	}
+	readme := documents(t)["README.md"]
+	for _, list := range lists {
+		for line := range strings.Lines(list[2]) {
+			name := strings.Fields(line)[0]
+			if !regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).MatchString(readme) {
+				t.Errorf("README.md does not name %s, which scripts/setup installs", name)
+			}
+		}
+	}
+}

@@ -127,7 +127,7 @@ func (a *app) nodesAt(ctx context.Context, addr netip.Addr, only string) ([]offe
 		o, err := a.nodeNamed(ctx, only)
 		return []offer.Offer{o}, err
 	}
-	res, err := a.seek(ctx, "", true)
+	res, err := a.seek(ctx, offer.FindRequest{View: true})
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (a *app) nodeNamed(ctx context.Context, name string) (offer.Offer, error) {
 	if p, err := lease.ParsePrincipal(name); err == nil {
 		return offer.Offer{Node: p}, nil
 	}
-	res, err := a.seek(ctx, "", true)
+	res, err := a.seek(ctx, offer.FindRequest{View: true})
 	if err != nil {
 		return offer.Offer{}, err
 	}

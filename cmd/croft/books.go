@@ -73,6 +73,9 @@ func (a *app) ticketGive() *cobra.Command {
 				if err := writeNew(out, append(text, '\n'), 0o600); err != nil {
 					return err
 				}
+				if a.json {
+					return a.print(given{holder, out}, nil)
+				}
 				a.say("ticket for %s in %s", holder.Short(), out)
 				return nil
 			}
@@ -89,6 +92,12 @@ func (a *app) ticketGive() *cobra.Command {
 		panic(err) // the flag is defined above
 	}
 	return c
+}
+
+// given says where a ticket is.
+type given struct {
+	Holder lease.Principal `json:"holder"`
+	File   string          `json:"file"`
 }
 
 // readBundle reads a ticket's file and opens what is in it.

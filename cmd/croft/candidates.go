@@ -40,7 +40,7 @@ func readTickets(paths []string) ([]ticketFile, error) {
 
 // seekCandidates finds nodes for the commons.
 func (a *app) seekCandidates(ctx context.Context, f runFlags, plan *slice.Plan) error {
-	res, err := a.seek(ctx, atLeast(f.where, plan.Wish.RSet), f.view != "off")
+	res, err := a.seek(ctx, offer.FindRequest{Query: atLeast(f.where, plan.Wish.RSet), View: f.view != "off", Enough: f.nodes})
 	if err != nil {
 		return err
 	}

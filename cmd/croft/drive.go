@@ -275,7 +275,7 @@ func failed(node lease.Principal, err error) slice.Input {
 	case errors.Is(err, context.DeadlineExceeded):
 		trouble = slice.Late
 	}
-	return slice.Failed{Node: node, Trouble: trouble, Text: err.Error()}
+	return slice.Failed{Node: node, Trouble: trouble, Text: plain(err)}
 }
 
 func refusalOf(r *api.Refusal) lease.Refusal {

@@ -96,7 +96,7 @@ func (a *app) execOne(ctx context.Context, rec slice.Record, what sandbox.Exec) 
 // notFound says in a word what a runtime says in many.
 func notFound(node string, what sandbox.Exec, err error) error {
 	if node != "" && err != nil {
-		err = fmt.Errorf("%s: %w", node, err)
+		err = &nodeError{node, err}
 	}
 	if err != nil && strings.Contains(err.Error(), "executable file not found") {
 		if node != "" {

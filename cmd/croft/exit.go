@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"croft/lease"
 	"croft/node/api"
@@ -86,6 +87,8 @@ func classify(err error) *failure {
 		return &failure{code: f.code, err: err, hint: f.hint}
 	case errors.As(err, &refusal):
 		return &failure{code: exitRefused, err: err}
+	case errors.Is(err, client.ErrNoDaemon) && errors.Is(err, fs.ErrPermission):
+		return &failure{exitUnreachable, err, "its owner decides who may use it: have them let you in, or start a node of your own with `croft up`"}
 	case errors.Is(err, client.ErrNoDaemon):
 		return &failure{exitUnreachable, err, "start one with `croft up`, or name its socket with --socket"}
 	case errors.Is(err, api.ErrUnreachable):

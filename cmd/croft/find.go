@@ -33,7 +33,7 @@ each constraint removed, and the nearest miss.
 			if view != "on" && view != "off" {
 				return usage("--view on asks what gossip brought first, --view off the DHT alone", "--view %s is neither on nor off", view)
 			}
-			res, err := a.seek(cmd.Context(), strings.Join(args, " "), view == "on")
+			res, err := a.seek(cmd.Context(), offer.FindRequest{Query: strings.Join(args, " "), View: view == "on"})
 			if err != nil {
 				return err
 			}
@@ -46,11 +46,11 @@ each constraint removed, and the nearest miss.
 }
 
 // seek asks the way in, and turns a bad query into a usage error.
-func (a *app) seek(ctx context.Context, query string, view bool) (offer.Result, error) {
-	if err := checkQuery(query); err != nil {
+func (a *app) seek(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
+	if err := checkQuery(req.Query); err != nil {
 		return offer.Result{}, err
 	}
-	return a.way().Find(ctx, offer.FindRequest{Query: query, View: view})
+	return a.way().Find(ctx, req)
 }
 
 func checkQuery(query string) error {

@@ -27,32 +27,54 @@ func TestRootScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/lab", RequireUniqueNames: true, RequireExplicitExec: true, Cmds: commands(),
-		Setup: func(e *testscript.Env) error {
-			e.Setenv("CROFT_LAB_DIR", l.Dir())
-			for i, n := range status.Nodes {
-				e.Setenv(fmt.Sprintf("NODE%d", i+1), n.Name)
-				e.Setenv(fmt.Sprintf("SOCKET%d", i+1), n.Socket)
-				e.Setenv(fmt.Sprintf("ADDR%d", i+1), n.Address.String())
-				e.Setenv(fmt.Sprintf("PID%d", i+1), fmt.Sprint(n.Pid))
-				e.Setenv(fmt.Sprintf("STATE%d", i+1), n.State)
-			}
-			if err := clean(e); err != nil {
-				return err
-			}
-			e.Setenv("CROFT_LAB_DIR", l.Dir())
-			e.Setenv("CROFT_SOCKET", status.Nodes[0].Socket)
-			e.Setenv("PROBE", "/bin/busybox")
-			e.Setenv("REALPATH", os.Getenv("PATH"))
-			return nil
-		},
-	})
+	params := func(files ...string) testscript.Params {
+		return testscript.Params{Files: files, RequireUniqueNames: true, RequireExplicitExec: true, Cmds: commands(), Setup: setUp(l, status)}
+	}
+	for _, dir := range []string{"testdata/lab/*.txtar", "testdata/faults/*.txtar"} {
+		files, err := filepath.Glob(dir)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: no scripts, %v", dir, err)
+		}
+		if strings.HasPrefix(dir, "testdata/lab/") { // they do not disturb one another
+			t.Run("calm", func(t *testing.T) { testscript.Run(t, params(files...)) })
+			continue
+		}
+		for _, f := range files { // they do
+			t.Run("fault", func(t *testing.T) { testscript.Run(t, params(f)) })
+		}
+	}
+}
+
+// setUp gives a script the lab: NODE1, SOCKET1, ADDR1 … and OUTSIDE.
+func setUp(l *lab.Lab, status lab.Status) func(*testscript.Env) error {
+	return func(e *testscript.Env) error {
+		e.Setenv("CROFT_LAB_DIR", l.Dir())
+		for i, n := range status.Nodes {
+			e.Setenv(fmt.Sprintf("NODE%d", i+1), n.Name)
+			e.Setenv(fmt.Sprintf("SOCKET%d", i+1), n.Socket)
+			e.Setenv(fmt.Sprintf("ADDR%d", i+1), n.Address.String())
+		}
+		if err := clean(e); err != nil {
+			return err
+		}
+		e.Setenv("CROFT_LAB_DIR", l.Dir())
+		e.Setenv("CROFT_SOCKET", status.Nodes[0].Socket)
+		e.Setenv("OUTSIDE", status.Outside.String())
+		e.Setenv("CROFT_RUNC", os.Getenv("CROFT_RUNC"))
+		e.Setenv("PROBE", "/bin/busybox")
+		return nil
+	}
 }
 
 // needLab skips where there is no root or no runtime, unless told that both are.
 func needLab(t *testing.T) {
 	t.Helper()
+	if ours, err := filepath.Abs("../../build/runc"); err == nil && os.Getenv("CROFT_RUNC") == "" && exists(ours) {
+		t.Setenv("CROFT_RUNC", ours)
+	}
+	if !exists("/bin/busybox") {
+		t.Log("no /bin/busybox: apt-get install busybox-static")
+	}
 	var missing []string
 	if os.Geteuid() != 0 {
 		missing = append(missing, "root")

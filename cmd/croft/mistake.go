@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"croft/lease"
+	"croft/node/api"
 )
 
 // strict makes a wrong argument a usage error, and a typo in a command one that
@@ -120,15 +121,38 @@ func badAmounts(flag, text string, err error) error {
 	return usage(hint, "--%s: %w", flag, err)
 }
 
-// plain is an error's text without the word for its class, which is for
-// programs.
+// plain is an error's text as people need it: without the word for its class,
+// which is for programs, and without the many ways in which a node was not
+// reached.
 func plain(err error) string {
 	text := err.Error()
+	if errors.Is(err, api.ErrUnreachable) {
+		name := ""
+		if at, ok := err.(*nodeError); ok {
+			name = at.node + ": "
+		}
+		switch {
+		case strings.Contains(text, "connection refused"):
+			return name + "cannot be reached: connection refused"
+		case strings.Contains(text, "deadline exceeded"), strings.Contains(text, "EOF"):
+			return name + "cannot be reached: it does not answer"
+		}
+		return name + "cannot be reached"
+	}
 	for _, class := range []error{lease.ErrSyntax, lease.ErrField} {
 		text = strings.TrimSuffix(text, ": "+class.Error())
 	}
 	return text
 }
+
+// nodeError is what went wrong at one node.
+type nodeError struct {
+	node string
+	err  error
+}
+
+func (e *nodeError) Error() string { return e.node + ": " + e.err.Error() }
+func (e *nodeError) Unwrap() error { return e.err }
 
 // arrows drops the "->" that people put between two addresses, which would be
 // taken for flags.

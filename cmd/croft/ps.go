@@ -64,7 +64,7 @@ func (a *app) ps() *cobra.Command {
 				})
 				for i, o := range got {
 					if o.err != nil {
-						mine[i].Error = o.err.Error()
+						mine[i].Error = plain(o.err)
 					}
 				}
 				rows, out = append(rows, mine...), append(out, got...)
@@ -173,7 +173,10 @@ func (a *app) logs() *cobra.Command {
 			var mu sync.Mutex
 			return a.summary(a.group(cmd.Context(), rec, key, func(ctx context.Context, n remote) error {
 				out := &lines{mu: &mu, to: a.out, head: n.Name + " | "}
-				if node != "" {
+				switch {
+				case a.json:
+					out.node = n.Name
+				case node != "":
 					out.head = ""
 				}
 				err := n.Logs(ctx, n.Sliver.Sliver, opt, out)

@@ -42,7 +42,8 @@ func (a *app) run() *cobra.Command {
 		Short: "Lease shares of nodes and run a program on all of them",
 		Long: `Find nodes, lease a share of each and run a program there: all of them, or none.
 PROGRAM is one static binary, whose arguments follow --, or a root file system as a
-tar, and the command in it follows --. A sliver gets ` + defaultRSet + `
+tar, and the command in it follows --. A sliver gets
+  ` + strings.Replace(defaultRSet, " egress.rate", "\n  egress.rate", 1) + `
 unless --rset or --cap say otherwise. Leases end by themselves.`,
 		Example: `  croft run -n 3 --where 'country!=DE' --cap 5mbit,2kpps --for 2h ./probe
   croft run --port 5201/tcp iperf3.tar -- iperf3 -s
@@ -60,7 +61,7 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 		},
 	}
 	c.Flags().IntVarP(&f.nodes, "nodes", "n", 1, "number of nodes")
-	c.Flags().StringVar(&f.where, "where", "", "which nodes: see `croft help find`")
+	c.Flags().StringVar(&f.where, "where", "", "which nodes: a query (croft help find)")
 	c.Flags().StringVar(&f.limits, "cap", "", "rate and packets, each way: 5mbit,2kpps; down/up: 5mbit/1mbit")
 	c.Flags().StringVar(&f.rset, "rset", "", "more or less of a resource: cpu=500,memory=256MiB")
 	c.Flags().StringVar(&f.name, "name", "", "the slice's name (default: s- and 4 hex digits)")

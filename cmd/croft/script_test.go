@@ -6,10 +6,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -18,7 +21,7 @@ var update = flag.Bool("update", false, "write what commands print into the scri
 
 // TestMain lets scripts run this test binary as croft.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"croft": main})
+	testscript.Main(m, map[string]func(){"croft": main, "hear": hear})
 }
 
 // TestScripts plays what needs neither root nor a daemon.
@@ -44,8 +47,13 @@ func clean(e *testscript.Env) error {
 // commands are what scripts can say beside testscript's own words.
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits":     exits,
-		"jsonlines": jsonlines,
+		"exits":      exits,
+		"jsonlines":  jsonlines,
+		"eventually": eventually,
+		"interrupts": interrupts,
+		"daemon":     signalDaemon,
+		"envsubst":   substitute,
+		"keep":       keep,
 	}
 }
 
@@ -92,4 +100,62 @@ func jsonlines(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 	}
+}
+
+// patience is how long a script waits for what is on its way.
+const patience = 30 * time.Second
+
+// eventually: "eventually COMMAND…" runs a command until it exits with 0.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: eventually COMMAND…")
+	}
+	over := time.After(patience)
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		select {
+		case <-over:
+			ts.Fatalf("not within %s: %v", patience, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// keep: "keep NAME FILE" puts what a file (or stdout) holds into a variable.
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep NAME FILE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
+// hear listens at an address and prints from where the first caller came.
+func hear() {
+	l, err := net.Listen("tcp", os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer l.Close()
+	c, err := l.Accept()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer c.Close()
+	fmt.Println(c.RemoteAddr())
+}
+
+// substitute: "envsubst FILE" puts variables into a file of the script.
+func substitute(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: envsubst FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }

@@ -206,7 +206,7 @@ func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result
 		seen = o.view()
 	}
 	opt := offer.Options{Salt: []byte(o.host.ID())}
-	if known := offer.Answer(q, offer.Merge(time.Now(), seen), opt); req.View && known.Matched >= page(q) {
+	if known := offer.Answer(q, offer.Merge(time.Now(), seen), opt); req.View && known.Matched >= enough(req, q) {
 		return known, nil
 	} else if known.Matched > 0 {
 		ctx, cancel = context.WithTimeout(ctx, thinLimit)
@@ -219,9 +219,12 @@ func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result
 	return offer.Answer(q, offer.Merge(time.Now(), seen, walked), opt), nil
 }
 
-// page is how many matches make asking the index as well unnecessary.
-func page(q offer.Query) int {
-	if q.Limit > 0 {
+// enough is how many matches make asking the index as well unnecessary.
+func enough(req offer.FindRequest, q offer.Query) int {
+	switch {
+	case req.Enough > 0:
+		return req.Enough
+	case q.Limit > 0:
 		return q.Limit
 	}
 	return fullPage

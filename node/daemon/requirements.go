@@ -37,6 +37,8 @@ var requirements = []requirement{
 		func(cfg Config) (string, error) { return runtimeFound(cfg.Runtime) }},
 	{"mkfs.ext4", "a sliver's writable layer is a file system of the leased size", "apt-get install e2fsprogs",
 		func(Config) (string, error) { return onPath("mkfs.ext4") }},
+	{"nft", "slivers' connections are translated and forwarded by nftables", "apt-get install nftables",
+		func(Config) (string, error) { return onPath("nft") }},
 	{"cgroups", "cpu, memory and pids are limited by cgroup controllers", "boot with cgroup controllers cpu, memory and pids",
 		func(Config) (string, error) { return controllers() }},
 	{"overlayfs", "a sliver's root is a read-only image under a private layer", "modprobe overlay",

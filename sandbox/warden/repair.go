@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"croft/sandbox"
 )
 
@@ -81,6 +83,11 @@ func (r *Runtime) clear(ctx context.Context, d dir, tag string) error {
 			return err
 		}
 	}
+	leave, err := d.common(unix.LOCK_EX) // whoever had it of this sliver is dead
+	if err != nil {
+		return err
+	}
+	defer leave()
 	for _, cgroup := range []string{sandbox.Cgroup(tag, sliver), sandbox.WardenCgroup(tag, sliver)} {
 		if err := r.removeCgroup(ctx, cgroup); err != nil {
 			return err

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"croft/lease"
+	"croft/node/api"
+	"croft/sandbox"
+)
+
+func TestALeaseFromWishToExpiry(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		id := alice.run(l, "a", time.Hour)
+		sliver := lease.SliverName(id)
+		synctest.Wait()
+		want := []string{"network add", "guard attach", "audit tenure", "network up", "runtime start"}
+		for i, call := range m.calls {
+			if i >= len(want) || call != want[i]+" "+sliver {
+				t.Fatalf("calls %q, want %q in this order", m.calls, want)
+			}
+		}
+		if left := time.Duration(m.runs[sliver].Deadline - m.Boot()); left > time.Hour || left < time.Hour-2*time.Second {
+			t.Errorf("the deadline is in %s", left)
+		}
+		if m.guards[sliver].Deadline != m.runs[sliver].Deadline {
+			t.Error("guard and warden end at different times")
+		}
+		if s := alice.sees(l); len(s) != 1 || s[0].Run != "running" || s[0].Left < 3598 || s[0].Left > 3600 || s[0].Addr == "" {
+			t.Errorf("alice sees %+v", s)
+		}
+		bob := newPerson(t, "bob")
+		if s := bob.sees(l); len(s) != 0 {
+			t.Errorf("bob sees %+v", s)
+		}
+		if _, err := l.d.Node().Slivers.Traffic(t.Context(), bob.who(), sliver); !errors.Is(err, api.ErrNoSliver) {
+			t.Errorf("bob reads alice's traffic: %v", err)
+		}
+		pass(time.Hour + time.Second)
+		synctest.Wait()
+		m.idle()
+		if s := alice.sees(l); len(s) != 0 {
+			t.Errorf("alice sees %+v after the end", s)
+		}
+		if len(l.d.status.runs) != 0 {
+			t.Errorf("status is kept of %v", l.d.status.runs)
+		}
+		l.stop()
+		if m.closed != 1 || len(m.offers) == 0 {
+			t.Errorf("%d offers, %d withdrawn", len(m.offers), m.closed)
+		}
+	})
+}
+
+func TestALaunchThatFailsIsToldAndTornDown(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		m.failing["runtime start"] = errors.New("no such interpreter")
+		id := alice.run(l, "a", time.Hour)
+		synctest.Wait()
+		m.idle()
+		s := alice.sees(l)
+		if len(s) != 1 || s[0].Run != "failed" || !strings.Contains(s[0].Reason, "no such interpreter") {
+			t.Fatalf("alice sees %+v", s)
+		}
+		if err := alice.end(l, alice.close(id, m.Wall())); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(l.d.status.runs) != 0 {
+			t.Errorf("the reason is kept beyond the lease: %v", l.d.status.runs)
+		}
+	})
+}
+
+func TestRenewalMovesTheEndOfWhatRuns(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		id := alice.run(l, "a", time.Minute)
+		sliver := lease.SliverName(id)
+		synctest.Wait()
+		m.failing["runtime extend"] = errors.New("the warden is busy") // once: it is tried again
+		alice.renew(l, "b", id, time.Hour)
+		synctest.Wait()
+		delete(m.failing, "runtime extend")
+		pass(5 * time.Minute)
+		synctest.Wait()
+		if m.status[sliver].State != sandbox.Running || m.guards[sliver].Deadline != m.runs[sliver].Deadline {
+			t.Errorf("after the first term: %+v, guard until %d", m.runs[sliver], m.guards[sliver].Deadline)
+		}
+		if n := count(m.calls, "runtime start"); n != 1 {
+			t.Errorf("started %d times", n)
+		}
+		pass(time.Hour)
+		synctest.Wait()
+		m.idle()
+	})
+}
+
+func (p *person) renew(l *life, request string, old lease.ID, length time.Duration) lease.ID {
+	p.t.Helper()
+	hold, err := p.hold(l, p.wish(request, l.Wall(), length, "cpu=200,memory=64MiB,pids=8,egress.rate=2mbit,egress.packets=100", old))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	id, err := p.commit(l, hold)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return id
+}
+
+func count(calls []string, prefix string) (n int) {
+	for _, c := range calls {
+		if strings.HasPrefix(c, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAProgramThatEndedIsNotRunAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		sliver := lease.SliverName(alice.run(l, "a", time.Hour))
+		synctest.Wait()
+		l.kill()
+		m.end(sliver, sandbox.ReasonExited)
+		l = m.boot()
+		synctest.Wait()
+		if s := alice.sees(l); len(s) != 1 || s[0].Run != "stopped" {
+			t.Errorf("alice sees %+v", s)
+		}
+		if n := count(m.calls, "runtime start"); n != 1 {
+			t.Errorf("started %d times", n)
+		}
+		l.kill() // what was lost in another way is started again
+		m.mu.Lock()
+		m.status[sliver] = sandbox.Status{Sliver: sliver, State: sandbox.Failed, Reason: sandbox.ReasonWardenLost}
+		m.mu.Unlock()
+		l = m.boot()
+		synctest.Wait()
+		if s := alice.sees(l); len(s) != 1 || s[0].Run != "running" {
+			t.Errorf("alice sees %+v", s)
+		}
+	})
+}
+
+func TestAShortProgramIsSeenToEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		m.starting = make(chan struct{})
+		id := alice.run(l, "a", time.Hour)
+		sliver := lease.SliverName(id)
+		synctest.Wait()
+		// The runtime reports the end before the launch has been told of.
+		l.d.slivers.seen(sandbox.Status{Sliver: sliver, State: sandbox.Stopped, Reason: sandbox.ReasonExited, Exit: new(int)})
+		close(m.starting)
+		synctest.Wait()
+		if s := alice.sees(l); len(s) != 1 || s[0].Run != "stopped" {
+			t.Errorf("alice sees %+v", s)
+		}
+	})
+}
+
+func TestClosingGivesUpALaunchUnderWay(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		m.starting = make(chan struct{}) // an image that takes for ever
+		id := alice.run(l, "a", time.Hour)
+		synctest.Wait()
+		if err := alice.end(l, alice.close(id, m.Wall())); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		synctest.Wait()
+		m.idle()
+	})
+}
+
+func TestTeardownIsTriedUntilNothingIsLeft(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		alice.run(l, "a", time.Minute)
+		m.failing["network remove"] = errors.New("device busy")
+		pass(2 * time.Minute)
+		synctest.Wait()
+		if len(m.links) != 1 || len(m.runs) != 0 {
+			t.Fatalf("links %v, runs %v", m.links, m.runs)
+		}
+		delete(m.failing, "network remove")
+		pass(5 * time.Second)
+		synctest.Wait()
+		m.idle()
+		l.stop()
+	})
+}
+
+// The lifecycle may begin a sliver again while its teardown still runs, when the
+// core was built anew: that launch must come after, and must come.
+func TestALaunchBehindATeardownIsNotLost(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		m.failing["runtime start"] = errors.New("no such interpreter")
+		m.failing["network remove"] = errors.New("device busy")
+		alice.run(l, "a", time.Hour)
+		synctest.Wait() // failed, and its teardown hangs
+		delete(m.failing, "runtime start")
+		m.refuse = func(bool) error { m.refuse = nil; return errors.New("input/output error") }
+		if _, err := alice.hold(l, alice.wish("b", m.Wall(), time.Hour, "cpu=100", lease.ID{})); !errors.Is(err, api.ErrAgain) {
+			t.Fatalf("got %v", err)
+		}
+		synctest.Wait()
+		m.mu.Lock()
+		delete(m.failing, "network remove")
+		m.mu.Unlock()
+		pass(5 * time.Second)
+		synctest.Wait()
+		if s := alice.sees(l); len(s) != 1 || s[0].Run != "running" {
+			t.Errorf("alice sees %+v; calls %q", s, m.calls)
+		}
+	})
+}
+
+func TestAVisitorSaysSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l := m.boot()
+		l.d.deps.Hosting = nil // as New is given it on a machine that lacks something
+		alice := newPerson(t, "alice")
+		if _, err := alice.hold(l, []byte("x")); !errors.Is(err, api.ErrVisitor) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := l.d.Node().Blobs.Blob(t.Context(), alice.who(), blobOf("x"), 1); !errors.Is(err, api.ErrVisitor) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestWhoAsksAStoppingNodeIsToldSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		synctest.Wait()
+		l.stop()
+		if _, err := alice.hold(l, alice.wish("a", m.Wall(), time.Hour, "cpu=100", lease.ID{})); !errors.Is(err, api.ErrStopping) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := l.d.Node().Owner.Books(t.Context()); !errors.Is(err, api.ErrStopping) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestWaitingWorkIsBounded(t *testing.T) {
+	w := &work{}
+	for range 100 {
+		w.add(sandbox.Adjust{Sliver: "a"})
+		w.add(sandbox.Launch{Sliver: "a"})
+		w.add(sandbox.Adjust{Sliver: "a"})
+	}
+	if len(w.waiting) != 2 {
+		t.Errorf("%d things wait: %v", len(w.waiting), w.waiting)
+	}
+	w.add(sandbox.Teardown{Sliver: "a"})
+	w.add(sandbox.Launch{Sliver: "a"})
+	if _, first := w.waiting[0].(sandbox.Teardown); len(w.waiting) != 2 || !first {
+		t.Errorf("waiting: %v", w.waiting)
+	}
+	w.add(sandbox.Teardown{Sliver: "a"})
+	if len(w.waiting) != 1 {
+		t.Errorf("waiting: %v", w.waiting)
+	}
+}
