@@ -109,7 +109,7 @@ func run(ctx context.Context, args []string) error {
 			err = ctx.Err()
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("measuring %s: %w", s.name, err)
+			return fmt.Errorf("interrupted while measuring %s: %w", s.name, err)
 		}
 		if err != nil {
 			failed++

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -40,7 +41,10 @@ func Local(n Node, version string) http.Handler {
 	api := document(mux, version)
 	routeDiscovery(api, n.Discovery)
 	routeOwner(api, n.Owner)
-	mux.Handle("GET /v1/nodes/{node}/pipe", pipe(n.Owner))
+	raw(api, mux, pipe(n.Owner), huma.Operation{Method: "GET", Path: "/v1/nodes/{node}/pipe", OperationID: "pipe",
+		Summary: "Bytes to a node and back: the connection itself, after 101", Parameters: []*huma.Param{
+			inPath("node", "the node's principal"), inHeader("Upgrade", upgradePipe)}},
+		http.StatusSwitchingProtocols, "")
 	return mux
 }
 
@@ -52,10 +56,23 @@ func Remote(n Node, version string) http.Handler {
 	routeClaims(api, n.Claims)
 	routeSlivers(api, n.Slivers)
 	routeAudit(api, n.Audit)
-	mux.Handle("GET /v1/slivers/{sliver}/logs", logs(n.Slivers))
-	mux.Handle("GET /v1/slivers/{sliver}/exec", exec(n.Slivers))
-	mux.Handle("GET /v1/blobs/{digest}", blobState(n.Blobs))
-	mux.Handle("PATCH /v1/blobs/{digest}", blobAppend(n.Blobs))
+	raw(api, mux, logs(n.Slivers), huma.Operation{Method: "GET", Path: "/v1/slivers/{sliver}/logs", OperationID: "logs",
+		Summary: "What a sliver's program wrote", Parameters: []*huma.Param{
+			inPath("sliver", "name"), inQuery("follow", "1: until the sliver ends"), inQuery("tail", "only the last so many records")}},
+		http.StatusOK, "text/plain")
+	raw(api, mux, exec(n.Slivers), huma.Operation{Method: "GET", Path: "/v1/slivers/{sliver}/exec", OperationID: "exec",
+		Summary: "Run a command in a sliver: frames on the connection, after 101", Parameters: []*huma.Param{
+			inPath("sliver", "name"), inHeader("Upgrade", upgradeExec), inHeader(HeaderExec, "the command, sandbox.Exec in JSON")}},
+		http.StatusSwitchingProtocols, "")
+	raw(api, mux, blobState(n.Blobs), huma.Operation{Method: "GET", Path: "/v1/blobs/{digest}", OperationID: "blob",
+		Summary: "Announce a blob, and learn how much of it is here", Parameters: []*huma.Param{
+			inPath("digest", "SHA-256"), inHeader(HeaderSize, "bytes in all")}},
+		http.StatusOK, "application/json")
+	raw(api, mux, blobAppend(n.Blobs), huma.Operation{Method: "PATCH", Path: "/v1/blobs/{digest}", OperationID: "append",
+		Summary: "Send a part of a blob", Parameters: []*huma.Param{
+			inPath("digest", "SHA-256"), inHeader(HeaderOffset, "where the part begins"), inHeader(HeaderSize, "bytes in all")},
+		RequestBody: &huma.RequestBody{Content: map[string]*huma.MediaType{"application/octet-stream": {}}}},
+		http.StatusOK, "application/json")
 	return mux
 }
 
@@ -81,6 +98,30 @@ func route[I, O any](api huma.API, method, path, id, summary string, handle func
 		}
 		return &out{Body: body}, nil
 	})
+}
+
+// raw registers a route that carries bytes, and describes it.
+func raw(api huma.API, mux *http.ServeMux, h http.Handler, op huma.Operation, status int, media string) {
+	mux.Handle(op.Method+" "+op.Path, h)
+	good := &huma.Response{Description: http.StatusText(status)}
+	if media != "" {
+		good.Content = map[string]*huma.MediaType{media: {}}
+	}
+	op.Responses = map[string]*huma.Response{strconv.Itoa(status): good,
+		"default": {Description: "A problem", Content: map[string]*huma.MediaType{"application/problem+json": {}}}}
+	api.OpenAPI().AddOperation(&op)
+}
+
+func inPath(name, says string) *huma.Param {
+	return &huma.Param{Name: name, In: "path", Required: true, Description: says, Schema: &huma.Schema{Type: huma.TypeString}}
+}
+
+func inHeader(name, says string) *huma.Param {
+	return &huma.Param{Name: name, In: "header", Required: true, Description: says, Schema: &huma.Schema{Type: huma.TypeString}}
+}
+
+func inQuery(name, says string) *huma.Param {
+	return &huma.Param{Name: name, In: "query", Description: says, Schema: &huma.Schema{Type: huma.TypeString}}
 }
 
 type none struct{}

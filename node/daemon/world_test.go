@@ -531,6 +531,9 @@ func program(t *testing.T) []byte {
 	return b
 }
 
+// pass lets virtual time go by: outside a bubble it would be a real wait.
+func pass(d time.Duration) { <-time.After(d) }
+
 // inBubble runs f in virtual time on a new machine.
 func inBubble(t *testing.T, f func(t *testing.T, m *world)) {
 	t.Helper()

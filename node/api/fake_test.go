@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"croft/lease"
+	"croft/lease/leasetest"
+	"croft/lease/offer"
+	"croft/sandbox"
+)
+
+// fake is a node on which alice has the sliver "mine".
+type fake struct {
+	blob []byte
+	wait chan struct{} // an exec session runs until this is closed or its context ends
+	seen []byte        // what an exec session read
+}
+
+func (f *fake) node() Node {
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Discovery: f, Owner: f}
+}
+
+func (*fake) Wish(_ context.Context, by lease.Principal, chain [][]byte) (Answer, error) {
+	return Answer{Statements: chain, Refusal: &Refusal{Sort: "local", Code: "local:policy", Text: by.String()}}, nil
+}
+func (*fake) Commit(context.Context, lease.Principal, lease.ID) (Answer, error) {
+	return Answer{}, ErrAgain
+}
+func (*fake) Activate(_ context.Context, _ lease.Principal, _ lease.ID, program []byte) (Answer, error) {
+	return Answer{Statements: [][]byte{program}}, nil
+}
+func (*fake) End(context.Context, lease.Principal, []byte) (Answer, error) {
+	return Answer{}, ErrStopping
+}
+
+func own(by lease.Principal, sliver string) error {
+	if by != leasetest.Who("alice") || sliver != "mine" {
+		return ErrNoSliver
+	}
+	return nil
+}
+
+func (*fake) Slivers(context.Context, lease.Principal) ([]Sliver, error) { return []Sliver{}, nil }
+
+func (*fake) Logs(_ context.Context, by lease.Principal, sliver string, o sandbox.LogOptions, w io.Writer) error {
+	if err := own(by, sliver); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "tail=%d follow=%t\n", o.Tail, o.Follow)
+	return err
+}
+
+func (f *fake) Exec(ctx context.Context, by lease.Principal, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error) {
+	if err := own(by, sliver); err != nil {
+		return 0, err
+	}
+	if f.wait != nil {
+		select {
+		case <-f.wait:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	b, err := io.ReadAll(stdio.In)
+	f.seen = b
+	if err != nil {
+		return 0, err
+	}
+	if _, err := stdio.Out.Write(bytes.Repeat(b, 3)); err != nil {
+		return 0, err
+	}
+	return 42, nil
+}
+
+func (*fake) Traffic(_ context.Context, by lease.Principal, sliver string) (Traffic, error) {
+	return Traffic{}, own(by, sliver)
+}
+
+func (f *fake) Blob(_ context.Context, _ lease.Principal, d lease.Digest, size int64) (Blob, error) {
+	if size > 1<<20 {
+		return Blob{}, ErrQuota
+	}
+	return Blob{Digest: d, Size: size, Have: int64(len(f.blob)), Done: int64(len(f.blob)) == size}, nil
+}
+
+func (f *fake) Append(_ context.Context, _ lease.Principal, d lease.Digest, offset, size int64, r io.Reader) (Blob, error) {
+	if offset != int64(len(f.blob)) {
+		return Blob{}, ErrOffset
+	}
+	b, err := io.ReadAll(r)
+	f.blob = append(f.blob, b...)
+	state := Blob{Digest: d, Size: size, Have: int64(len(f.blob))}
+	if err != nil {
+		return state, fmt.Errorf("%w: %w", ErrBadRequest, err)
+	}
+	if state.Done = state.Have == size; state.Done && lease.Digest(sha256.Sum256(f.blob)) != d {
+		f.blob = nil
+		return state, fmt.Errorf("%w: another digest", ErrBadRequest)
+	}
+	return state, nil
+}
+
+func (*fake) Flows(context.Context, lease.Principal, string) ([]Flow, error) { return []Flow{}, nil }
+func (*fake) Who(context.Context, lease.Principal, WhoRequest) (WhoAnswer, error) {
+	return WhoAnswer{Verdict: "none"}, nil
+}
+func (*fake) Find(context.Context, offer.FindRequest) (offer.Result, error) {
+	return offer.Result{}, nil
+}
+func (*fake) Status(context.Context) (Status, error)              { return Status{Name: "n"}, nil }
+func (*fake) Doctor(context.Context) ([]Check, error)             { return []Check{}, nil }
+func (*fake) Issue(context.Context, IssueRequest) (Answer, error) { return Answer{}, ErrVisitor }
+func (*fake) Books(context.Context) ([]Claim, error)              { return []Claim{}, nil }
+func (*fake) Pipe(_ context.Context, to lease.Principal) (net.Conn, error) {
+	if to != leasetest.Who("node") {
+		return nil, ErrUnreachable
+	}
+	near, far := net.Pipe()
+	go func() {
+		defer far.Close()
+		_, _ = io.Copy(far, far) // an echo, until the other end goes
+	}()
+	return near, nil
+}
+
+// serve serves a handler to callers who proved to be name.
+func serve(t *testing.T, h http.Handler, name string) *httptest.Server {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(WithCaller(r.Context(), leasetest.Who(name))))
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
