@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -99,5 +98,3 @@ func defaultHome() string {
 	}
 	return filepath.Join(dir, "croft")
 }
-
-var errNoKey = errors.New("no key")

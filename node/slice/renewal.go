@@ -159,7 +159,7 @@ func (r *Renewal) drawn(in Drawn) {
 		return
 	}
 	p.ask, p.state, p.wake = wish, asked, r.now.Add(AskTimeout)
-	r.effects = append(r.effects, AskHold{Node: in.Node, Chain: in.Chain})
+	r.effects = append(r.effects, AskHold(in))
 }
 
 func (r *Renewal) hold(in Held) {
