@@ -15,7 +15,7 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build test test-root race fuzz generate check clean setup-run setup-demo setup-test
+.PHONY: help build demo test test-root race fuzz generate check clean bench setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
@@ -25,6 +25,9 @@ help:
 
 build: ## 20 s | build/croft, the one binary
 	CGO_ENABLED=0 go build -trimpath -o build/croft ./cmd/croft
+
+demo: setup-demo build ## 1 min | the main job with real parts; needs root
+	@if [ "$$(id -u)" = 0 ]; then scripts/demo; else sudo scripts/demo; fi
 
 clean: ## 1 s | remove what was built
 	rm -rf build
@@ -43,6 +46,12 @@ race: setup-test ## 5 min | every test under the race detector
 fuzz: ## 30 s each | every fuzz target for FUZZTIME
 	scripts/fuzz $(FUZZTIME)
 
+# Measure
+
+bench: setup-bench build ## 5 min | the table of docs/bench.md, as root; BENCH='--only REGEXP --quick --json'
+	CGO_ENABLED=0 go build -trimpath -o build/bench ./cmd/bench
+	build/bench $(BENCH)
+
 # Keep in order
 
 generate: ## 10 s | make generated files again; the eBPF objects need clang-14, llvm-14 and libbpf-dev
@@ -53,5 +62,5 @@ check: ## 2 min | format, vet, staticcheck, module sums, generated files, rules 
 
 # Install what is missing: to run, for the demonstration, for the tests.
 
-setup-run setup-demo setup-test: setup-%:
+setup-run setup-demo setup-test setup-bench: setup-%:
 	@scripts/setup $*

@@ -4,9 +4,8 @@ package lease
 
 // DefaultPools is what a node gives without a policy file: half of its capacity
 // is the commons, where anybody may have a little for a day, and half is for
-// tickets. The limits of one principal are those of the design's page on leases;
-// what that page does not name (io, egress.daily, flows.new, ports.out) is
-// limited here so that one principal at its limits cannot crowd out the rest.
+// tickets. What one principal may have is small enough that free keys gain
+// little, and enough to run a probe or a small service.
 func DefaultPools(capacity RSet) []PoolRule {
 	var commons RSet
 	for r, v := range capacity {

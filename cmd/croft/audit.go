@@ -28,24 +28,21 @@ func (a *app) auditWho() *cobra.Command {
 	var at, node string
 	var within time.Duration
 	c := &cobra.Command{
-		Use:   "who SRC:PORT -> DST:PORT",
+		Use:   "who SRC:PORT DST:PORT",
 		Short: "Name the slice that sent a packet",
 		Long: `Ask the node at the source address which slice held that source port and sent to
 that destination, about an instant. The answer is what the node asserts from its
 own record.`,
-		Example: "  croft audit who 198.51.100.7:20117 -> 203.0.113.9:443 --at 12:04:10",
-		Args:    cobra.RangeArgs(2, 3),
+		Example: "  croft audit who 198.51.100.7:20117 203.0.113.9:443 --at 12:04:10\n  croft audit who '198.51.100.7:20117 -> 203.0.113.9:443'",
+		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 3 && args[1] != "->" {
-				return usage("croft audit who SRC:PORT -> DST:PORT", "%q between the addresses", args[1])
-			}
 			q := api.WhoRequest{Within: within.Seconds()}
 			var err error
 			if q.Src, err = netip.ParseAddrPort(args[0]); err != nil {
-				return usage("an address and port, such as 198.51.100.7:20117", "source: %w", err)
+				return usage("an address and port, such as 198.51.100.7:20117", "source %q: %w", args[0], err)
 			}
-			if q.Dst, err = netip.ParseAddrPort(args[len(args)-1]); err != nil {
-				return usage("an address and port, such as 203.0.113.9:443", "destination: %w", err)
+			if q.Dst, err = netip.ParseAddrPort(args[1]); err != nil {
+				return usage("an address and port, such as 203.0.113.9:443", "destination %q: %w", args[1], err)
 			}
 			if q.At, err = parseInstant(at, time.Now()); err != nil {
 				return err
@@ -69,7 +66,7 @@ func parseInstant(s string, now time.Time) (time.Time, error) {
 	}
 	t, err := time.ParseInLocation("15:04:05", s, time.Local)
 	if err != nil {
-		return t, usage("15:04:05, 2026-11-23T15:04:05Z or now", "--at=%s", s)
+		return t, usage("15:04:05, 2026-11-23T15:04:05Z or now", "--at %s is no instant", s)
 	}
 	y, m, d := now.Date()
 	return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, time.Local), nil
@@ -130,7 +127,7 @@ func (a *app) nodesAt(ctx context.Context, addr netip.Addr, only string) ([]offe
 		o, err := a.nodeNamed(ctx, only)
 		return []offer.Offer{o}, err
 	}
-	res, err := a.seek(ctx, "", true)
+	res, err := a.seek(ctx, offer.FindRequest{View: true})
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +188,7 @@ func (a *app) nodeNamed(ctx context.Context, name string) (offer.Offer, error) {
 	if p, err := lease.ParsePrincipal(name); err == nil {
 		return offer.Offer{Node: p}, nil
 	}
-	res, err := a.seek(ctx, "", true)
+	res, err := a.seek(ctx, offer.FindRequest{View: true})
 	if err != nil {
 		return offer.Offer{}, err
 	}

@@ -54,7 +54,7 @@ func (a *app) ticketGive() *cobra.Command {
 			}
 			rset, err := lease.ParseRSet(amount)
 			if err != nil {
-				return usage("such as --rset cpu=1000,memory=512MiB", "--rset: %w", err)
+				return badAmounts("rset", amount, err)
 			}
 			from := time.Now().Add(in).Unix()
 			answer, err := a.way().Issue(cmd.Context(), api.IssueRequest{Holder: holder, RSet: rset, From: from,
@@ -73,6 +73,9 @@ func (a *app) ticketGive() *cobra.Command {
 				if err := writeNew(out, append(text, '\n'), 0o600); err != nil {
 					return err
 				}
+				if a.json {
+					return a.print(given{holder, out}, nil)
+				}
 				a.say("ticket for %s in %s", holder.Short(), out)
 				return nil
 			}
@@ -89,6 +92,12 @@ func (a *app) ticketGive() *cobra.Command {
 		panic(err) // the flag is defined above
 	}
 	return c
+}
+
+// given says where a ticket is.
+type given struct {
+	Holder lease.Principal `json:"holder"`
+	File   string          `json:"file"`
 }
 
 // readBundle reads a ticket's file and opens what is in it.
@@ -109,7 +118,7 @@ func readBundle(path string) ([][]byte, []lease.Opened, error) {
 	opened := make([]lease.Opened, len(file.Chain))
 	for i, s := range file.Chain {
 		if opened[i], err = lease.Open(s); err != nil {
-			return nil, nil, fmt.Errorf("%s, statement %d: %w", path, i+1, err)
+			return nil, nil, usage("ask its issuer for it again", "%s, statement %d: %w", path, i+1, err)
 		}
 	}
 	return file.Chain, opened, nil
@@ -147,11 +156,14 @@ func (a *app) show(short string) *cobra.Command {
 func openAny(arg string) ([]lease.Opened, error) {
 	if b, err := base64.StdEncoding.DecodeString(arg); err == nil && len(b) > 0 && !exists(arg) {
 		o, err := lease.Open(b)
-		return []lease.Opened{o}, err
+		if err != nil {
+			return nil, usage("a ticket's file, or a signed statement in base64", "%w", err)
+		}
+		return []lease.Opened{o}, nil
 	}
 	_, opened, err := readBundle(arg)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, usage("a ticket's file, or a statement in base64", "%w", err)
+		return nil, usage("a ticket's file, or a signed statement in base64", "no file %q", arg)
 	}
 	return opened, err
 }

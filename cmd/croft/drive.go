@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type driver struct {
 	key     *sign.Key
 	program *program // of a run
 	began   time.Time
+	told    time.Time // when progress was last shown
 	show    func(slice.Stage)
 
 	inputs chan slice.Input
@@ -88,6 +90,8 @@ func (d *driver) drive(ctx context.Context, m machine) (slice.Done, error) {
 func (d *driver) perform(ctx context.Context, e slice.Effect) {
 	var in slice.Input
 	switch e := e.(type) {
+	case slice.DrawTicket:
+		in = d.draw(ctx, e)
 	case slice.AskHold:
 		in = d.ask(ctx, e)
 	case slice.CommitHold:
@@ -109,8 +113,19 @@ func (d *driver) tell(ctx context.Context, in slice.Input) {
 	}
 }
 
+func (d *driver) draw(ctx context.Context, e slice.DrawTicket) slice.Input {
+	chain, err := d.app.purse(ctx, d.key, e.Wish)
+	if refusal, ok := refusedByPurse(err); ok {
+		return slice.Refused{Node: e.Node, Refusal: refusal}
+	}
+	if err != nil {
+		return failed(e.Node, err)
+	}
+	return slice.Drawn{Node: e.Node, Chain: chain}
+}
+
 func (d *driver) ask(ctx context.Context, e slice.AskHold) slice.Input {
-	answer, err := d.node(e.Node).Wish(ctx, [][]byte{e.Statement})
+	answer, err := d.node(e.Node).Wish(ctx, e.Chain)
 	switch {
 	case err != nil:
 		return failed(e.Node, err)
@@ -151,7 +166,7 @@ func (d *driver) end(ctx context.Context, e slice.CloseClaim) slice.Input {
 func (d *driver) activate(ctx context.Context, e slice.ActivateLease) slice.Input {
 	n := d.node(e.Node)
 	err := n.Send(ctx, d.program.Blob, d.program.Size, d.program.bytes, func(have int64) {
-		if have < d.program.Size {
+		if 0 < have && have < d.program.Size {
 			d.tell(ctx, slice.Progress{Node: e.Node, Text: d.progress(have)})
 		}
 	})
@@ -168,6 +183,9 @@ func (d *driver) activate(ctx context.Context, e slice.ActivateLease) slice.Inpu
 	d.tell(ctx, slice.Activated{Node: e.Node})
 	return d.watch(ctx, e, n)
 }
+
+// progressEvery is the pace at which a person is told how far an image is.
+const progressEvery = 300 * time.Millisecond
 
 // watchEvery is the pace at which a starting sliver is looked at.
 const watchEvery = 50 * time.Millisecond
@@ -207,6 +225,12 @@ func (d *driver) progress(have int64) string {
 
 // stage prints a line with the time since the start.
 func (d *driver) stage(s slice.Stage) {
+	if s.Name == "running" && s.Text != "" { // one of many
+		if time.Since(d.told) < progressEvery {
+			return
+		}
+		d.told = time.Now()
+	}
 	if d.app.json {
 		enc := json.NewEncoder(d.app.err)
 		_ = enc.Encode(map[string]any{"stage": s.Name, "got": s.Got, "want": s.Want, "text": s.Text,
@@ -216,8 +240,12 @@ func (d *driver) stage(s slice.Stage) {
 	count := fmt.Sprintf("%d/%d", s.Got, s.Want)
 	if s.Name == "discover" {
 		count = fmt.Sprintf("%d nodes known, %d match", s.Want, s.Got)
+		if s.Want == 0 { // nobody was asked who there is
+			count = fmt.Sprintf("%d named by tickets", s.Got)
+		}
 	}
-	d.app.say("%5.2fs  %-9s %s  %s", time.Since(d.began).Seconds(), s.Name, count, s.Text)
+	line := fmt.Sprintf("%5.2fs  %-9s %s  %s", time.Since(d.began).Seconds(), s.Name, count, s.Text)
+	d.app.say("%s", strings.TrimRight(line, " "))
 }
 
 func (d *driver) node(p lease.Principal) *client.Node {
@@ -247,7 +275,7 @@ func failed(node lease.Principal, err error) slice.Input {
 	case errors.Is(err, context.DeadlineExceeded):
 		trouble = slice.Late
 	}
-	return slice.Failed{Node: node, Trouble: trouble, Text: err.Error()}
+	return slice.Failed{Node: node, Trouble: trouble, Text: plain(err)}
 }
 
 func refusalOf(r *api.Refusal) lease.Refusal {

@@ -5,8 +5,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -19,7 +21,7 @@ import (
 // execRow is how one node's command ended.
 type execRow struct {
 	Node   string `json:"node"`
-	Status int    `json:"status"`
+	Status int    `json:"status"` // -1: it did not run
 	Error  string `json:"error,omitempty"`
 	Out    string `json:"stdout,omitempty"`
 	Err    string `json:"stderr,omitempty"`
@@ -36,6 +38,9 @@ it. With --node in one sliver, with your standard input; with -t on a terminal.
 Exit code 1 if a command's status is not 0 anywhere.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := dashAfter(cmd, 1); err != nil {
+				return err
+			}
 			rec, err := a.slice(args[0])
 			if err != nil {
 				return err
@@ -43,7 +48,7 @@ Exit code 1 if a command's status is not 0 anywhere.`,
 			if rec, err = only(rec, node); err != nil {
 				return err
 			}
-			what := sandbox.Exec{Args: command(args), TTY: tty}
+			what := sandbox.Exec{Args: args[1:], TTY: tty}
 			if err := what.Check(); err != nil {
 				return usage("croft exec SLICE -- COMMAND…", "%w", err)
 			}
@@ -56,7 +61,6 @@ Exit code 1 if a command's status is not 0 anywhere.`,
 			return a.execAll(cmd.Context(), rec, what)
 		},
 	}
-	c.Flags().SetInterspersed(false)
 	c.Flags().StringVar(&node, "node", "", "only this node's sliver")
 	c.Flags().BoolVarP(&tty, "tty", "t", false, "on a terminal")
 	return c
@@ -81,12 +85,26 @@ func (a *app) execOne(ctx context.Context, rec slice.Record, what sandbox.Exec) 
 	defer n.Close()
 	status, err := n.Exec(ctx, s.Sliver, what, stdio)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.Name, err)
+		return notFound(s.Name, what, err)
 	}
 	if status != 0 {
 		return fail(exitFailed, "", "%s: status %d", s.Name, status)
 	}
 	return nil
+}
+
+// notFound says in a word what a runtime says in many.
+func notFound(node string, what sandbox.Exec, err error) error {
+	if node != "" && err != nil {
+		err = &nodeError{node, err}
+	}
+	if err != nil && strings.Contains(err.Error(), "executable file not found") {
+		if node != "" {
+			node += ": "
+		}
+		return fail(exitFailed, "a sliver of one static binary has that and nothing else", "%sno program %q in the sliver", node, what.Args[0])
+	}
+	return err
 }
 
 // raw puts the person's terminal into raw mode until restore is called.
@@ -123,9 +141,9 @@ func (a *app) execAll(ctx context.Context, rec slice.Record, what sandbox.Exec) 
 		}
 		if a.json {
 			if err != nil {
-				row.Error = err.Error()
+				row.Status, row.Error = -1, err.Error()
 			}
-			return json.NewEncoder(a.out).Encode(row)
+			return errors.Join(err, json.NewEncoder(a.out).Encode(row))
 		}
 		if row.Status != 0 {
 			a.say("%s: status %d", n.Name, row.Status)
@@ -143,6 +161,11 @@ func (a *app) execAll(ctx context.Context, rec slice.Record, what sandbox.Exec) 
 }
 
 func (a *app) execRow(ctx context.Context, n remote, what sandbox.Exec, mu *sync.Mutex) (execRow, error) {
+	row, err := a.execIn(ctx, n, what, mu)
+	return row, notFound("", what, err)
+}
+
+func (a *app) execIn(ctx context.Context, n remote, what sandbox.Exec, mu *sync.Mutex) (execRow, error) {
 	row := execRow{Node: n.Name}
 	if a.json {
 		var o, e capped

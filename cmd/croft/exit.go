@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"croft/lease"
 	"croft/node/api"
@@ -45,17 +47,33 @@ func fail(code int, hint, format string, args ...any) error {
 // usage is a mistake in what was typed.
 func usage(hint, format string, args ...any) error { return fail(exitUsage, hint, format, args...) }
 
-// report prints an error as people read it and returns its exit code.
-func report(w io.Writer, err error) int {
+// wantsJSON looks for --json itself: an error may come before flags are read.
+func wantsJSON(args []string) bool {
+	for _, a := range args {
+		switch a {
+		case "--json", "--json=true":
+			return true
+		case "--":
+			return false
+		}
+	}
+	return false
+}
+
+// report prints an error, as people read it or as one line of JSON, and returns
+// its exit code.
+func report(w io.Writer, err error, asJSON bool) int {
 	if err == nil {
 		return exitOK
 	}
 	f := classify(err)
-	if text := f.err.Error(); text != "" {
-		fmt.Fprintf(w, "croft: error: %s\n", text)
-	}
-	if f.hint != "" {
-		fmt.Fprintf(w, "croft: hint: %s\n", f.hint)
+	t := trouble{plain(f.err), f.hint, f.code, exitNames[f.code]}
+	switch {
+	case t.Error == "": // a command that ran elsewhere has said it all
+	case asJSON:
+		_ = json.NewEncoder(w).Encode(t) // the exit code tells it all the same
+	default:
+		fmt.Fprint(w, t)
 	}
 	return f.code
 }
@@ -69,6 +87,8 @@ func classify(err error) *failure {
 		return &failure{code: f.code, err: err, hint: f.hint}
 	case errors.As(err, &refusal):
 		return &failure{code: exitRefused, err: err}
+	case errors.Is(err, client.ErrNoDaemon) && errors.Is(err, fs.ErrPermission):
+		return &failure{exitUnreachable, err, "its owner decides who may use it: have them let you in, or start a node of your own with `croft up`"}
 	case errors.Is(err, client.ErrNoDaemon):
 		return &failure{exitUnreachable, err, "start one with `croft up`, or name its socket with --socket"}
 	case errors.Is(err, api.ErrUnreachable):

@@ -21,18 +21,19 @@ func (a *app) find() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "find [QUERY]",
 		Short: "Find nodes by what they offer",
-		Long: `Find nodes by what they offer: constraints joined by '&', then what to do with
-the matches. When nothing matches, the answer says how many nodes each constraint
-removed, and the nearest miss.`,
+		Long: `Find nodes by what they offer. When nothing matches, the answer says how many nodes
+each constraint removed, and the nearest miss.
+
+` + queryHelp,
 		Example: `  croft find
   croft find 'cpu>=1000 & memory>=1GiB & country!=DE'
   croft find 'label.ixp=yes order by -egress.rate limit 5' --explain`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if view != "on" && view != "off" {
-				return usage("--view=on asks the view from gossip first, --view=off the DHT alone", "--view=%s", view)
+				return usage("--view on asks what gossip brought first, --view off the DHT alone", "--view %s is neither on nor off", view)
 			}
-			res, err := a.seek(cmd.Context(), strings.Join(args, " "), view == "on")
+			res, err := a.seek(cmd.Context(), offer.FindRequest{Query: strings.Join(args, " "), View: view == "on"})
 			if err != nil {
 				return err
 			}
@@ -45,15 +46,23 @@ removed, and the nearest miss.`,
 }
 
 // seek asks the way in, and turns a bad query into a usage error.
-func (a *app) seek(ctx context.Context, query string, view bool) (offer.Result, error) {
-	if _, err := offer.ParseQuery(query); err != nil {
-		var se *offer.ParseError
-		if errors.As(err, &se) {
-			return offer.Result{}, usage(caret(query, se.Column), "query: %w", err)
-		}
-		return offer.Result{}, usage("", "query: %w", err)
+func (a *app) seek(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
+	if err := checkQuery(req.Query); err != nil {
+		return offer.Result{}, err
 	}
-	return a.way().Find(ctx, offer.FindRequest{Query: query, View: view})
+	return a.way().Find(ctx, req)
+}
+
+func checkQuery(query string) error {
+	_, err := offer.ParseQuery(query)
+	var at *offer.ParseError
+	switch {
+	case errors.As(err, &at):
+		return usage(caret(query, at.Column), "%w", err)
+	case err != nil:
+		return usage("`croft help find` has the language", "%w", err)
+	}
+	return nil
 }
 
 // caret shows where in a query the mistake is.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +63,10 @@ func (a *app) summary(out []outcome) error {
 			continue
 		}
 		bad++
-		a.say("%s: %v", o.name, o.err)
+		if len(out) == 1 { // it is the error
+			return &nodeError{o.name, o.err}
+		}
+		a.say("%s: %s", o.name, plain(o.err))
 		if first == nil {
 			first = o.err
 		}
@@ -71,9 +75,9 @@ func (a *app) summary(out []outcome) error {
 	case bad == 0:
 		return nil
 	case bad == len(out):
-		return &failure{code: classify(first).code, err: fmt.Errorf("no node of %d answered: %w", len(out), first)}
+		return &failure{code: classify(first).code, err: fmt.Errorf("none of %d nodes did it", len(out))}
 	}
-	return &failure{code: exitPartial, err: fmt.Errorf("%d of %d nodes did not answer", bad, len(out))}
+	return &failure{code: exitPartial, err: fmt.Errorf("%d of %d nodes did not do it", bad, len(out))}
 }
 
 // only narrows a record to one node, if one is named.
@@ -98,7 +102,14 @@ type lines struct {
 	mu   *sync.Mutex
 	to   io.Writer
 	head string
+	node string // not empty: as JSON objects
 	part []byte
+}
+
+// logLine is a line of a program's output under --json.
+type logLine struct {
+	Node string `json:"node"`
+	Line string `json:"line"`
 }
 
 // maxLine is where a line without an end is cut.
@@ -123,7 +134,12 @@ func (l *lines) Write(p []byte) (int, error) {
 }
 
 func (l *lines) flush() error {
-	_, err := fmt.Fprintf(l.to, "%s%s\n", l.head, l.part)
+	var err error
+	if l.node != "" {
+		err = json.NewEncoder(l.to).Encode(logLine{l.node, string(l.part)})
+	} else {
+		_, err = fmt.Fprintf(l.to, "%s%s\n", l.head, l.part)
+	}
 	l.part = l.part[:0]
 	return err
 }

@@ -29,7 +29,7 @@ func (a *app) mine() (*sign.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(a.err, "made your key: %s (principal %s); keep it, nobody can replace it\n", path, key.Principal().Short())
+	a.say("made your key: %s (principal %s); keep it, nobody can replace it", path, key.Principal().Short())
 	return key, nil
 }
 

@@ -146,6 +146,9 @@ func (a *app) labExec(dir *string) *cobra.Command {
 		Use: "exec WHERE -- COMMAND…", Short: "Run a command in the network of a node, or of outside", Args: cobra.MinimumNArgs(2),
 		Long: "Run a command in the network namespace of a node, and with that node as its way in. Files and processes are this machine's own.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := dashAfter(cmd, 1); err != nil {
+				return err
+			}
 			l, err := lab.Open(*dir)
 			if err != nil {
 				return labError(err)
@@ -157,7 +160,7 @@ func (a *app) labExec(dir *string) *cobra.Command {
 					}
 				}
 			}
-			status, err := l.Exec(cmd.Context(), args[0], command(args), lab.IO{In: a.in, Out: a.out, Err: a.err})
+			status, err := l.Exec(cmd.Context(), args[0], args[1:], lab.IO{In: a.in, Out: a.out, Err: a.err})
 			if err != nil {
 				return err
 			}
@@ -167,7 +170,6 @@ func (a *app) labExec(dir *string) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().SetInterspersed(false)
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -41,8 +42,14 @@ func printEach[T any](a *app, list []T, head string, row func(io.Writer, T)) err
 	return w.Flush()
 }
 
-// say writes talk to stderr.
-func (a *app) say(format string, args ...any) { fmt.Fprintf(a.err, format+"\n", args...) }
+// say writes talk to stderr: a line, or under --json an object with a note.
+func (a *app) say(format string, args ...any) {
+	if a.json {
+		_ = json.NewEncoder(a.err).Encode(map[string]string{"note": strings.TrimSpace(fmt.Sprintf(format, args...))}) // talk that cannot be written is lost
+		return
+	}
+	fmt.Fprintf(a.err, format+"\n", args...)
+}
 
 // clockTime prints an instant as people compare it: local time, and UTC where
 // that differs.

@@ -58,7 +58,7 @@ func lookAt(f *os.File, path string, args []string) (*program, error) {
 	p.Size = st.Size()
 	copy(p.Blob[:], h.Sum(nil))
 	if p.Kind, err = kindOf(f); err != nil {
-		return nil, usage("a static binary, or a root file system as a tar", "%s: %w", path, err)
+		return nil, usage(hintOf(err), "%s: %w", path, err)
 	}
 	switch {
 	case p.Kind == sandbox.Binary:
@@ -91,6 +91,16 @@ func kindOf(f *os.File) (sandbox.ProgramKind, error) {
 	return "", errors.New("neither an ELF binary nor a tar")
 }
 
+var errDynamic = errors.New("the binary is linked dynamically, and a sliver has no libraries of its own")
+
+// hintOf says what to do about a file that cannot run.
+func hintOf(err error) string {
+	if errors.Is(err, errDynamic) {
+		return "build it static (Go: CGO_ENABLED=0 go build; C: cc -static), or pack it with its libraries: tar -cf root.tar -C DIR . && croft run root.tar -- /path/in/it"
+	}
+	return "a static binary, or a root file system as a tar"
+}
+
 // static refuses a binary that wants a loader, which an empty root has not.
 func static(f *os.File) error {
 	e, err := elf.NewFile(f)
@@ -99,7 +109,7 @@ func static(f *os.File) error {
 	}
 	for _, p := range e.Progs {
 		if p.Type == elf.PT_INTERP {
-			return errors.New("the binary is linked dynamically: build it static (Go: CGO_ENABLED=0), or pack a root file system")
+			return errDynamic
 		}
 	}
 	return nil

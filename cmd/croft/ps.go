@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"croft/node/api"
+	"croft/node/slice"
 	"croft/sandbox"
 )
 
@@ -33,17 +34,25 @@ func (a *app) ps() *cobra.Command {
 			if len(args) == 1 {
 				labels = args
 			}
+			var recs []slice.Record
+			for _, label := range labels {
+				rec, err := a.slice(label)
+				if err != nil {
+					return err
+				}
+				recs = append(recs, rec)
+			}
+			if len(recs) == 0 {
+				a.say("no slices; `croft run` makes one")
+				return nil
+			}
 			key, err := a.mine()
 			if err != nil {
 				return err
 			}
 			var rows []psRow
 			var out []outcome
-			for _, label := range labels {
-				rec, err := a.slice(label)
-				if err != nil {
-					return err
-				}
+			for _, rec := range recs {
 				mine := make([]psRow, len(rec.Slivers))
 				index := map[string]*psRow{}
 				for i, s := range rec.Slivers {
@@ -55,14 +64,10 @@ func (a *app) ps() *cobra.Command {
 				})
 				for i, o := range got {
 					if o.err != nil {
-						mine[i].Error = o.err.Error()
+						mine[i].Error = plain(o.err)
 					}
 				}
 				rows, out = append(rows, mine...), append(out, got...)
-			}
-			if len(rows) == 0 {
-				a.say("no slices; `croft run` makes one")
-				return nil
 			}
 			if err := printEach(a, rows, "SLICE\tNODE\tSTATE\tLEFT\tPUBLIC\tSENT\tRECEIVED\tDROPPED", psLine); err != nil {
 				return err
@@ -168,7 +173,10 @@ func (a *app) logs() *cobra.Command {
 			var mu sync.Mutex
 			return a.summary(a.group(cmd.Context(), rec, key, func(ctx context.Context, n remote) error {
 				out := &lines{mu: &mu, to: a.out, head: n.Name + " | "}
-				if node != "" {
+				switch {
+				case a.json:
+					out.node = n.Name
+				case node != "":
 					out.head = ""
 				}
 				err := n.Logs(ctx, n.Sliver.Sliver, opt, out)

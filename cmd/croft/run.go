@@ -19,6 +19,7 @@ import (
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/node/slice"
+	"croft/sandbox"
 )
 
 // defaultRSet is what a sliver gets when nothing else is said.
@@ -29,8 +30,9 @@ type runFlags struct {
 	where, limits    string
 	rset, name, view string
 	term             time.Duration
-	ports            []string
+	ports, tickets   []string
 	partial          bool
+	termSet          bool // --for was given
 }
 
 func (a *app) run() *cobra.Command {
@@ -39,30 +41,48 @@ func (a *app) run() *cobra.Command {
 		Use:   "run [flags] PROGRAM [-- COMMAND…]",
 		Short: "Lease shares of nodes and run a program on all of them",
 		Long: `Find nodes, lease a share of each and run a program there: all of them, or none.
-PROGRAM is one static binary, or a root file system as a tar (then the command
-follows --). A sliver gets ` + defaultRSet + `
+PROGRAM is one static binary, whose arguments follow --, or a root file system as a
+tar, and the command in it follows --. A sliver gets
+  ` + strings.Replace(defaultRSet, " egress.rate", "\n  egress.rate", 1) + `
 unless --rset or --cap say otherwise. Leases end by themselves.`,
 		Example: `  croft run -n 3 --where 'country!=DE' --cap 5mbit,2kpps --for 2h ./probe
-  croft run --port 5201/tcp iperf3.tar -- iperf3 -s`,
+  croft run --port 5201/tcp iperf3.tar -- iperf3 -s
+  croft run --ticket alice.ticket ./probe`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runSlice(cmd.Context(), f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := dashAfter(cmd, 1); err != nil {
+				return err
+			}
+			f.termSet = cmd.Flags().Changed("for")
+			if !cmd.Flags().Changed("nodes") {
+				f.nodes = max(1, len(f.tickets))
+			}
+			return a.runSlice(cmd.Context(), f, args)
+		},
 	}
-	c.Flags().SetInterspersed(false)
 	c.Flags().IntVarP(&f.nodes, "nodes", "n", 1, "number of nodes")
-	c.Flags().StringVar(&f.where, "where", "", "which nodes: see `croft help find`")
+	c.Flags().StringVar(&f.where, "where", "", "which nodes: a query (croft help find)")
 	c.Flags().StringVar(&f.limits, "cap", "", "rate and packets, each way: 5mbit,2kpps; down/up: 5mbit/1mbit")
 	c.Flags().StringVar(&f.rset, "rset", "", "more or less of a resource: cpu=500,memory=256MiB")
 	c.Flags().StringVar(&f.name, "name", "", "the slice's name (default: s- and 4 hex digits)")
 	c.Flags().DurationVar(&f.term, "for", time.Hour, "how long")
 	c.Flags().StringArrayVar(&f.ports, "port", nil, "public port to forward: 5201/tcp, 8080:80/tcp (may be repeated)")
 	c.Flags().BoolVar(&f.partial, "partial", false, "fewer nodes are better than none")
+	c.Flags().StringArrayVar(&f.tickets, "ticket", nil, "redeem this ticket at the node that it names, instead of asking the commons (may be repeated)")
 	c.Flags().StringVar(&f.view, "view", "on", "off: discover by the DHT alone")
 	return c
 }
 
 func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	began := time.Now()
-	wish, err := f.wish(began)
+	if err := checkQuery(f.where); err != nil { // as typed, before ours is added
+		return err
+	}
+	tickets, err := readTickets(f.tickets)
+	if err != nil {
+		return err
+	}
+	wish, err := f.wish(began, tickets)
 	if err != nil {
 		return err
 	}
@@ -70,7 +90,7 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	p, err := openProgram(args[0], command(args))
+	p, err := openProgram(args[0], args[1:])
 	if err != nil {
 		return err
 	}
@@ -83,17 +103,14 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	res, err := a.seek(ctx, atLeast(f.where, wish.RSet), f.view != "off")
+	plan := slice.Plan{Label: label, Want: f.nodes, Partial: f.partial, Wish: wish, Program: text}
+	if len(tickets) > 0 {
+		err = a.ticketCandidates(ctx, key, tickets, &plan)
+	} else {
+		err = a.seekCandidates(ctx, f, &plan)
+	}
 	if err != nil {
 		return err
-	}
-	if res.Matched == 0 {
-		a.explain(res)
-		return fail(exitNothing, res.Nearest, "no node matches, of %d known", res.Known)
-	}
-	plan := slice.Plan{Label: label, Want: f.nodes, Partial: f.partial, Wish: wish, Program: text, Known: res.Known, Found: removed(res)}
-	for _, found := range res.Offers {
-		plan.Candidates = append(plan.Candidates, slice.Candidate{Node: found.Offer.Node, Name: found.Offer.Display(), Addrs: found.Offer.Addrs})
 	}
 	m, err := slice.New(plan, key, rand.Reader)
 	if err != nil {
@@ -105,22 +122,35 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.ran(done, label)
+	return a.ran(done, p.Program)
 }
 
 // ran tells how a run ended, and what to type next.
-func (a *app) ran(done slice.Done, label string) error {
-	for _, why := range done.Why {
-		a.say("  %s", why)
-	}
+func (a *app) ran(done slice.Done, p sandbox.Program) error {
+	label := done.Record.Slice
+	a.whys(done)
 	if len(done.Record.Slivers) > 0 {
 		err := a.print(done.Record, func(w io.Writer) { fmt.Fprintln(w, label) })
 		if err != nil {
 			return err
 		}
-		a.say("next: croft logs %[1]s -f · croft exec %[1]s -- sh -c 'uname -a' · croft audit flows %[1]s · croft stop %[1]s", label)
+		inside := "sh"
+		if p.Kind == sandbox.Binary { // all that there is to run
+			inside = p.BinaryName()
+		}
+		a.say("next: croft logs %[1]s -f · croft exec %[1]s -- %[2]s … · croft audit flows %[1]s · croft stop %[1]s", label, inside)
 	}
 	return outcomeError("running slice "+label, done)
+}
+
+// whys tells why, node by node; a single reason is in the error.
+func (a *app) whys(done slice.Done) {
+	if len(done.Why) < 2 && done.Outcome != slice.OK {
+		return
+	}
+	for _, why := range done.Why {
+		a.say("  %s", why)
+	}
 }
 
 // outcomeError gives a machine's outcome the exit code of the same number.
@@ -188,14 +218,23 @@ func atLeast(where string, s lease.RSet) string {
 }
 
 // wish is what each node is asked for.
-func (f runFlags) wish(now time.Time) (slice.Wish, error) {
+func (f runFlags) wish(now time.Time, tickets []ticketFile) (slice.Wish, error) {
 	set, err := lease.ParseRSet(defaultRSet)
 	if err != nil {
 		panic(err) // a constant
 	}
+	until := now.Add(f.term).Unix()
+	for _, t := range tickets { // the defaults are for the commons: a ticket may give less
+		for r, v := range t.RSet {
+			set[r] = min(set[r], v)
+		}
+		if !f.termSet {
+			until = min(until, t.Until)
+		}
+	}
 	more, err := lease.ParseRSet(f.rset)
 	if err != nil {
-		return slice.Wish{}, usage("such as --rset cpu=500,memory=256MiB", "--rset: %w", err)
+		return slice.Wish{}, badAmounts("rset", f.rset, err)
 	}
 	for r, v := range more {
 		if v > 0 {
@@ -205,9 +244,15 @@ func (f runFlags) wish(now time.Time) (slice.Wish, error) {
 	if err := parseCap(f.limits, &set); err != nil {
 		return slice.Wish{}, err
 	}
-	w := slice.Wish{Pool: lease.PoolCommons, Term: lease.Term{From: now.Unix(), Until: now.Add(f.term).Unix()}}
+	if f.nodes < 1 || f.nodes > slice.MaxNodes {
+		return slice.Wish{}, usage(fmt.Sprintf("1 to %d", slice.MaxNodes), "-n %d nodes cannot be", f.nodes)
+	}
+	w := slice.Wish{Pool: lease.PoolCommons, Term: lease.Term{From: now.Unix(), Until: until}}
+	if len(tickets) > 0 {
+		w.Pool = lease.PoolSharp
+	}
 	if f.term < time.Second {
-		return slice.Wish{}, usage("such as --for 2h", "--for=%s", f.term)
+		return slice.Wish{}, usage("such as --for 2h", "--for %s is no time to come", f.term)
 	}
 	for _, s := range f.ports {
 		p, err := parsePort(s)
@@ -250,7 +295,7 @@ func parseCap(s string, set *lease.RSet) error {
 
 // parsePort reads "5201/tcp" or "8080:80/udp": on the node, and in the sliver.
 func parsePort(s string) (p lease.Port, err error) {
-	bad := usage("such as --port 5201/tcp or --port 8080:80/tcp", "--port %s", s)
+	bad := usage("such as --port 5201/tcp or --port 8080:80/tcp", "--port %s is no port, or neither tcp nor udp", s)
 	numbers, proto, ok := strings.Cut(s, "/")
 	switch {
 	case !ok || proto == "tcp":

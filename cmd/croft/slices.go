@@ -52,12 +52,23 @@ func (a *app) slice(name string) (slice.Record, error) {
 	}
 	b, err := os.ReadFile(a.slicePath(label))
 	if errors.Is(err, fs.ErrNotExist) {
-		return slice.Record{}, fail(exitNothing, didYouMean(label, a.labels()), "no slice %q of yours", label)
+		hint := didYouMean(label, a.labels())
+		if hint == "" {
+			hint = "`croft ps` lists your slices"
+		}
+		return slice.Record{}, fail(exitNothing, hint, "you have no slice %q", label)
 	}
 	if err != nil {
 		return slice.Record{}, err
 	}
-	return slice.ParseRecord(b)
+	rec, err := slice.ParseRecord(b)
+	if err == nil && rec.Slice != label {
+		err = fmt.Errorf("it is of slice %q: %w", rec.Slice, slice.ErrRecord)
+	}
+	if err != nil {
+		return slice.Record{}, fmt.Errorf("reading %s: %w", a.slicePath(label), err)
+	}
+	return rec, nil
 }
 
 // labels are the names of all slices, sorted.
@@ -75,7 +86,7 @@ func (a *app) labels() []string {
 
 // didYouMean names what is nearest to a word, by edit distance.
 func didYouMean(word string, known []string) string {
-	best, at := "", len(word)/2+2
+	best, at := "", len(word)/3+2
 	for _, k := range known {
 		if d := distance(word, k); d < at {
 			best, at = k, d

@@ -24,15 +24,19 @@ func (a *app) stop() *cobra.Command {
 		Use: "stop SLICE…", Short: "End slices", Args: cobra.MinimumNArgs(1),
 		Long: "End every lease of a slice by a signed close. What a node does not confirm stays on record, and ends with its lease.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := a.mine()
-			if err != nil {
-				return err
-			}
+			var recs []slice.Record
 			for _, name := range args {
 				rec, err := a.slice(name)
 				if err != nil {
 					return err
 				}
+				recs = append(recs, rec)
+			}
+			key, err := a.mine()
+			if err != nil {
+				return err
+			}
+			for _, rec := range recs {
 				m, err := slice.NewStop(rec, key)
 				if err != nil {
 					return err
@@ -78,7 +82,7 @@ func (a *app) renew() *cobra.Command {
 			}
 			set, err := lease.ParseRSet(rset)
 			if err != nil {
-				return usage("such as --rset cpu=500,memory=256MiB", "--rset: %w", err)
+				return badAmounts("rset", rset, err)
 			}
 			if !set.IsZero() && len(rec.Slivers) > 0 { // what is not named is as it was
 				old := rec.Slivers[0].RSet
@@ -114,9 +118,7 @@ func (a *app) renew() *cobra.Command {
 }
 
 func (a *app) told(what string, done slice.Done) error {
-	for _, why := range done.Why {
-		a.say("  %s", why)
-	}
+	a.whys(done)
 	return outcomeError(what, done)
 }
 

@@ -41,7 +41,7 @@ and end with their leases.`,
 			if config != "" {
 				var err error
 				if cfg, err = daemon.ReadConfig(cfg, config); err != nil {
-					return usage("see docs/configuration.md", "%w", err)
+					return usage("`croft help config` lists the keys", "%w", err)
 				}
 			}
 			cfg.State = state
@@ -95,9 +95,13 @@ func (a *app) greet(cfg daemon.Config, s api.Status) {
 func logger(a *app, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usage("debug, info, warn or error", "--log=%s", level)
+		return nil, usage("debug, info, warn or error", "--log %s is no level", level)
 	}
-	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: l})), nil
+	if opt := (&slog.HandlerOptions{Level: l}); a.json {
+		return slog.New(slog.NewJSONHandler(a.err, opt)), nil
+	} else {
+		return slog.New(slog.NewTextHandler(a.err, opt)), nil
+	}
 }
 
 func exists(path string) bool {
@@ -155,7 +159,12 @@ func (a *app) net() *cobra.Command {
 				for _, addr := range s.Addrs {
 					fmt.Fprintf(w, "address\t%s\n", addr)
 				}
-				fmt.Fprintf(w, "peers\t%d\nknown\t%d offers\nslivers\t%d\nfree\t%s\n", s.Peers, s.Known, s.Slivers, s.Free)
+				fmt.Fprintf(w, "peers\t%d\nknown\t%d offers\n", s.Peers, s.Known)
+				if !s.Hosting {
+					fmt.Fprintf(w, "visitor\thosts nothing\n")
+					return
+				}
+				fmt.Fprintf(w, "slivers\t%d\nfree\t%s\n", s.Slivers, s.Free)
 			})
 		},
 	}

@@ -170,7 +170,7 @@ func TestRootAdoption(t *testing.T) {
 		t.Errorf("adopted as %+v, was %+v", second, first)
 	}
 	echo()
-	listen(t, in, "198.18.0.17:80")
+	listen(t, in, "198.19.0.17:80")
 	if _, err := ask(w.outside, "", "192.0.2.1:8080"); err != nil {
 		t.Errorf("public port after adoption: %v", err)
 	}
@@ -198,7 +198,7 @@ func TestRootAdoption(t *testing.T) {
 		if _, err := ask(w.outside, "", "192.0.2.1:8080"); err == nil {
 			return
 		}
-		listen(t, in, "198.18.0.17:80")
+		listen(t, in, "198.19.0.17:80")
 		if _, err := ask(w.outside, "", "192.0.2.1:8080"); err != nil {
 			t.Errorf("public port after repair: %v", err)
 		}

@@ -28,6 +28,13 @@ var (
 	uplinkPool = netip.MustParsePrefix("198.19.128.0/17")
 )
 
+// uplinks is the number of /31 in uplinkPool.
+const uplinks = 1 << 14
+
+// IsUplink reports whether an address is a node's own between its host and its
+// namespace: nobody else reaches it.
+func IsUplink(a netip.Addr) bool { return uplinkPool.Contains(a) }
+
 const (
 	netnsDir  = "/run/netns"
 	firstHost = 16 // place 0's address in its pool
@@ -75,7 +82,7 @@ func checkTag(tag string) error {
 // not use already is taken.
 func uplinkCandidate(tag string, n int) netip.Prefix {
 	h := sha256.Sum256([]byte("croft uplink " + tag))
-	slot := (uint32(binary.BigEndian.Uint16(h[:])) + uint32(n)) % (1 << 14)
+	slot := (uint32(binary.BigEndian.Uint16(h[:])) + uint32(n)) % uplinks
 	base := binary.BigEndian.Uint32(addr4(uplinkPool.Addr())) + slot*2
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, base))), 31)
 }

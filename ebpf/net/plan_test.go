@@ -69,7 +69,7 @@ func TestPlacesAreDisjoint(t *testing.T) {
 				t.Fatalf("%s is read as place %d, %v", p.sliver4(place), got, ok)
 			}
 		}
-		for _, a := range []string{"198.18.0.15", "198.18.255.255", "198.17.255.255", "10.0.0.1", "::1"} {
+		for _, a := range []string{"198.19.0.15", "198.19.127.255", "198.18.255.255", "10.0.0.1", "::1"} {
 			if place, ok := p.placeAt(netip.MustParseAddr(a)); ok {
 				t.Errorf("%s is read as place %d", a, place)
 			}
@@ -84,7 +84,7 @@ func TestPlacesAreDisjoint(t *testing.T) {
 
 func TestUplinks(t *testing.T) {
 	seen := map[netip.Prefix]bool{}
-	for i := range 1 << 15 {
+	for i := range uplinks {
 		u := uplinkCandidate("abcdef", i)
 		if u.Bits() != 31 || u != u.Masked() || !uplinkPool.Contains(u.Addr()) || seen[u] {
 			t.Fatalf("candidate %d is %s", i, u)

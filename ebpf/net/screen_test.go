@@ -113,7 +113,7 @@ func FuzzVerdict(f *testing.F) {
 func TestAskersAreBounded(t *testing.T) {
 	var as askers
 	now := time.Unix(1_000_000, 0)
-	a, b := netip.MustParseAddr("198.18.0.16"), netip.MustParseAddr("198.18.0.17")
+	a, b := netip.MustParseAddr("198.19.0.16"), netip.MustParseAddr("198.19.0.17")
 	for i := range dnsInFlight {
 		if !as.begin(a, 0, now) {
 			t.Fatalf("question %d refused", i)

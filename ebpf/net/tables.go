@@ -19,12 +19,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// nft is the program's path, also where PATH leaves the system's directory out.
+func nft() string {
+	if _, err := exec.LookPath("nft"); err != nil {
+		if p, err := exec.LookPath("/usr/sbin/nft"); err == nil {
+			return p
+		}
+	}
+	return "nft"
+}
+
 // load gives text to nft in the namespace: all of it takes effect, or nothing.
 func load(ctx context.Context, ns netns.NsHandle, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, nftTimeout)
 	defer cancel()
 	return within(ns, func() error {
-		cmd := exec.CommandContext(ctx, "nft", "-f", "-")
+		cmd := exec.CommandContext(ctx, nft(), "-f", "-")
 		cmd.Stdin = strings.NewReader(text)
 		var said bytes.Buffer
 		cmd.Stderr = &said

@@ -50,7 +50,7 @@ func (n *Network) claim() error {
 		}
 		used = append(used, pre)
 	}
-	for i := range 1 << 15 {
+	for i := range uplinks {
 		c := uplinkCandidate(n.plan.tag, i)
 		if !slices.ContainsFunc(used, c.Overlaps) {
 			n.plan.uplink = c

@@ -137,7 +137,11 @@ func (n *Network) inside(place int, space netns.NsHandle, in *netlink.Handle) er
 		conf6(insideDev, "addr_gen_mode", "1"), conf6(insideDev, "accept_ra", "0"),
 		conf6(insideDev, "accept_dad", "0"), conf6(insideDev, "accept_redirects", "0"),
 		conf6(insideDev, "disable_ipv6", off),
-		conf4(insideDev, "accept_redirects", "0")); err != nil {
+		conf4(insideDev, "accept_redirects", "0"),
+		// A sliver has no capabilities, and its namespace to itself: every port
+		// is its own, and it may ping.
+		setting{"ipv4/ip_unprivileged_port_start", "0"},
+		setting{"ipv4/ping_group_range", "0 2147483647"}); err != nil {
 		return err
 	}
 	mac := n.plan.macInside(place)

@@ -16,6 +16,10 @@ type FindRequest struct {
 	Query string `json:"query"`
 	View  bool   `json:"view"`            // false: the view must not be used
 	Limit int    `json:"limit,omitempty"` // lowers the query's own; 0 leaves it
+
+	// Enough is how many matches the view must have for the index not to be
+	// asked too; 0 is a page.
+	Enough int `json:"enough,omitempty"`
 }
 
 // Parse reads the request's query and lowers its limit.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"time"
 
 	"croft/lease"
 )
@@ -67,7 +68,7 @@ func (t *ticket) fits(slot uint8, s lease.RSet, term lease.Term) error {
 			}
 		}
 		if r, over := exceeds(weight[:], t.RSet, t.Degree); over {
-			return fmt.Errorf("%s is used up at %d: %w", r, at, ErrSpent)
+			return fmt.Errorf("%s is used up at %s: %w", r, time.Unix(at, 0).UTC().Format(time.RFC3339), ErrSpent)
 		}
 	}
 	return nil

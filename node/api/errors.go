@@ -8,6 +8,8 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"croft/lease/offer"
 )
 
 // What can be wrong with a call. Each has an HTTP status of its own.
@@ -30,6 +32,7 @@ var statuses = []struct {
 	status int
 }{
 	{ErrBadRequest, http.StatusBadRequest},
+	{offer.ErrQuery, http.StatusBadRequest},
 	{ErrNoSliver, http.StatusNotFound},
 	{ErrNotRunning, http.StatusConflict},
 	{ErrVisitor, http.StatusNotImplemented},

@@ -19,7 +19,7 @@ const (
 	FrameStderr FrameKind = 2
 	FrameResize FrameKind = 3 // columns and rows, 2 bytes each
 	FrameExit   FrameKind = 4 // exit status, 4 bytes; the last frame
-	FrameError  FrameKind = 5 // a sentence for a person; the last frame
+	FrameError  FrameKind = 5 // a problem document; the last frame
 )
 
 // MaxFrame bounds a payload: small enough that a keystroke never waits long

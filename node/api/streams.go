@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/node/wire"
 	"croft/sandbox"
 )
 
@@ -57,26 +58,8 @@ func pipe(o Owner) http.Handler {
 		if err != nil {
 			return
 		}
-		join(r.Context(), near, far)
+		_ = wire.Splice(r.Context(), near, far, wire.NoIdle) // an end is an end, whoever made it
 	})
-}
-
-// join copies both ways until both are done, or until the node stops.
-func join(ctx context.Context, a, b net.Conn) {
-	defer a.Close()
-	defer context.AfterFunc(ctx, func() { a.Close(); b.Close() })()
-	var wg sync.WaitGroup
-	wg.Go(func() { copyHalf(a, b) })
-	copyHalf(b, a)
-	wg.Wait()
-}
-
-func copyHalf(dst, src net.Conn) {
-	_, _ = io.Copy(dst, src) // an end is an end, whoever made it
-	if half, ok := dst.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		return
-	}
-	dst.Close()
 }
 
 func exec(s Slivers) http.Handler {

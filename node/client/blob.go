@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"croft/lease"
 	"croft/node/api"
@@ -19,8 +20,12 @@ import (
 // a connection breaks.
 const part = 4 << 20
 
-// maxRetries bounds how often one part is sent again.
-const maxRetries = 5
+// maxRetries bounds how often one part is sent again, each time after a longer
+// pause.
+const (
+	maxRetries = 5
+	retryPause = 100 * time.Millisecond
+)
 
 // Send gives the node a blob unless it has it, going on where an earlier try
 // stopped. progress is told the bytes in hand after every part.
@@ -43,7 +48,15 @@ func (n *Node) Send(ctx context.Context, digest lease.Digest, size int64, src io
 		if retries++; retries > maxRetries || ctx.Err() != nil || final(sendErr) {
 			return fmt.Errorf("sending %s at byte %d of %d: %w", digest, state.Have, size, errors.Join(sendErr, ctx.Err()))
 		}
-		state, err = n.blob(ctx, "GET", digest, announce, nil)
+		// Another caller may be sending the same blob: let it, and look again.
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(retries) * retryPause):
+		}
+		before := state.Have
+		if state, err = n.blob(ctx, "GET", digest, announce, nil); state.Have > before {
+			retries = 0
+		}
 	}
 	if err == nil {
 		progress(size)

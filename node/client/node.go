@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -39,8 +40,18 @@ func (w *Way) Node(node lease.Principal, key *sign.Key) *Node {
 // Close drops the idle connections.
 func (n *Node) Close() { n.http.CloseIdleConnections() }
 
-// dial opens a pipe through the way in and a Noise channel inside it.
+// dial opens a channel, at the second attempt if need be: the first may have
+// gone over a connection of the way in that turned out to be dead.
 func (n *Node) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := n.open(ctx)
+	if errors.Is(err, wire.ErrHandshake) && ctx.Err() == nil {
+		conn, err = n.open(ctx)
+	}
+	return conn, err
+}
+
+// open opens a pipe through the way in and a Noise channel inside it.
+func (n *Node) open(ctx context.Context) (net.Conn, error) {
 	raw, err := new(net.Dialer).DialContext(ctx, "unix", n.way.socket)
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s: %w", ErrNoDaemon, n.way.socket, err)

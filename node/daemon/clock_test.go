@@ -47,7 +47,7 @@ func TestASteppedClockBarsGrantsAndMovesNoDeadline(t *testing.T) {
 				t.Errorf("%s: back in time: %v", step, err)
 			}
 			m.step = step
-			time.Sleep(20*time.Minute + time.Second)
+			pass(20*time.Minute + time.Second)
 			synctest.Wait()
 			m.idle()
 		})
@@ -82,7 +82,7 @@ func TestARestartAfterAStepBackStandsStill(t *testing.T) {
 		m.step = -time.Hour
 		l = m.boot()
 		before := l.d.time.now()
-		time.Sleep(30 * time.Minute)
+		pass(30 * time.Minute)
 		if now := l.d.time.now(); !now.Equal(before) {
 			t.Errorf("the ledger's time went from %s to %s", before, now)
 		}
@@ -90,11 +90,11 @@ func TestARestartAfterAStepBackStandsStill(t *testing.T) {
 		if _, err := alice.hold(l, alice.wish("b", before, time.Hour, "cpu=100", lease.ID{})); !errors.As(err, &refusal) || refusal.Code != "local:clock" {
 			t.Errorf("a wish got %v", err)
 		}
-		time.Sleep(31 * time.Minute)
+		pass(31 * time.Minute)
 		if _, err := alice.hold(l, alice.wish("c", m.Wall(), time.Hour, "cpu=100", lease.ID{})); err != nil {
 			t.Errorf("the wall has caught up: %v", err)
 		}
-		time.Sleep(110 * time.Minute)
+		pass(110 * time.Minute)
 		synctest.Wait()
 		if len(m.runs) != 1 {
 			t.Errorf("%s ended before its term by the clock that the owner accepted", sliver)

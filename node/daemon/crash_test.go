@@ -73,7 +73,7 @@ func (s *story) play() {
 	s.again(func() (err error) { hold, err = s.hold(s.l, wish); return err })
 	s.again(func() (err error) { renewed, err = s.commit(s.l, hold); return err })
 	s.settle()
-	time.Sleep(10 * time.Minute)
+	pass(10 * time.Minute)
 	s.settle()
 	if s.m.status[sliver].State != sandbox.Running || s.m.guards[sliver].Deadline != s.m.runs[sliver].Deadline {
 		s.t.Errorf("ten minutes into the renewed lease: %v, guards %v", s.m.status, s.m.guards)
@@ -84,7 +84,7 @@ func (s *story) play() {
 	last := s.close(renewed, s.m.Wall())
 	s.again(func() error { return s.end(s.l, last) })
 	s.settle()
-	time.Sleep(2 * time.Second)
+	pass(2 * time.Second)
 	s.settle()
 	s.m.idle()
 	free, err := look(s.t.Context(), s.l.d, func(l *lease.Ledger) lease.RSet {
@@ -128,7 +128,7 @@ func TestALeaseThatEndsWhileNobodyWatchesIsTornDown(t *testing.T) {
 		short, long := alice.run(l, "short", time.Minute), alice.run(l, "long", time.Hour)
 		synctest.Wait()
 		l.kill()
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		synctest.Wait()
 		if st := m.status[lease.SliverName(short)]; st.State != sandbox.Stopped {
 			t.Errorf("the warden let it run: %v", st)
@@ -184,7 +184,7 @@ func TestAFailedSyncRebuildsTheCore(t *testing.T) {
 		if _, err := alice.hold(l, wish); err != nil {
 			t.Errorf("asked again: %v", err)
 		}
-		time.Sleep(10 * time.Minute) // the offers go on
+		pass(10 * time.Minute) // the offers go on
 		synctest.Wait()
 		if s := alice.sees(l); len(s) != 1 || s[0].Lease != id || s[0].Run != "running" {
 			t.Errorf("alice sees %+v", s)
@@ -255,12 +255,12 @@ func TestAFullDiskRefusesTheNewAndEndsTheOld(t *testing.T) {
 		if err := alice.end(l, alice.close(mine, m.Wall())); err != nil {
 			t.Errorf("closing on a full disk: %v", err)
 		}
-		time.Sleep(31 * time.Second)
+		pass(31 * time.Second)
 		synctest.Wait()
 		if _, there := m.runs[lease.SliverName(short)]; there {
 			t.Error("a term did not end on a full disk")
 		}
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		l.kill()
 		l = m.boot() // also a start finds the disk full
 		synctest.Wait()
@@ -268,7 +268,7 @@ func TestAFullDiskRefusesTheNewAndEndsTheOld(t *testing.T) {
 			t.Errorf("alice sees %+v", s)
 		}
 		m.refuse = nil
-		time.Sleep(fullWait)
+		pass(fullWait)
 		if _, err := alice.hold(l, alice.wish("c", m.Wall(), time.Hour, "cpu=100", lease.ID{})); err != nil {
 			t.Errorf("with room again: %v", err)
 		}

@@ -160,6 +160,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { d.offers.run(ctx); return nil })
 		g.Go(func() error { d.watchSlivers(ctx, reports); return nil })
 		g.Go(func() error { d.drainLoop(ctx); return nil })
+		g.Go(func() error { d.collectLoop(ctx); return nil })
 	}
 	err = g.Wait()
 	d.sessions.wait()

@@ -42,7 +42,7 @@ func TestALeaseFromWishToExpiry(t *testing.T) {
 		if _, err := l.d.Node().Slivers.Traffic(t.Context(), bob.who(), sliver); !errors.Is(err, api.ErrNoSliver) {
 			t.Errorf("bob reads alice's traffic: %v", err)
 		}
-		time.Sleep(time.Hour + time.Second)
+		pass(time.Hour + time.Second)
 		synctest.Wait()
 		m.idle()
 		if s := alice.sees(l); len(s) != 0 {
@@ -89,7 +89,7 @@ func TestRenewalMovesTheEndOfWhatRuns(t *testing.T) {
 		alice.renew(l, "b", id, time.Hour)
 		synctest.Wait()
 		delete(m.failing, "runtime extend")
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		synctest.Wait()
 		if m.status[sliver].State != sandbox.Running || m.guards[sliver].Deadline != m.runs[sliver].Deadline {
 			t.Errorf("after the first term: %+v, guard until %d", m.runs[sliver], m.guards[sliver].Deadline)
@@ -97,7 +97,7 @@ func TestRenewalMovesTheEndOfWhatRuns(t *testing.T) {
 		if n := count(m.calls, "runtime start"); n != 1 {
 			t.Errorf("started %d times", n)
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		synctest.Wait()
 		m.idle()
 	})
@@ -178,7 +178,7 @@ func TestClosingGivesUpALaunchUnderWay(t *testing.T) {
 		if err := alice.end(l, alice.close(id, m.Wall())); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		synctest.Wait()
 		m.idle()
 	})
@@ -189,13 +189,13 @@ func TestTeardownIsTriedUntilNothingIsLeft(t *testing.T) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		alice.run(l, "a", time.Minute)
 		m.failing["network remove"] = errors.New("device busy")
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		synctest.Wait()
 		if len(m.links) != 1 || len(m.runs) != 0 {
 			t.Fatalf("links %v, runs %v", m.links, m.runs)
 		}
 		delete(m.failing, "network remove")
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		synctest.Wait()
 		m.idle()
 		l.stop()
@@ -220,7 +220,7 @@ func TestALaunchBehindATeardownIsNotLost(t *testing.T) {
 		m.mu.Lock()
 		delete(m.failing, "network remove")
 		m.mu.Unlock()
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		synctest.Wait()
 		if s := alice.sees(l); len(s) != 1 || s[0].Run != "running" {
 			t.Errorf("alice sees %+v; calls %q", s, m.calls)

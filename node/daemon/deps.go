@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"croft/ebpf"
 	"croft/ebpf/audit"
@@ -96,6 +97,8 @@ type BlobStore interface {
 	Append(d lease.Digest, offset int64, piece []byte) error
 	// Finish checks the digest of all that was appended.
 	Finish(ctx context.Context, d lease.Digest) error
+	// GC drops what keep does not name, unless it is young.
+	GC(keep func(lease.Digest) bool, now time.Time) error
 }
 
 // AuditStore is the node's durable record of flows.

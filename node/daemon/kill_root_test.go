@@ -84,10 +84,10 @@ type node struct {
 }
 
 func newNode(t *testing.T) *node {
-	runc, _, err := daemon.FindRuntime("")
+	runc, err := daemon.FindRuntime("")
 	for _, p := range []string{"../../build/runc"} {
 		if abs, e := filepath.Abs(p); err != nil && e == nil {
-			runc, _, err = daemon.FindRuntime(abs)
+			runc, err = daemon.FindRuntime(abs)
 		}
 	}
 	switch {
@@ -110,7 +110,7 @@ func newNode(t *testing.T) *node {
 	}
 	config := fmt.Sprintf("name = \"kill\"\nprofile = \"lab\"\nplaces = 250\nruntime = %q\nlisten = [\"/ip4/198.18.99.1/tcp/4001\"]\n"+
 		"[capacity]\ncpu = \"400000\"\nmemory = \"64GiB\"\ndisk = \"64GiB\"\npids = \"100000\"\n"+
-		"[commons]\ncpu = \"200000\"\nmemory = \"32GiB\"\ndisk = \"32GiB\"\npids = \"50000\"\n", runc)
+		"[commons]\ncpu = \"200000\"\nmemory = \"32GiB\"\ndisk = \"32GiB\"\npids = \"50000\"\n", runc.Path)
 	if err := os.WriteFile(filepath.Join(n.state, "croft.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	slivernet "croft/ebpf/net"
 	"croft/gossip"
 	"croft/lease"
 	"croft/lease/offer"
@@ -101,7 +103,7 @@ func (o *offerLoop) bare(now time.Time) offer.Offer {
 	d := o.d
 	made := offer.Offer{
 		Node: d.deps.Key.Principal(), Sequence: o.next(now), Made: now.Unix(), Until: now.Add(offerValid).Unix(),
-		Name: d.cfg.Name, Attributes: d.attributes(), Addrs: d.deps.Wire.Addrs(), Uptime: max(int64(now.Sub(d.started).Seconds()), 0),
+		Name: d.cfg.Name, Attributes: d.attributes(), Addrs: offerAddrs(d.deps.Wire.Addrs()), Uptime: max(int64(now.Sub(d.started).Seconds()), 0),
 		Total: d.capacity, Longest: commonsTerm, Commons: d.commons,
 	}
 	if d.site != nil {
@@ -123,6 +125,24 @@ func (o *offerLoop) make(ctx context.Context, now time.Time) (offer.Offer, error
 		return free
 	})
 	return made, err
+}
+
+// maxAddrs bounds the addresses in an offer: one a transport and family.
+const maxAddrs = 4
+
+// offerAddrs are the ways in that a stranger may use: without the peer id, which
+// follows from the node's principal, and without what only this machine reaches.
+func offerAddrs(all []string) []string {
+	var out []string
+	for _, s := range all {
+		addr, ok := addrOf(s)
+		if !ok || addr.IsLoopback() || addr.IsLinkLocalUnicast() || slivernet.IsUplink(addr) || len(out) == maxAddrs {
+			continue
+		}
+		s, _, _ = strings.Cut(s, "/p2p/")
+		out = append(out, s)
+	}
+	return out
 }
 
 // freeAhead is the time for which offered capacity must be free.

@@ -35,6 +35,8 @@ const (
 	joinEvery     = 2 * time.Second // between tries while no neighbour is there
 	rememberEvery = time.Minute
 	findLimit     = 10 * time.Second
+	thinLimit     = 2 * time.Second // for the index, when the view knows something already
+	fullPage      = 20              // matches that a query without a limit is content with
 )
 
 // overlay is this node's place among the others: routing, index, gossip, pipes.
@@ -204,14 +206,28 @@ func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result
 		seen = o.view()
 	}
 	opt := offer.Options{Salt: []byte(o.host.ID())}
-	if enough := offer.Answer(q, offer.Merge(time.Now(), seen), opt); req.View && enough.Matched >= max(q.Limit, 1) {
-		return enough, nil
+	if known := offer.Answer(q, offer.Merge(time.Now(), seen), opt); req.View && known.Matched >= enough(req, q) {
+		return known, nil
+	} else if known.Matched > 0 {
+		ctx, cancel = context.WithTimeout(ctx, thinLimit)
+		defer cancel()
 	}
 	walked, err = o.index.Candidates(ctx, q)
 	if err != nil && !(errors.Is(err, kad.ErrAlone) || req.View && len(seen) > 0) {
 		return offer.Result{}, fmt.Errorf("asking the index: %w", err)
 	}
 	return offer.Answer(q, offer.Merge(time.Now(), seen, walked), opt), nil
+}
+
+// enough is how many matches make asking the index as well unnecessary.
+func enough(req offer.FindRequest, q offer.Query) int {
+	switch {
+	case req.Enough > 0:
+		return req.Enough
+	case q.Limit > 0:
+		return q.Limit
+	}
+	return fullPage
 }
 
 // Publish tells the neighbours by gossip and the index by registration.
@@ -279,8 +295,8 @@ func (o *overlay) locate(ctx context.Context, id peer.ID, to lease.Principal) {
 			continue
 		}
 		for _, s := range f.Offer.Addrs {
-			if info, err := peer.AddrInfoFromString(s); err == nil && info.ID == id {
-				o.host.Peerstore().AddAddrs(id, info.Addrs, offerValid)
+			if a, err := multiaddr.NewMultiaddr(s); err == nil {
+				o.host.Peerstore().AddAddrs(id, o.dialable(a), offerValid)
 			}
 		}
 		return
@@ -288,6 +304,14 @@ func (o *overlay) locate(ctx context.Context, id peer.ID, to lease.Principal) {
 	if info, err := o.dht.FindNode(ctx, to); err == nil {
 		o.host.Peerstore().AddAddrs(id, info.Addrs, offerValid)
 	}
+}
+
+// dialable keeps an address that a stranger claims if this profile may dial it.
+func (o *overlay) dialable(a multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	if o.keep == nil {
+		return []multiaddr.Multiaddr{a}
+	}
+	return o.keep([]multiaddr.Multiaddr{a})
 }
 
 // Channels gives the end-to-end channels that callers open to this node.

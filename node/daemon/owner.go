@@ -26,7 +26,9 @@ func (o owner) Status(ctx context.Context) (api.Status, error) {
 	}
 	term := lease.Term{From: s.Time.Unix(), Until: s.Time.Add(freeAhead).Unix()}
 	return look(ctx, d, func(l *lease.Ledger) api.Status {
-		s.Free = l.Free(lease.PoolCommons, term)
+		if s.Hosting { // what a visitor has, it does not lease out
+			s.Free = l.Free(lease.PoolCommons, term)
+		}
 		if d.bar != lease.ReasonNone {
 			s.Barred = d.bar.String()
 		}

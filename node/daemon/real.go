@@ -136,11 +136,11 @@ func (n *Node) host(ctx context.Context, cfg Config, tag string, log *slog.Logge
 	}
 	h.Guard = guard
 	n.open.add(guard.Close)
-	runc, _, err := FindRuntime(cfg.Runtime)
+	runc, err := FindRuntime(cfg.Runtime)
 	if err != nil {
 		return nil, err
 	}
-	wardens, err := warden.Open(ctx, warden.Config{State: cfg.State, Tag: tag, Runc: runc,
+	wardens, err := warden.Open(ctx, warden.Config{State: cfg.State, Tag: tag, Runc: runc.Path,
 		Warden: []string{"/proc/self/exe", "warden"}, Images: images, Log: log})
 	if err != nil {
 		return nil, err

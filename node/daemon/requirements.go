@@ -3,7 +3,7 @@
 package daemon
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,7 +14,7 @@ import (
 
 	"croft/lease"
 	"croft/node/api"
-	"croft/sandbox"
+	"croft/sandbox/oci"
 )
 
 // requirement is one thing that hosting needs, and how to see whether it is there.
@@ -37,6 +37,8 @@ var requirements = []requirement{
 		func(cfg Config) (string, error) { return runtimeFound(cfg.Runtime) }},
 	{"mkfs.ext4", "a sliver's writable layer is a file system of the leased size", "apt-get install e2fsprogs",
 		func(Config) (string, error) { return onPath("mkfs.ext4") }},
+	{"nft", "slivers' connections are translated and forwarded by nftables", "apt-get install nftables",
+		func(Config) (string, error) { return onPath("nft") }},
 	{"cgroups", "cpu, memory and pids are limited by cgroup controllers", "boot with cgroup controllers cpu, memory and pids",
 		func(Config) (string, error) { return controllers() }},
 	{"overlayfs", "a sliver's root is a read-only image under a private layer", "modprobe overlay",
@@ -91,54 +93,26 @@ func linux() (string, error) {
 	return "Linux " + release, want(major > 6 || major == 6 && minor >= 6, "Linux %s", release)
 }
 
-// runtimePaths are where a runtime is looked for, first to last, when the
-// configuration names none.
-func runtimePaths() []string {
+// FindRuntime returns the first runc that is new enough: the configured one, or
+// one beside this binary or in its build directory, or on PATH.
+func FindRuntime(configured string) (oci.Runc, error) {
+	if configured != "" {
+		return oci.Find(context.Background(), configured)
+	}
 	paths := []string{os.Getenv("CROFT_RUNC")}
 	if self, err := os.Executable(); err == nil {
-		paths = append(paths, filepath.Join(filepath.Dir(self), "runc"), filepath.Join(filepath.Dir(self), "..", "build", "runc"))
+		paths = append(paths, filepath.Join(filepath.Dir(self), "runc"))
 	}
-	if p, err := exec.LookPath("runc"); err == nil {
-		paths = append(paths, p)
-	}
-	return paths
-}
-
-// FindRuntime returns the first runc that is new enough.
-func FindRuntime(configured string) (path, version string, err error) {
-	paths := runtimePaths()
-	if configured != "" {
-		paths = []string{configured}
-	}
-	err = fmt.Errorf("no runc on PATH")
-	for _, p := range paths {
-		if p == "" {
-			continue
-		}
-		out, runErr := exec.Command(p, "--version").Output()
-		if runErr != nil {
-			continue
-		}
-		line, _, _ := bytes.Cut(out, []byte("\n"))
-		version := strings.TrimPrefix(string(line), "runc version ")
-		var major, minor, patch int
-		if _, scanErr := fmt.Sscanf(version, "%d.%d.%d", &major, &minor, &patch); scanErr != nil {
-			continue
-		}
-		if major*10000+minor*100+patch >= 10208 {
-			return p, version, nil
-		}
-		err = fmt.Errorf("%s is runc %s", p, version)
-	}
-	return "", "", err
+	return oci.Find(context.Background(), paths...)
 }
 
 func runtimeFound(configured string) (string, error) {
-	path, version, err := FindRuntime(configured)
+	runc, err := FindRuntime(configured)
 	if err != nil {
 		return "", err
 	}
-	return version + " at " + path, nil
+	version, err := oci.Version(context.Background(), runc.Path)
+	return version + " at " + runc.Path, err
 }
 
 func onPath(name string) (string, error) {
@@ -151,16 +125,11 @@ func onPath(name string) (string, error) {
 }
 
 func controllers() (string, error) {
-	mounts, err := os.ReadFile("/proc/mounts")
+	host, err := oci.HostCgroups()
 	if err != nil {
 		return "", err
 	}
-	available, err := os.ReadFile("/proc/cgroups")
-	if err != nil {
-		available = nil // a kernel without v1
-	}
-	layout := sandbox.ParseLayout(string(mounts), string(available))
-	return string(layout.Mode), layout.Check(lease.RSet{})
+	return string(host.Layout.Mode), host.Layout.Check(lease.RSet{})
 }
 
 func fileSystem(name string) (string, error) {

@@ -49,7 +49,7 @@ func Wipe(ctx context.Context, state string) error {
 }
 
 func wipeSlivers(ctx context.Context, state, tag string) error {
-	runc, _, err := FindRuntime("")
+	runc, err := FindRuntime("")
 	if err != nil {
 		return nil // what needs a runtime was never started
 	}
@@ -57,7 +57,7 @@ func wipeSlivers(ctx context.Context, state, tag string) error {
 	if err != nil {
 		return err
 	}
-	wardens, err := warden.Open(ctx, warden.Config{State: state, Tag: tag, Runc: runc,
+	wardens, err := warden.Open(ctx, warden.Config{State: state, Tag: tag, Runc: runc.Path,
 		Warden: []string{"/proc/self/exe", "warden"}, Images: images, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return fmt.Errorf("taking up the slivers: %w", err)

@@ -449,6 +449,7 @@ type blobModel struct{}
 func (blobModel) Has(d lease.Digest) (int64, bool)                 { return 10, d == blobOf("probe") }
 func (blobModel) Begin(lease.Digest, int64) (int64, error)         { return 0, nil }
 func (blobModel) Append(lease.Digest, int64, []byte) error         { return nil }
+func (blobModel) GC(func(lease.Digest) bool, time.Time) error      { return nil }
 func (blobModel) Finish(ctx context.Context, d lease.Digest) error { return nil }
 
 func blobOf(name string) (d lease.Digest) {
@@ -529,6 +530,9 @@ func program(t *testing.T) []byte {
 	}
 	return b
 }
+
+// pass lets virtual time go by: outside a bubble it would be a real wait.
+func pass(d time.Duration) { <-time.After(d) }
 
 // inBubble runs f in virtual time on a new machine.
 func inBubble(t *testing.T, f func(t *testing.T, m *world)) {

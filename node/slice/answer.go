@@ -87,10 +87,10 @@ func (r *Run) lease(in Committed) {
 			r.failed(m.Node, Bad, "committed something else than its hold")
 		}
 	case m.state == committing:
-		m.state, m.sliver = leased, newSliver(m.Candidate, o, l)
+		m.state, m.sliver = leased, newSliver(m.Candidate, m.ask, o, l)
 	case m.has() && m.sliver.Lease == o.ID: // told before
 	default: // it comes too late
-		m.sliver = newSliver(m.Candidate, o, l)
+		m.sliver = newSliver(m.Candidate, m.ask, o, l)
 		r.close(m, o.ID)
 	}
 }
@@ -99,7 +99,7 @@ func (r *Run) refused(node lease.Principal, why lease.Refusal) {
 	m := r.member(node)
 	switch {
 	case m == nil:
-	case m.state == asked:
+	case m.state == drawing || m.state == asked:
 		r.drop(m, RefusedByOwner, why.Error())
 	case m.state == closing: // there is nothing left to close, or it ends already
 		if endedAlready(why) {
@@ -121,7 +121,7 @@ func (r *Run) failed(node lease.Principal, trouble Trouble, text string) {
 		return
 	}
 	switch m.state {
-	case asked: // if it holds after all, that falls by the clock
+	case drawing, asked: // if it holds after all, that falls by the clock
 		r.drop(m, trouble.outcome(), text)
 	case committing, activating, starting:
 		claim := m.bound()

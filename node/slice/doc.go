@@ -24,6 +24,11 @@
 //	run, err := slice.New(plan, key, rand.Reader)
 //	for _, effect := range run.Step(now, slice.Start{}) { … }
 //
+// A candidate with a ticket is not asked but redeemed from: the machine says what
+// to draw ([DrawTicket]), the purse signs and remembers it, and the redeem goes
+// out under its chain ([AskHold]). A renewal draws in the slot of the lease that
+// it replaces.
+//
 // [Run], [Renewal] and [Stop] have the shape of every core: Step and NextWake.
 // They are not safe for concurrent use.
 package slice

@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"croft/lease"
+	"croft/lease/purse"
 )
 
 // Effect is what a machine's owner must do, in order. All but Stage and Done may
@@ -18,10 +20,18 @@ type Effect interface {
 	String() string
 }
 
-// AskHold sends a signed ask to a node: Held, Refused or Failed comes back.
+// DrawTicket has the purse sign a redeem and remember it durably before anybody
+// sees it: Drawn, Refused (by the purse) or Failed.
+type DrawTicket struct {
+	Node lease.Principal
+	Wish purse.Redeem
+}
+
+// AskHold sends a wish to a node: an ask, or a redeem under the chain that it
+// stands on, root first. Held, Refused or Failed comes back.
 type AskHold struct {
-	Node      lease.Principal
-	Statement []byte
+	Node  lease.Principal
+	Chain [][]byte
 }
 
 // CommitHold turns a hold into a lease: Committed, CommitRefused or Failed.
@@ -64,6 +74,7 @@ type Done struct {
 	Record  Record // what is kept
 }
 
+func (DrawTicket) effect()    {}
 func (AskHold) effect()       {}
 func (CommitHold) effect()    {}
 func (Keep) effect()          {}
@@ -73,7 +84,14 @@ func (Stage) effect()         {}
 func (Done) effect()          {}
 
 func (e AskHold) String() string {
-	return fmt.Sprintf("ask-hold node=%s statement=%s", e.Node, digest(e.Statement))
+	return fmt.Sprintf("ask-hold node=%s chain=%s", e.Node, digests(e.Chain))
+}
+func (e DrawTicket) String() string {
+	wish, err := json.Marshal(e.Wish)
+	if err != nil {
+		panic(err) // nothing in a wish fails to encode
+	}
+	return fmt.Sprintf("draw-ticket node=%s wish=%q", e.Node, wish)
 }
 func (e CommitHold) String() string {
 	return fmt.Sprintf("commit-hold node=%s hold=%s", e.Node, e.Hold)
@@ -94,6 +112,14 @@ func (e Done) String() string {
 		panic(err) // strings always encode
 	}
 	return fmt.Sprintf("done outcome=%d why=%q record=%q", int(e.Outcome), why, e.Record.line())
+}
+
+func digests(chain [][]byte) string {
+	texts := make([]string, len(chain))
+	for i, b := range chain {
+		texts[i] = digest(b).String()
+	}
+	return strings.Join(texts, ",")
 }
 
 func digest(b []byte) lease.Digest { return sha256.Sum256(b) }

@@ -19,6 +19,12 @@ type Input interface {
 // Start begins.
 type Start struct{}
 
+// Drawn is a redeem that the purse signed, under its chain, root first.
+type Drawn struct {
+	Node  lease.Principal
+	Chain [][]byte
+}
+
 // Held is a node's signed hold. Left is how long it lasts by the node's clock;
 // 0 if the node did not say.
 type Held struct {
@@ -27,7 +33,7 @@ type Held struct {
 	Left time.Duration
 }
 
-// Refused is a node's no to an ask or to a close.
+// Refused is a no to a wish or to a close: the node's, or of the purse to a draw.
 type Refused struct {
 	Node    lease.Principal
 	Refusal lease.Refusal
@@ -92,6 +98,7 @@ type Abort struct{}
 type Tick struct{}
 
 func (Start) input()          {}
+func (Drawn) input()          {}
 func (Held) input()           {}
 func (Refused) input()        {}
 func (Failed) input()         {}
@@ -109,6 +116,9 @@ func (Tick) input()           {}
 func (Start) String() string { return "start" }
 func (Abort) String() string { return "abort" }
 func (Tick) String() string  { return "tick" }
+func (in Drawn) String() string {
+	return fmt.Sprintf("drawn node=%s chain=%s", in.Node, digests(in.Chain))
+}
 func (in Held) String() string {
 	return fmt.Sprintf("held node=%s hold=%s left=%s", in.Node, digest(in.Hold), in.Left)
 }

@@ -13,6 +13,7 @@ type state uint8
 
 const (
 	waiting    state = iota // a candidate that has not been asked
+	drawing                 // its ticket, from the purse
 	asked                   // for a hold
 	held                    // its hold is in hand
 	committing              // told to turn the hold into a lease
@@ -28,7 +29,8 @@ const (
 type member struct {
 	Candidate
 	state  state
-	ask    lease.Opened
+	draw   DrawTicket   // what the purse was told
+	ask    lease.Opened // or a redeem
 	hold   lease.ID
 	sliver Sliver    // once leased
 	wake   time.Time // when the wait for its answer ends; zero: there is none

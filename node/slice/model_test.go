@@ -57,12 +57,19 @@ func (b *booking) live(now time.Time) bool {
 	return !b.closed && (b.fuse.IsZero() || now.Before(b.fuse))
 }
 
-func (n *node) take(now time.Time, statement []byte) (Input, error) {
-	o, err := lease.Open(statement)
+func (n *node) take(now time.Time, chain [][]byte) (Input, error) {
+	o, err := lease.Open(chain[len(chain)-1])
 	if err != nil {
 		return nil, err
 	}
 	a, ok := o.Statement.(*lease.Ask)
+	if w, redeems := o.Statement.(*lease.Redeem); redeems {
+		if _, err := lease.VerifyChain(chain, n.who()); err != nil {
+			return nil, err
+		}
+		a, ok = &lease.Ask{Issuer: w.Issuer, Node: w.Node, RSet: w.RSet, From: w.From, Until: w.Until, Slice: w.Slice,
+			Replaces: w.Replaces, Ports: w.Ports, Pool: lease.PoolSharp}, true
+	}
 	if !ok || a.Node != n.who() {
 		return nil, fmt.Errorf("%s is not an ask to %s", o.Kind(), n.name)
 	}

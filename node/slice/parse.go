@@ -86,8 +86,21 @@ func (l *line) id(name string) (id lease.ID) {
 	return id
 }
 
-func (l *line) bytes(name string) []byte {
-	d, err := lease.ParseDigest(l.text(name))
+func (l *line) chain(name string) (chain [][]byte) {
+	for text := range strings.SplitSeq(l.text(name), ",") {
+		if len(chain) > lease.MaxDepth {
+			l.fail("%s: more than %d statements", name, lease.MaxDepth+1)
+			break
+		}
+		chain = append(chain, l.digest(name, text))
+	}
+	return chain
+}
+
+func (l *line) bytes(name string) []byte { return l.digest(name, l.text(name)) }
+
+func (l *line) digest(name, text string) []byte {
+	d, err := lease.ParseDigest(text)
 	if err != nil {
 		l.fail("%s: %v", name, err)
 		return nil
@@ -128,6 +141,8 @@ func ParseInput(s string, bulk Bulk) (Input, error) {
 		in = Abort{}
 	case "tick":
 		in = Tick{}
+	case "drawn":
+		in = Drawn{l.node(), l.chain("chain")}
 	case "held":
 		in = Held{l.node(), l.bytes("hold"), l.duration("left")}
 	case "refused":
@@ -165,7 +180,11 @@ func ParseEffect(s string, bulk Bulk) (Effect, error) {
 	var e Effect
 	switch l.verb {
 	case "ask-hold":
-		e = AskHold{l.node(), l.bytes("statement")}
+		e = AskHold{l.node(), l.chain("chain")}
+	case "draw-ticket":
+		d := DrawTicket{Node: l.node()}
+		l.object("wish", &d.Wish)
+		e = d
 	case "commit-hold":
 		e = CommitHold{l.node(), l.id("hold")}
 	case "activate-lease":

@@ -9,6 +9,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/leasetest"
+	"croft/lease/purse"
 )
 
 // samples are all inputs and effects, and a store of their bulk bytes.
@@ -20,10 +21,12 @@ func samples() (ins []Input, effects []Effect, bulk Bulk) {
 	r := lease.Refusal{Sort: lease.Local, Reason: lease.ReasonPort, Text: odd}
 	rec := Record{Slice: "probe", Owner: n, Slivers: []Sliver{{Node: n, Name: "a", Lease: id, Sliver: "x", From: 1, Until: 2,
 		RSet: lease.RSet{lease.CPU: 100}, Ports: []lease.Port{{Proto: lease.TCP, Number: 1, Inside: 2}}, Signed: []byte("s")}}}
-	ins = []Input{Start{}, Abort{}, Tick{}, Held{n, put("hold"), fuse}, Refused{n, r}, Failed{n, NoPath, odd},
+	ins = []Input{Start{}, Abort{}, Tick{}, Drawn{n, [][]byte{put("ticket"), put("redeem")}}, Held{n, put("hold"), fuse}, Refused{n, r}, Failed{n, NoPath, odd},
 		Committed{n, put("lease")}, CommitRefused{n, r}, Activated{n}, ActivateFailed{n, odd}, Progress{n, odd},
 		Running{n, "192.0.2.1"}, SliverFailed{n, odd}, Closed{n, id}}
-	effects = []Effect{AskHold{n, put("ask")}, CommitHold{n, id}, Keep{rec}, ActivateLease{n, id, put("program")},
+	wish := purse.Redeem{Ticket: id, Slot: purse.AnySlot, RSet: lease.RSet{lease.CPU: 1}, Term: lease.Term{From: 1, Until: 2},
+		Slice: "probe", Request: lease.Request{1}, Replaces: id, Ports: []lease.Port{{Proto: lease.TCP, Inside: 2}}}
+	effects = []Effect{DrawTicket{n, wish}, AskHold{n, [][]byte{put("ask")}}, CommitHold{n, id}, Keep{rec}, ActivateLease{n, id, put("program")},
 		CloseClaim{n, id, put("close")}, Stage{"hold", 1, 2, odd}, Done{Partial, []string{odd, "b"}, rec}}
 	return ins, effects, func(d lease.Digest) ([]byte, bool) { b, ok := store[d]; return b, ok }
 }
@@ -73,7 +76,7 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := run.Step(epoch, Start{})[1].(AskHold)
-	in, err := n.take(epoch, ask.Statement)
+	in, err := n.take(epoch, ask.Chain)
 	if err != nil {
 		t.Fatal(err)
 	}

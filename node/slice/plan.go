@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"croft/lease"
+	"croft/lease/purse"
 )
 
 // Plan is what to bring about. All of it is fixed before the first message.
@@ -26,6 +27,9 @@ type Candidate struct {
 	Node  lease.Principal
 	Name  string   // for people, such as uni-a/n1
 	Addrs []string // ways of reaching it
+	// Ticket is a ticket in the purse to redeem there. Zero: the node is asked
+	// for a share of Wish.Pool.
+	Ticket lease.ID
 }
 
 // Wish is what each node is asked for.
@@ -48,14 +52,27 @@ func (p Plan) check(key lease.Signer) error {
 		if c.Node.IsZero() || seen[c.Node] {
 			return fmt.Errorf("node %s twice, or no node: %w", c.Name, ErrPlan)
 		}
+		if c.Ticket.IsZero() == (p.Wish.Pool == lease.PoolSharp) {
+			return fmt.Errorf("node %s: pool %s and a ticket go together: %w", c.Name, lease.PoolSharp, ErrPlan)
+		}
 		seen[c.Node] = true
 	}
 	// The rules of an ask are the lease package's: have it judge one.
-	probe := p.ask(key.Principal(), key.Principal(), lease.Request{})
+	var probe lease.Statement = p.ask(key.Principal(), key.Principal(), lease.Request{})
+	if p.Wish.Pool == lease.PoolSharp {
+		probe = &lease.Redeem{K: lease.KindRedeem, Issuer: key.Principal(), Node: key.Principal(), RSet: p.Wish.RSet,
+			From: p.Wish.Term.From, Until: p.Wish.Term.Until, Parent: lease.ID{1}, Slice: p.Label, Ports: p.Wish.Ports} // any parent
+	}
 	if _, err := lease.Seal(probe, key); err != nil {
 		return fmt.Errorf("%w: %w", ErrPlan, err)
 	}
 	return nil
+}
+
+// draw is the wish that the purse is to sign for a candidate with a ticket.
+func (p Plan) draw(c Candidate, id lease.Request) DrawTicket {
+	return DrawTicket{Node: c.Node, Wish: purse.Redeem{Ticket: c.Ticket, Slot: purse.AnySlot, RSet: p.Wish.RSet,
+		Term: p.Wish.Term, Slice: p.Label, Request: id, Ports: p.Wish.Ports}}
 }
 
 func (p Plan) ask(owner, node lease.Principal, id lease.Request) *lease.Ask {

@@ -94,7 +94,7 @@ func (w *world) deliver(i int) {
 	var err error
 	switch e := l.what.(type) {
 	case AskHold:
-		if in, err = l.to.take(w.now, e.Statement); w.dice.IntN(5) == 0 {
+		if in, err = l.to.take(w.now, e.Chain); w.dice.IntN(5) == 0 {
 			in = Refused{l.to.who(), no(lease.ReasonCapacity)}
 			clear(l.to.asks) // a node that refuses holds nothing
 			clear(l.to.holds)

@@ -30,6 +30,7 @@ type Sliver struct {
 	Ports  []lease.Port    `json:"ports,omitempty"`
 	Public string          `json:"public,omitempty"` // where the ports answer
 	Signed []byte          `json:"signed"`           // the lease as the node signed it
+	Redeem []byte          `json:"redeem,omitempty"` // what was drawn on a ticket for it
 }
 
 // sliverName returns the name of the sliver that a lease is for: the first 16
@@ -42,8 +43,12 @@ func sliverName(id lease.ID, l *lease.Lease) string {
 }
 
 // newSliver is for a lease that was verified.
-func newSliver(at Candidate, o lease.Opened, l *lease.Lease) Sliver {
-	return Sliver{Node: at.Node, Name: at.Name, Addrs: at.Addrs, Lease: o.ID, Sliver: sliverName(o.ID, l),
+func newSliver(at Candidate, wish, o lease.Opened, l *lease.Lease) Sliver {
+	var redeem []byte
+	if wish.Kind() == lease.KindRedeem {
+		redeem = wish.Signed.Bytes()
+	}
+	return Sliver{Redeem: redeem, Node: at.Node, Name: at.Name, Addrs: at.Addrs, Lease: o.ID, Sliver: sliverName(o.ID, l),
 		From: l.From, Until: l.Until, RSet: l.RSet, Ports: l.Ports, Signed: o.Signed.Bytes()}
 }
 
@@ -83,7 +88,30 @@ func (r Record) lease(s Sliver) (*lease.Lease, error) {
 		l.From != s.From || l.Until != s.Until || l.RSet != s.RSet || sliverName(o.ID, l) != s.Sliver {
 		return nil, fmt.Errorf("sliver on %s is not what its lease says: %w", s.Name, ErrRecord)
 	}
+	if _, err := s.redeem(l); err != nil {
+		return nil, err
+	}
 	return l, nil
+}
+
+// redeem opens what was drawn on a ticket for a sliver's lease l; nil if l came
+// without.
+func (s Sliver) redeem(l *lease.Lease) (*lease.Redeem, error) {
+	if len(s.Redeem) == 0 {
+		if l.Pool == lease.PoolSharp {
+			return nil, fmt.Errorf("sliver on %s lacks the redeem behind its lease: %w", s.Name, ErrRecord)
+		}
+		return nil, nil
+	}
+	o, err := lease.Open(s.Redeem)
+	if err != nil {
+		return nil, fmt.Errorf("sliver on %s: %w: %w", s.Name, ErrRecord, err)
+	}
+	st, ok := o.Statement.(*lease.Redeem)
+	if !ok || o.ID != l.Parent {
+		return nil, fmt.Errorf("sliver on %s has another redeem than its lease: %w", s.Name, ErrRecord)
+	}
+	return st, nil
 }
 
 // Encode returns the form that ParseRecord reads.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/purse"
 )
 
 // Renewal has every sliver of a record run on under a new lease, until a later
@@ -29,7 +30,9 @@ type Renewal struct {
 type renewing struct {
 	sliver Sliver // the old one, then the new
 	old    *lease.Lease
-	state  state // asked, committing, running (renewed) or out
+	by     *lease.Redeem // behind old; nil: it came without a ticket
+	draw   DrawTicket
+	state  state // drawing, asked, committing, running (renewed) or out
 	ask    lease.Opened
 	hold   lease.ID
 	wake   time.Time
@@ -50,36 +53,42 @@ func NewRenewal(record Record, until int64, rset lease.RSet, key lease.Signer, r
 		if err != nil {
 			return nil, err
 		}
-		r.parts = append(r.parts, &renewing{sliver: s, old: old})
+		by, err := s.redeem(old)
+		if err != nil {
+			return nil, err
+		}
+		r.parts = append(r.parts, &renewing{sliver: s, old: old, by: by})
 	}
 	return r, nil
 }
 
-// Step takes Start, Held, Refused, Failed, Committed, CommitRefused, Abort and
+// Step takes Start, Drawn, Held, Refused, Failed, Committed, CommitRefused, Abort and
 // Tick.
 func (r *Renewal) Step(now time.Time, in Input) []Effect {
 	r.now, r.effects = now, nil
 	switch in := in.(type) {
 	case Start:
 		r.start()
+	case Drawn:
+		r.drawn(in)
 	case Held:
 		r.hold(in)
 	case Committed:
 		r.lease(in)
 	case Refused:
-		r.fall(in.Node, RefusedByOwner, in.Refusal.Error(), asked)
+		r.fall(in.Node, RefusedByOwner, in.Refusal.Error(), drawing, asked)
 	case CommitRefused:
 		r.fall(in.Node, RefusedByOwner, in.Refusal.Error(), committing)
 	case Failed:
-		r.fall(in.Node, in.Trouble.outcome(), in.Text, asked, committing)
+		r.fall(in.Node, in.Trouble.outcome(), in.Text, drawing, asked, committing)
 	case Abort:
 		for _, p := range r.parts {
-			r.fall(p.sliver.Node, Broken, "interrupted", asked, committing)
+			r.fall(p.sliver.Node, Broken, "interrupted", drawing, asked, committing)
 		}
 	}
 	for _, p := range r.parts {
 		if !p.wake.IsZero() && !now.Before(p.wake) {
-			r.fall(p.sliver.Node, TimedOut, "no answer", asked, committing)
+			r.fall(p.sliver.Node, TimedOut, "no answer", drawing, asked, committing)
 		}
 	}
 	r.finish()
@@ -89,7 +98,7 @@ func (r *Renewal) Step(now time.Time, in Input) []Effect {
 // NextWake reports when Step must next be called with a Tick.
 func (r *Renewal) NextWake() (at time.Time, ok bool) {
 	for _, p := range r.parts {
-		if (p.state == asked || p.state == committing) && (!ok || p.wake.Before(at)) {
+		if (p.state == drawing || p.state == asked || p.state == committing) && (!ok || p.wake.Before(at)) {
 			at, ok = p.wake, true
 		}
 	}
@@ -117,6 +126,14 @@ func (r *Renewal) ask(p *renewing) error {
 	if rset.IsZero() {
 		rset = p.old.RSet
 	}
+	if p.by != nil { // in the slot of the lease that it replaces, where it costs only what is more
+		p.draw = DrawTicket{Node: p.sliver.Node, Wish: purse.Redeem{Ticket: p.by.Parent, Slot: int(p.by.Slot), RSet: rset,
+			Term: lease.Term{From: r.now.Unix(), Until: r.until}, Slice: r.record.Slice, Request: id,
+			Replaces: p.sliver.Lease, Ports: p.old.Ports}}
+		p.state, p.wake = drawing, r.now.Add(AskTimeout)
+		r.effects = append(r.effects, p.draw)
+		return nil
+	}
 	signed, err := lease.Seal(&lease.Ask{K: lease.KindAsk, Issuer: r.key.Principal(), Node: p.sliver.Node, RSet: rset,
 		From: r.now.Unix(), Until: r.until, Slice: r.record.Slice, Request: id, Replaces: p.sliver.Lease,
 		Ports: p.old.Ports, Pool: p.old.Pool}, r.key)
@@ -127,8 +144,22 @@ func (r *Renewal) ask(p *renewing) error {
 		return err
 	}
 	p.state, p.wake = asked, r.now.Add(AskTimeout)
-	r.effects = append(r.effects, AskHold{Node: p.sliver.Node, Statement: signed.Bytes()})
+	r.effects = append(r.effects, AskHold{Node: p.sliver.Node, Chain: [][]byte{signed.Bytes()}})
 	return nil
+}
+
+func (r *Renewal) drawn(in Drawn) {
+	p := r.part(in.Node)
+	if p == nil || p.state != drawing {
+		return
+	}
+	wish, err := in.wish(p.draw, r.key.Principal())
+	if err != nil {
+		r.fall(in.Node, Broken, err.Error(), drawing)
+		return
+	}
+	p.ask, p.state, p.wake = wish, asked, r.now.Add(AskTimeout)
+	r.effects = append(r.effects, AskHold{Node: in.Node, Chain: in.Chain})
 }
 
 func (r *Renewal) hold(in Held) {
@@ -165,7 +196,7 @@ func (r *Renewal) lease(in Committed) {
 		return
 	}
 	public := p.sliver.Public
-	p.sliver = newSliver(Candidate{Node: p.sliver.Node, Name: p.sliver.Name, Addrs: p.sliver.Addrs}, o, l)
+	p.sliver = newSliver(Candidate{Node: p.sliver.Node, Name: p.sliver.Name, Addrs: p.sliver.Addrs}, p.ask, o, l)
 	p.sliver.Public, p.state, p.why = public, running, ""
 	r.effects = append(r.effects, Keep{Record: r.standing()}, Stage{Name: "renew", Got: r.renewed(), Want: len(r.parts)})
 }
@@ -187,7 +218,7 @@ func (r *Renewal) finish() {
 	done := Done{Outcome: OK, Record: r.standing()}
 	for _, p := range r.parts {
 		switch p.state {
-		case asked, committing:
+		case drawing, asked, committing:
 			return
 		case out:
 			done.Outcome = p.cause

@@ -59,6 +59,8 @@ func (r *Run) Step(now time.Time, in Input) []Effect {
 	switch in := in.(type) {
 	case Start:
 		r.start()
+	case Drawn:
+		r.drawn(in)
 	case Held:
 		r.hold(in)
 	case Committed:
@@ -96,7 +98,7 @@ func (r *Run) NextWake() (at time.Time, ok bool) {
 	for _, m := range r.members {
 		switch {
 		case r.phase == over || r.phase == unbegun:
-		case m.state == asked || m.state == committing || m.state == activating || m.state == starting || m.state == closing:
+		case m.state == drawing || m.state == asked || m.state == committing || m.state == activating || m.state == starting || m.state == closing:
 			sooner(m.wake)
 		case m.state == held && r.phase == holding:
 			sooner(m.fuse.Add(-FuseMargin))
@@ -147,7 +149,7 @@ func (r *Run) advance() {
 // gather asks until enough is held, then has all of it committed.
 func (r *Run) gather() {
 	for _, m := range r.members {
-		if r.count(held)+r.count(asked) >= r.plan.Want {
+		if r.count(held)+r.pending() >= r.plan.Want {
 			break
 		}
 		if m.state == waiting {
@@ -155,13 +157,13 @@ func (r *Run) gather() {
 		}
 	}
 	n := r.count(held)
-	short := r.now.After(r.soonest()) || r.count(asked) == 0 // no time or nobody to wait for
+	short := r.now.After(r.soonest()) || r.pending() == 0 // no time or nobody to wait for
 	switch {
 	case n == r.plan.Want || short && n > 0 && r.plan.Partial:
 		r.stage("hold", n, r.plan.Want, "")
 		r.commit()
 	case short && n > 0:
-		if r.count(asked) > 0 {
+		if r.pending() > 0 {
 			r.reason = fmt.Sprintf("%d of %d held when the first hold was about to fall", n, r.plan.Want)
 		}
 		r.stage("hold", n, r.plan.Want, "")
@@ -192,6 +194,12 @@ func (r *Run) ask(m *member) {
 		r.drop(m, Broken, "no request id: "+err.Error())
 		return
 	}
+	if !m.Ticket.IsZero() {
+		m.draw = r.plan.draw(m.Candidate, id)
+		m.state, m.wake = drawing, r.now.Add(AskTimeout)
+		r.emit(m.draw)
+		return
+	}
 	signed, err := lease.Seal(r.plan.ask(r.key.Principal(), m.Node, id), r.key)
 	if err == nil {
 		m.ask, err = signed.Open()
@@ -201,7 +209,22 @@ func (r *Run) ask(m *member) {
 		return
 	}
 	m.state, m.wake = asked, r.now.Add(AskTimeout)
-	r.emit(AskHold{Node: m.Node, Statement: signed.Bytes()})
+	r.emit(AskHold{Node: m.Node, Chain: [][]byte{signed.Bytes()}})
+}
+
+// drawn sends a redeem on, if it is what the purse was told to sign.
+func (r *Run) drawn(in Drawn) {
+	m := r.member(in.Node)
+	if m == nil || m.state != drawing {
+		return // it weighs in the purse, and on the node it was never seen
+	}
+	wish, err := in.wish(m.draw, r.key.Principal())
+	if err != nil {
+		r.failed(m.Node, Bad, err.Error())
+		return
+	}
+	m.ask, m.state, m.wake = wish, asked, r.now.Add(AskTimeout)
+	r.emit(AskHold{Node: m.Node, Chain: in.Chain})
 }
 
 func (r *Run) commit() {
@@ -211,7 +234,7 @@ func (r *Run) commit() {
 		case held:
 			m.state, m.wake = committing, r.now.Add(AskTimeout)
 			r.emit(CommitHold{Node: m.Node, Hold: m.hold})
-		case asked:
+		case drawing, asked:
 			r.drop(m, TimedOut, "no answer before the first hold was about to fall")
 		}
 	}
@@ -266,7 +289,7 @@ func (r *Run) end(verdict Outcome) {
 		if m.has() {
 			n++
 			r.close(m, m.bound())
-		} else if m.state == asked {
+		} else if m.state == drawing || m.state == asked {
 			m.state = out // a hold that still comes is closed then
 		}
 	}
@@ -296,7 +319,7 @@ func (r *Run) expire() {
 			continue
 		}
 		switch m.state {
-		case asked, committing, activating, starting:
+		case drawing, asked, committing, activating, starting:
 			r.failed(m.Node, Late, "no answer")
 		case closing:
 			if r.phase != over {
@@ -305,6 +328,9 @@ func (r *Run) expire() {
 		}
 	}
 }
+
+// pending counts those that may still come to hold.
+func (r *Run) pending() int { return r.count(drawing) + r.count(asked) }
 
 func (r *Run) emit(e Effect) { r.effects = append(r.effects, e) }
 

@@ -78,11 +78,11 @@ func (tr *transcript) answer(n *node, verb string, rest []string) (Input, error)
 	switch verb {
 	case "held":
 		if e, ok := tr.last[n.name+" ask"].(AskHold); ok {
-			return n.take(now, e.Statement)
+			return n.take(now, e.Chain)
 		}
 	case "forged": // a hold for less than was asked
 		e := tr.last[n.name+" ask"].(AskHold)
-		o, err := lease.Open(e.Statement)
+		o, err := lease.Open(e.Chain[0])
 		a := o.Statement.(*lease.Ask)
 		h := n.sign(&lease.Hold{K: lease.KindHold, Node: id, RSet: lease.RSet{lease.CPU: 1}, From: a.From, Until: a.Until,
 			Holder: a.Issuer, Parent: o.ID, CommitBy: a.From + 30})

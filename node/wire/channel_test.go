@@ -91,7 +91,7 @@ func wayIn(there, back rule) (caller, target net.Conn, carried *sync.WaitGroup) 
 
 // session has caller (key 1) and target (key 2) secure a channel and exchange
 // one message each way; it returns what either saw, when all has been carried.
-func session(caller, target net.Conn, carried *sync.WaitGroup) (callerErr, targetErr error, who lease.Principal) {
+func session(caller, target net.Conn, carried *sync.WaitGroup) (who lease.Principal, callerErr, targetErr error) {
 	k1, _ := key(1)
 	k2, p2 := key(2)
 	var wg sync.WaitGroup
@@ -118,7 +118,7 @@ func session(caller, target net.Conn, carried *sync.WaitGroup) (callerErr, targe
 	})
 	wg.Wait()
 	carried.Wait()
-	return callerErr, targetErr, who
+	return who, callerErr, targetErr
 }
 
 // exchange sends one text, ends its direction, and reads the other to its end.
@@ -143,7 +143,7 @@ func TestSecureAndAccept(t *testing.T) {
 	count := func(n *int) rule {
 		return func(b []byte, _ int) ([]byte, bool) { *n += len(b); return b, true }
 	}
-	callerErr, targetErr, who := session(wayIn(count(&there), count(&back)))
+	who, callerErr, targetErr := session(wayIn(count(&there), count(&back)))
 	must(t, callerErr)
 	must(t, targetErr)
 	if who != p1 {
@@ -171,7 +171,7 @@ func TestWayInAltersAnyByte(t *testing.T) {
 				if side == "back" {
 					there, back = back, there
 				}
-				callerErr, targetErr, _ := session(wayIn(there, back))
+				_, callerErr, targetErr := session(wayIn(there, back))
 				if side == "there" && targetErr == nil || side == "back" && callerErr == nil {
 					t.Fatalf("byte %d of %d %s altered: nobody noticed", at, total, side)
 				}
@@ -186,7 +186,7 @@ func TestWayInCuts(t *testing.T) {
 	session(wayIn(func(b []byte, _ int) ([]byte, bool) { total += len(b); return b, true }, honest))
 	for at := range total {
 		synctest.Test(t, func(t *testing.T) {
-			_, targetErr, _ := session(wayIn(cutAt(at), honest))
+			_, _, targetErr := session(wayIn(cutAt(at), honest))
 			if targetErr == nil {
 				t.Fatalf("cut at byte %d of %d: target took it for the end", at, total)
 			}

@@ -21,6 +21,9 @@ var (
 	// ErrIdle: nothing moved in either direction for too long.
 	ErrIdle = errors.New("pipe was idle for too long")
 
+	// ErrPortTaken: another program listens on the port.
+	ErrPortTaken = errors.New("port is in use")
+
 	// ErrNotPrincipal: a peer id that is not an Ed25519 key.
 	ErrNotPrincipal = errors.New("peer id is no principal")
 )

@@ -60,6 +60,9 @@ func NewHost(c Config) (host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making host: %w", err)
 	}
+	if err := checkPorts(c.Listen); err != nil {
+		return nil, fmt.Errorf("making host: %w", err)
+	}
 	if c.UserAgent == "" {
 		c.UserAgent = "croft"
 	}

@@ -17,9 +17,18 @@ const (
 	// over half the world with lost packets, no more.
 	HandshakeTimeout = 10 * time.Second
 
+	// pulseTimeout is how long a connection may owe a ping: ten times around the
+	// world, so that one lost packet sent again is no death.
+	pulseTimeout = 3 * time.Second
+
 	// IdleTimeout ends a pipe on which nothing moves in either direction.
-	// Streams that are quiet by nature (logs -f) send a heartbeat within it.
 	IdleTimeout = 10 * time.Minute
+
+	// NoIdle is for pipes of people who may wait: a log that says nothing for a
+	// day is still followed. What bounds an idle pipe there is its target, which
+	// drops a channel on which nothing is asked, and the transport, which finds
+	// out when the other side is gone.
+	NoIdle = time.Duration(-1)
 
 	// closeTimeout bounds how long Close waits to mark the end.
 	closeTimeout = 2 * time.Second

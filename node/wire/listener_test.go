@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -254,6 +255,25 @@ func TestSpliceIdle(t *testing.T) {
 	if _, err := near.Read(make([]byte, 1)); err == nil {
 		t.Fatal("still open")
 	}
+}
+
+// A quiet stream is not cut: a day goes by before the next byte.
+func TestSpliceQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, near := net.Pipe()
+		b, far := net.Pipe()
+		ended := make(chan error, 1)
+		go func() { ended <- Splice(t.Context(), a, b, NoIdle) }()
+		time.Sleep(24 * time.Hour)
+		go near.Write([]byte("x"))
+		got := make([]byte, 1)
+		if _, err := far.Read(got); err != nil || got[0] != 'x' {
+			t.Errorf("got %q, %v", got, err)
+		}
+		near.Close()
+		far.Close()
+		<-ended
+	})
 }
 
 func TestSpliceCancelled(t *testing.T) {

@@ -45,13 +45,19 @@ func (p *pipe) Close() error {
 }
 
 // Dial opens a pipe to target, whose addresses the host's peerstore or routing
-// knows. The error is ErrUnreachable or the context's.
+// knows. The error is ErrUnreachable or the context's. A pipe over a connection
+// that proves dead fails within pulseTimeout, and may be opened again.
 func Dial(ctx context.Context, h host.Host, target lease.Principal) (net.Conn, error) {
 	id, err := PeerID(target)
 	if err != nil {
 		return nil, err
 	}
+	old := h.Network().ConnsToPeer(id)
+	takePulse(old)
 	s, err := h.NewStream(ctx, id, PipeProtocol)
+	if err != nil && len(old) > 0 && ctx.Err() == nil {
+		s, err = h.NewStream(ctx, id, PipeProtocol) // over a new connection
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening pipe to %s: %w: %w", target.Short(), ErrUnreachable, err)
 	}
@@ -59,7 +65,8 @@ func Dial(ctx context.Context, h host.Host, target lease.Principal) (net.Conn, e
 }
 
 // Splice copies both ways between a and b until both directions have ended, one
-// fails, ctx ends, or nothing moves for idle (0: IdleTimeout). It closes both.
+// fails, ctx ends, or nothing moves for idle (0: IdleTimeout; NoIdle: for ever).
+// It closes both.
 // The end of one direction is passed on where the connection can (CloseWrite).
 func Splice(ctx context.Context, a, b net.Conn, idle time.Duration) error {
 	if idle == 0 {
@@ -81,8 +88,12 @@ func Splice(ctx context.Context, a, b net.Conn, idle time.Duration) error {
 	go func() { ends <- copyOne(b, a, &moved) }()
 	go func() { ends <- copyOne(a, b, &moved) }()
 
-	watch := time.NewTicker(idle)
-	defer watch.Stop()
+	var quiet <-chan time.Time
+	if idle > 0 {
+		watch := time.NewTicker(idle)
+		defer watch.Stop()
+		quiet = watch.C
+	}
 	var last uint64
 	var failed error
 	for left := 2; left > 0; {
@@ -93,7 +104,7 @@ func Splice(ctx context.Context, a, b net.Conn, idle time.Duration) error {
 				failed = err
 				cancel(err)
 			}
-		case <-watch.C:
+		case <-quiet:
 			now := moved.Load()
 			if now == last && failed == nil {
 				failed = ErrIdle

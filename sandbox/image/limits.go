@@ -18,6 +18,10 @@ const (
 	MaxPartial   = 64
 	StalePartial = 24 * time.Hour
 
+	// MinAge is how old a blob is before GC may drop it: the lease that it was
+	// sent for may still be on the way.
+	MinAge = 10 * time.Minute
+
 	// MaxRoot is the size in bytes of an unpacked root: a small archive may
 	// expand a thousandfold.
 	MaxRoot = 16 << 30

@@ -276,8 +276,8 @@ func (s *Store) Delete(d lease.Digest) error {
 	return nil
 }
 
-// GC deletes every blob that keep does not want, its roots, and arriving blobs
-// that nobody has touched for [StalePartial].
+// GC deletes every blob that keep does not want and its roots, once they are
+// [MinAge] old, and arriving blobs that nobody has touched for [StalePartial].
 func (s *Store) GC(keep func(lease.Digest) bool, now time.Time) error {
 	var errs []error
 	for _, kind := range []string{"blobs", "roots", "partial"} {
@@ -289,11 +289,12 @@ func (s *Store) GC(keep func(lease.Digest) bool, now time.Time) error {
 			if err != nil || keep(d) {
 				continue
 			}
+			age := MinAge
 			if kind == "partial" {
-				info, err := e.Info()
-				if err != nil || now.Sub(info.ModTime()) < StalePartial {
-					continue
-				}
+				age = StalePartial
+			}
+			if info, err := e.Info(); err != nil || now.Sub(info.ModTime()) < age {
+				continue
 			}
 			errs = append(errs, s.Delete(d))
 		}

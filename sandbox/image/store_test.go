@@ -200,6 +200,12 @@ func TestRootStoreGC(t *testing.T) {
 	if err := s.GC(keep, time.Now()); err != nil {
 		t.Fatal(err)
 	}
+	if _, ok := s.Has(lost.Blob); !ok {
+		t.Error("a blob that has just arrived is gone")
+	}
+	if err := s.GC(keep, time.Now().Add(MinAge+time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	_, keptOK := s.Has(kept.Blob)
 	_, lostOK := s.Has(lost.Blob)
 	used, _ := s.Used()

@@ -87,11 +87,13 @@ func (w *warden) start() (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	w.set(func(s *sandbox.Status) { s.State = sandbox.Starting })
-	p := w.plan
-	if err := w.cgroups.Layout.Check(p.Spec.RSet); err != nil {
+	leave, err := w.dir.common(unix.LOCK_SH)
+	if err != nil {
 		return fmt.Errorf("starting sliver: %w", err)
 	}
-	if err := w.cgroups.Join(sandbox.WardenCgroup(p.Tag, p.Spec.Sliver)); err != nil {
+	defer leave() // before the defer above ends what failed
+	p := w.plan
+	if err := w.cgroups.Layout.Check(p.Spec.RSet); err != nil {
 		return fmt.Errorf("starting sliver: %w", err)
 	}
 	if err := private(p.Spec.NetNS); err != nil {
@@ -103,7 +105,12 @@ func (w *warden) start() (err error) {
 	if w.ring, err = openRing(w.dir.file("log")); err != nil {
 		return fmt.Errorf("starting sliver: %w", err)
 	}
-	if err := w.bundle(ctx); err != nil {
+	// To move between cgroups the kernel waits for readers, in every hierarchy:
+	// the root is made meanwhile. The runtime's children must be born where we
+	// then are.
+	joined := make(chan error, 1)
+	go func() { joined <- w.cgroups.Join(sandbox.WardenCgroup(p.Tag, p.Spec.Sliver)) }()
+	if err := errors.Join(w.bundle(ctx), <-joined); err != nil {
 		return fmt.Errorf("starting sliver: %w", err)
 	}
 	if err := w.launch(ctx); err != nil {
@@ -364,7 +371,8 @@ func (w *warden) end(state sandbox.State, reason string, exit ...*int) {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	// Out of our own cgroup, or it could not be removed.
-	if w.cgroups.Join("/") == nil {
+	if leave, err := w.dir.common(unix.LOCK_EX); err == nil && w.cgroups.Join("/") == nil {
+		defer leave()
 		_ = w.cgroups.Remove(sandbox.WardenCgroup(w.plan.Tag, w.plan.Spec.Sliver)) // the daemon tries again
 	}
 }
@@ -381,7 +389,12 @@ func (w *warden) takeDown() {
 			errs = append(errs, fmt.Errorf("unmounting %s: %w", name, err))
 		}
 	}
-	errs = append(errs, w.cgroups.Remove(sandbox.Cgroup(tag, sliver)), removeMountDir(tag, sliver))
+	if leave, err := w.dir.common(unix.LOCK_EX); err != nil {
+		errs = append(errs, err)
+	} else {
+		errs = append(errs, w.cgroups.Remove(sandbox.Cgroup(tag, sliver)), removeMountDir(tag, sliver))
+		leave()
+	}
 	for _, name := range []string{"layer.img", "config.json", "pid"} {
 		if err := os.Remove(w.dir.file(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)

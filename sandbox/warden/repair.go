@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"croft/sandbox"
 )
 
@@ -18,19 +20,18 @@ import (
 func (r *Runtime) status(ctx context.Context, d dir) (sandbox.Status, error) {
 	lock, err := d.lock()
 	if errors.Is(err, errAlive) {
-		reply, err := r.ask(ctx, d.sliver(), request{Op: opStatus})
+		asking, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
+		reply, err := r.ask(asking, d.sliver(), request{Op: opStatus})
 		if err == nil {
 			return *reply.Status, nil
 		}
-		if !errors.Is(err, sandbox.ErrNotRunning) {
-			return sandbox.Status{}, err
+		if ctx.Err() != nil {
+			return sandbox.Status{}, ctx.Err()
 		}
-		// It is on its way out, or not yet answering: the file says as much.
-		s, err := d.status()
-		if err != nil || s.State.Over() {
-			return s, err
-		}
-		return s, nil
+		// It is on its way out, or stopped in its tracks: what it last made
+		// durable is what there is to know.
+		return d.status()
 	}
 	if err != nil {
 		return sandbox.Status{}, fmt.Errorf("looking at sliver %s: %w", d.sliver(), err)
@@ -82,6 +83,11 @@ func (r *Runtime) clear(ctx context.Context, d dir, tag string) error {
 			return err
 		}
 	}
+	leave, err := d.common(unix.LOCK_EX) // whoever had it of this sliver is dead
+	if err != nil {
+		return err
+	}
+	defer leave()
 	for _, cgroup := range []string{sandbox.Cgroup(tag, sliver), sandbox.WardenCgroup(tag, sliver)} {
 		if err := r.removeCgroup(ctx, cgroup); err != nil {
 			return err

@@ -238,6 +238,8 @@ func TestRootDeadlineWithoutDaemon(t *testing.T) {
 	}
 	if late := time.Duration(bootNow() - s.Deadline); late < 0 || late > 2*time.Second {
 		t.Errorf("over %v after the deadline", late)
+	} else {
+		t.Logf("over %v after the deadline", late)
 	}
 	b.nothingLeft()
 	if got, _ := os.ReadFile(mark); string(got) != fmt.Sprintf("short %d\n", s.Place) {
@@ -475,4 +477,26 @@ func TestRootStartGivenUp(t *testing.T) {
 		}
 		b.nothingLeft()
 	}
+}
+
+// A warden that is alive but does not answer blocks nobody: the sliver is
+// listed, and can be removed.
+func TestRootWardenSilent(t *testing.T) {
+	b := newBench(t)
+	s := b.spec("silent", "sleep 1000")
+	b.start(s)
+	wardens, err := b.cgroups.Procs(sandbox.WardenCgroup(b.tag, s.Sliver))
+	if err != nil || len(wardens) != 1 {
+		t.Fatalf("wardens %v, %v", wardens, err)
+	}
+	if err := unix.Kill(wardens[0], unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := b.rt.List(t.Context()); err != nil || len(list) != 1 || list[0].State != sandbox.Running {
+		t.Errorf("slivers %v, %v", list, err)
+	}
+	if err := b.rt.Remove(t.Context(), s.Sliver); err != nil {
+		t.Error(err)
+	}
+	b.nothingLeft()
 }

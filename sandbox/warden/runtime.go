@@ -107,21 +107,40 @@ func (r *Runtime) dir(sliver string) dir {
 
 // hold waits for its turn with a sliver, and returns what ends it.
 func (r *Runtime) hold(sliver string) (release func()) {
+	m := r.enter(sliver)
+	m.turn.Lock()
+	return func() { r.release(sliver, m) }
+}
+
+// tryHold is hold for those who would rather not wait.
+func (r *Runtime) tryHold(sliver string) (release func(), ok bool) {
+	m := r.enter(sliver)
+	if !m.turn.TryLock() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.leave(sliver, m)
+		return nil, false
+	}
+	return func() { r.release(sliver, m) }, true
+}
+
+func (r *Runtime) enter(sliver string) *minded {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	m, ok := r.slivers[sliver]
 	if !ok {
 		m = &minded{}
 		r.slivers[sliver] = m
 	}
 	m.users++
-	r.mu.Unlock()
-	m.turn.Lock()
-	return func() {
-		m.turn.Unlock()
-		r.mu.Lock()
-		r.leave(sliver, m)
-		r.mu.Unlock()
-	}
+	return m
+}
+
+func (r *Runtime) release(sliver string, m *minded) {
+	m.turn.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leave(sliver, m)
 }
 
 // leave forgets a sliver that nobody uses any more; the caller has the mutex.
@@ -142,17 +161,23 @@ func (r *Runtime) Start(ctx context.Context, s sandbox.Spec) error {
 	if err := r.cgroups.Layout.Check(s.RSet); err != nil {
 		return fmt.Errorf("starting sliver %s: %w", s.Sliver, err)
 	}
-	defer r.hold(s.Sliver)()
+	release := r.hold(s.Sliver)
 	done, err := r.already(ctx, s)
+	release()
 	if done || err != nil {
+		return err
+	}
+	// Unpacking can take minutes, in which others may ask about the sliver.
+	root, err := r.config.Images.Root(ctx, s.Program, sandbox.UIDBase(s.Place))
+	if err != nil {
+		return fmt.Errorf("starting sliver %s: %w", s.Sliver, err)
+	}
+	defer r.hold(s.Sliver)()
+	if done, err := r.already(ctx, s); done || err != nil {
 		return err
 	}
 	// A warden whose sliver is over may still be taking its network away.
 	if err := r.departed(ctx, s.Sliver, goneTime+killTime); err != nil {
-		return fmt.Errorf("starting sliver %s: %w", s.Sliver, err)
-	}
-	root, err := r.config.Images.Root(ctx, s.Program, sandbox.UIDBase(s.Place))
-	if err != nil {
 		return fmt.Errorf("starting sliver %s: %w", s.Sliver, err)
 	}
 	d := r.dir(s.Sliver)
@@ -219,7 +244,7 @@ func (r *Runtime) Extend(ctx context.Context, sliver string, rset lease.RSet, de
 
 // Stop implements [sandbox.Runtime].
 func (r *Runtime) Stop(ctx context.Context, sliver string, grace time.Duration) error {
-	defer r.hold(sliver)()
+	r.hold(sliver)() // a start that is under way comes first; the grace blocks nobody
 	_, err := r.ask(ctx, sliver, request{Op: opStop, Grace: grace})
 	if errors.Is(err, sandbox.ErrNotRunning) {
 		return nil
@@ -238,7 +263,9 @@ func (r *Runtime) Remove(ctx context.Context, sliver string) error {
 	if err != nil {
 		status = sandbox.Status{Sliver: sliver} // a start that got no further
 	}
-	if _, err := r.ask(ctx, sliver, request{Op: opStop}); err != nil && ctx.Err() != nil {
+	asking, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	if _, err := r.ask(asking, sliver, request{Op: opStop}); err != nil && ctx.Err() != nil {
 		return fmt.Errorf("removing sliver %s: %w", sliver, err)
 	}
 	// It has left its cgroup when it is about to end, so wait for it first. One
@@ -275,8 +302,13 @@ func (r *Runtime) List(ctx context.Context) ([]sandbox.Status, error) {
 }
 
 func (r *Runtime) one(ctx context.Context, sliver string) (sandbox.Status, bool, error) {
-	defer r.hold(sliver)()
 	d := r.dir(sliver)
+	release, free := r.tryHold(sliver)
+	if !free { // somebody is at it: what the warden last made durable will do
+		s, err := d.status()
+		return s, err == nil, nil
+	}
+	defer release()
 	if _, err := os.Stat(string(d)); err != nil {
 		return sandbox.Status{}, false, nil // removed meanwhile
 	}

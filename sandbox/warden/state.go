@@ -128,6 +128,25 @@ func makeMountDir(tag, sliver string) error {
 	return nil
 }
 
+// common takes part in what the slivers of a node have in common: the directories
+// and cgroups above their own, which go with the last of them. Who makes
+// something there shares it with other makers (LOCK_SH); who removes what is
+// empty is alone (LOCK_EX), or it would be gone from under a maker.
+func (d dir) common(how int) (leave func(), err error) {
+	fd, err := unix.Open(filepath.Dir(string(d)), unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", filepath.Dir(string(d)), err)
+	}
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Flock(fd, how)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("locking %s: %w", filepath.Dir(string(d)), err)
+	}
+	return func() { unix.Close(fd) }, nil
+}
+
 // removeMountDir removes the directories of a sliver, and of the node when it
 // was the last. What is not empty stays.
 func removeMountDir(tag, sliver string) error {

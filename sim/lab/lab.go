@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sort"
+	"syscall"
 	"time"
 )
 
@@ -121,6 +122,8 @@ func (l *Lab) Exec(ctx context.Context, where string, argv []string, streams IO)
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, streams.Err
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopGrace
 	if err := within(ns, cmd.Start); err != nil {
 		return -1, fmt.Errorf("starting %s at %s: %w", argv[0], where, err)
 	}

@@ -26,8 +26,7 @@
 #define PASS 0 /* TC_ACT_OK, TCX_PASS */
 #define DROP 2 /* TC_ACT_SHOT, TCX_DROP */
 
-/* IPPROTO_ICMPV6 and the headers of IPv6 are in linux/in6.h, which clashes
- * with nothing here but is not needed for more. */
+/* From linux/in6.h, of which no more is needed. */
 #ifndef IPPROTO_HOPOPTS
 #define IPPROTO_HOPOPTS 0
 #define IPPROTO_ROUTING 43

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package overlay tests routing, index and gossip together, between real hosts
-// on loopback. The three never import one another; what joins them here is what
-// a daemon does: the view first, the index where the view is thin or off.
-package overlay
+// Routing, index and gossip together, between real hosts on loopback. The three
+// never import one another; what joins them here is what a daemon does: the view
+// first, the index where the view is thin or off.
+package daemon_test
 
 import (
 	"context"
@@ -35,8 +35,8 @@ func (k key) Principal() lease.Principal {
 }
 func (k key) Sign(message []byte) []byte { return ed25519.Sign(ed25519.PrivateKey(k), message) }
 
-// node is one machine: a key, a host, and its three parts of the overlay.
-type node struct {
+// member is one machine: a key, a host, and its three parts of the overlay.
+type member struct {
 	name   string
 	key    key
 	host   host.Host
@@ -46,10 +46,10 @@ type node struct {
 	seq    uint64
 }
 
-func newNode(t *testing.T, name string) *node {
+func newMember(t *testing.T, name string) *member {
 	t.Helper()
 	seed := sha256.Sum256([]byte(name))
-	n := &node{name: name, key: key(ed25519.NewKeyFromSeed(seed[:]))}
+	n := &member{name: name, key: key(ed25519.NewKeyFromSeed(seed[:]))}
 	identity, err := crypto.UnmarshalEd25519PrivateKey(n.key)
 	check(t, err)
 	n.host, err = libp2p.New(libp2p.Identity(identity), libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
@@ -69,7 +69,7 @@ func newNode(t *testing.T, name string) *node {
 }
 
 // offer makes the node's next offer and tells everybody.
-func (n *node) offer(t *testing.T, country string, closed bool) {
+func (n *member) offer(t *testing.T, country string, closed bool) {
 	t.Helper()
 	n.seq++
 	o := &offer.Offer{Node: n.key.Principal(), Sequence: n.seq, Made: time.Now().Unix(), Name: n.name, Closed: closed,
@@ -90,7 +90,7 @@ func (n *node) offer(t *testing.T, country string, closed bool) {
 }
 
 // find answers as a daemon does.
-func (n *node) find(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
+func (n *member) find(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
 	q, err := req.Parse()
 	if err != nil {
 		return offer.Result{}, err
@@ -132,9 +132,9 @@ func wait(t *testing.T, what string, holds func() bool) {
 }
 
 func TestEightNodesFindOneAnotherWithTheViewAndWithout(t *testing.T) {
-	var nodes []*node
+	var nodes []*member
 	for i := range 8 {
-		n := newNode(t, fmt.Sprintf("s%d/n%d", i%3, i))
+		n := newMember(t, fmt.Sprintf("s%d/n%d", i%3, i))
 		if i > 0 {
 			first := peer.AddrInfo{ID: nodes[0].host.ID(), Addrs: nodes[0].host.Addrs()}
 			_, err := n.kad.Join(t.Context(), []peer.AddrInfo{first})
@@ -152,7 +152,7 @@ func TestEightNodesFindOneAnotherWithTheViewAndWithout(t *testing.T) {
 			source = offer.View
 		}
 		// expect waits, because gossip needs a moment to reach everybody.
-		expect := func(from *node, query string, want ...string) {
+		expect := func(from *member, query string, want ...string) {
 			t.Helper()
 			var got string
 			wait(t, fmt.Sprintf("view %v, %s: want %v", view, query, want), func() bool {

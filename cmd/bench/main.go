@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures what docs/bench.md promises and prints one table.
+//
+//	make bench
+//	build/bench --only 'chain|admission' --quick
+//	build/bench --json > bench.json
+//
+// Every ratio is of two things measured in turns in the same run, so that a
+// machine that slows down slows down both; what is shown is the median and the
+// quartiles. A goal that is missed is a line of the table and no failure: the
+// exit status is 1 only when something could not be measured.
+//
+// Whatever a section makes is gone when it returns, also after Ctrl-C. What a
+// bench that was killed left of its lab, the next one takes away first.
+//
+// It is one goroutine but for the traffic it sends, and no part of the product.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A bench is one run: what it was asked for, and what it has found.
+type bench struct {
+	quick bool
+	croft string // the product's binary
+	lab   string // directory of the lab that this run makes
+	found []line
+}
+
+// A section measures one or a few lines of the table.
+type section struct {
+	name string
+	root bool
+	run  func(*bench, context.Context) error
+}
+
+// sections are in the order of the table. The lab's come last and in this
+// order: a lab idles best before anything has run in it.
+var sections = []section{
+	{"chain", false, (*bench).chain},
+	{"size", false, (*bench).sizes},
+	{"admission", false, (*bench).admission},
+	{"packet", true, (*bench).packet},
+	{"throughput", true, (*bench).throughput},
+	{"start", true, (*bench).start},
+	{"lab", true, (*bench).labLines},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: chain size admission packet throughput start lab")
+	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
+	asJSON := flags.Bool("json", false, "print JSON")
+	croft := flags.String("croft", "build/croft", "the binary to measure")
+	dir := flags.String("lab", "/var/lib/croft-bench", "directory of the lab that is made and removed")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
+	pattern, err := regexp.Compile(*only)
+	if err != nil {
+		return fmt.Errorf("--only: %w", err)
+	}
+	b := &bench{quick: *quick, lab: *dir}
+	if b.croft, err = filepath.Abs(*croft); err != nil {
+		return err
+	}
+	unlock, err := alone()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	began, failed := time.Now(), 0
+	for _, s := range sections {
+		if !pattern.MatchString(s.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%6.1fs  %s\n", time.Since(began).Seconds(), s.name)
+		err := errors.New("needs root")
+		if !s.root || os.Geteuid() == 0 {
+			err = s.run(b, ctx)
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted while measuring %s: %w", s.name, err)
+		}
+		if err != nil {
+			failed++
+			b.add(line{What: s.name, Note: "not measured: " + err.Error()})
+		}
+	}
+	r := report{Machine: thisMachine(), Quick: b.quick, Took: time.Since(began).Seconds(), Lines: b.found}
+	if *asJSON {
+		err = r.json(os.Stdout)
+	} else {
+		err = r.table(os.Stdout)
+	}
+	if failed > 0 {
+		err = errors.Join(err, fmt.Errorf("%d sections could not be measured", failed))
+	}
+	return err
+}
+
+// alone keeps a second run from the same lab, and from the same processors.
+func alone() (func(), error) {
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "croft-bench.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another bench runs on this machine (%s): %w", f.Name(), err)
+	}
+	return func() { os.Remove(f.Name()); f.Close() }, nil
+}
+
+func (b *bench) add(l line) { b.found = append(b.found, l) }
+
+// rounds is how often something is measured.
+func (b *bench) rounds(full, quick int) int {
+	if b.quick {
+		return quick
+	}
+	return full
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write what commands print into the scripts' golden files")
+
+// TestMain lets scripts run this test binary as croft.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"croft": main, "hear": hear})
+}
+
+// TestScripts plays what needs neither root nor a daemon.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", UpdateScripts: *update, RequireUniqueNames: true, RequireExplicitExec: true,
+		Setup: clean, Cmds: commands(),
+	})
+}
+
+// clean gives a script a home of its own and none of the tester's settings.
+func clean(e *testscript.Env) error {
+	e.Setenv("HOME", e.WorkDir+"/home")
+	e.Setenv("CROFT_HOME", e.WorkDir+"/home")
+	e.Setenv("CROFT_SOCKET", e.WorkDir+"/no.sock")
+	for _, name := range []string{"CROFT_KEY", "CROFT_LAB_DIR", "XDG_CONFIG_HOME"} {
+		e.Setenv(name, "")
+	}
+	e.Setenv("TZ", "UTC")
+	return os.MkdirAll(e.WorkDir+"/home", 0o700)
+}
+
+// commands are what scripts can say beside testscript's own words.
+func commands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"exits":      exits,
+		"jsonlines":  jsonlines,
+		"eventually": eventually,
+		"interrupts": interrupts,
+		"daemon":     signalDaemon,
+		"envsubst":   substitute,
+		"keep":       keep,
+	}
+}
+
+// exits: "exits 6 croft run …" runs a command that must exit with that code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if status, ok := err.(interface{ ExitCode() int }); ok {
+		got = strconv.Itoa(status.ExitCode())
+	} else if err != nil {
+		ts.Fatalf("%s: %v", args[1], err)
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+// jsonlines: "jsonlines FILE N name…" wants N lines ("+": one or more) in FILE
+// (or stdout, stderr), each one JSON object that has every one of the names.
+func jsonlines(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: jsonlines FILE N name…")
+	}
+	text := strings.TrimSuffix(ts.ReadFile(args[0]), "\n")
+	var lines []string
+	if text != "" {
+		lines = strings.Split(text, "\n")
+	}
+	if n := strconv.Itoa(len(lines)); n != args[1] && (args[1] != "+" || n == "0") {
+		ts.Fatalf("%s lines of JSON, want %s:\n%s", n, args[1], text)
+	}
+	for _, line := range lines {
+		var object map[string]json.RawMessage
+		dec := json.NewDecoder(bytes.NewReader([]byte(line)))
+		if err := dec.Decode(&object); err != nil || dec.More() {
+			ts.Fatalf("%q is not one JSON object: %v", line, err)
+		}
+		for _, name := range args[2:] {
+			if _, ok := object[name]; !ok {
+				ts.Fatalf("no %q in %s", name, line)
+			}
+		}
+	}
+}
+
+// patience is how long a script waits for what is on its way.
+const patience = 30 * time.Second
+
+// eventually: "eventually COMMAND…" runs a command until it exits with 0.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: eventually COMMAND…")
+	}
+	over := time.After(patience)
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		select {
+		case <-over:
+			ts.Fatalf("not within %s: %v", patience, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// keep: "keep NAME FILE" puts what a file (or stdout) holds into a variable.
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep NAME FILE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
+// hear listens at an address and prints from where the first caller came.
+func hear() {
+	l, err := net.Listen("tcp", os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer l.Close()
+	c, err := l.Accept()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer c.Close()
+	fmt.Println(c.RemoteAddr())
+}
+
+// substitute: "envsubst FILE" puts variables into a file of the script.
+func substitute(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: envsubst FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}

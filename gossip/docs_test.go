@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gossip
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// docs/protocol/gossip.md has every reason for a verdict, and the sizes of a pull.
+func TestVerdictsAreDocumented(t *testing.T) {
+	b, err := os.ReadFile("../docs/protocol/gossip.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for judgement, reasons := range map[Judgement][]Reason{
+		Reject: {TooBig, Malformed, NotCanonical, Field, Signature},
+		Ignore: {Newer, Certificate, Expired, Early, Duplicate, Superseded, Equivocation, TooOften, Crowded},
+	} {
+		for _, reason := range reasons {
+			found := false
+			for line := range strings.Lines(string(b)) {
+				found = found || strings.HasPrefix(line, "| "+string(judgement)+" |") && strings.Contains(line, string(reason))
+			}
+			if !found {
+				t.Errorf("docs/protocol/gossip.md does not say that %s is a reason to %s", reason, judgement)
+			}
+		}
+	}
+	for _, want := range []string{
+		fmt.Sprintf("at most %d,%03d bytes", MaxPull/1000, MaxPull%1000),
+		fmt.Sprintf("at most %d,%03d bytes", MaxPage/1000, MaxPage%1000),
+		fmt.Sprintf("| %d bytes |", MaxNotice),
+	} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("docs/protocol/gossip.md does not say %q", want)
+		}
+	}
+}
