@@ -17,6 +17,7 @@ var (
 	ErrBadRequest  = errors.New("bad request")
 	ErrNoSliver    = errors.New("no such sliver of yours on this node")
 	ErrNotRunning  = errors.New("the sliver is not running")
+	ErrNoLease     = errors.New("you have no lease on this node")
 	ErrVisitor     = errors.New("this node is a visitor and hosts nothing")
 	ErrUnreachable = errors.New("cannot reach the node")
 	ErrQuota       = errors.New("over the quota")
@@ -35,6 +36,7 @@ var statuses = []struct {
 	{offer.ErrQuery, http.StatusBadRequest},
 	{ErrNoSliver, http.StatusNotFound},
 	{ErrNotRunning, http.StatusConflict},
+	{ErrNoLease, http.StatusForbidden},
 	{ErrVisitor, http.StatusNotImplemented},
 	{ErrUnreachable, http.StatusBadGateway},
 	{ErrQuota, http.StatusInsufficientStorage},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"croft/lease"
 	"croft/node/api"
@@ -20,9 +21,24 @@ type blobs struct {
 	slots chan struct{}
 }
 
-func (b blobs) Blob(_ context.Context, _ lease.Principal, digest lease.Digest, size int64) (api.Blob, error) {
+// leased refuses callers to whom the node owes nothing: anybody else could fill
+// the quota with what no lease will ever run.
+func (b blobs) leased(ctx context.Context, caller lease.Principal) error {
 	if b.d.deps.Hosting == nil {
-		return api.Blob{}, api.ErrVisitor
+		return api.ErrVisitor
+	}
+	ok, err := look(ctx, b.d, func(l *lease.Ledger) bool {
+		return slices.ContainsFunc(l.Holder(caller), func(e lease.Entry) bool { return e.State.Live() })
+	})
+	if err == nil && !ok {
+		err = api.ErrNoLease
+	}
+	return err
+}
+
+func (b blobs) Blob(ctx context.Context, caller lease.Principal, digest lease.Digest, size int64) (api.Blob, error) {
+	if err := b.leased(ctx, caller); err != nil {
+		return api.Blob{}, err
 	}
 	store := b.d.deps.Hosting.Blobs
 	if size, ok := store.Has(digest); ok {
@@ -33,10 +49,10 @@ func (b blobs) Blob(_ context.Context, _ lease.Principal, digest lease.Digest, s
 }
 
 // Append writes one part. What arrived of a part that broke off stays.
-func (b blobs) Append(ctx context.Context, _ lease.Principal, digest lease.Digest, offset, size int64, r io.Reader) (api.Blob, error) {
+func (b blobs) Append(ctx context.Context, caller lease.Principal, digest lease.Digest, offset, size int64, r io.Reader) (api.Blob, error) {
 	state := api.Blob{Digest: digest, Size: size, Have: offset}
-	if b.d.deps.Hosting == nil {
-		return state, api.ErrVisitor
+	if err := b.leased(ctx, caller); err != nil {
+		return state, err
 	}
 	select {
 	case b.slots <- struct{}{}:

@@ -272,6 +272,7 @@ type customer struct {
 	node    *client.Node
 	name    string
 	program json.RawMessage
+	send    func(context.Context) error // the program's bytes, unless the node has them
 	leases  []*held
 	asked   int
 }
@@ -285,8 +286,8 @@ func newCustomer(t *testing.T, n *node) *customer {
 		t.Fatal(err)
 	}
 	digest := lease.Digest(sha256.Sum256(blob))
-	if err := c.node.Send(t.Context(), digest, int64(len(blob)), bytes.NewReader(blob), func(int64) {}); err != nil {
-		t.Fatal(err)
+	c.send = func(ctx context.Context) error {
+		return c.node.Send(ctx, digest, int64(len(blob)), bytes.NewReader(blob), func(int64) {})
 	}
 	c.program, err = json.Marshal(sandbox.Program{Kind: sandbox.Binary, Blob: digest, Size: int64(len(blob)), Args: []string{"busybox", "sleep", "1000"}})
 	if err != nil {
@@ -319,7 +320,12 @@ func (c *customer) work(ctx context.Context) {
 		if h == nil {
 			continue
 		}
-		a, ok := c.again(ctx, func() (api.Answer, error) { return c.node.Activate(ctx, h.id, c.program) })
+		a, ok := c.again(ctx, func() (api.Answer, error) {
+			if err := c.send(ctx); err != nil {
+				return api.Answer{}, err
+			}
+			return c.node.Activate(ctx, h.id, c.program)
+		})
 		if !ok || a.Refusal != nil { // its fuse may have run out while the daemon was dead
 			continue
 		}
