@@ -200,12 +200,40 @@ func (l *Ledger) NextWake() (time.Time, bool) {
 // no signer, no policy and no randomness.
 func (l *Ledger) Restore(f Fact) error {
 	l.now = max(l.now, f.At)
+	l.lapse()
 	l.out = nil
 	if err := l.apply(f); err != nil {
 		return fmt.Errorf("restoring fact %s at %d: %w", f.K, f.At, err)
 	}
 	l.out, l.stale = nil, false
 	return nil
+}
+
+// lapse forgets, while facts are taken back, what the ledger had forgotten when
+// it decided the next one: forgetting is no fact, and what is forgotten (a
+// request id, a tranche) may have been used anew. An end that is due is a fact
+// and follows.
+func (l *Ledger) lapse() {
+	for len(l.timers) > 0 && l.timers[0].clock().at <= l.now {
+		switch x := l.timers[0].(type) {
+		case *booking:
+			if !x.state.Live() {
+				l.forgetBooking(x)
+				continue
+			}
+			at := x.next(l.now)
+			if at <= l.now {
+				return
+			}
+			l.wake(x, at) // it began
+		case *refusalKept:
+			l.forgetRefusal(x)
+		case *ticketBook:
+			l.forgetTicket(x)
+		case *tranche:
+			l.forgetTranche(x)
+		}
+	}
 }
 
 // decide makes a fact true and tells the owner.

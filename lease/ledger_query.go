@@ -48,10 +48,13 @@ func (b *booking) entry() Entry {
 }
 
 // byAge returns every kept booking, oldest first.
-func (l *Ledger) byAge() []*booking {
-	list := make([]*booking, 0, l.kept)
+func (l *Ledger) byAge() []*booking { return l.aged(func(*booking) bool { return true }) }
+
+// aged returns those to keep, oldest first.
+func (l *Ledger) aged(keep func(*booking) bool) []*booking {
+	var list []*booking
 	for _, x := range l.timers {
-		if b, ok := x.(*booking); ok {
+		if b, ok := x.(*booking); ok && keep(b) {
 			list = append(list, b)
 		}
 	}
@@ -70,10 +73,8 @@ func (l *Ledger) Holder(p Principal) []Entry {
 
 func (l *Ledger) entries(keep func(*booking) bool) []Entry {
 	list := []Entry{}
-	for _, b := range l.byAge() {
-		if keep(b) {
-			list = append(list, b.entry())
-		}
+	for _, b := range l.aged(keep) {
+		list = append(list, b.entry())
 	}
 	return list
 }

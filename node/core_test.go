@@ -27,7 +27,7 @@ import (
 //	ask NAME by=WHO slice=LABEL rset=RSET for=DURATION [in=DURATION] [renews=NAME]
 //	commit NAME | activate NAME | close NAME [by=WHO]
 //	launched NAME | launch-failed NAME | exited NAME code=N | removed NAME
-//	crash                             forget all but the journal, and recover
+//	crash [OFFSET]                    forget all but the journal, and recover (then)
 //	books                             what the ledger holds
 //
 // Statements are called by the name of the ask that they answer.
@@ -97,7 +97,7 @@ func (s *stage) run(d *datadriven.TestData) string {
 	case "removed":
 		return s.step(sandbox.Removed{Sliver: w.sliver})
 	case "crash":
-		return s.crash()
+		return s.crash(name)
 	case "books":
 		return s.books()
 	}
@@ -190,8 +190,15 @@ func (s *stage) close(w *wish, by string) string {
 	return s.step(lease.End{Ref: s.ref, Caller: key.Principal(), Close: signed.Bytes()})
 }
 
-// crash keeps nothing but the journal.
-func (s *stage) crash() string {
+// crash keeps nothing but the journal; the node is back at an offset, or at once.
+func (s *stage) crash(offset string) string {
+	if offset != "" {
+		d, err := time.ParseDuration(offset)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.now = start.Add(d)
+	}
 	s.core = node.NewCore(s.cfg)
 	for _, r := range s.journal {
 		if err := s.core.Restore(r); err != nil {

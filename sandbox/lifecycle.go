@@ -191,7 +191,7 @@ func (m *Lifecycle) removed(now time.Time, name string) []Effect {
 func (m *Lifecycle) recover() []Effect {
 	var out []Effect
 	for _, s := range m.sorted() {
-		if !s.begun {
+		if !s.begun && !s.state.ending() { // of the ending ones it has said which lease it was
 			out = append(out, m.finish(Finish{Sliver: s.name, Reason: "its lease ended while the node was away"})...)
 		}
 	}

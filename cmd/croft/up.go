@@ -14,6 +14,7 @@ import (
 
 	"croft/node/api"
 	"croft/node/daemon"
+	"croft/node/journal"
 )
 
 func (a *app) up() *cobra.Command {
@@ -65,14 +66,14 @@ and end with their leases.`,
 // serve runs the daemon in the foreground.
 func (a *app) serve(ctx context.Context, cfg daemon.Config, log *slog.Logger) error {
 	d, err := daemon.Start(ctx, cfg, log)
-	if errors.Is(err, daemon.ErrSocket) {
+	if err == nil {
+		a.greet(cfg, d.Greeting())
+		err = d.Run(ctx)
+	}
+	if errors.Is(err, daemon.ErrSocket) || errors.Is(err, journal.ErrLocked) {
 		return fail(exitFailed, "is a daemon running already? name another directory with --state", "%w", err)
 	}
-	if err != nil {
-		return err
-	}
-	a.greet(cfg, d.Greeting())
-	return d.Run(ctx)
+	return err
 }
 
 // greet says who this node is, and what it can and cannot offer, and why.

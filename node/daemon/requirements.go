@@ -88,7 +88,7 @@ func linux() (string, error) {
 	release := unix.ByteSliceToString(u.Release[:])
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
-		return "", fmt.Errorf("Linux %s", release)
+		return "", fmt.Errorf("unknown release %q", release)
 	}
 	return "Linux " + release, want(major > 6 || major == 6 && minor >= 6, "Linux %s", release)
 }
