@@ -19,8 +19,7 @@ import (
 // nothing, and closes nothing either, as a machine does that lost its power.
 type relay struct {
 	net.Listener
-	mu  sync.RWMutex // held by whoever writes; kept locked by cut
-	all []net.Conn
+	mu sync.RWMutex // held by whoever writes; kept locked by cut
 }
 
 func newRelay(t *testing.T, to string) *relay {
