@@ -27,7 +27,7 @@ var (
 	heading  = regexp.MustCompile(`(?m)^#+ +(.+)$`)
 	codeSpan = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
 	// Paths that mean something on one machine only.
-	machinePath = regexp.MustCompile(`(/home/[a-z]|/root/|/Users/|/work/|/tmp/[a-z])`)
+	machinePath = regexp.MustCompile(`(/home/[a-z]|/root/|/Users/|/tmp/[a-z])`)
 	decision    = regexp.MustCompile(`^docs/decisions/20\d{6}-[a-z0-9-]+\.md$`)
 )
 
