@@ -5,7 +5,6 @@ package daemon
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"croft/lease"
@@ -17,13 +16,13 @@ func TestASteppedClockBarsGrantsAndMovesNoDeadline(t *testing.T) {
 		inBubble(t, func(t *testing.T, m *world) {
 			l, alice := m.boot(), newPerson(t, "alice")
 			sliver := lease.SliverName(alice.run(l, "a", 10*time.Minute))
-			synctest.Wait()
+			m.settle()
 			deadline, now := m.runs[sliver].Deadline, m.Wall()
 			held, err := alice.hold(l, alice.wish("r", now, 20*time.Minute, "cpu=100", alice.sees(l)[0].Lease))
 			if err != nil {
 				t.Fatal(err)
 			}
-			m.step = step
+			m.step.Store(int64(step))
 			var refusal *api.Refusal
 			if _, err := alice.hold(l, alice.wish("b", now, time.Hour, "cpu=100", lease.ID{})); !errors.As(err, &refusal) || refusal.Code != "local:clock" {
 				t.Errorf("%s: a wish got %v", step, err)
@@ -38,17 +37,17 @@ func TestASteppedClockBarsGrantsAndMovesNoDeadline(t *testing.T) {
 			if _, err := alice.commit(l, held); err != nil {
 				t.Errorf("%s: a commit got %v", step, err)
 			}
-			synctest.Wait()
+			m.settle()
 			if later := m.runs[sliver].Deadline - deadline; later != int64(10*time.Minute) {
 				t.Errorf("%s: renewed by %s", step, time.Duration(later))
 			}
-			m.step = 4 * time.Second // NTP has come back, nearly
+			m.step.Store(int64(4 * time.Second)) // NTP has come back, nearly
 			if _, err := alice.hold(l, alice.wish("b", now, time.Hour, "cpu=100", lease.ID{})); err != nil {
 				t.Errorf("%s: back in time: %v", step, err)
 			}
-			m.step = step
-			pass(20*time.Minute + time.Second)
-			synctest.Wait()
+			m.step.Store(int64(step))
+			m.pass(20*time.Minute + time.Second)
+			m.settle()
 			m.idle()
 		})
 	}
@@ -59,11 +58,11 @@ func TestARestartAcceptsAStepForwards(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		alice.run(l, "a", 10*time.Minute)
-		synctest.Wait()
+		m.settle()
 		l.kill()
-		m.step = time.Hour
+		m.step.Store(int64(time.Hour))
 		l = m.boot()
-		synctest.Wait()
+		m.settle()
 		m.idle()
 		if _, err := alice.hold(l, alice.wish("b", m.Wall(), time.Hour, "cpu=100", lease.ID{})); err != nil {
 			t.Error(err)
@@ -77,12 +76,12 @@ func TestARestartAfterAStepBackStandsStill(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		sliver := lease.SliverName(alice.run(l, "a", 2*time.Hour))
-		synctest.Wait()
+		m.settle()
 		l.kill()
-		m.step = -time.Hour
+		m.step.Store(int64(-time.Hour))
 		l = m.boot()
 		before := l.d.time.now()
-		pass(30 * time.Minute)
+		m.pass(30 * time.Minute)
 		if now := l.d.time.now(); !now.Equal(before) {
 			t.Errorf("the ledger's time went from %s to %s", before, now)
 		}
@@ -90,12 +89,12 @@ func TestARestartAfterAStepBackStandsStill(t *testing.T) {
 		if _, err := alice.hold(l, alice.wish("b", before, time.Hour, "cpu=100", lease.ID{})); !errors.As(err, &refusal) || refusal.Code != "local:clock" {
 			t.Errorf("a wish got %v", err)
 		}
-		pass(31 * time.Minute)
+		m.pass(31 * time.Minute)
 		if _, err := alice.hold(l, alice.wish("c", m.Wall(), time.Hour, "cpu=100", lease.ID{})); err != nil {
 			t.Errorf("the wall has caught up: %v", err)
 		}
-		pass(110 * time.Minute)
-		synctest.Wait()
+		m.pass(110 * time.Minute)
+		m.settle()
 		if len(m.runs) != 1 {
 			t.Errorf("%s ended before its term by the clock that the owner accepted", sliver)
 		}

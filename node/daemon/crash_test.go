@@ -5,7 +5,6 @@ package daemon
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"croft/lease"
@@ -52,7 +51,7 @@ func (s *story) crashed() bool {
 
 // settle lets everything come to rest, over any crash.
 func (s *story) settle() {
-	for synctest.Wait(); s.crashed(); synctest.Wait() {
+	for s.m.settle(); s.crashed(); s.m.settle() {
 	}
 }
 
@@ -73,7 +72,7 @@ func (s *story) play() {
 	s.again(func() (err error) { hold, err = s.hold(s.l, wish); return err })
 	s.again(func() (err error) { renewed, err = s.commit(s.l, hold); return err })
 	s.settle()
-	pass(10 * time.Minute)
+	s.m.pass(10 * time.Minute)
 	s.settle()
 	if s.m.status[sliver].State != sandbox.Running || s.m.guards[sliver].Deadline != s.m.runs[sliver].Deadline {
 		s.t.Errorf("ten minutes into the renewed lease: %v, guards %v", s.m.status, s.m.guards)
@@ -84,7 +83,7 @@ func (s *story) play() {
 	last := s.close(renewed, s.m.Wall())
 	s.again(func() error { return s.end(s.l, last) })
 	s.settle()
-	pass(2 * time.Second)
+	s.m.pass(2 * time.Second)
 	s.settle()
 	s.m.idle()
 	free, err := look(s.t.Context(), s.l.d, func(l *lease.Ledger) lease.RSet {
@@ -126,15 +125,15 @@ func TestALeaseThatEndsWhileNobodyWatchesIsTornDown(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		short, long := alice.run(l, "short", time.Minute), alice.run(l, "long", time.Hour)
-		synctest.Wait()
+		m.settle()
 		l.kill()
-		pass(10 * time.Minute)
-		synctest.Wait()
+		m.pass(10 * time.Minute)
+		m.settle()
 		if st := m.status[lease.SliverName(short)]; st.State != sandbox.Stopped {
 			t.Errorf("the warden let it run: %v", st)
 		}
 		l = m.boot()
-		synctest.Wait()
+		m.settle()
 		if s := alice.sees(l); len(s) != 1 || s[0].Lease != long || s[0].Run != "running" {
 			t.Errorf("alice sees %+v", s)
 		}
@@ -153,7 +152,7 @@ func TestAFailedSyncRebuildsTheCore(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		id := alice.run(l, "a", time.Hour)
-		synctest.Wait()
+		m.settle()
 		entered, leave := make(chan struct{}), make(chan struct{})
 		m.refuse = func(bool) error { // the first append takes its time, the second fails
 			m.refuse = func(bool) error { m.refuse = nil; return journal.ErrPoisoned }
@@ -171,9 +170,9 @@ func TestAFailedSyncRebuildsTheCore(t *testing.T) {
 			_, err := l.d.Node().Claims.Wish(t.Context(), alice.who(), [][]byte{wish})
 			failed <- err
 		}()
-		synctest.Wait()
+		m.settle()
 		go func() { looked <- len(newPerson(t, "alice").sees(l)) }() // in one batch with it
-		synctest.Wait()
+		m.settle()
 		close(leave)
 		if err := <-failed; !errors.Is(err, api.ErrAgain) || !errors.Is(err, journal.ErrPoisoned) {
 			t.Errorf("the one whose answer was not written down got %v", err)
@@ -184,8 +183,8 @@ func TestAFailedSyncRebuildsTheCore(t *testing.T) {
 		if _, err := alice.hold(l, wish); err != nil {
 			t.Errorf("asked again: %v", err)
 		}
-		pass(10 * time.Minute) // the offers go on
-		synctest.Wait()
+		m.pass(10 * time.Minute) // the offers go on
+		m.settle()
 		if s := alice.sees(l); len(s) != 1 || s[0].Lease != id || s[0].Run != "running" {
 			t.Errorf("alice sees %+v", s)
 		}
@@ -198,7 +197,7 @@ func TestAFailedSyncRebuildsTheCore(t *testing.T) {
 func TestAJournalThatIsLostForGoodEndsTheDaemon(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
-		synctest.Wait()
+		m.settle()
 		m.refuse = func(bool) error { l.dead = true; return errors.New("input/output error") }
 		if _, err := alice.hold(l, alice.wish("a", m.Wall(), time.Hour, "cpu=100", lease.ID{})); !errors.Is(err, api.ErrAgain) {
 			t.Errorf("got %v", err)
@@ -231,7 +230,7 @@ func TestAFullDiskRefusesTheNewAndEndsTheOld(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
+		m.settle()
 		m.refuse = func(closing bool) error {
 			if closing {
 				return nil
@@ -255,20 +254,20 @@ func TestAFullDiskRefusesTheNewAndEndsTheOld(t *testing.T) {
 		if err := alice.end(l, alice.close(mine, m.Wall())); err != nil {
 			t.Errorf("closing on a full disk: %v", err)
 		}
-		pass(31 * time.Second)
-		synctest.Wait()
+		m.pass(31 * time.Second)
+		m.settle()
 		if _, there := m.runs[lease.SliverName(short)]; there {
 			t.Error("a term did not end on a full disk")
 		}
-		pass(20 * time.Second)
+		m.pass(20 * time.Second)
 		l.kill()
 		l = m.boot() // also a start finds the disk full
-		synctest.Wait()
+		m.settle()
 		if s := alice.sees(l); len(s) != 1 || s[0].Lease != future || s[0].Run != "running" {
 			t.Errorf("alice sees %+v", s)
 		}
 		m.refuse = nil
-		pass(fullWait)
+		m.pass(fullWait)
 		if _, err := alice.hold(l, alice.wish("c", m.Wall(), time.Hour, "cpu=100", lease.ID{})); err != nil {
 			t.Errorf("with room again: %v", err)
 		}
@@ -278,7 +277,7 @@ func TestAFullDiskRefusesTheNewAndEndsTheOld(t *testing.T) {
 func TestManyEndsAtOneInstantFitIntoTheJournal(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l := m.boot()
-		synctest.Wait()
+		m.settle()
 		before := m.appends
 		records := make([][]byte, 3000)
 		for i := range records {
@@ -299,19 +298,19 @@ func TestALongJournalIsShortenedWhileTheDaemonRuns(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		id := alice.run(l, "a", time.Hour)
-		synctest.Wait()
+		m.settle()
 		length := l.d.records
 		l.d.records, l.d.shortAt = 5000, 100 // as after a long time
 		if _, err := alice.hold(l, alice.wish("b", m.Wall(), time.Hour, "cpu=100", lease.ID{})); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
+		m.settle()
 		if l.d.records > length+1 || l.d.shortAt != minSnapshot {
 			t.Errorf("%d records, looked at again at %d", l.d.records, l.d.shortAt)
 		}
 		l.kill()
 		l = m.boot()
-		synctest.Wait()
+		m.settle()
 		if s := alice.sees(l); len(s) != 1 || s[0].Lease != id {
 			t.Errorf("alice sees %+v", s)
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"croft/lease"
@@ -19,7 +18,7 @@ func TestALeaseFromWishToExpiry(t *testing.T) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		id := alice.run(l, "a", time.Hour)
 		sliver := lease.SliverName(id)
-		synctest.Wait()
+		m.settle()
 		want := []string{"network add", "guard attach", "audit tenure", "network up", "runtime start"}
 		for i, call := range m.calls {
 			if i >= len(want) || call != want[i]+" "+sliver {
@@ -42,8 +41,8 @@ func TestALeaseFromWishToExpiry(t *testing.T) {
 		if _, err := l.d.Node().Slivers.Traffic(t.Context(), bob.who(), sliver); !errors.Is(err, api.ErrNoSliver) {
 			t.Errorf("bob reads alice's traffic: %v", err)
 		}
-		pass(time.Hour + time.Second)
-		synctest.Wait()
+		m.pass(time.Hour + time.Second)
+		m.settle()
 		m.idle()
 		if s := alice.sees(l); len(s) != 0 {
 			t.Errorf("alice sees %+v after the end", s)
@@ -61,9 +60,9 @@ func TestALeaseFromWishToExpiry(t *testing.T) {
 func TestALaunchThatFailsIsToldAndTornDown(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
-		m.failing["runtime start"] = errors.New("no such interpreter")
+		m.fail("runtime start", errors.New("no such interpreter"))
 		id := alice.run(l, "a", time.Hour)
-		synctest.Wait()
+		m.settle()
 		m.idle()
 		s := alice.sees(l)
 		if len(s) != 1 || s[0].Run != "failed" || !strings.Contains(s[0].Reason, "no such interpreter") {
@@ -72,7 +71,7 @@ func TestALaunchThatFailsIsToldAndTornDown(t *testing.T) {
 		if err := alice.end(l, alice.close(id, m.Wall())); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
+		m.settle()
 		if len(l.d.status.runs) != 0 {
 			t.Errorf("the reason is kept beyond the lease: %v", l.d.status.runs)
 		}
@@ -84,21 +83,21 @@ func TestRenewalMovesTheEndOfWhatRuns(t *testing.T) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		id := alice.run(l, "a", time.Minute)
 		sliver := lease.SliverName(id)
-		synctest.Wait()
-		m.failing["runtime extend"] = errors.New("the warden is busy") // once: it is tried again
+		m.settle()
+		m.fail("runtime extend", errors.New("the warden is busy")) // once: it is tried again
 		alice.renew(l, "b", id, time.Hour)
-		synctest.Wait()
-		delete(m.failing, "runtime extend")
-		pass(5 * time.Minute)
-		synctest.Wait()
+		m.settle()
+		m.fail("runtime extend", nil)
+		m.pass(5 * time.Minute)
+		m.settle()
 		if m.status[sliver].State != sandbox.Running || m.guards[sliver].Deadline != m.runs[sliver].Deadline {
 			t.Errorf("after the first term: %+v, guard until %d", m.runs[sliver], m.guards[sliver].Deadline)
 		}
 		if n := count(m.calls, "runtime start"); n != 1 {
 			t.Errorf("started %d times", n)
 		}
-		pass(time.Hour)
-		synctest.Wait()
+		m.pass(time.Hour)
+		m.settle()
 		m.idle()
 	})
 }
@@ -129,11 +128,11 @@ func TestAProgramThatEndedIsNotRunAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		sliver := lease.SliverName(alice.run(l, "a", time.Hour))
-		synctest.Wait()
+		m.settle()
 		l.kill()
 		m.end(sliver, sandbox.ReasonExited)
 		l = m.boot()
-		synctest.Wait()
+		m.settle()
 		if s := alice.sees(l); len(s) != 1 || s[0].Run != "stopped" {
 			t.Errorf("alice sees %+v", s)
 		}
@@ -145,7 +144,7 @@ func TestAProgramThatEndedIsNotRunAgain(t *testing.T) {
 		m.status[sliver] = sandbox.Status{Sliver: sliver, State: sandbox.Failed, Reason: sandbox.ReasonWardenLost}
 		m.mu.Unlock()
 		l = m.boot()
-		synctest.Wait()
+		m.settle()
 		if s := alice.sees(l); len(s) != 1 || s[0].Run != "running" {
 			t.Errorf("alice sees %+v", s)
 		}
@@ -158,11 +157,11 @@ func TestAShortProgramIsSeenToEnd(t *testing.T) {
 		m.starting = make(chan struct{})
 		id := alice.run(l, "a", time.Hour)
 		sliver := lease.SliverName(id)
-		synctest.Wait()
+		m.settle()
 		// The runtime reports the end before the launch has been told of.
 		l.d.slivers.seen(sandbox.Status{Sliver: sliver, State: sandbox.Stopped, Reason: sandbox.ReasonExited, Exit: new(int)})
 		close(m.starting)
-		synctest.Wait()
+		m.settle()
 		if s := alice.sees(l); len(s) != 1 || s[0].Run != "stopped" {
 			t.Errorf("alice sees %+v", s)
 		}
@@ -174,12 +173,12 @@ func TestClosingGivesUpALaunchUnderWay(t *testing.T) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		m.starting = make(chan struct{}) // an image that takes for ever
 		id := alice.run(l, "a", time.Hour)
-		synctest.Wait()
+		m.settle()
 		if err := alice.end(l, alice.close(id, m.Wall())); err != nil {
 			t.Fatal(err)
 		}
-		pass(2 * time.Second)
-		synctest.Wait()
+		m.pass(2 * time.Second)
+		m.settle()
 		m.idle()
 	})
 }
@@ -188,15 +187,15 @@ func TestTeardownIsTriedUntilNothingIsLeft(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		alice.run(l, "a", time.Minute)
-		m.failing["network remove"] = errors.New("device busy")
-		pass(2 * time.Minute)
-		synctest.Wait()
+		m.fail("network remove", errors.New("device busy"))
+		m.pass(2 * time.Minute)
+		m.settle()
 		if len(m.links) != 1 || len(m.runs) != 0 {
 			t.Fatalf("links %v, runs %v", m.links, m.runs)
 		}
-		delete(m.failing, "network remove")
-		pass(5 * time.Second)
-		synctest.Wait()
+		m.fail("network remove", nil)
+		m.pass(5 * time.Second)
+		m.settle()
 		m.idle()
 		l.stop()
 	})
@@ -207,21 +206,19 @@ func TestTeardownIsTriedUntilNothingIsLeft(t *testing.T) {
 func TestALaunchBehindATeardownIsNotLost(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
-		m.failing["runtime start"] = errors.New("no such interpreter")
-		m.failing["network remove"] = errors.New("device busy")
+		m.fail("runtime start", errors.New("no such interpreter"))
+		m.fail("network remove", errors.New("device busy"))
 		alice.run(l, "a", time.Hour)
-		synctest.Wait() // failed, and its teardown hangs
-		delete(m.failing, "runtime start")
+		m.settle() // failed, and its teardown hangs
+		m.fail("runtime start", nil)
 		m.refuse = func(bool) error { m.refuse = nil; return errors.New("input/output error") }
 		if _, err := alice.hold(l, alice.wish("b", m.Wall(), time.Hour, "cpu=100", lease.ID{})); !errors.Is(err, api.ErrAgain) {
 			t.Fatalf("got %v", err)
 		}
-		synctest.Wait()
-		m.mu.Lock()
-		delete(m.failing, "network remove")
-		m.mu.Unlock()
-		pass(5 * time.Second)
-		synctest.Wait()
+		m.settle()
+		m.fail("network remove", nil)
+		m.pass(5 * time.Second)
+		m.settle()
 		if s := alice.sees(l); len(s) != 1 || s[0].Run != "running" {
 			t.Errorf("alice sees %+v; calls %q", s, m.calls)
 		}
@@ -245,7 +242,7 @@ func TestAVisitorSaysSo(t *testing.T) {
 func TestWhoAsksAStoppingNodeIsToldSo(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l, alice := m.boot(), newPerson(t, "alice")
-		synctest.Wait()
+		m.settle()
 		l.stop()
 		if _, err := alice.hold(l, alice.wish("a", m.Wall(), time.Hour, "cpu=100", lease.ID{})); !errors.Is(err, api.ErrStopping) {
 			t.Errorf("got %v", err)

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,7 +36,7 @@ type world struct {
 	t     *testing.T
 	state string
 	begun time.Time
-	step  time.Duration // by which somebody set the wall clock
+	step  atomic.Int64 // ns by which somebody set the wall clock
 
 	mu       sync.Mutex
 	calls    []string
@@ -63,8 +64,17 @@ func newWorld(t *testing.T) *world {
 	return m
 }
 
-func (m *world) Wall() time.Time { return time.Now().Add(m.step) }
+func (m *world) Wall() time.Time { return time.Now().Add(time.Duration(m.step.Load())) }
 func (m *world) Boot() int64     { return int64(time.Since(m.begun)) + int64(time.Hour) }
+
+// fail has a call fail from now on; with nil, no more.
+func (m *world) fail(call string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failing[call] = err; err == nil {
+		delete(m.failing, call)
+	}
+}
 
 // note records a call and returns what it is to fail with.
 func (m *world) note(format string, args ...any) error {
@@ -532,7 +542,25 @@ func program(t *testing.T) []byte {
 }
 
 // pass lets virtual time go by: outside a bubble it would be a real wait.
-func pass(d time.Duration) { <-time.After(d) }
+func (m *world) pass(d time.Duration) {
+	m.meet()
+	<-time.After(d)
+	m.settle()
+}
+
+// settle waits until everybody else waits.
+func (m *world) settle() {
+	m.meet()
+	synctest.Wait()
+	m.meet()
+}
+
+// meet orders what the test did and saw with what the models do, each under the
+// lock: a bubble's clock alone orders nothing.
+func (m *world) meet() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+}
 
 // inBubble runs f in virtual time on a new machine.
 func inBubble(t *testing.T, f func(t *testing.T, m *world)) {
