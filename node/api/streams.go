@@ -151,6 +151,10 @@ func logs(s Slivers) http.Handler {
 			tail = n
 		}
 		opt := sandbox.LogOptions{Follow: r.URL.Query().Get("follow") == "1", Tail: tail}
+		if err := wait(w, time.Time{}, time.Time{}); err != nil { // a log may say nothing for a day
+			Fail(w, err)
+			return
+		}
 		out := &flushWriter{w: w, started: func() { w.Header().Set("Content-Type", "text/plain; charset=utf-8") }}
 		err := s.Logs(r.Context(), caller(r.Context()), r.PathValue("sliver"), opt, out)
 		if err != nil && !out.wrote {
@@ -181,25 +185,21 @@ func blobAppend(b Blobs) http.Handler {
 			Fail(w, fmt.Errorf("%w: want a digest, %s and %s", ErrBadRequest, HeaderOffset, HeaderSize))
 			return
 		}
-		body := &patient{control: http.NewResponseController(w), r: http.MaxBytesReader(w, r.Body, size-offset)}
+		body := &patient{w: w, r: http.MaxBytesReader(w, r.Body, size-offset)}
 		state, err := b.Append(r.Context(), caller(r.Context()), digest, offset, size, body)
 		answer(w, state, err)
 	})
 }
 
-// patience is how long a node waits for more of a part: it holds one of few
-// places meanwhile.
-const patience = 30 * time.Second
-
 // patient reads a body as long as it does not stall.
 type patient struct {
-	control *http.ResponseController
-	r       io.Reader
+	w http.ResponseWriter
+	r io.Reader
 }
 
 func (p *patient) Read(b []byte) (int, error) {
-	// A connection without deadlines is one in a test.
-	if err := p.control.SetReadDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	now := time.Now()
+	if err := wait(p.w, now.Add(patience), now.Add(answerLimit)); err != nil {
 		return 0, err
 	}
 	return p.r.Read(b)

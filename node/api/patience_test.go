@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"croft/lease"
+	"croft/lease/leasetest"
+	"croft/lease/offer"
+	"croft/sandbox"
+)
+
+// slow is a node whose answers take their time.
+type slow struct {
+	*fake
+	takes time.Duration
+}
+
+func (s slow) Find(ctx context.Context, _ offer.FindRequest) (offer.Result, error) {
+	select {
+	case <-time.After(s.takes):
+		return offer.Result{}, nil
+	case <-ctx.Done():
+		return offer.Result{}, ctx.Err()
+	}
+}
+
+// Logs writes until the caller is gone.
+func (s slow) Logs(ctx context.Context, _ lease.Principal, _ string, _ sandbox.LogOptions, w io.Writer) error {
+	for ctx.Err() == nil {
+		if _, err := w.Write(make([]byte, 4096)); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// once is a listener with one connection.
+type once struct {
+	conn chan net.Conn
+	done chan struct{}
+}
+
+func (o once) Accept() (net.Conn, error) {
+	select {
+	case c := <-o.conn:
+		return c, nil
+	case <-o.done:
+		return nil, net.ErrClosed
+	}
+}
+func (o once) Close() error   { close(o.done); return nil }
+func (o once) Addr() net.Addr { return &net.UnixAddr{} }
+
+// dial serves h on a connection in memory, in a bubble's time, and tells when
+// the server has let go of it.
+func dial(t *testing.T, h http.Handler) (near net.Conn, left chan struct{}) {
+	near, far := net.Pipe()
+	l := once{make(chan net.Conn, 1), make(chan struct{})}
+	l.conn <- far
+	left = make(chan struct{})
+	s := Server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(WithCaller(r.Context(), leasetest.Who("alice"))))
+	}))
+	s.ConnState = func(_ net.Conn, st http.ConnState) {
+		if st == http.StateClosed {
+			close(left)
+		}
+	}
+	go func() { _ = s.Serve(l) }() // ends with Close
+	t.Cleanup(func() { near.Close(); s.Close() })
+	return near, left
+}
+
+// An answer may take longer than the body took to come.
+func TestASlowAnswerArrives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, _ := dial(t, Local(slow{new(fake), 20 * time.Second}.node(), "1"))
+		const ask = `{"query":"","view":true}`
+		fmt.Fprintf(conn, "POST /v1/find HTTP/1.1\r\nHost: n\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(ask), ask)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%+v, %v", resp, err)
+		}
+	})
+}
+
+func (s slow) node() Node {
+	n := s.fake.node()
+	n.Discovery, n.Slivers = s, s
+	return n
+}
+
+const head = "Host: n\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
+
+// Whoever sends a head and no body, or half of it, is not waited for.
+func TestABodyThatDoesNotComeIsNotAwaited(t *testing.T) {
+	blob := "PATCH /v1/blobs/" + lease.Digest{1}.String() + " HTTP/1.1\r\nCroft-Offset: 0\r\nCroft-Size: 1000\r\n"
+	for _, part := range []string{"", "POST", "POST /v1/holds HTTP/1.1\r\n", "POST /v1/holds HTTP/1.1\r\n" + head + "\r\n",
+		"POST /v1/holds HTTP/1.1\r\n" + head + "\r\n{\"chain\":", "GET /v1/slivers HTTP/1.1\r\n" + head + "\r\n", blob + head + "\r\n",
+		blob + head + "\r\nsome"} {
+		synctest.Test(t, func(t *testing.T) {
+			conn, left := dial(t, Remote(new(fake).node(), "1"))
+			go func() { _, _ = io.Copy(io.Discard, conn) }()
+			fmt.Fprint(conn, part)
+			begun := time.Now()
+			<-left // in a bubble, to wait for ever is a deadlock, and fails
+			if took := time.Since(begun); took > answerLimit+idleLimit {
+				t.Errorf("%q: waited %s", part, took)
+			}
+		})
+	}
+}
+
+// Who follows a log and reads no more is let go.
+func TestAFollowerWhoReadsNoMoreIsLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, left := dial(t, Remote(slow{fake: new(fake)}.node(), "1"))
+		fmt.Fprint(conn, "GET /v1/slivers/mine/logs?follow=1 HTTP/1.1\r\nHost: n\r\n\r\n")
+		line, err := bufio.NewReaderSize(conn, 16).ReadString('\n')
+		if err != nil || !strings.HasPrefix(line, "HTTP/1.1 200") {
+			t.Fatalf("%q, %v", line, err)
+		}
+		<-left
+	})
+}
