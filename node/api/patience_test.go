@@ -134,3 +134,47 @@ func TestAFollowerWhoReadsNoMoreIsLetGo(t *testing.T) {
 		<-left
 	})
 }
+
+// Garbage on a door is answered as HTTP answers it, or not at all; and the door
+// stays open for the next.
+func TestGarbageAtTheDoor(t *testing.T) {
+	for _, door := range []http.Handler{Local(new(fake).node(), "1"), Remote(new(fake).node(), "1")} {
+		for _, c := range []struct {
+			name, sent string
+			status     int // 0: let go without a word
+		}{
+			{"no HTTP", "\x00\xff\x13/croft/pipe/1\n\r\n\r\n", http.StatusBadRequest},
+			{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", http.StatusBadRequest},
+			{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", http.StatusBadRequest},
+			{"a head without end", "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 2*maxHeader), http.StatusRequestHeaderFieldsTooLarge},
+			{"many heads", "GET / HTTP/1.1\r\n" + strings.Repeat("X: y\r\n", maxHeader/4), http.StatusRequestHeaderFieldsTooLarge},
+			{"two lengths", "POST /v1/holds HTTP/1.1\r\nHost: n\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", http.StatusBadRequest},
+			{"a negative length", "POST /v1/holds HTTP/1.1\r\nHost: n\r\nContent-Length: -1\r\n\r\n", http.StatusBadRequest},
+			{"a path upwards", "GET /v1/slivers/../../etc/passwd HTTP/1.1\r\nHost: n\r\n\r\n", http.StatusTemporaryRedirect},
+			{"an unknown route", "GET /v2/everything HTTP/1.1\r\nHost: n\r\n\r\n", http.StatusNotFound},
+			{"an unknown method", "BREW /v1/openapi.json HTTP/1.1\r\nHost: n\r\n\r\n", http.StatusMethodNotAllowed},
+			{"nothing", "", 0},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				conn, left := dial(t, door)
+				go func() {
+					fmt.Fprint(conn, c.sent)
+					if c.status == 0 {
+						conn.Close()
+					}
+				}()
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				switch {
+				case c.status == 0:
+					if err == nil {
+						t.Errorf("%s: %s", c.name, resp.Status)
+					}
+				case err != nil || resp.StatusCode != c.status:
+					t.Errorf("%s: %+v, %v; want %d", c.name, resp, err, c.status)
+				}
+				conn.Close()
+				<-left
+			})
+		}
+	}
+}
