@@ -178,3 +178,30 @@ func TestGarbageAtTheDoor(t *testing.T) {
 		}
 	}
 }
+
+// A caller who leaves while his command takes no input is missed, and the
+// command ends with him.
+func TestAnExecSessionEndsWithItsCallerWhateverItReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{wait: make(chan struct{})} // reads nothing until then
+		ended := make(chan struct{})
+		conn, _ := dial(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer close(ended)
+			Remote(f.node(), "1").ServeHTTP(w, r)
+		}))
+		fmt.Fprintf(conn, "GET /v1/slivers/mine/exec HTTP/1.1\r\nHost: n\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: {\"args\":[\"sleep\"]}\r\n\r\n",
+			upgradeExec, HeaderExec)
+		r := bufio.NewReader(conn)
+		if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("%+v, %v", resp, err)
+		}
+		if err := WriteFrame(conn, FrameStdin, []byte("unread")); err != nil {
+			t.Fatal(err)
+		}
+		if kind, payload, err := ReadFrame(r); err != nil || kind != FrameStdout || len(payload) != 0 {
+			t.Fatalf("no pulse: %d %q, %v", kind, payload, err)
+		}
+		conn.Close()
+		<-ended
+	})
+}

@@ -102,6 +102,10 @@ func serveExec(r *http.Request, s Slivers, cmd sandbox.Exec, conn net.Conn) {
 		defer inW.Close()
 		readInput(conn, inW, resize)
 	})
+	wg.Go(func() {
+		defer cancel()
+		pulse(ctx, out)
+	})
 	status, err := s.Exec(ctx, caller(r.Context()), r.PathValue("sliver"), cmd, sandbox.IO{
 		In: inR, Out: out.stream(FrameStdout), Err: out.stream(FrameStderr), Resize: resize,
 	})
@@ -112,7 +116,26 @@ func serveExec(r *http.Request, s Slivers, cmd sandbox.Exec, conn net.Conn) {
 	}
 	inR.CloseWithError(io.ErrClosedPipe)
 	conn.Close()
+	cancel()
 	wg.Wait()
+}
+
+// pulse finds out that a caller is gone whose input nobody reads: a command that
+// takes none leaves readInput waiting, and so nobody reads the connection. It
+// ends when nothing can be written any more, or with ctx.
+func pulse(ctx context.Context, out *frameWriter) {
+	tick := time.NewTicker(patience)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if out.write(FrameStdout, nil) != nil {
+				return
+			}
+		}
+	}
 }
 
 // readInput feeds frames from the caller until it goes. The end of input leaves
