@@ -45,6 +45,17 @@ func (s slow) Logs(ctx context.Context, _ lease.Principal, _ string, _ sandbox.L
 	return ctx.Err()
 }
 
+// Append takes its time to check what has come.
+func (s slow) Append(ctx context.Context, by lease.Principal, d lease.Digest, offset, size int64, r io.Reader) (Blob, error) {
+	state, err := s.fake.Append(ctx, by, d, offset, size, r)
+	select {
+	case <-time.After(s.takes):
+		return state, err
+	case <-ctx.Done():
+		return state, ctx.Err()
+	}
+}
+
 // once is a listener with one connection.
 type once struct {
 	conn chan net.Conn
@@ -95,9 +106,21 @@ func TestASlowAnswerArrives(t *testing.T) {
 	})
 }
 
+// So does one to the last part of a blob, which may take long to check.
+func TestALargeBlobIsChecked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, _ := dial(t, Remote(slow{new(fake), 5 * time.Minute}.node(), "1"))
+		fmt.Fprintf(conn, "PATCH /v1/blobs/%s HTTP/1.1\r\nHost: n\r\nContent-Length: 4\r\n%s: 0\r\n%s: 10\r\n\r\npart", lease.Digest{1}, HeaderOffset, HeaderSize)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%+v, %v", resp, err)
+		}
+	})
+}
+
 func (s slow) node() Node {
 	n := s.fake.node()
-	n.Discovery, n.Slivers = s, s
+	n.Discovery, n.Slivers, n.Blobs = s, s, s
 	return n
 }
 

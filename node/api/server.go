@@ -30,6 +30,10 @@ const (
 	// patience is how long a node waits for more of a part of a blob, or for
 	// room to write more of a log: both may take hours, and neither may stall.
 	patience = 30 * time.Second
+
+	// checkLimit is the time for a blob that has arrived to be checked: the
+	// largest, from a slow disk.
+	checkLimit = 10 * time.Minute
 )
 
 // Server returns a server of h with these bounds. Routes that stream have their

@@ -214,7 +214,8 @@ func blobAppend(b Blobs) http.Handler {
 	})
 }
 
-// patient reads a body as long as it does not stall.
+// patient reads a body as long as it does not stall. When all has come, it is the
+// caller who waits, until the whole blob has been checked.
 type patient struct {
 	w http.ResponseWriter
 	r io.Reader
@@ -225,5 +226,11 @@ func (p *patient) Read(b []byte) (int, error) {
 	if err := wait(p.w, now.Add(patience), now.Add(answerLimit)); err != nil {
 		return 0, err
 	}
-	return p.r.Read(b)
+	n, err := p.r.Read(b)
+	if err == io.EOF {
+		if err := wait(p.w, time.Time{}, now.Add(checkLimit)); err != nil {
+			return n, err
+		}
+	}
+	return n, err
 }
