@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"croft/lease"
@@ -82,6 +83,24 @@ func (ts Tenures) Of(sliver string, at int64) (Tenure, bool) {
 		best, found = t, true
 	}
 	return best, found
+}
+
+// Span returns the time from the beginning of a slice's first tenure to the end
+// of its last (math.MaxInt64: one is still on), and false if it has none.
+func (ts Tenures) Span(slice string) (from, until int64, ok bool) {
+	for _, t := range ts {
+		if t.Slice != slice {
+			continue
+		}
+		if !ok || t.From < from {
+			from = t.From
+		}
+		if until = max(until, t.Until); t.Until == 0 {
+			until = math.MaxInt64
+		}
+		ok = true
+	}
+	return from, until, ok
 }
 
 func compare(a, b Tenure) int {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // wants reports whether the caller asks for the protocol, and tells it if not.
@@ -88,6 +89,7 @@ func (s *frameStream) Write(p []byte) (n int, err error) {
 }
 
 // flushWriter sends every write at once: whoever follows a log waits for lines.
+// It waits for one who reads them, not for one who does not.
 type flushWriter struct {
 	w       http.ResponseWriter
 	started func()
@@ -98,6 +100,9 @@ func (f *flushWriter) Write(p []byte) (int, error) {
 	if !f.wrote {
 		f.started()
 		f.wrote = true
+	}
+	if err := wait(f.w, time.Time{}, time.Now().Add(patience)); err != nil {
+		return 0, err
 	}
 	n, err := f.w.Write(p)
 	if err == nil {

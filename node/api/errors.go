@@ -46,6 +46,7 @@ var statuses = []struct {
 	{ErrUpgrade, http.StatusUpgradeRequired},
 	{ErrAgain, http.StatusServiceUnavailable},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout},
+	{context.Canceled, http.StatusGatewayTimeout}, // who is still there to read it has met callLimit
 }
 
 func statusOf(err error) int {

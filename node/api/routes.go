@@ -90,7 +90,7 @@ func document(mux *http.ServeMux, version string) huma.API {
 func route[I, O any](api huma.API, method, path, id, summary string, handle func(context.Context, *I) (O, error)) {
 	type out struct{ Body O }
 	huma.Register(api, huma.Operation{
-		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody,
+		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody, BodyReadTimeout: callLimit,
 	}, func(ctx context.Context, in *I) (*out, error) {
 		body, err := handle(ctx, in)
 		if err != nil {

@@ -102,6 +102,10 @@ func serveExec(r *http.Request, s Slivers, cmd sandbox.Exec, conn net.Conn) {
 		defer inW.Close()
 		readInput(conn, inW, resize)
 	})
+	wg.Go(func() {
+		defer cancel()
+		pulse(ctx, out)
+	})
 	status, err := s.Exec(ctx, caller(r.Context()), r.PathValue("sliver"), cmd, sandbox.IO{
 		In: inR, Out: out.stream(FrameStdout), Err: out.stream(FrameStderr), Resize: resize,
 	})
@@ -112,7 +116,26 @@ func serveExec(r *http.Request, s Slivers, cmd sandbox.Exec, conn net.Conn) {
 	}
 	inR.CloseWithError(io.ErrClosedPipe)
 	conn.Close()
+	cancel()
 	wg.Wait()
+}
+
+// pulse finds out that a caller is gone whose input nobody reads: a command that
+// takes none leaves readInput waiting, and so nobody reads the connection. It
+// ends when nothing can be written any more, or with ctx.
+func pulse(ctx context.Context, out *frameWriter) {
+	tick := time.NewTicker(patience)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if out.write(FrameStdout, nil) != nil {
+				return
+			}
+		}
+	}
 }
 
 // readInput feeds frames from the caller until it goes. The end of input leaves
@@ -151,6 +174,10 @@ func logs(s Slivers) http.Handler {
 			tail = n
 		}
 		opt := sandbox.LogOptions{Follow: r.URL.Query().Get("follow") == "1", Tail: tail}
+		if err := wait(w, time.Time{}, time.Time{}); err != nil { // a log may say nothing for a day
+			Fail(w, err)
+			return
+		}
 		out := &flushWriter{w: w, started: func() { w.Header().Set("Content-Type", "text/plain; charset=utf-8") }}
 		err := s.Logs(r.Context(), caller(r.Context()), r.PathValue("sliver"), opt, out)
 		if err != nil && !out.wrote {
@@ -181,26 +208,29 @@ func blobAppend(b Blobs) http.Handler {
 			Fail(w, fmt.Errorf("%w: want a digest, %s and %s", ErrBadRequest, HeaderOffset, HeaderSize))
 			return
 		}
-		body := &patient{control: http.NewResponseController(w), r: http.MaxBytesReader(w, r.Body, size-offset)}
+		body := &patient{w: w, r: http.MaxBytesReader(w, r.Body, size-offset)}
 		state, err := b.Append(r.Context(), caller(r.Context()), digest, offset, size, body)
 		answer(w, state, err)
 	})
 }
 
-// patience is how long a node waits for more of a part: it holds one of few
-// places meanwhile.
-const patience = 30 * time.Second
-
-// patient reads a body as long as it does not stall.
+// patient reads a body as long as it does not stall. When all has come, it is the
+// caller who waits, until the whole blob has been checked.
 type patient struct {
-	control *http.ResponseController
-	r       io.Reader
+	w http.ResponseWriter
+	r io.Reader
 }
 
 func (p *patient) Read(b []byte) (int, error) {
-	// A connection without deadlines is one in a test.
-	if err := p.control.SetReadDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	now := time.Now()
+	if err := wait(p.w, now.Add(patience), now.Add(answerLimit)); err != nil {
 		return 0, err
 	}
-	return p.r.Read(b)
+	n, err := p.r.Read(b)
+	if err == io.EOF {
+		if err := wait(p.w, time.Time{}, now.Add(checkLimit)); err != nil {
+			return n, err
+		}
+	}
+	return n, err
 }

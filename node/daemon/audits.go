@@ -92,8 +92,23 @@ func openTenure(store AuditStore, sliver string) (*audit.Tenure, error) {
 	return nil, err
 }
 
-// audits answers from the node's own record.
-type audits struct{ d *Daemon }
+// audits answers from the node's own record. Anybody may ask, and an answer
+// reads much of a disk: so few at a time are worked on, and the rest wait as
+// long as a call may take.
+type audits struct {
+	d     *Daemon
+	slots chan struct{}
+}
+
+// turn waits for a place; who has it calls done.
+func (a audits) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case a.slots <- struct{}{}:
+		return func() { <-a.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
 
 // Flows returns what the caller's slice sent and received on this node.
 func (a audits) Flows(ctx context.Context, caller lease.Principal, slice string) ([]api.Flow, error) {
@@ -103,6 +118,11 @@ func (a audits) Flows(ctx context.Context, caller lease.Principal, slice string)
 	if err := lease.CheckLabel(slice); err != nil {
 		return nil, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
+	done, err := a.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	if err := a.d.drain(ctx); err != nil {
 		return nil, fmt.Errorf("emptying the kernel's table: %w", err)
 	}
@@ -120,6 +140,11 @@ func (a audits) Who(ctx context.Context, _ lease.Principal, q api.WhoRequest) (a
 	if a.d.deps.Hosting == nil {
 		return answer, nil
 	}
+	done, err := a.turn(ctx)
+	if err != nil {
+		return answer, err
+	}
+	defer done()
 	if err := a.d.drain(ctx); err != nil {
 		return answer, fmt.Errorf("emptying the kernel's table: %w", err)
 	}

@@ -91,6 +91,8 @@ func blobError(err error) error {
 		return nil
 	case errors.Is(err, sandbox.ErrNoSpace):
 		return fmt.Errorf("%w: %w", api.ErrQuota, err)
+	case errors.Is(err, sandbox.ErrBusy):
+		return fmt.Errorf("%w: %w", api.ErrBusy, err)
 	case errors.Is(err, image.ErrOffset), errors.Is(err, image.ErrUnknown): // another caller was faster: look again
 		return fmt.Errorf("%w: %w", api.ErrOffset, err)
 	case errors.Is(err, image.ErrDigest), errors.Is(err, image.ErrSize):

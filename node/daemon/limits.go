@@ -39,17 +39,16 @@ const (
 	// againWait is the wait before what failed at a sliver is tried again.
 	againWait = time.Second
 
-	// headerLimit is the time that a caller has for a request's head, idleLimit
-	// that between two requests, closeLimit that of requests under way when the
-	// daemon goes. maxHeader is the size of a head: a command in JSON and names.
-	headerLimit = 10 * time.Second
-	idleLimit   = 2 * time.Minute
-	closeLimit  = time.Second
-	maxHeader   = 64 << 10
+	// closeLimit is the time of requests under way when the daemon goes.
+	closeLimit = time.Second
 
 	// drainEvery is how often the flow tables are emptied into the store: what
 	// power loss can take at the most.
 	drainEvery = 5 * time.Second
+
+	// maxQuestions is how many questions to the record of flows are worked on at
+	// once: one reads, one decodes.
+	maxQuestions = 2
 
 	// maxUploads bounds how many parts of blobs are written at once: more would
 	// only share one disk. piece is how much of a part is in memory at a time.

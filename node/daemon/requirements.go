@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,46 +15,84 @@ import (
 
 	"croft/lease"
 	"croft/node/api"
+	"croft/sandbox"
 	"croft/sandbox/oci"
 )
 
-// requirement is one thing that hosting needs, and how to see whether it is there.
+// findings is what was read of a machine: facts, no judgement. A field whose
+// reading failed has an error beside it.
+type findings struct {
+	uid         int
+	release     string // of the kernel
+	runc        string // version and path
+	runcErr     error
+	tools       map[string]string // where each of them is; none: not on PATH
+	cgroups     sandbox.Layout
+	cgroupsErr  error
+	fileSystems string // /proc/filesystems
+	bpf         int64  // the kind of file system at /sys/fs/bpf
+	bpfErr      error
+	free        uint64 // bytes where the state directory is, or will be
+	stateErr    error  // why nothing can be written there
+}
+
+// read looks at this machine. It changes nothing.
+func read(cfg Config) (f findings) {
+	f.uid, f.release = os.Geteuid(), release()
+	f.runc, f.runcErr = runtimeFound(cfg.Runtime)
+	f.tools = map[string]string{}
+	for _, name := range []string{"mkfs.ext4", "nft"} {
+		f.tools[name] = onPath(name)
+	}
+	var host oci.Cgroups
+	host, f.cgroupsErr = oci.HostCgroups()
+	f.cgroups = host.Layout
+	b, _ := os.ReadFile("/proc/filesystems") // unread, it names none, and that is what is then told
+	f.fileSystems = string(b)
+	var st unix.Statfs_t
+	f.bpfErr = unix.Statfs("/sys/fs/bpf", &st)
+	f.bpf = st.Type
+	f.free, f.stateErr = writable(cfg.State)
+	return f
+}
+
+// requirement is one thing that hosting needs, and how to see in what was read
+// whether it is there.
 type requirement struct {
-	name string
-	need string // what is lost without it
-	mend string // the command that mends it
-	look func(cfg Config) (found string, err error)
+	name  string
+	need  string // what is lost without it
+	mend  string // the command that mends it
+	judge func(f findings, cfg Config) (found string, err error)
 }
 
 // requirements in the order in which a person would mend them.
 var requirements = []requirement{
 	{"root", "slivers need namespaces, cgroups and eBPF", "run croft up as root",
-		func(Config) (string, error) {
-			return "uid " + fmt.Sprint(os.Geteuid()), want(os.Geteuid() == 0, "uid %d", os.Geteuid())
+		func(f findings, _ Config) (string, error) {
+			return fmt.Sprintf("uid %d", f.uid), want(f.uid == 0, "uid %d", f.uid)
 		}},
-	{"kernel", "TCX, on which the guard sits, came with Linux 6.6", "boot a kernel of 6.6 or later",
-		func(Config) (string, error) { return linux() }},
+	{"kernel", "TCX, on which the guard sits, came with Linux 6.6", "boot a kernel of 6.6 or later", linux},
 	{"runc", "slivers run under runc 1.2.8 or later (CVE-2025-31133, -52565)", "scripts/build-runc",
-		func(cfg Config) (string, error) { return runtimeFound(cfg.Runtime) }},
-	{"mkfs.ext4", "a sliver's writable layer is a file system of the leased size", "apt-get install e2fsprogs",
-		func(Config) (string, error) { return onPath("mkfs.ext4") }},
-	{"nft", "slivers' connections are translated and forwarded by nftables", "apt-get install nftables",
-		func(Config) (string, error) { return onPath("nft") }},
-	{"cgroups", "cpu, memory and pids are limited by cgroup controllers", "boot with cgroup controllers cpu, memory and pids",
-		func(Config) (string, error) { return controllers() }},
-	{"overlayfs", "a sliver's root is a read-only image under a private layer", "modprobe overlay",
-		func(Config) (string, error) { return fileSystem("overlay") }},
-	{"bpf file system", "limits are pinned, so that they outlive the daemon", "mount -t bpf bpf /sys/fs/bpf",
-		func(Config) (string, error) { return bpffs() }},
+		func(f findings, _ Config) (string, error) { return f.runc, f.runcErr }},
+	{"mkfs.ext4", "a sliver's writable layer is a file system of the leased size", "apt-get install e2fsprogs", tool("mkfs.ext4")},
+	{"nft", "slivers' connections are translated and forwarded by nftables", "apt-get install nftables", tool("nft")},
+	{"cgroups", "cpu, memory and pids are limited by cgroup controllers", "boot with cgroup controllers cpu, memory and pids", controllers},
+	{"overlayfs", "a sliver's root is a read-only image under a private layer", "modprobe overlay", fileSystem("overlay")},
+	{"bpf file system", "limits are pinned, so that they outlive the daemon", "mount -t bpf bpf /sys/fs/bpf", bpffs},
 	{"state directory", "what the node signed must survive it", "choose another with --state",
-		func(cfg Config) (string, error) { return writable(cfg.State) }},
+		func(f findings, cfg Config) (string, error) {
+			return fmt.Sprintf("%s, %d MiB free", cfg.State, f.free>>20), f.stateErr
+		}},
 }
 
 // Doctor looks at every requirement of hosting. It changes nothing.
-func Doctor(cfg Config) []api.Check {
+func Doctor(cfg Config) []api.Check { return judge(read(cfg), cfg) }
+
+// judge says of each requirement whether what was found meets it.
+func judge(f findings, cfg Config) []api.Check {
 	checks := make([]api.Check, 0, len(requirements))
 	for _, r := range requirements {
-		found, err := r.look(cfg)
+		found, err := r.judge(f, cfg)
 		c := api.Check{Name: r.name, OK: err == nil, Found: found}
 		if err != nil {
 			c.Found, c.Need, c.Mend = err.Error(), r.need, r.mend
@@ -80,17 +119,12 @@ func want(ok bool, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-func linux() (string, error) {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "", err
-	}
-	release := unix.ByteSliceToString(u.Release[:])
+func linux(f findings, _ Config) (string, error) {
 	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
-		return "", fmt.Errorf("unknown release %q", release)
+	if _, err := fmt.Sscanf(f.release, "%d.%d", &major, &minor); err != nil {
+		return "", fmt.Errorf("unknown release %q", f.release)
 	}
-	return "Linux " + release, want(major > 6 || major == 6 && minor >= 6, "Linux %s", release)
+	return "Linux " + f.release, want(major > 6 || major == 6 && minor >= 6, "Linux %s", f.release)
 }
 
 // FindRuntime returns the first runc that is new enough: the configured one, or
@@ -115,57 +149,60 @@ func runtimeFound(configured string) (string, error) {
 	return version + " at " + runc.Path, err
 }
 
-func onPath(name string) (string, error) {
+func onPath(name string) string {
 	for _, dir := range []string{"", "/usr/sbin", "/sbin"} {
 		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return p, nil
+			return p
 		}
 	}
-	return "", fmt.Errorf("not on PATH")
+	return ""
 }
 
-func controllers() (string, error) {
-	host, err := oci.HostCgroups()
-	if err != nil {
-		return "", err
+func tool(name string) func(findings, Config) (string, error) {
+	return func(f findings, _ Config) (string, error) {
+		return f.tools[name], want(f.tools[name] != "", "not on PATH")
 	}
-	return string(host.Layout.Mode), host.Layout.Check(lease.RSet{})
 }
 
-func fileSystem(name string) (string, error) {
-	b, err := os.ReadFile("/proc/filesystems")
-	if err != nil {
-		return "", err
+func controllers(f findings, _ Config) (string, error) {
+	if f.cgroupsErr != nil {
+		return "", f.cgroupsErr
 	}
-	return name, want(strings.Contains(string(b), "\t"+name+"\n"), "%s is not in /proc/filesystems", name)
+	return string(f.cgroups.Mode), f.cgroups.Check(lease.RSet{})
 }
 
-func bpffs() (string, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs("/sys/fs/bpf", &st); err != nil {
-		return "", fmt.Errorf("/sys/fs/bpf: %w", err)
+func fileSystem(name string) func(findings, Config) (string, error) {
+	return func(f findings, _ Config) (string, error) {
+		return name, want(strings.Contains(f.fileSystems, "\t"+name+"\n"), "%s is not in /proc/filesystems", name)
 	}
-	if st.Type == unix.BPF_FS_MAGIC {
+}
+
+func bpffs(f findings, _ Config) (string, error) {
+	switch {
+	case f.bpfErr != nil:
+		return "", fmt.Errorf("/sys/fs/bpf: %w", f.bpfErr)
+	case f.bpf == unix.BPF_FS_MAGIC:
 		return "/sys/fs/bpf", nil
-	}
-	if os.Geteuid() == 0 {
+	case !strings.Contains(f.fileSystems, "\tbpf\n"):
+		return "", errors.New("the kernel has no bpf file system")
+	case f.uid == 0:
 		return "not mounted yet; croft mounts it", nil
 	}
-	return "", fmt.Errorf("/sys/fs/bpf is not mounted")
+	return "", errors.New("/sys/fs/bpf is not mounted")
 }
 
-func writable(dir string) (string, error) {
+// writable returns the free bytes where dir is or will be, or why nothing can be
+// written there.
+func writable(dir string) (free uint64, err error) {
 	for d := dir; ; d = filepath.Dir(d) {
 		err := unix.Access(d, unix.W_OK)
 		if err == nil {
 			var st unix.Statfs_t
-			if err := unix.Statfs(d, &st); err != nil {
-				return "", err
-			}
-			return fmt.Sprintf("%s, %d MiB free", dir, st.Bavail*uint64(st.Bsize)>>20), nil
+			err := unix.Statfs(d, &st)
+			return st.Bavail * uint64(st.Bsize), err
 		}
 		if err != unix.ENOENT || d == "/" || d == "." {
-			return "", fmt.Errorf("%s: %w", d, err)
+			return 0, fmt.Errorf("%s: %w", d, err)
 		}
 	}
 }

@@ -38,9 +38,7 @@ func (d *Daemon) listen() ([]door, error) {
 	return []door{{local, d.newHTTP(api.Local(n, Version))}, {d.deps.Wire.Channels(), far}}, nil
 }
 
-func (d *Daemon) newHTTP(h http.Handler) *http.Server {
-	return &http.Server{Handler: d.sessions.around(h), ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHeader}
-}
+func (d *Daemon) newHTTP(h http.Handler) *http.Server { return api.Server(d.sessions.around(h)) }
 
 // sessions counts the requests under way, also those that took their connection
 // over, of which an http.Server knows nothing any more.

@@ -14,9 +14,10 @@ const (
 	MaxPiece = 4 << 20
 
 	// MaxPartial is the number of blobs that arrive at once, and StalePartial
-	// the age at which GC drops one that nobody goes on with.
+	// the age at which GC drops one that nobody goes on with: each keeps its
+	// whole size from others, so it is no longer than a broken line needs.
 	MaxPartial   = 64
-	StalePartial = 24 * time.Hour
+	StalePartial = time.Hour
 
 	// MinAge is how old a blob is before GC may drop it: the lease that it was
 	// sent for may still be on the way.

@@ -224,13 +224,18 @@ func (s *Store) verify(ctx context.Context, d lease.Digest, size int64) error {
 		return err
 	}
 	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, &patient{ctx, f})
+	// The size first: else a blob that lacks its last byte could be hashed again
+	// and again, at no cost to who asks for it.
+	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if n != size {
+	if n := info.Size(); n != size {
 		return fmt.Errorf("%d bytes of %d: %w", n, size, ErrSize)
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, &patient{ctx, f}); err != nil {
+		return err
 	}
 	if lease.Digest(h.Sum(nil)) != d {
 		return ErrDigest

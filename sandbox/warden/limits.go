@@ -14,8 +14,12 @@ const (
 	maxFiles = 3
 
 	// maxConns is the number of connections of one warden: the daemon's
-	// watch, and people's logs and commands.
+	// watch and orders, and people's logs and commands.
 	maxConns = 128
+
+	// maxReaders is the number of those who read a log at once. With maxExecs it
+	// leaves room for the daemon, which must never be kept from ending a sliver.
+	maxReaders = 64
 
 	// maxExecs is the number of commands in a sliver at once: each costs the
 	// node a few descriptors and, while it starts, a runtime.

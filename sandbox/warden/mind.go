@@ -44,6 +44,7 @@ type warden struct {
 	status  sandbox.Status
 	changed chan struct{} // closed and replaced with the status
 	execs   int
+	readers int // of the log
 }
 
 type stopping struct {

@@ -196,7 +196,23 @@ func (w *warden) logs(ctx context.Context, c *conn, q request) error {
 	if q.Logs == nil {
 		return fmt.Errorf("reading log: %w: no options", sandbox.ErrSpec)
 	}
+	if !w.reader(1) {
+		return fmt.Errorf("reading log: %d read it: %w", maxReaders, sandbox.ErrBusy)
+	}
+	defer w.reader(-1)
 	return copyLog(ctx, w.dir.file("log"), *q.Logs, pieces{c}, w.ring, w.over)
+}
+
+// reader counts one who reads the log in (1) or out (-1), and says whether there
+// is room.
+func (w *warden) reader(n int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.readers+n > maxReaders {
+		return false
+	}
+	w.readers += n
+	return true
 }
 
 // pieces sends what is written to it as messages.

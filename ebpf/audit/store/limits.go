@@ -19,6 +19,10 @@ const (
 	// question reads whole segments, and retention drops them.
 	DefaultSpan = 10 * time.Minute
 
+	// slack is how far a row may lie outside of its sliver's tenure: the clocks
+	// by which the two are dated are read one after the other.
+	slack = time.Minute
+
 	// maxSeries is how many makings of the guard's tables are told apart: one a
 	// boot. The oldest is forgotten first.
 	maxSeries = 64

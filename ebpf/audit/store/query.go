@@ -40,7 +40,16 @@ func (s *Store) Flows(ctx context.Context, q audit.Flows) (audit.Page, error) {
 	if err != nil {
 		return audit.Page{}, err
 	}
-	p := audit.Select(q, view.tenures, view.rows(ctx, q.From, q.Until))
+	from, until := q.From, q.Until
+	if q.Slice != "" { // only what may be its own is read: anybody can ask for any slice
+		first, last, ok := view.tenures.Span(q.Slice)
+		if !ok {
+			return audit.Page{Since: view.since}, nil
+		}
+		from = max(from, first-int64(slack))
+		until = min(until, max(last, last+int64(slack)))
+	}
+	p := audit.Select(q, view.tenures, view.rows(ctx, from, until))
 	if view.err != nil {
 		return audit.Page{}, fmt.Errorf("asking for flows: %w", view.err)
 	}

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -372,4 +373,37 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Who asks for a slice that was never here, or for a time when it was not, has
+// nothing read.
+func TestOnlyTheAskersOwnTimeIsRead(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Span: time.Second})
+	ended := tenure
+	ended.Until = 30 * second
+	must(t, s.AppendTenure(ended))
+	for n := range uint64(3) {
+		must(t, s.Append(epoch(n+1, 2)))
+	}
+	late := epoch(1000, 2)
+	late.Flows[0].Sliver, late.Flows[1].Sliver = "other", "other"
+	must(t, s.Append(late))
+	before, err := s.Flows(t.Context(), audit.Flows{Slice: "web@k", From: 1, Until: 1 << 62})
+	must(t, err)
+	gone, stop := context.WithCancel(t.Context())
+	stop() // reading fails, and not reading does not
+	p, err := s.Flows(gone, audit.Flows{Slice: "nobody@k", From: 1, Until: 1 << 62})
+	if err != nil || len(p.Rows) != 0 || p.Since != before.Since {
+		t.Errorf("a slice that was never here: %+v, %v", p, err)
+	}
+	if _, err := s.Flows(gone, audit.Flows{Slice: "web@k", From: 1, Until: 1 << 62}); !errors.Is(err, context.Canceled) {
+		t.Errorf("one that was: %v", err)
+	}
+	if p, err := s.Flows(gone, audit.Flows{Slice: "web@k", From: 5000 * second, Until: 1 << 62}); err != nil || len(p.Rows) != 0 {
+		t.Errorf("long after: %+v, %v", p, err)
+	}
+	if len(before.Rows) != 6 {
+		t.Errorf("%d rows of its own, want 6", len(before.Rows))
+	}
 }
