@@ -62,7 +62,6 @@ type Attributes struct {
 	Lat     float64 `toml:"lat"`
 	Lon     float64 `toml:"lon"`
 	AS      uint32  `toml:"as"`
-	Site    string  `toml:"site"`
 }
 
 // ErrConfig says that a configuration cannot be used, where and why.
