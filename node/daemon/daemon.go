@@ -67,6 +67,7 @@ type Daemon struct {
 	status   *status
 	slivers  *executor
 	offers   *offerLoop
+	notices  *notices
 	drains   drains
 	sessions sessions
 	started  time.Time
@@ -96,7 +97,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 			d.commons = d.pools[i].PerPrincipal
 		}
 	}
-	d.offers = newOfferLoop(d)
+	d.offers, d.notices = newOfferLoop(d), newNotices(d)
 	if err := d.offers.check(); err != nil {
 		return nil, err
 	}
@@ -158,6 +159,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	g.Go(func() error { d.watchJoin(ctx); return nil })
 	if d.deps.Hosting != nil {
 		g.Go(func() error { d.offers.run(ctx); return nil })
+		g.Go(func() error { d.notices.run(ctx); return nil })
 		g.Go(func() error { d.watchSlivers(ctx, reports); return nil })
 		g.Go(func() error { d.drainLoop(ctx); return nil })
 		g.Go(func() error { d.collectLoop(ctx); return nil })

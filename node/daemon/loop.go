@@ -126,6 +126,7 @@ func (d *Daemon) perform(batch []node.Effect) {
 		d.deps.Log.Debug("effect", "out", e)
 		switch e := e.(type) {
 		case lease.Fact:
+			d.notices.of(e)
 			if e.K == lease.FactGone {
 				d.forget(e.Claim)
 			}
