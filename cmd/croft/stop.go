@@ -80,18 +80,12 @@ func (a *app) renew() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			set, err := lease.ParseRSet(rset)
-			if err != nil {
-				return badAmounts("rset", rset, err)
+			var set lease.RSet
+			if rset != "" && len(rec.Slivers) > 0 { // what is not named is as it was
+				set = rec.Slivers[0].RSet
 			}
-			if !set.IsZero() && len(rec.Slivers) > 0 { // what is not named is as it was
-				old := rec.Slivers[0].RSet
-				for r, v := range set {
-					if v > 0 {
-						old[r] = v
-					}
-				}
-				set = old
+			if set, err = set.With(rset); err != nil {
+				return badAmounts("rset", rset, err)
 			}
 			m, err := slice.NewRenewal(rec, time.Now().Add(term).Unix(), set, key, rand.Reader)
 			if err != nil {
