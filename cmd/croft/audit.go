@@ -147,8 +147,11 @@ func (a *app) nodesAt(ctx context.Context, addr netip.Addr, only string) ([]offe
 }
 
 func (a *app) auditFlows() *cobra.Command {
-	return &cobra.Command{
+	var earlier bool
+	c := &cobra.Command{
 		Use: "flows SLICE", Short: "Every recorded flow of one of your slices", Args: cobra.ExactArgs(1),
+		Long: `Ask the nodes of a slice for every flow of its slivers. A node records flows by the
+slice's name: --earlier shows also those of the slices that had the name before.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rec, err := a.slice(args[0])
 			if err != nil {
@@ -164,6 +167,9 @@ func (a *app) auditFlows() *cobra.Command {
 				ctx, cancel := context.WithTimeout(ctx, callLimit)
 				defer cancel()
 				flows, err := n.Flows(ctx, rec.Slice)
+				if !earlier {
+					flows = slices.DeleteFunc(flows, func(f api.Flow) bool { return f.Sliver != n.Sliver.Sliver })
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				all = append(all, flows...)
@@ -176,6 +182,8 @@ func (a *app) auditFlows() *cobra.Command {
 			return a.summary(out)
 		},
 	}
+	c.Flags().BoolVar(&earlier, "earlier", false, "also flows of earlier slices of that name, on the same nodes")
+	return c
 }
 
 func flowRow(w writer, f api.Flow) {
@@ -183,7 +191,7 @@ func flowRow(w writer, f api.Flow) {
 		f.First.Local().Format("15:04:05"), f.Last.Local().Format("15:04:05"))
 }
 
-// principalOf reads a principal, or finds the node of that name.
+// nodeNamed finds the node of that name; a principal is taken as it is.
 func (a *app) nodeNamed(ctx context.Context, name string) (offer.Offer, error) {
 	if p, err := lease.ParsePrincipal(name); err == nil {
 		return offer.Offer{Node: p}, nil
