@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/node/api"
+	"croft/node/wire"
 )
 
 func (a *app) audit() *cobra.Command {
@@ -102,7 +104,7 @@ func (a *app) who(ctx context.Context, q api.WhoRequest, only string) error {
 	exact := false
 	for i, ans := range answers {
 		exact = exact || ans.Verdict != "none"
-		err := a.print(ans, func(w writer) {
+		err := a.print(ans, func(w io.Writer) {
 			fmt.Fprintf(w, "node %s asserts: %s\n", nodes[i].Display(), ans.Verdict)
 			for _, s := range ans.Slices {
 				fmt.Fprintf(w, "  %s\n", s)
@@ -134,7 +136,7 @@ func (a *app) nodesAt(ctx context.Context, addr netip.Addr, only string) ([]offe
 	var at []offer.Offer
 	for _, f := range res.Offers {
 		for _, s := range f.Offer.Addrs {
-			if ip, ok := addrIn(s); ok && ip == addr {
+			if ip, ok := wire.IP(s); ok && ip == addr {
 				at = append(at, f.Offer)
 				break
 			}
@@ -186,7 +188,7 @@ slice's name: --earlier shows also those of the slices that had the name before.
 	return c
 }
 
-func flowRow(w writer, f api.Flow) {
+func flowRow(w io.Writer, f api.Flow) {
 	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", f.Sliver, f.Direction, f.Proto, f.Src, f.Dst, f.Packets, f.Bytes,
 		f.First.Local().Format("15:04:05"), f.Last.Local().Format("15:04:05"))
 }

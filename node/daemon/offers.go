@@ -14,6 +14,7 @@ import (
 	"croft/gossip"
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/node/wire"
 )
 
 // offerValid is how long an offer counts: twice the longest gap between two, so
@@ -135,7 +136,7 @@ const maxAddrs = 4
 func offerAddrs(all []string) []string {
 	var out []string
 	for _, s := range all {
-		addr, ok := addrOf(s)
+		addr, ok := wire.IP(s)
 		if !ok || addr.IsLoopback() || addr.IsLinkLocalUnicast() || slivernet.IsUplink(addr) || len(out) == maxAddrs {
 			continue
 		}
