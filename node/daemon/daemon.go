@@ -9,14 +9,14 @@
 // that no sliver, peer or disk can hold up another's lease.
 //
 // All that touches the world comes in by [Deps], each behind the small interface
-// of its concept: [Real] fills them for a machine, a simulator fills them with
-// models.
+// of its concept: [Start] fills them for a machine, tests fill them with models
+// and call [New].
 //
-//	deps, err := daemon.Real(ctx, cfg)
-//	d, err := daemon.New(cfg, deps)
-//	err = d.Run(ctx) // until ctx ends; slivers run on
+//	n, err := daemon.Start(ctx, cfg, log)
+//	err = n.Run(ctx) // until ctx ends; slivers run on
 //
-// When Run returns, slivers go on under their wardens and limits; the next
+// A Daemon may be asked by any number of goroutines; Run is called once. When Run
+// returns, slivers go on under their wardens and limits; the next
 // daemon on the same state takes them up again.
 package daemon
 
