@@ -39,9 +39,6 @@ import (
 // Version is what status tells; the build may set it.
 var Version = "0.1.0"
 
-// commonsTerm is the longest lease of the commons, in seconds.
-const commonsTerm = 24 * 3600
-
 // Daemon is one node.
 type Daemon struct {
 	cfg      Config
@@ -51,7 +48,8 @@ type Daemon struct {
 	kernel   string
 	site     *sign.SiteCert
 	capacity lease.RSet
-	commons  lease.RSet
+	commons  lease.RSet // what one principal may have of it
+	longest  int64      // term of a lease of the commons, in seconds
 	pools    []lease.PoolRule
 
 	journal OpenJournal // owned by the loop, as are
@@ -94,7 +92,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 			if !cfg.Commons.IsZero() {
 				d.pools[i].PerPrincipal = cfg.Commons
 			}
-			d.commons = d.pools[i].PerPrincipal
+			d.commons, d.longest = d.pools[i].PerPrincipal, d.pools[i].MaxTerm
 		}
 	}
 	d.offers, d.notices = newOfferLoop(d), newNotices(d)
