@@ -44,7 +44,11 @@ func (n *Node) Exec(ctx context.Context, sliver string, cmd sandbox.Exec, stdio 
 	if stdio.Resize != nil {
 		go send.resizes(ctx, stdio.Resize)
 	}
-	return receive(conn, stdio)
+	status, err := receive(conn, stdio)
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err() // what broke off was broken off by the caller
+	}
+	return status, err
 }
 
 // receive copies output until the last frame.
