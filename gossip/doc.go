@@ -17,6 +17,8 @@
 //	effects := view.Step(now, gossip.Received{Bytes: b, From: peer})
 //	verdict := effects[0].(gossip.Verdict)
 //
+// A [Notice] says that a lease began or ended, and never whose. Nobody keeps it.
+//
 // What was missed is repaired by pull: a [PullRequest] carries a digest of the
 // view, and the [PullPage] that answers it holds what differs.
 //

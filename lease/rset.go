@@ -189,10 +189,13 @@ func unitSuffixes(u unit) []suffix { return suffixTable[u] }
 
 // ParseRSet reads "cpu=500,memory=256MiB egress.rate=5mbit": resources apart by
 // commas or spaces, each at most once.
-func ParseRSet(s string) (RSet, error) {
-	var set RSet
+func ParseRSet(s string) (RSet, error) { return RSet{}.With(s) }
+
+// With returns set with the amounts that text names, also those that it says are
+// nothing; text is in the form that [ParseRSet] reads.
+func (set RSet) With(text string) (RSet, error) {
 	var seen [NumResources]bool
-	for _, part := range strings.FieldsFunc(s, func(c rune) bool { return c == ',' || c == ' ' }) {
+	for _, part := range strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == ' ' }) {
 		name, amount, ok := strings.Cut(part, "=")
 		if !ok {
 			return RSet{}, fmt.Errorf("%q: want resource=amount: %w", part, ErrSyntax)

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/node/api"
+	"croft/node/wire"
 )
 
 func (a *app) audit() *cobra.Command {
@@ -102,7 +104,7 @@ func (a *app) who(ctx context.Context, q api.WhoRequest, only string) error {
 	exact := false
 	for i, ans := range answers {
 		exact = exact || ans.Verdict != "none"
-		err := a.print(ans, func(w writer) {
+		err := a.print(ans, func(w io.Writer) {
 			fmt.Fprintf(w, "node %s asserts: %s\n", nodes[i].Display(), ans.Verdict)
 			for _, s := range ans.Slices {
 				fmt.Fprintf(w, "  %s\n", s)
@@ -134,7 +136,7 @@ func (a *app) nodesAt(ctx context.Context, addr netip.Addr, only string) ([]offe
 	var at []offer.Offer
 	for _, f := range res.Offers {
 		for _, s := range f.Offer.Addrs {
-			if ip, ok := addrIn(s); ok && ip == addr {
+			if ip, ok := wire.IP(s); ok && ip == addr {
 				at = append(at, f.Offer)
 				break
 			}
@@ -147,8 +149,11 @@ func (a *app) nodesAt(ctx context.Context, addr netip.Addr, only string) ([]offe
 }
 
 func (a *app) auditFlows() *cobra.Command {
-	return &cobra.Command{
+	var earlier bool
+	c := &cobra.Command{
 		Use: "flows SLICE", Short: "Every recorded flow of one of your slices", Args: cobra.ExactArgs(1),
+		Long: `Ask the nodes of a slice for every flow of its slivers. A node records flows by the
+slice's name: --earlier shows also those of the slices that had the name before.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rec, err := a.slice(args[0])
 			if err != nil {
@@ -164,6 +169,9 @@ func (a *app) auditFlows() *cobra.Command {
 				ctx, cancel := context.WithTimeout(ctx, callLimit)
 				defer cancel()
 				flows, err := n.Flows(ctx, rec.Slice)
+				if !earlier {
+					flows = slices.DeleteFunc(flows, func(f api.Flow) bool { return f.Sliver != n.Sliver.Sliver })
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				all = append(all, flows...)
@@ -176,14 +184,16 @@ func (a *app) auditFlows() *cobra.Command {
 			return a.summary(out)
 		},
 	}
+	c.Flags().BoolVar(&earlier, "earlier", false, "also flows of earlier slices of that name, on the same nodes")
+	return c
 }
 
-func flowRow(w writer, f api.Flow) {
+func flowRow(w io.Writer, f api.Flow) {
 	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", f.Sliver, f.Direction, f.Proto, f.Src, f.Dst, f.Packets, f.Bytes,
 		f.First.Local().Format("15:04:05"), f.Last.Local().Format("15:04:05"))
 }
 
-// principalOf reads a principal, or finds the node of that name.
+// nodeNamed finds the node of that name; a principal is taken as it is.
 func (a *app) nodeNamed(ctx context.Context, name string) (offer.Offer, error) {
 	if p, err := lease.ParsePrincipal(name); err == nil {
 		return offer.Offer{Node: p}, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"croft/lease"
+	"croft/lease/offer"
 	"croft/node/api"
 )
 
@@ -99,6 +100,14 @@ func valueHint(f *pflag.Flag) string {
 		return "such as --" + f.Name + " 90s, 45m or 36h"
 	case "int", "uint16":
 		return "such as --" + f.Name + " 3"
+	}
+	return ""
+}
+
+// didYouMean names what is nearest to a word.
+func didYouMean(word string, known []string) string {
+	if near := offer.Meant(word, known); near != "" {
+		return "did you mean `" + near + "`?"
 	}
 	return ""
 }

@@ -63,7 +63,7 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 	c.Flags().IntVarP(&f.nodes, "nodes", "n", 1, "number of nodes")
 	c.Flags().StringVar(&f.where, "where", "", "which nodes: a query (croft help find)")
 	c.Flags().StringVar(&f.limits, "cap", "", "rate and packets, each way: 5mbit,2kpps; down/up: 5mbit/1mbit")
-	c.Flags().StringVar(&f.rset, "rset", "", "more or less of a resource: cpu=500,memory=256MiB")
+	c.Flags().StringVar(&f.rset, "rset", "", "more, less or nothing of a resource: cpu=500,memory=256MiB,disk=0")
 	c.Flags().StringVar(&f.name, "name", "", "the slice's name (default: s- and 4 hex digits)")
 	c.Flags().DurationVar(&f.term, "for", time.Hour, "how long")
 	c.Flags().StringArrayVar(&f.ports, "port", nil, "public port to forward: 5201/tcp, 8080:80/tcp (may be repeated)")
@@ -86,7 +86,7 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	label, err := a.newLabel(f.name)
+	label, err := a.newLabel(f.name, began)
 	if err != nil {
 		return err
 	}
@@ -165,8 +165,9 @@ func outcomeError(what string, done slice.Done) error {
 	return &failure{code: done.Outcome.ExitCode(), err: fmt.Errorf("%s: %s", what, why)}
 }
 
-// newLabel takes the name that was given, or makes one up; never one in use.
-func (a *app) newLabel(name string) (string, error) {
+// newLabel takes the name that was given, or makes one up; never one in use. A
+// slice whose leases have all ended does not use its name any more.
+func (a *app) newLabel(name string, now time.Time) (string, error) {
 	if name == "" {
 		var b [2]byte
 		if _, err := rand.Read(b[:]); err != nil {
@@ -177,10 +178,18 @@ func (a *app) newLabel(name string) (string, error) {
 	if err := lease.CheckLabel(name); err != nil {
 		return "", usage("", "--name: %w", err)
 	}
-	if exists(a.slicePath(name)) {
-		return "", usage("`croft stop "+name+"` ends it, or choose another --name", "you have a slice %q already", name)
+	if !exists(a.slicePath(name)) {
+		return name, nil
 	}
-	return name, nil
+	rec, err := a.slice(name)
+	if err != nil {
+		return "", err
+	}
+	if until := rec.Until(); until <= now.Unix() {
+		a.say("slice %s ended at %s: its name is free, and its record goes when the new one comes", name, clockTime(until))
+		return name, nil
+	}
+	return "", usage("`croft stop "+name+"` ends it, or choose another --name", "you have a slice %q already", name)
 }
 
 // removed is why the nodes that do not match do not.
@@ -232,14 +241,8 @@ func (f runFlags) wish(now time.Time, tickets []ticketFile) (slice.Wish, error) 
 			until = min(until, t.Until)
 		}
 	}
-	more, err := lease.ParseRSet(f.rset)
-	if err != nil {
+	if set, err = set.With(f.rset); err != nil {
 		return slice.Wish{}, badAmounts("rset", f.rset, err)
-	}
-	for r, v := range more {
-		if v > 0 {
-			set[r] = v
-		}
 	}
 	if err := parseCap(f.limits, &set); err != nil {
 		return slice.Wish{}, err
@@ -260,6 +263,9 @@ func (f runFlags) wish(now time.Time, tickets []ticketFile) (slice.Wish, error) 
 			return slice.Wish{}, err
 		}
 		w.Ports = append(w.Ports, p)
+	}
+	if err := sandbox.CheckLimits(set); err != nil { // no node could run that
+		return slice.Wish{}, usage("", "%w", err)
 	}
 	set[lease.PortsIn] = max(set[lease.PortsIn], uint64(len(w.Ports)))
 	w.RSet = set

@@ -83,38 +83,3 @@ func (a *app) labels() []string {
 	sort.Strings(files)
 	return files
 }
-
-// didYouMean names what is nearest to a word, by edit distance.
-func didYouMean(word string, known []string) string {
-	best, at := "", len(word)/3+2
-	for _, k := range known {
-		if d := distance(word, k); d < at {
-			best, at = k, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "did you mean `" + best + "`?"
-}
-
-// distance is the number of letters to put in, take out or change.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
-}

@@ -3,19 +3,8 @@
 package main
 
 import (
-	"crypto/rand"
-	"fmt"
-	"io"
-	"maps"
-	"net/netip"
-	"slices"
-	"time"
-
-	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/spf13/cobra"
 
-	"croft/lease"
 	"croft/node/slice"
 )
 
@@ -65,75 +54,8 @@ type stopped struct {
 	Left  int    `json:"left"`
 }
 
-func (a *app) renew() *cobra.Command {
-	var term time.Duration
-	var rset string
-	c := &cobra.Command{
-		Use: "renew SLICE", Short: "Have a slice run on, longer or with other limits", Args: cobra.ExactArgs(1),
-		Long: "Lease every sliver's share anew, in place: the program runs on, and its limits change while it does. A node that refuses keeps the old lease.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			rec, err := a.slice(args[0])
-			if err != nil {
-				return err
-			}
-			key, err := a.mine()
-			if err != nil {
-				return err
-			}
-			set, err := lease.ParseRSet(rset)
-			if err != nil {
-				return badAmounts("rset", rset, err)
-			}
-			if !set.IsZero() && len(rec.Slivers) > 0 { // what is not named is as it was
-				old := rec.Slivers[0].RSet
-				for r, v := range set {
-					if v > 0 {
-						old[r] = v
-					}
-				}
-				set = old
-			}
-			m, err := slice.NewRenewal(rec, time.Now().Add(term).Unix(), set, key, rand.Reader)
-			if err != nil {
-				return err
-			}
-			done, err := a.driver(key, nil).drive(cmd.Context(), m)
-			if err != nil {
-				return err
-			}
-			err = a.print(done.Record, func(w io.Writer) {
-				for _, s := range done.Record.Slivers {
-					fmt.Fprintf(w, "%s\tuntil %s\t%s\n", s.Name, clockTime(s.Until), s.RSet)
-				}
-			})
-			if err != nil {
-				return err
-			}
-			return a.told("renewing slice "+rec.Slice, done)
-		},
-	}
-	c.Flags().DurationVar(&term, "for", time.Hour, "how long from now")
-	c.Flags().StringVar(&rset, "rset", "", "other limits: egress.rate=10mbit,…")
-	return c
-}
-
+// told tells why, and gives the outcome an exit code.
 func (a *app) told(what string, done slice.Done) error {
 	a.whys(done)
 	return outcomeError(what, done)
-}
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// addrIn is the IP address of a multiaddr.
-func addrIn(s string) (netip.Addr, bool) {
-	m, err := multiaddr.NewMultiaddr(s)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	ip, err := manet.ToIP(m)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	a, ok := netip.AddrFromSlice(ip)
-	return a.Unmap(), ok
 }

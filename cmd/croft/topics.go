@@ -70,7 +70,6 @@ an unknown one is an error.
   lat = 52.37
   lon = 4.9
   as = 1103
-  site = "uni-a"
 
   [labels]                              # for queries: label.ixp=yes
   ixp = "yes"

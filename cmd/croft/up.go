@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -122,7 +123,7 @@ func (a *app) doctor() *cobra.Command {
 					bad++
 				}
 			}
-			err := printEach(a, checks, "", func(w writer, c api.Check) {
+			err := printEach(a, checks, "", func(w io.Writer, c api.Check) {
 				if c.OK {
 					fmt.Fprintf(w, "ok\t%s\t%s\n", c.Name, c.Found)
 					return
@@ -155,7 +156,7 @@ func (a *app) net() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(s, func(w writer) {
+			return a.print(s, func(w io.Writer) {
 				fmt.Fprintf(w, "node\t%s\t%s\n", s.Name, s.Node)
 				for _, addr := range s.Addrs {
 					fmt.Fprintf(w, "address\t%s\n", addr)

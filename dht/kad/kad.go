@@ -100,24 +100,6 @@ func Public(addrs []ma.Multiaddr) []ma.Multiaddr {
 	return ma.FilterAddrs(addrs, manet.IsPublicAddr)
 }
 
-// ParsePeers reads addresses that end in /p2p/ and a peer's id, as people pass
-// them on; several of one peer become one.
-func ParsePeers(addrs []string) ([]peer.AddrInfo, error) {
-	parsed := make([]ma.Multiaddr, 0, len(addrs))
-	for _, s := range addrs {
-		a, err := ma.NewMultiaddr(s)
-		if err != nil {
-			return nil, fmt.Errorf("reading address %q: want /ip4/…/tcp/…/p2p/…: %w", s, err)
-		}
-		parsed = append(parsed, a)
-	}
-	infos, err := peer.AddrInfosFromP2pAddrs(parsed...)
-	if err != nil {
-		return nil, fmt.Errorf("reading addresses: want /p2p/ and the peer's id at the end: %w", err)
-	}
-	return infos, nil
-}
-
 // Join connects to peers, a list at a time in the order given, until one list
 // yields a peer that routes; then it looks up itself, so that its neighbours learn of
 // it. It returns how many were reached, and ErrAlone when none was.

@@ -144,16 +144,3 @@ func TestPublicKeepsWhatTheInternetRoutes(t *testing.T) {
 		t.Errorf("kept %v", out)
 	}
 }
-
-func TestParsePeers(t *testing.T) {
-	const id = "/p2p/12D3KooWGRUVh7VqCFRDBYtQJgRrLCG1ypvgNUFEqDTTwfqgCQmr"
-	infos, err := ParsePeers([]string{"/ip4/192.0.2.1/tcp/1" + id, "/ip6/2001:db8::1/udp/1/quic-v1" + id})
-	if err != nil || len(infos) != 1 || len(infos[0].Addrs) != 2 {
-		t.Errorf("read %v, %v", infos, err)
-	}
-	for _, bad := range []string{"", "192.0.2.1:80", "/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.1/tcp/1/p2p/x"} {
-		if infos, err := ParsePeers([]string{bad}); err == nil {
-			t.Errorf("%q reads as %v", bad, infos)
-		}
-	}
-}

@@ -75,6 +75,14 @@ func TestExplainCountsAndNamesTheNearestMiss(t *testing.T) {
 	}
 }
 
+// A node with nothing free is no miss by an amount.
+func TestNothingAtAllIsNotTheNearestAmount(t *testing.T) {
+	from := farm(2, func(_ int, o *Offer) { cpu(o, 0) })
+	if res := ask(t, "cpu>=100", from, Options{}); res.Nearest != "2 more nodes without cpu>=100" {
+		t.Errorf("nearest %q", res.Nearest)
+	}
+}
+
 func TestOrderLimitSpread(t *testing.T) {
 	from := farm(6, func(i int, o *Offer) { cpu(o, uint64(100*i)) })
 	for query, want := range map[string][]string{

@@ -113,6 +113,9 @@ func (c Constraint) loosen(candidates []Found, nodes []int, opt Options) (string
 			limit = min(limit, v)
 		}
 	}
+	if atLeast && limit == 0 {
+		return drop, len(nodes) // nobody asks for at least nothing
+	}
 	won := 0
 	for _, v := range values {
 		if v == limit {

@@ -4,9 +4,17 @@ package offer
 
 import "strings"
 
-// suggest returns "did you mean …?" for the nearest of the known words, if it
-// is at most two typing slips away (one in a short word).
+// suggest returns "did you mean …?" for the nearest of the known words.
 func suggest(got string, known []string) string {
+	if word := Meant(got, known); word != "" {
+		return "did you mean " + word + "?"
+	}
+	return ""
+}
+
+// Meant is the known word that was probably meant: at most two typing slips
+// away, one from a short word, without regard to case. Empty: none is near.
+func Meant(got string, known []string) string {
 	if got == "" || len(got) > MaxText {
 		return ""
 	}
@@ -15,14 +23,11 @@ func suggest(got string, known []string) string {
 		slips = 2
 	}
 	for _, k := range known {
-		if d := distance(strings.ToLower(got), k); d < slips {
+		if d := distance(strings.ToLower(got), strings.ToLower(k)); d < slips {
 			best, slips = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return "did you mean " + best + "?"
+	return best
 }
 
 // distance is the number of insertions, deletions and replacements between two

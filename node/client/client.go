@@ -3,7 +3,7 @@
 // Package client talks to nodes: to the one whose unix socket is at hand, which
 // is the way in, and through it to any other.
 //
-//	way := client.New("/run/croft/croft.sock")
+//	way := client.New("/var/lib/croft/run/croft.sock")
 //	found, err := way.Find(ctx, offer.FindRequest{Query: "cpu>=1000", View: true})
 //	node := way.Node(found.Offers[0].Offer.Node, key)
 //	answer, err := node.Wish(ctx, chain)

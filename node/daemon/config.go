@@ -14,7 +14,9 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	slivernet "croft/ebpf/net"
 	"croft/lease"
+	"croft/lease/offer"
 )
 
 // Config is a node's configuration: the file croft.toml, all of it optional,
@@ -62,7 +64,6 @@ type Attributes struct {
 	Lat     float64 `toml:"lat"`
 	Lon     float64 `toml:"lon"`
 	AS      uint32  `toml:"as"`
-	Site    string  `toml:"site"`
 }
 
 // ErrConfig says that a configuration cannot be used, where and why.
@@ -181,19 +182,14 @@ func joinKey(key toml.Key) string {
 	return s
 }
 
-const (
-	maxPlaces = 1000 // a uid range of 65,536 each fits 1,000 times above 2^20
-	maxName   = 64
-)
-
 func check(cfg Config) error {
 	switch {
 	case cfg.Profile != ProfilePublic && cfg.Profile != ProfileLAN && cfg.Profile != ProfileLab:
 		return fmt.Errorf("profile %q: want public, lan or lab", cfg.Profile)
-	case cfg.Bounds.Places < 1 || cfg.Bounds.Places > maxPlaces:
-		return fmt.Errorf("places = %d: want 1 to %d", cfg.Bounds.Places, maxPlaces)
-	case len(cfg.Name) > maxName:
-		return fmt.Errorf("name of %d bytes, limit %d", len(cfg.Name), maxName)
+	case cfg.Bounds.Places < 1 || cfg.Bounds.Places > slivernet.MaxPlaces:
+		return fmt.Errorf("places = %d: want 1 to %d", cfg.Bounds.Places, slivernet.MaxPlaces)
+	case len(cfg.Name) > offer.MaxName:
+		return fmt.Errorf("name of %d bytes, limit %d", len(cfg.Name), offer.MaxName)
 	}
 	return nil
 }

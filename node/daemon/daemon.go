@@ -9,14 +9,14 @@
 // that no sliver, peer or disk can hold up another's lease.
 //
 // All that touches the world comes in by [Deps], each behind the small interface
-// of its concept: [Real] fills them for a machine, a simulator fills them with
-// models.
+// of its concept: [Start] fills them for a machine, tests fill them with models
+// and call [New].
 //
-//	deps, err := daemon.Real(ctx, cfg)
-//	d, err := daemon.New(cfg, deps)
-//	err = d.Run(ctx) // until ctx ends; slivers run on
+//	n, err := daemon.Start(ctx, cfg, log)
+//	err = n.Run(ctx) // until ctx ends; slivers run on
 //
-// When Run returns, slivers go on under their wardens and limits; the next
+// A Daemon may be asked by any number of goroutines; Run is called once. When Run
+// returns, slivers go on under their wardens and limits; the next
 // daemon on the same state takes them up again.
 package daemon
 
@@ -39,9 +39,6 @@ import (
 // Version is what status tells; the build may set it.
 var Version = "0.1.0"
 
-// commonsTerm is the longest lease of the commons, in seconds.
-const commonsTerm = 24 * 3600
-
 // Daemon is one node.
 type Daemon struct {
 	cfg      Config
@@ -51,7 +48,8 @@ type Daemon struct {
 	kernel   string
 	site     *sign.SiteCert
 	capacity lease.RSet
-	commons  lease.RSet
+	commons  lease.RSet // what one principal may have of it
+	longest  int64      // term of a lease of the commons, in seconds
 	pools    []lease.PoolRule
 
 	journal OpenJournal // owned by the loop, as are
@@ -67,6 +65,7 @@ type Daemon struct {
 	status   *status
 	slivers  *executor
 	offers   *offerLoop
+	notices  *notices
 	drains   drains
 	sessions sessions
 	started  time.Time
@@ -93,10 +92,10 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 			if !cfg.Commons.IsZero() {
 				d.pools[i].PerPrincipal = cfg.Commons
 			}
-			d.commons = d.pools[i].PerPrincipal
+			d.commons, d.longest = d.pools[i].PerPrincipal, d.pools[i].MaxTerm
 		}
 	}
-	d.offers = newOfferLoop(d)
+	d.offers, d.notices = newOfferLoop(d), newNotices(d)
 	if err := d.offers.check(); err != nil {
 		return nil, err
 	}
@@ -158,6 +157,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	g.Go(func() error { d.watchJoin(ctx); return nil })
 	if d.deps.Hosting != nil {
 		g.Go(func() error { d.offers.run(ctx); return nil })
+		g.Go(func() error { d.notices.run(ctx); return nil })
 		g.Go(func() error { d.watchSlivers(ctx, reports); return nil })
 		g.Go(func() error { d.drainLoop(ctx); return nil })
 		g.Go(func() error { d.collectLoop(ctx); return nil })

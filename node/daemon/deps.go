@@ -37,7 +37,7 @@ type Deps struct {
 	Socket func() (net.Listener, error)
 
 	Discovery api.Discovery // query → offers, with reasons
-	Gossip    Publisher     // offers → whoever wants to know
+	Gossip    Publisher     // offers, notices → whoever wants to know
 	Wire      Wire          // bytes to and from other nodes
 
 	Hosting *Hosting // nil: a visitor
@@ -58,12 +58,14 @@ type OpenJournal interface {
 	io.Closer
 }
 
-// Publisher tells the network what this node offers.
+// Publisher tells the network what this node offers and has leased out.
 type Publisher interface {
 	// Publish makes a signed offer known and keeps it known until the next.
 	Publish(ctx context.Context, o offer.Opened) error
 	// Withdraw tells the others that there is none any more. It is the last call.
 	Withdraw(ctx context.Context, closed offer.Opened) error
+	// Tell sends a signed notice of a lease, once, to whoever is there.
+	Tell(ctx context.Context, notice []byte) error
 	// Known is the number of offers in the view.
 	Known() int
 }

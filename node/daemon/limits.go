@@ -42,6 +42,12 @@ const (
 	// closeLimit is the time of requests under way when the daemon goes.
 	closeLimit = time.Second
 
+	// maxNotices is the number of lease notices that wait to be sent: when more
+	// leases end at one instant, the next offer says it better. noticeLimit bounds
+	// the sending of one.
+	maxNotices  = 64
+	noticeLimit = time.Second
+
 	// drainEvery is how often the flow tables are emptied into the store: what
 	// power loss can take at the most.
 	drainEvery = 5 * time.Second

@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"croft/lease"
 	"croft/node"
+	"croft/node/journal"
 	"croft/sandbox"
 )
 
@@ -126,6 +129,7 @@ func (d *Daemon) perform(batch []node.Effect) {
 		d.deps.Log.Debug("effect", "out", e)
 		switch e := e.(type) {
 		case lease.Fact:
+			d.notices.of(e)
 			if e.K == lease.FactGone {
 				d.forget(e.Claim)
 			}
@@ -219,21 +223,26 @@ func (d *Daemon) rebuild(ctx context.Context, cause error) error {
 	}
 }
 
+// isFull reports that a disk had no room.
+func isFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, journal.ErrFull)
+}
+
 // load opens the journal and builds the core from it.
 func (d *Daemon) load() error {
-	journal, records, err := d.deps.OpenJournal()
+	opened, records, err := d.deps.OpenJournal()
 	if err != nil {
 		return fmt.Errorf("opening the journal: %w", err)
 	}
 	core := node.NewCore(d.coreConfig())
 	for i, r := range records {
 		if err := core.Restore(r); err != nil {
-			return errors.Join(fmt.Errorf("record %d of %d: %w", i+1, len(records), err), journal.Close())
+			return errors.Join(fmt.Errorf("record %d of %d: %w", i+1, len(records), err), opened.Close())
 		}
 	}
-	d.journal, d.core, d.records, d.shortAt = journal, core, len(records), minSnapshot
+	d.journal, d.core, d.records, d.shortAt = opened, core, len(records), minSnapshot
 	if err := d.shorten(); err != nil {
-		return errors.Join(err, journal.Close())
+		return errors.Join(err, opened.Close())
 	}
 	return nil
 }

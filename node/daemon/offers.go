@@ -14,6 +14,7 @@ import (
 	"croft/gossip"
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/node/wire"
 )
 
 // offerValid is how long an offer counts: twice the longest gap between two, so
@@ -104,7 +105,7 @@ func (o *offerLoop) bare(now time.Time) offer.Offer {
 	made := offer.Offer{
 		Node: d.deps.Key.Principal(), Sequence: o.next(now), Made: now.Unix(), Until: now.Add(offerValid).Unix(),
 		Name: d.cfg.Name, Attributes: d.attributes(), Addrs: offerAddrs(d.deps.Wire.Addrs()), Uptime: max(int64(now.Sub(d.started).Seconds()), 0),
-		Total: d.capacity, Longest: commonsTerm, Commons: d.commons,
+		Total: d.capacity, Longest: d.longest, Commons: d.commons,
 	}
 	if d.site != nil {
 		made.Site, made.Certificate = d.site.Site, d.cfg.SiteCert
@@ -135,7 +136,7 @@ const maxAddrs = 4
 func offerAddrs(all []string) []string {
 	var out []string
 	for _, s := range all {
-		addr, ok := addrOf(s)
+		addr, ok := wire.IP(s)
 		if !ok || addr.IsLoopback() || addr.IsLinkLocalUnicast() || slivernet.IsUplink(addr) || len(out) == maxAddrs {
 			continue
 		}

@@ -260,6 +260,14 @@ func (o *overlay) Withdraw(ctx context.Context, closed offer.Opened) error {
 	return errors.Join(err, indexErr)
 }
 
+// Tell sends a notice by gossip alone: it is news, and nothing to look up.
+func (o *overlay) Tell(ctx context.Context, notice []byte) error {
+	if o.gossip == nil {
+		return errVisitor
+	}
+	return o.gossip.Tell(ctx, notice)
+}
+
 var errVisitor = errors.New("a visitor offers nothing")
 
 // view is what gossip has told; a visitor was told nothing.

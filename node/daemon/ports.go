@@ -3,21 +3,19 @@
 package daemon
 
 import (
-	"errors"
 	"strconv"
 
 	"github.com/multiformats/go-multiaddr"
-	"golang.org/x/sys/unix"
 
+	slivernet "croft/ebpf/net"
 	"croft/lease"
-	"croft/node/journal"
 )
 
 // Public ports that may be leased: above the privileged ones, below the blocks
 // of source ports that slivers leave by.
 const (
 	firstPort = 1024
-	lastPort  = 16383
+	lastPort  = slivernet.FirstSource - 1
 )
 
 // portRange leaves out the ports on which the node itself listens.
@@ -37,17 +35,4 @@ func portRange(listen []string) lease.PortRange {
 		}
 	}
 	return r
-}
-
-func release() string {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return ""
-	}
-	return unix.ByteSliceToString(u.Release[:])
-}
-
-// isFull reports that a disk had no room.
-func isFull(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, journal.ErrFull)
 }

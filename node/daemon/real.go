@@ -19,6 +19,7 @@ import (
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
 	"croft/node/api"
+	"croft/node/wire"
 	"croft/sandbox/image"
 	"croft/sandbox/warden"
 )
@@ -183,7 +184,7 @@ const labInterface = "eth0"
 // their range may be opened.
 func nodeAddrs(cfg Config) (out []netip.Prefix) {
 	for _, s := range cfg.Listen {
-		if a, ok := addrOf(s); ok && !a.IsUnspecified() {
+		if a, ok := wire.IP(s); ok && !a.IsUnspecified() {
 			out = append(out, netip.PrefixFrom(a, a.BitLen()))
 		}
 	}

@@ -219,3 +219,12 @@ func machine(dir string) (m Machine) {
 	}
 	return m
 }
+
+// release is the kernel's, such as 6.6.30-1-amd64; empty where it cannot be told.
+func release() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}

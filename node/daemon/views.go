@@ -7,14 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
-
-	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"croft/ebpf"
 	"croft/lease"
 	"croft/node/api"
+	"croft/node/wire"
 	"croft/sandbox"
 )
 
@@ -131,22 +128,9 @@ func wayOf(c ebpf.Count) api.Way {
 // publicAddr is the first address that the node tells of itself.
 func (d *Daemon) publicAddr() string {
 	for _, s := range d.deps.Wire.Addrs() {
-		if a, ok := addrOf(s); ok {
+		if a, ok := wire.IP(s); ok {
 			return a.String()
 		}
 	}
 	return ""
-}
-
-func addrOf(s string) (netip.Addr, bool) {
-	m, err := multiaddr.NewMultiaddr(s)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	ip, err := manet.ToIP(m)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	a, ok := netip.AddrFromSlice(ip)
-	return a.Unmap(), ok
 }

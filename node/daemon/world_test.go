@@ -51,6 +51,7 @@ type world struct {
 	starting chan struct{}    // if set, Start waits for it or its context
 	offers   []offer.Opened
 	closed   int
+	hear     func(notice []byte) error
 
 	appends int
 	crash   func(n int) (before, after bool) // at the n-th append
@@ -60,7 +61,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	m := &world{t: t, state: t.TempDir(), begun: time.Now(), runs: map[string]sandbox.Spec{}, status: map[string]sandbox.Status{},
 		watches: map[chan sandbox.Status]context.Context{}, links: map[string]slivernet.Sliver{}, up: map[string]bool{},
-		guards: map[string]ebpf.Limits{}, failing: map[string]error{}}
+		guards: map[string]ebpf.Limits{}, failing: map[string]error{}, hear: func([]byte) error { return nil }}
 	return m
 }
 
@@ -509,6 +510,13 @@ func (g gossipModel) Withdraw(_ context.Context, o offer.Opened) error {
 		g.l.closed++
 	}
 	return nil
+}
+
+func (g gossipModel) Tell(_ context.Context, notice []byte) error {
+	g.l.mu.Lock()
+	hear := g.l.hear
+	g.l.mu.Unlock()
+	return hear(notice)
 }
 
 func (gossipModel) Known() int { return 0 }

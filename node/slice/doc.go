@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package slice is the researcher's side of a slice: pure machines that find,
-// hold, commit, activate and watch, and that renew and stop what runs. They do
-// no I/O: an owner feeds them what nodes answered and does what they return.
+// Package slice is the researcher's side of a slice: pure machines that hold,
+// commit, activate and watch what was found, and that renew and stop what runs.
+// They do no I/O: an owner feeds them what nodes answered and does what they return.
 //
 //	            candidates, in order of liking
 //	ask N ──────▶ held? ──no──▶ ask the next

@@ -17,6 +17,14 @@ type Record struct {
 	Slivers []Sliver        `json:"slivers"`
 }
 
+// Until is when the last of the leases ends, in Unix seconds; 0 without any.
+func (r Record) Until() (until int64) {
+	for _, s := range r.Slivers {
+		until = max(until, s.Until)
+	}
+	return until
+}
+
 // Sliver is the part of a slice on one node.
 type Sliver struct {
 	Node   lease.Principal `json:"node"`

@@ -18,39 +18,15 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 )
 
-// Profile is how much of the machine the overlay may use.
-type Profile string
-
-const (
-	ProfileNode  Profile = ""      // one node on a machine: 256 MiB, 1,024 file descriptors
-	ProfileSmall Profile = "small" // many nodes on a machine: 64 MiB, 256 file descriptors
-)
-
 // Config says what host to make. Key and Listen are needed.
 type Config struct {
 	Key       ed25519.PrivateKey // the node's principal
-	Listen    []string           // multiaddrs, TCP and QUIC; see ListenAddrs
-	Profile   Profile
-	UserAgent string // "" is "croft"
+	Listen    []string           // multiaddrs, TCP and QUIC
+	UserAgent string             // "" is "croft"
 
 	// ConnLow and ConnHigh: above high, connections that serve least are
 	// dropped until low remain. 0 is 96 and 160.
 	ConnLow, ConnHigh int
-}
-
-// ListenAddrs returns the multiaddrs for one IP address ("0.0.0.0", "::1") and
-// port on both transports.
-func ListenAddrs(ip string, port uint16) []string {
-	family := "ip4"
-	for i := range len(ip) {
-		if ip[i] == ':' {
-			family = "ip6"
-		}
-	}
-	return []string{
-		fmt.Sprintf("/%s/%s/udp/%d/quic-v1", family, ip, port),
-		fmt.Sprintf("/%s/%s/tcp/%d", family, ip, port),
-	}
 }
 
 // NewHost makes the node's libp2p host. It listens when this returns; the
@@ -73,7 +49,7 @@ func NewHost(c Config) (host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making host: %w", err)
 	}
-	resources, err := newResources(c.Profile)
+	resources, err := newResources()
 	if err != nil {
 		conns.Close()
 		return nil, fmt.Errorf("making host: %w", err)
@@ -102,7 +78,7 @@ func NewHost(c Config) (host.Host, error) {
 	return h, nil
 }
 
-func newResources(p Profile) (network.ResourceManager, error) {
+func newResources() (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
 	limits.AddProtocolLimit(PipeProtocol,
@@ -111,13 +87,5 @@ func newResources(p Profile) (network.ResourceManager, error) {
 	limits.AddProtocolPeerLimit(PipeProtocol,
 		rcmgr.BaseLimit{StreamsInbound: PipesPerPeer, StreamsOutbound: PipesPerPeer, Streams: 2 * PipesPerPeer, Memory: 32 << 20},
 		rcmgr.BaseLimitIncrease{})
-	memory, files := int64(256<<20), 1024
-	switch p {
-	case ProfileNode:
-	case ProfileSmall:
-		memory, files = 64<<20, 256
-	default:
-		return nil, fmt.Errorf("unknown profile %q", p)
-	}
-	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Scale(memory, files)), rcmgr.WithMetricsDisabled())
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Scale(overlayMemory, overlayFiles)), rcmgr.WithMetricsDisabled())
 }

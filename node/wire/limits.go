@@ -30,6 +30,11 @@ const (
 	// out when the other side is gone.
 	NoIdle = time.Duration(-1)
 
+	// overlayMemory (bytes) and overlayFiles (file descriptors) are what libp2p may
+	// take of the machine: slivers and their owner need the rest.
+	overlayMemory = 256 << 20
+	overlayFiles  = 1024
+
 	// closeTimeout bounds how long Close waits to mark the end.
 	closeTimeout = 2 * time.Second
 

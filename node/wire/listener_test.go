@@ -20,14 +20,19 @@ import (
 	"croft/lease"
 )
 
+// listenAddrs are the multiaddrs of an IPv4 address and port on both transports.
+func listenAddrs(ip string, port uint16) []string {
+	return []string{fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", ip, port), fmt.Sprintf("/ip4/%s/tcp/%d", ip, port)}
+}
+
 // newHost makes a real host on loopback.
 func newHost(t *testing.T, seed byte, listen ...string) host.Host {
 	t.Helper()
 	k, _ := key(seed)
 	if listen == nil {
-		listen = ListenAddrs("127.0.0.1", 0)
+		listen = listenAddrs("127.0.0.1", 0)
 	}
-	h, err := NewHost(Config{Key: k, Listen: listen, Profile: ProfileSmall})
+	h, err := NewHost(Config{Key: k, Listen: listen})
 	must(t, err)
 	t.Cleanup(func() { h.Close() })
 	return h
@@ -86,7 +91,7 @@ func ask(t *testing.T, c *http.Client, body string) string {
 func TestThroughAWayIn(t *testing.T) {
 	for _, transport := range []string{"quic", "tcp"} {
 		t.Run(transport, func(t *testing.T) {
-			addrs := ListenAddrs("127.0.0.1", 0)
+			addrs := listenAddrs("127.0.0.1", 0)
 			if transport == "quic" {
 				addrs = addrs[:1]
 			} else {

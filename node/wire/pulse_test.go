@@ -74,9 +74,9 @@ func (r *relay) cut(t *testing.T) {
 func TestDialAfterSilentDeath(t *testing.T) {
 	_, target := key(2)
 	k, _ := key(2)
-	far := newHost(t, 2, ListenAddrs("127.0.0.1", 0)[1])
+	far := newHost(t, 2, listenAddrs("127.0.0.1", 0)[1])
 	whoami(t, Listen(far, k, Options{}))
-	near := newHost(t, 1, ListenAddrs("127.0.0.1", 0)[1])
+	near := newHost(t, 1, listenAddrs("127.0.0.1", 0)[1])
 
 	at, err := manet.ToNetAddr(far.Addrs()[0])
 	must(t, err)

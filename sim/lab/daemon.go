@@ -37,7 +37,6 @@ type attributes struct {
 	Lat     float64 `toml:"lat"`
 	Lon     float64 `toml:"lon"`
 	AS      uint32  `toml:"as"`
-	Site    string  `toml:"site"`
 }
 
 // configure writes a node's configuration. join is empty for the first node.
@@ -50,7 +49,7 @@ func configure(n node, s place, profile string, join []string, certified bool) e
 		},
 		Join: join, Profile: profile, Open: []string{fabric.String()},
 		Attributes: attributes{Country: s.Country, Region: s.Region, City: s.City,
-			Lat: s.Lat, Lon: s.Lon, AS: s.AS, Site: s.Name},
+			Lat: s.Lat, Lon: s.Lon, AS: s.AS},
 		Labels: n.Labels, Capacity: n.Capacity,
 	}
 	if c.Join == nil {
