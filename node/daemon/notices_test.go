@@ -5,7 +5,6 @@ package daemon
 import (
 	"bytes"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"croft/gossip"
@@ -36,13 +35,13 @@ func TestNeighboursAreToldThatLeasesBeginAndEnd(t *testing.T) {
 		if _, err := alice.hold(l, alice.wish("x", m.Wall(), time.Hour, "cpu=1", lease.ID{})); err != nil {
 			t.Fatal(err) // falls in 30 s, and nobody hears of it
 		}
-		pass(2 * time.Second)
+		m.pass(2 * time.Second)
 		second := alice.renew(l, "b", first, time.Hour)
-		pass(time.Minute)
+		m.pass(time.Minute)
 		if err := alice.end(l, alice.close(second, m.Wall())); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
+		m.settle()
 		begun, over := 0, 0
 		for i, n := range heard {
 			if i > 0 && n.Sequence <= heard[i-1].Sequence {
@@ -74,7 +73,7 @@ func TestLeasesDoNotWaitForNotices(t *testing.T) {
 			if err := alice.end(l, alice.close(id, m.Wall())); err != nil {
 				t.Fatal(err)
 			}
-			pass(time.Second)
+			m.pass(time.Second)
 		}
 		if n := len(l.d.notices.queue); n != maxNotices {
 			t.Errorf("%d notices wait, want %d", n, maxNotices)
