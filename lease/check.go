@@ -33,14 +33,15 @@ func (r *Redeem) check() error {
 		kind(r.K, KindRedeem),
 		principal("issuer", r.Issuer), principal("node", r.Node),
 		field(!r.Parent.IsZero(), "no parent"),
-		slot(r.Slot), rset(r.RSet), term(r.Term()), CheckLabel(r.Slice), ports(r.Ports, r.RSet, false))
+		slot(r.Slot), rset(r.RSet), term(r.Term()), CheckLabel(r.Slice), ports(r.Ports, r.RSet, false), owner(r.Owner, r.Issuer))
 }
 
 func (a *Ask) check() error {
 	return first(
 		kind(a.K, KindAsk),
 		principal("issuer", a.Issuer), principal("node", a.Node),
-		rset(a.RSet), term(a.Term()), CheckLabel(a.Slice), pool(a.Pool), ports(a.Ports, a.RSet, false))
+		rset(a.RSet), term(a.Term()), CheckLabel(a.Slice), pool(a.Pool), ports(a.Ports, a.RSet, false),
+		owner(a.Owner, a.Issuer), class(a.Class, a.Weight), alone(a.Alone))
 }
 
 func (h *Hold) check() error {
@@ -60,6 +61,7 @@ func (l *Lease) check() error {
 		rset(l.RSet), term(l.Term()), CheckLabel(l.Slice), pool(l.Pool), ports(l.Ports, l.RSet, true),
 		field(l.ActivateBy >= 0 && l.ActivateBy <= l.Until, "activate_by %d outside the term", l.ActivateBy),
 		runtime(l.Runtime),
+		owner(l.Owner, l.Holder), class(l.Class, l.Weight), alone(l.Alone), mechanism(l.Mechanism),
 		field(l.Grace <= MaxTerm, "grace %d s, limit %d", l.Grace, int64(MaxTerm)),
 		field(l.BurstOut <= MaxAmount && l.BurstIn <= MaxAmount, "burst %d out, %d in, limit %d", l.BurstOut, l.BurstIn, uint64(MaxAmount)))
 }
@@ -74,7 +76,7 @@ func (c *Close) check() error {
 func (r *Revoke) check() error {
 	return first(
 		kind(r.K, KindRevoke), principal("node", r.Node),
-		field(!r.Claim.IsZero(), "names no claim"), instant(r.At), reason(r.Reason))
+		field(!r.Claim.IsZero(), "names no claim"), instant(r.At), instant(r.Said), reason(r.Reason))
 }
 
 func (r *Reject) check() error {
@@ -82,7 +84,44 @@ func (r *Reject) check() error {
 		kind(r.K, KindReject), principal("node", r.Node),
 		field(!r.Parent.IsZero(), "answers nothing"), instant(r.At), reason(r.Text),
 		field(r.Sort >= Exhausted && r.Sort <= Local, "sort %d", r.Sort),
-		field(int(r.Reason) < len(reasonNames), "reason %d", r.Reason))
+		field(int(r.Reason) < len(reasonNames), "reason %d", r.Reason),
+		field(int(r.Lacks) <= NumResources, "resource %d", int(r.Lacks)-1),
+		field(r.Instant >= 0 && r.Instant < maxUnix, "instant %d", r.Instant))
+}
+
+func (g *Grant) check() error {
+	err := first(
+		kind(g.K, KindGrant), principal("issuer", g.Issuer), principal("holder", g.Holder),
+		field(g.Holder != g.Issuer, "to the issuer itself"), term(g.Term()),
+		field(g.Verbs != 0 && g.Verbs&^AllVerbs == 0, "verbs %#x", uint16(g.Verbs)))
+	if err == nil && g.Slice != "" {
+		err = CheckLabel(g.Slice)
+	}
+	return err
+}
+
+// owner judges the slice's owner where a statement names one: never the one who
+// acts, so that there is one way to say it.
+func owner(p, acts Principal) error {
+	if p.IsZero() {
+		return nil
+	}
+	return first(principal("owner", p), field(p != acts, "owner is the issuer or holder itself"))
+}
+
+func class(c Class, weight uint16) error {
+	return first(
+		field(c <= Evictable, "class %d", c),
+		field(c == Evictable && weight >= 1 && weight <= MaxWeight || c == Hard && weight == 0, "weight %d of a %s lease", weight, c))
+}
+
+func alone(v uint8) error { return field(v <= 1, "exclusive %d", v) }
+
+func mechanism(s string) error {
+	if s == "" {
+		return nil
+	}
+	return CheckLabel(s)
 }
 
 // CheckLabel reports whether s can name a slice: 1 to 63 of a-z, 0-9 and '-',

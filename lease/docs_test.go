@@ -54,7 +54,7 @@ func TestGrammarIsTheCode(t *testing.T) {
 		}
 	}
 	for _, st := range []lease.Statement{new(lease.Capacity), new(lease.Ticket), new(lease.Redeem), new(lease.Ask),
-		new(lease.Hold), new(lease.Lease), new(lease.Close), new(lease.Revoke), new(lease.Reject)} {
+		new(lease.Hold), new(lease.Lease), new(lease.Close), new(lease.Revoke), new(lease.Reject), new(lease.Grant)} {
 		var code []string
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(st).Elem()) {
 			key, options, _ := strings.Cut(f.Tag.Get("cbor"), ",")

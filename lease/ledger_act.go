@@ -145,7 +145,7 @@ func (l *Ledger) recall(in Recall) {
 	if !b.lease.IsZero() {
 		at += b.grace
 	}
-	signed, refusal := l.sign(&Revoke{K: KindRevoke, Node: l.node, Claim: b.claim(), At: at, Reason: in.Reason})
+	signed, refusal := l.sign(&Revoke{K: KindRevoke, Node: l.node, Claim: b.claim(), At: at, Said: l.now, Reason: in.Reason})
 	if refusal != nil {
 		l.answerRefusal(in.Ref, refusal)
 		return

@@ -40,6 +40,9 @@ const (
 	// MaxText is the length in bytes of a reason that a person reads.
 	MaxText = 200
 
+	// MaxWeight bounds the weight of an evictable lease.
+	MaxWeight = 1000
+
 	// MaxAmount bounds one resource of one claim, so that a product with a
 	// degree and a sum over all slots fit into 128 bits with room to spare.
 	MaxAmount = 1 << 60

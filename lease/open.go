@@ -96,4 +96,5 @@ var makers = map[Kind]func() Statement{
 	KindClose:    func() Statement { return new(Close) },
 	KindRevoke:   func() Statement { return new(Revoke) },
 	KindReject:   func() Statement { return new(Reject) },
+	KindGrant:    func() Statement { return new(Grant) },
 }

@@ -51,10 +51,11 @@ const (
 	ReasonState      Reason = 11 // the claim is not in a state that allows it
 	ReasonVisitor    Reason = 12 // the node hosts nothing
 	ReasonInvalid    Reason = 13 // the statement or its chain does not verify
+	ReasonBound      Reason = 14 // as much is kept of one claim as the protocol allows
 )
 
 var reasonNames = [...]string{"", "policy", "quarantine", "clock", "slot", "closing", "capacity", "port",
-	"request", "space", "unknown", "state", "visitor", "invalid"}
+	"request", "space", "unknown", "state", "visitor", "invalid", "bound"}
 
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
@@ -63,12 +64,17 @@ func (r Reason) String() string {
 	return fmt.Sprintf("reason(%d)", uint8(r))
 }
 
-// A Refusal is an answer: the sort, the reason and a sentence for a person. It
-// is stored and repeated as stored.
+// A Refusal is an answer: the sort, the reason and a sentence for a person, and
+// what bears it out. It is stored and repeated as stored.
 type Refusal struct {
 	Sort   Sort
 	Reason Reason
 	Text   string
+
+	About      ID       // the claim that is full, or was promised too often
+	Resource   Resource // of which it is full
+	Instant    int64    // Unix seconds at which it is; 0 when About is not about an amount
+	Attachment []byte   // a [Filling] or a [Proof], whose hash the signed reject names
 }
 
 func (r *Refusal) Error() string {

@@ -7,7 +7,7 @@ import "fmt"
 // Kind says what a statement is. The numbers are on the wire.
 type Kind uint8
 
-// The kinds. Numbers that are missing belong to kinds yet to come.
+// The kinds.
 const (
 	KindCapacity Kind = 1
 	KindTicket   Kind = 2
@@ -18,11 +18,12 @@ const (
 	KindClose    Kind = 7
 	KindRevoke   Kind = 8
 	KindReject   Kind = 9
+	KindGrant    Kind = 10
 )
 
 var kindNames = map[Kind]string{
 	KindCapacity: "capacity", KindTicket: "ticket", KindRedeem: "redeem", KindAsk: "ask", KindHold: "hold",
-	KindLease: "lease", KindClose: "close", KindRevoke: "revoke", KindReject: "reject",
+	KindLease: "lease", KindClose: "close", KindRevoke: "revoke", KindReject: "reject", KindGrant: "grant",
 }
 
 func (k Kind) String() string {
@@ -32,8 +33,8 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
-// A Statement is one of the nine kinds: *Capacity, *Ticket, *Redeem, *Ask,
-// *Hold, *Lease, *Close, *Revoke, *Reject.
+// A Statement is one of the ten kinds: *Capacity, *Ticket, *Redeem, *Ask,
+// *Hold, *Lease, *Close, *Revoke, *Reject, *Grant.
 type Statement interface {
 	Kind() Kind
 	By() Principal // the issuer, whose signature it needs
@@ -45,9 +46,29 @@ type Pool string
 
 // The pools of the first mechanisms. The commons is what anybody may have.
 const (
-	PoolSharp   Pool = "sharp"
-	PoolCommons Pool = "commons"
+	PoolSharp    Pool = "sharp"
+	PoolCommons  Pool = "commons"
+	PoolShare    Pool = "share"
+	PoolCalendar Pool = "calendar"
 )
+
+// Class says how firmly a lease binds the node. The numbers are on the wire.
+type Class uint8
+
+const (
+	Hard      Class = 0 // to the end of its term
+	Evictable Class = 1 // to a revoke with notice: a weighted share of what is idle
+)
+
+func (c Class) String() string {
+	switch c {
+	case Hard:
+		return "hard"
+	case Evictable:
+		return "evictable"
+	}
+	return fmt.Sprintf("class(%d)", uint8(c))
+}
 
 // Request is a wish's id, chosen by its issuer: the same id with the same bytes
 // is the same wish.
@@ -95,6 +116,7 @@ type Redeem struct {
 	Request  Request   `cbor:"12,keyasint"`
 	Replaces ID        `cbor:"13,keyasint,omitzero"` // the lease whose sliver this one continues
 	Ports    []Port    `cbor:"14,keyasint,omitempty"`
+	Owner    Principal `cbor:"28,keyasint,omitzero"` // of the slice, where it is not the issuer
 }
 
 // Ask is the same wish where no ticket is needed.
@@ -110,6 +132,10 @@ type Ask struct {
 	Replaces ID        `cbor:"13,keyasint,omitzero"` // the lease that it renews
 	Ports    []Port    `cbor:"14,keyasint,omitempty"`
 	Pool     Pool      `cbor:"15,keyasint"`
+	Owner    Principal `cbor:"28,keyasint,omitzero"` // of the slice, where it is not the issuer
+	Class    Class     `cbor:"33,keyasint,omitempty"`
+	Weight   uint16    `cbor:"34,keyasint,omitempty"` // of an evictable lease, 1 to 1000
+	Alone    uint8     `cbor:"35,keyasint,omitempty"` // 1: nobody else in the pool during the term
 }
 
 // Hold binds the node until CommitBy. It gives no sliver and never turns into a
@@ -146,6 +172,11 @@ type Lease struct {
 	BurstOut   uint64    `cbor:"21,keyasint,omitempty"` // bytes above egress.rate × t in any window
 	BurstIn    uint64    `cbor:"22,keyasint,omitempty"`
 	Sliver     ID        `cbor:"23,keyasint,omitzero"` // the first lease of the sliver that this one continues
+	Owner      Principal `cbor:"28,keyasint,omitzero"` // of the slice, where it is not the holder
+	Class      Class     `cbor:"33,keyasint,omitempty"`
+	Weight     uint16    `cbor:"34,keyasint,omitempty"`
+	Alone      uint8     `cbor:"35,keyasint,omitempty"`
+	Mechanism  string    `cbor:"39,keyasint,omitempty"` // how it came about; empty is the pool's first
 }
 
 // Close is a holder's end of its own lease or hold.
@@ -165,18 +196,53 @@ type Revoke struct {
 	Claim  ID        `cbor:"9,keyasint"`
 	At     int64     `cbor:"24,keyasint"` // when it takes effect
 	Reason string    `cbor:"25,keyasint,omitempty"`
+	Said   int64     `cbor:"38,keyasint"` // when it was signed: the lease's grace lies between
 }
 
-// Reject is a node's signed refusal of a redeem or ask.
+// Reject is a node's signed refusal of a redeem or ask. It binds the node to its
+// reasons: what is attached is named by hash.
 type Reject struct {
-	K      Kind      `cbor:"0,keyasint"`
-	Node   Principal `cbor:"1,keyasint"`
-	Parent ID        `cbor:"9,keyasint"`
-	At     int64     `cbor:"24,keyasint"`
-	Text   string    `cbor:"25,keyasint,omitempty"`
-	Sort   Sort      `cbor:"26,keyasint"`
-	Reason Reason    `cbor:"27,keyasint"`
+	K        Kind      `cbor:"0,keyasint"`
+	Node     Principal `cbor:"1,keyasint"`
+	Parent   ID        `cbor:"9,keyasint"`
+	At       int64     `cbor:"24,keyasint"`
+	Text     string    `cbor:"25,keyasint,omitempty"`
+	Sort     Sort      `cbor:"26,keyasint"`
+	Reason   Reason    `cbor:"27,keyasint"`
+	Attached Digest    `cbor:"29,keyasint,omitzero"`  // SHA-256 of what bears the refusal out
+	About    ID        `cbor:"30,keyasint,omitzero"`  // the claim that is full, or was promised too often
+	Lacks    uint8     `cbor:"31,keyasint,omitempty"` // the resource's number plus one
+	Instant  int64     `cbor:"32,keyasint,omitempty"` // at which the claim is full, Unix seconds
 }
+
+// Grant lets another principal act on a slice of the issuer's for a term, or on
+// all of them: a team mate, a keeper, the issuer's other device. It stands on one
+// record of the slice and falls with it.
+type Grant struct {
+	K        Kind      `cbor:"0,keyasint"`
+	Issuer   Principal `cbor:"1,keyasint"` // owns the slice
+	From     int64     `cbor:"4,keyasint"`
+	Until    int64     `cbor:"5,keyasint"`
+	Holder   Principal `cbor:"8,keyasint"`
+	Slice    string    `cbor:"11,keyasint,omitempty"` // its label; empty is every slice of the issuer's
+	Verbs    Verbs     `cbor:"36,keyasint"`
+	Sequence uint64    `cbor:"37,keyasint"` // of the slice record
+}
+
+// Verbs is what a grant allows. The bits are on the wire.
+type Verbs uint16
+
+const (
+	VerbRun     Verbs = 1 << iota // lease for the slice, and start slivers
+	VerbRenew                     // renew, grow and shrink its leases
+	VerbStop                      // close its leases
+	VerbLogs                      // read what its slivers wrote
+	VerbExec                      // run commands in its slivers
+	VerbAudit                     // read its recorded traffic
+	VerbPublish                   // publish on its topics
+
+	AllVerbs Verbs = 1<<iota - 1
+)
 
 // Port is a public port of the node that is forwarded to the sliver. In a wish
 // Number 0 asks for any; in a lease it is exact.
@@ -214,6 +280,7 @@ func (*Lease) Kind() Kind    { return KindLease }
 func (*Close) Kind() Kind    { return KindClose }
 func (*Revoke) Kind() Kind   { return KindRevoke }
 func (*Reject) Kind() Kind   { return KindReject }
+func (*Grant) Kind() Kind    { return KindGrant }
 
 func (c *Capacity) By() Principal { return c.Node }
 func (t *Ticket) By() Principal   { return t.Issuer }
@@ -224,6 +291,7 @@ func (l *Lease) By() Principal    { return l.Node }
 func (c *Close) By() Principal    { return c.Issuer }
 func (r *Revoke) By() Principal   { return r.Node }
 func (r *Reject) By() Principal   { return r.Node }
+func (g *Grant) By() Principal    { return g.Issuer }
 
 // Term returns the interval during which the claim holds.
 func (c *Capacity) Term() Term { return Term{c.From, c.Until} }
@@ -232,3 +300,4 @@ func (r *Redeem) Term() Term   { return Term{r.From, r.Until} }
 func (a *Ask) Term() Term      { return Term{a.From, a.Until} }
 func (h *Hold) Term() Term     { return Term{h.From, h.Until} }
 func (l *Lease) Term() Term    { return Term{l.From, l.Until} }
+func (g *Grant) Term() Term    { return Term{g.From, g.Until} }

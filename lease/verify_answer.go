@@ -13,14 +13,20 @@ type wish struct {
 	replaces     ID
 	ports        []Port
 	pool         Pool
+	owner        Principal
+	class        Class
+	weight       uint16
+	alone        uint8
 }
 
 func wishOf(st Statement) (wish, bool) {
 	switch st := st.(type) {
 	case *Redeem:
-		return wish{st.Issuer, st.Node, st.RSet, st.Term(), st.Slice, st.Replaces, st.Ports, PoolSharp}, true
+		return wish{issuer: st.Issuer, node: st.Node, rset: st.RSet, term: st.Term(), slice: st.Slice, replaces: st.Replaces,
+			ports: st.Ports, pool: PoolSharp, owner: st.Owner}, true
 	case *Ask:
-		return wish{st.Issuer, st.Node, st.RSet, st.Term(), st.Slice, st.Replaces, st.Ports, st.Pool}, true
+		return wish{st.Issuer, st.Node, st.RSet, st.Term(), st.Slice, st.Replaces, st.Ports, st.Pool,
+			st.Owner, st.Class, st.Weight, st.Alone}, true
 	}
 	return wish{}, false
 }
@@ -43,8 +49,11 @@ func VerifyAnswer(to Opened, answer []byte) (Opened, error) {
 	case *Lease:
 		err = first(
 			w.granted(to.ID, st.Parent, st.Node, st.Holder, st.RSet, st.Term()),
-			unless(st.Slice == w.slice, ErrAnswer, "slice %q, wished %q", st.Slice, w.slice),                                // A5
-			unless(st.Pool == w.pool, ErrAnswer, "pool %q, wished %q", st.Pool, w.pool),                                     // A5
+			unless(st.Slice == w.slice, ErrAnswer, "slice %q, wished %q", st.Slice, w.slice),                       // A5
+			unless(st.Pool == w.pool, ErrAnswer, "pool %q, wished %q", st.Pool, w.pool),                            // A5
+			unless(st.Owner == w.owner, ErrAnswer, "slice of %s, wished of %s", st.Owner.Short(), w.owner.Short()), // A5
+			unless(st.Class == w.class && st.Weight == w.weight && st.Alone == w.alone, ErrAnswer, // A8
+				"%s of weight %d, wished %s of weight %d", st.Class, st.Weight, w.class, w.weight),
 			unless(st.Replaces == w.replaces, ErrAnswer, "replaces %s, wished %s", st.Replaces.Short(), w.replaces.Short()), // A6
 			unless(st.Sliver.IsZero() == w.replaces.IsZero(), ErrAnswer, "sliver %s, replaces %s", st.Sliver.Short(), w.replaces.Short()),
 			w.sameports(st.Ports))

@@ -129,7 +129,7 @@ func (b *bench) sizes(context.Context) error {
 		{"lease with a port", node, nil, &lease.Lease{K: lease.KindLease, Node: n, RSet: ported, From: from, Until: until, Holder: a, Parent: id, Slice: "web", Ports: port,
 			Pool: lease.PoolCommons, Hold: id, ActivateBy: from + 60, Grace: 20}},
 		{"close", alice, nil, &lease.Close{K: lease.KindClose, Issuer: a, Node: n, Claim: id, At: from}},
-		{"revoke", node, nil, &lease.Revoke{K: lease.KindRevoke, Node: n, Claim: id, At: from, Reason: "maintenance"}},
+		{"revoke", node, nil, &lease.Revoke{K: lease.KindRevoke, Node: n, Claim: id, At: from, Said: from, Reason: "maintenance"}},
 		{"reject", node, nil, &lease.Reject{K: lease.KindReject, Node: n, Parent: id, At: from, Sort: lease.Local, Reason: lease.ReasonCapacity, Text: "the pool is full"}},
 	} {
 		s, err := lease.Seal(c.Statement, c.by)

@@ -67,7 +67,7 @@ func (s *sketch) answer(kind string, places []*string) (lease.Statement, error) 
 	case "close":
 		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: s.from + 60}, nil
 	case "revoke":
-		return &lease.Revoke{K: lease.KindRevoke, Node: Who(s.node), Claim: s.parent, At: s.from + 60}, nil
+		return &lease.Revoke{K: lease.KindRevoke, Node: Who(s.node), Claim: s.parent, At: s.from + 60, Said: s.from}, nil
 	}
 	return s.reject(*places[0])
 }
