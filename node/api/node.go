@@ -68,4 +68,5 @@ type Node struct {
 	Audit     Audit
 	Discovery Discovery
 	Owner     Owner
+	Conflicts Conflicts
 }

@@ -66,6 +66,7 @@ type Daemon struct {
 	slivers  *executor
 	offers   *offerLoop
 	notices  *notices
+	proofs   *conflicts
 	drains   drains
 	sessions sessions
 	started  time.Time
@@ -95,7 +96,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 			d.commons, d.longest = d.pools[i].PerPrincipal, d.pools[i].MaxTerm
 		}
 	}
-	d.offers, d.notices = newOfferLoop(d), newNotices(d)
+	d.offers, d.notices, d.proofs = newOfferLoop(d), newNotices(d), newConflicts(d)
 	if err := d.offers.check(); err != nil {
 		return nil, err
 	}
@@ -155,6 +156,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.sessions.serve(ctx, door) })
 	}
 	g.Go(func() error { d.watchJoin(ctx); return nil })
+	if d.deps.Rumours != nil {
+		g.Go(func() error { d.proofs.run(ctx); return nil })
+	}
 	if d.deps.Hosting != nil {
 		g.Go(func() error { d.offers.run(ctx); return nil })
 		g.Go(func() error { d.notices.run(ctx); return nil })
@@ -184,7 +188,7 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: audits{d, make(chan struct{}, maxQuestions)}, Discovery: d.deps.Discovery, Owner: owner{d},
+		Audit: audits{d, make(chan struct{}, maxQuestions)}, Discovery: d.deps.Discovery, Owner: owner{d}, Conflicts: d.proofs,
 	}
 }
 
