@@ -5,6 +5,7 @@ package gossip
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -93,6 +94,8 @@ func (p *Proofs) receive(now time.Time, in Received) []Effect {
 	if !ok {
 		parsed, err := lease.ParseProof(in.Bytes)
 		switch {
+		case errors.Is(err, lease.ErrKind):
+			return []Effect{Verdict{Ignore, Newer}}
 		case err != nil:
 			return []Effect{p.judged.put(name, judgement{verdict: judgeProof(err)})}
 		case !in.Pulled && !p.spend(now, in.From, len(in.Bytes)):

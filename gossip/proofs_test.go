@@ -34,7 +34,7 @@ func proofOf(t testing.TB, node string, from, until int64, n uint64) []byte {
 	if bytes.Compare(sealed[0].ID[:], sealed[1].ID[:]) > 0 {
 		sealed[0], sealed[1] = sealed[1], sealed[0]
 	}
-	p := lease.Proof{K: lease.ProofCapacity, Evidence: [][]byte{sealed[0].Signed.Bytes(), sealed[1].Signed.Bytes()}, At: noon.Unix() + from}
+	p := lease.Proof{K: lease.ProofCapacity, Evidence: [][]byte{sealed[0].Signed.Bytes(), sealed[1].Signed.Bytes()}}
 	if _, err := p.Verify(); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,9 @@ func spoil(t *testing.T, of []byte, how string) []byte {
 	case "twice":
 		p.Evidence[1] = p.Evidence[0]
 	case "kind":
-		p.K = 99
+		b := p.Bytes()
+		b[1] = 23
+		return b
 	default:
 		t.Fatalf("no way to spoil: %s", how)
 	}

@@ -188,7 +188,8 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: audits{d, make(chan struct{}, maxQuestions)}, Discovery: d.deps.Discovery, Owner: owner{d}, Conflicts: d.proofs,
+		Audit: audits{d, make(chan struct{}, maxQuestions)}, Discovery: d.deps.Discovery, Owner: owner{d},
+		Clocks: clocks{d}, Conflicts: d.proofs,
 	}
 }
 
