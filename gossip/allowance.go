@@ -38,7 +38,7 @@ func (p *Proofs) spend(now time.Time, from lease.Principal, n int) bool {
 	own, ok := p.senders[from]
 	if !ok {
 		p.prune(now)
-		own = newAllowance(now, ProofBurst, ProofRate)
+		own = newAllowance(now, p.cfg.Burst, ProofRate)
 		p.senders[from] = own
 	}
 	own.refill(now)

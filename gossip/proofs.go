@@ -17,6 +17,7 @@ import (
 type ProofsConfig struct {
 	Cap   int // proofs; 0 is MaxProofs
 	Bytes int // of all of them; 0 is MaxProofBytes
+	Burst int // bytes that a neighbour may have verified at once; 0 is ProofBurst
 }
 
 // Proofs keeps the proofs of broken promises that this node knows: what it found
@@ -64,7 +65,7 @@ type proof struct {
 
 // NewProofs returns an empty store.
 func NewProofs(cfg ProofsConfig) *Proofs {
-	cfg.Cap, cfg.Bytes = cmp.Or(cfg.Cap, MaxProofs), cmp.Or(cfg.Bytes, MaxProofBytes)
+	cfg.Cap, cfg.Bytes, cfg.Burst = cmp.Or(cfg.Cap, MaxProofs), cmp.Or(cfg.Bytes, MaxProofBytes), cmp.Or(cfg.Burst, ProofBurst)
 	return &Proofs{cfg: cfg, kept: map[lease.ID]*proof{}, accused: map[lease.Principal]int{},
 		brought: map[lease.Principal]int{}, judged: newJudged(), senders: map[lease.Principal]*allowance{}}
 }

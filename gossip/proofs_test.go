@@ -88,7 +88,7 @@ func TestProofTranscripts(t *testing.T) {
 	})
 }
 
-// run knows: store [cap=] [bytes=]; proof NAME against= [from=] [until=] [n=];
+// run knows: store [cap=] [bytes=] [burst=]; proof NAME against= [from=] [until=] [n=];
 // spoil NAME of= how=; receive NAME from= [pulled]; local NAME; tick SECONDS;
 // list; wake; flood n= from= against=.
 func (r *room) run(t *testing.T, d *datadriven.TestData) string {
@@ -111,7 +111,7 @@ func (r *room) run(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "store":
-		r.proofs = NewProofs(ProofsConfig{Cap: int(num("cap", 0)), Bytes: int(num("bytes", 0))})
+		r.proofs = NewProofs(ProofsConfig{Cap: int(num("cap", 0)), Bytes: int(num("bytes", 0)), Burst: int(num("burst", 0))})
 		return ""
 	case "proof":
 		r.key(arg("against", name))
