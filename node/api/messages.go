@@ -49,6 +49,8 @@ type Refusal struct {
 	Reason string `json:"reason,omitempty"`
 	Code   string `json:"code" doc:"sort:reason"`
 	Text   string `json:"text"`
+
+	Attachment []byte `json:"attachment,omitempty" doc:"what bears it out: its SHA-256 is in the signed reject"`
 }
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Text }
@@ -58,7 +60,7 @@ func NewRefusal(r *lease.Refusal) *Refusal {
 	if r == nil {
 		return nil
 	}
-	return &Refusal{Sort: r.Sort.String(), Reason: r.Reason.String(), Code: r.Code(), Text: r.Text}
+	return &Refusal{Sort: r.Sort.String(), Reason: r.Reason.String(), Code: r.Code(), Text: r.Text, Attachment: r.Attachment}
 }
 
 // ActivateRequest says what the sliver is to run.
