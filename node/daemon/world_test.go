@@ -21,6 +21,7 @@ import (
 	"croft/ebpf"
 	"croft/ebpf/audit"
 	slivernet "croft/ebpf/net"
+	"croft/gossip"
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
@@ -51,6 +52,7 @@ type world struct {
 	starting chan struct{}    // if set, Start waits for it or its context
 	offers   []offer.Opened
 	closed   int
+	told     [][]byte // proofs published
 	hear     func(notice []byte) error
 
 	appends int
@@ -131,16 +133,19 @@ type life struct {
 	cancel context.CancelFunc
 	ended  chan error
 	dead   bool // guarded by the machine's mutex
+
+	rumours *gossip.Proofs // guarded by the machine's mutex
+	heard   chan struct{}
 }
 
 // boot starts a daemon.
 func (m *world) boot() *life {
 	m.t.Helper()
-	l := &life{world: m, ended: make(chan error, 1)}
+	l := &life{world: m, ended: make(chan error, 1), rumours: gossip.NewProofs(gossip.ProofsConfig{}), heard: make(chan struct{}, 1)}
 	deps := Deps{
 		Key: leasetest.Key("node"), Clock: m, Log: slog.New(slog.DiscardHandler),
 		OpenJournal: l.openJournal, Socket: func() (net.Listener, error) { return newPlug(), nil },
-		Gossip: gossipModel{l}, Wire: wireModel{newPlug()},
+		Gossip: gossipModel{l}, Rumours: rumourModel{l}, Wire: wireModel{newPlug()},
 		Hosting: &Hosting{Network: networkModel{l}, Guard: guardModel{l}, Runtime: runtimeModel{l}, Blobs: blobModel{}, Audit: auditModel{l}},
 	}
 	capacity, err := lease.ParseRSet("cpu=4000,memory=4GiB,disk=8GiB,pids=1000,egress.rate=100mbit,egress.packets=10000")
@@ -520,6 +525,51 @@ func (g gossipModel) Tell(_ context.Context, notice []byte) error {
 }
 
 func (gossipModel) Known() int { return 0 }
+
+// rumourModel is what one daemon keeps of proofs; it tells the world.
+type rumourModel struct{ l *life }
+
+func (r rumourModel) Accuse(_ context.Context, proof []byte) error {
+	if err := r.KeepProof(proof); err != nil {
+		return err
+	}
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	r.l.told = append(r.l.told, proof)
+	return r.l.failing["accuse"]
+}
+
+func (r rumourModel) KeepProof(proof []byte) error {
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	if r.l.dead {
+		return errDead
+	}
+	if v := r.l.rumours.Step(r.l.Wall(), gossip.Local{Bytes: proof})[0].(gossip.Verdict); v.Judgement == gossip.Reject {
+		return fmt.Errorf("%s: %w", v, lease.ErrSyntax)
+	}
+	return nil
+}
+
+func (r rumourModel) Proofs() []gossip.Proven {
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	return r.l.rumours.Proven()
+}
+
+func (r rumourModel) Heard() <-chan struct{} { return r.l.heard }
+
+// whisper has a neighbour tell the daemon of a proof.
+func (l *life) whisper(neighbour string, proof []byte) {
+	l.mu.Lock()
+	v := l.rumours.Step(l.Wall(), gossip.Received{Bytes: proof, From: leasetest.Who(neighbour)})[0]
+	l.mu.Unlock()
+	if v != (gossip.Verdict{Judgement: gossip.Accept}) {
+		l.t.Errorf("the proof is not kept: %s", v)
+	}
+	l.heard <- struct{}{}
+	l.settle()
+}
 
 type wireModel struct{ plug *plug }
 

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"croft/lease"
+	"croft/lease/leasetest"
+	"croft/node/api"
+)
+
+// twice is the proof that a node set one tranche aside twice, from now on.
+func twice(t *testing.T, name string, now time.Time) []byte {
+	t.Helper()
+	var set [2]lease.Signed
+	for i := range set {
+		var err error
+		set[i], err = lease.Seal(&lease.Capacity{K: lease.KindCapacity, Node: leasetest.Who(name), RSet: lease.RSet{lease.CPU: uint64(i) + 1},
+			From: now.Unix(), Until: now.Unix() + 3600, Degree: lease.MinDegree}, leasetest.Key(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := set[0].ID(), set[1].ID(); bytes.Compare(a[:], b[:]) > 0 {
+		set[0], set[1] = set[1], set[0]
+	}
+	return lease.Proof{K: lease.ProofCapacity, Evidence: [][]byte{set[0].Bytes(), set[1].Bytes()}}.Bytes()
+}
+
+func (l *life) proofs() []lease.ProofEntry {
+	l.t.Helper()
+	list, err := look(l.t.Context(), l.d, func(b *lease.Ledger) []lease.ProofEntry { return b.Proofs() })
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return list
+}
+
+func TestWhatTheNetworkProvesReachesTheLedger(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l := m.boot()
+		m.settle()
+		l.whisper("bob", twice(t, "liar", m.Wall()))
+		if own := l.proofs(); len(own) != 1 || own[0].Verdict.Principal != leasetest.Who("liar") {
+			t.Fatalf("the ledger knows %v", own)
+		}
+		list, err := l.d.Node().Conflicts.Conflicts(t.Context())
+		if err != nil || len(list) != 1 || list[0].By != leasetest.Who("bob") || list[0].Kind != "capacity" || list[0].Quarantine <= m.Wall().Unix() {
+			t.Errorf("listed %+v, %v", list, err)
+		}
+		if len(m.told) != 0 {
+			t.Error("what came by gossip is published again")
+		}
+		issue := func(to string) *api.Refusal {
+			now := m.Wall().Unix()
+			a, err := l.d.Node().Owner.Issue(t.Context(), api.IssueRequest{Holder: leasetest.Who(to), RSet: lease.RSet{lease.CPU: 1}, From: now, Until: now + 60})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.Refusal
+		}
+		if r := issue("liar"); r == nil || r.Code != "local:quarantine" {
+			t.Errorf("a ticket for the liar: %v", r)
+		}
+		if r := issue("alice"); r != nil {
+			t.Errorf("no ticket for alice: %v", r)
+		}
+	})
+}
+
+func TestWhatTheOwnerProvesIsToldOnceAndSurvives(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l := m.boot()
+		m.settle()
+		proof := twice(t, "liar", m.Wall())
+		if _, err := l.d.Node().Conflicts.Accuse(t.Context(), proof[:len(proof)-1]); !errors.Is(err, api.ErrBadRequest) {
+			t.Errorf("half a proof: %v", err)
+		}
+		c, err := l.d.Node().Conflicts.Accuse(t.Context(), proof)
+		if err != nil || !bytes.Equal(c.Proof, proof) || !c.By.IsZero() {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		m.pass(3 * compareEvery)
+		if len(m.told) != 1 || !bytes.Equal(m.told[0], proof) {
+			t.Errorf("told %d times", len(m.told))
+		}
+		l.kill()
+		l = m.boot()
+		m.pass(3 * compareEvery)
+		if got, err := l.d.Node().Conflicts.Proof(t.Context(), c.ID); err != nil || !bytes.Equal(got.Proof, proof) {
+			t.Errorf("after a restart: %+v, %v", got, err)
+		}
+		if len(m.told) != 1 {
+			t.Errorf("told again after a restart: %d times", len(m.told))
+		}
+		if _, err := l.d.Node().Conflicts.Proof(t.Context(), lease.ID{1}); !errors.Is(err, api.ErrNoProof) {
+			t.Errorf("a proof that nobody has: %v", err)
+		}
+	})
+}
+
+// A network that takes nothing loses nothing: it is told later.
+func TestAProofIsToldUntilItIsTold(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		m.fail("accuse", errors.New("no way out"))
+		l := m.boot()
+		m.settle()
+		if _, err := l.d.ask(t.Context(), func(ref uint64) lease.Input { return lease.Accuse{Ref: ref, Proof: twice(t, "liar", m.Wall())} }); err != nil {
+			t.Fatal(err)
+		}
+		m.pass(2 * compareEvery)
+		before := len(m.told)
+		m.fail("accuse", nil)
+		m.pass(2 * compareEvery)
+		if before == 0 || len(m.told) != before+1 {
+			t.Errorf("tried %d times while it failed, %d after", before, len(m.told)-before)
+		}
+	})
+}
