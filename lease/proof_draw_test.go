@@ -302,3 +302,61 @@ func TestAttachmentIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// proofBytes are encodings that no drawing makes. Each is nearly the sound proof
+// that comes first.
+func proofBytes(t testing.TB) []struct {
+	note, verdict string
+	bytes         []byte
+} {
+	p, err := leasetest.Draw(t, "cap(n1 cpu=4) -> { t0(a cpu=1), t0(b cpu=1) }").Proof("twice:0:1,2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sound := p.Bytes()
+	edit := func(change func(*lease.Proof)) []byte {
+		q := p
+		change(&q)
+		return q.Bytes()
+	}
+	many := make([][]byte, 67)
+	return []struct {
+		note, verdict string
+		bytes         []byte
+	}{
+		{"the proof that the others are made from", "ok", sound},
+		{"no bytes", "syntax", nil},
+		{"not CBOR", "syntax", []byte("guilty!")},
+		{"the last byte is missing", "syntax", sound[:len(sound)-1]},
+		{"a byte after the array", "syntax", append(bytes.Clone(sound), 0)},
+		{"an array of six", "syntax", append(append([]byte{0x86}, sound[1:]...), 0)},
+		{"an array of four", "syntax", append([]byte{0x84}, sound[1:len(sound)-1]...)},
+		{"an array of indefinite length", "syntax", append(append([]byte{0x9f}, sound[1:]...), 0xff)},
+		{"the kind in two bytes", "not-canonical", append([]byte{0x85, 0x18, 0x01}, sound[2:]...)},
+		{"the instant in two bytes", "not-canonical", append(bytes.Clone(sound[:len(sound)-1]), 0x18, 0)},
+		{"a negative instant", "syntax", append(bytes.Clone(sound[:len(sound)-1]), 0x20)},
+		{"null for no chain", "syntax", []byte{0x85, 0x03, 0xf6, 0x80, 0, 0}},
+		{"kind 0", "kind", edit(func(p *lease.Proof) { p.K = 0 })},
+		{"kind 7", "kind", edit(func(p *lease.Proof) { p.K = 7 })},
+		{"kind 257", "kind", append([]byte{0x85, 0x19, 0x01, 0x01}, sound[2:]...)},
+		{"resource 14", "unknown-resource", edit(func(p *lease.Proof) { p.Resource = 14 })},
+		{"the year 10000", "field", edit(func(p *lease.Proof) { p.K, p.At = lease.ProofOver, 253402300800 })},
+		{"a chain of 18", "too-big", edit(func(p *lease.Proof) { p.Chain = many[:18] })},
+		{"evidence of 67", "too-big", edit(func(p *lease.Proof) { p.Evidence = many })},
+		{"65 children", "proof-shape", edit(func(p *lease.Proof) { p.K, p.Evidence = lease.ProofOver, many[:65] })},
+		{"a chain of 17 above two children", "proof-shape", edit(func(p *lease.Proof) { p.Chain = many[:17] })},
+		{"a statement of 1025 bytes", "too-big", edit(func(p *lease.Proof) { p.Evidence = [][]byte{make([]byte, 1025), nil} })},
+		{"a length of 2^63", "syntax", append([]byte{0x85, 0x01, 0x81, 0x5b, 0x80}, make([]byte, 100)...)},
+		{"a count of 2^63", "too-big", append([]byte{0x85, 0x01, 0x9b, 0x80}, make([]byte, 100)...)},
+		{"more than a proof may have", "too-big", make([]byte, lease.MaxProof+1)[:lease.MaxProof+1]},
+	}
+}
+
+func TestProofBytes(t *testing.T) {
+	for _, c := range proofBytes(t) {
+		_, _, err := lease.VerifyProof(c.bytes)
+		if got := leasetest.Verdict(err); got != c.verdict {
+			t.Errorf("%s: got %s (%v), want %s", c.note, got, err, c.verdict)
+		}
+	}
+}
