@@ -33,7 +33,7 @@ type Conflict struct {
 	Until      int64           `json:"until" doc:"Unix seconds: when it conflicts no more"`
 	Ends       int64           `json:"ends" doc:"Unix seconds: when the proof is forgotten"`
 	By         lease.Principal `json:"by,omitzero" doc:"the neighbour that told of it; absent: found here, or given by the owner"`
-	Quarantine int64           `json:"quarantine,omitempty" doc:"Unix seconds until which this node gives the principal nothing; absent: it does"`
+	Quarantine int64           `json:"quarantine,omitempty" doc:"Unix seconds until which this node gives the principal nothing; absent: no proof against it counts here"`
 	Proof      []byte          `json:"proof,omitempty" doc:"canonical bytes; not in a list"`
 }
 

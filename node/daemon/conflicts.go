@@ -50,8 +50,9 @@ func (c *conflicts) poke() {
 // compareEvery is when what could not be told is tried again.
 const compareEvery = 30 * time.Second
 
-// run compares the two until ctx ends. What the ledger kept from before is given
-// to those who ask; what it proves from now on is told to everybody.
+// run compares the two until ctx ends. What the ledger kept from before is there
+// for those who pull, also if the daemon died before it had told it; what the
+// ledger proves from now on is told to everybody.
 func (c *conflicts) run(ctx context.Context) {
 	tick := time.NewTicker(compareEvery)
 	defer tick.Stop()
@@ -98,7 +99,7 @@ func (c *conflicts) compare(ctx context.Context, tell bool) error {
 		if kept[e.ID] || c.told[e.ID] {
 			continue
 		}
-		if err := c.tell(ctx, e.Bytes, tell); err != nil {
+		if err := c.tell(ctx, e.Proof, tell); err != nil {
 			return err
 		}
 		c.told[e.ID] = true
@@ -143,8 +144,9 @@ func (c *conflicts) Conflicts(ctx context.Context) ([]api.Conflict, error) {
 	}
 	heard := c.d.deps.Rumours.Proofs()
 	return look(ctx, c.d, func(l *lease.Ledger) []api.Conflict {
+		shunned := quarantines(l)
 		for _, p := range heard {
-			list = append(list, conflictOf(l, p))
+			list = append(list, conflictOf(p, shunned))
 		}
 		return list
 	})
@@ -158,7 +160,7 @@ func (c *conflicts) Proof(ctx context.Context, id lease.ID) (api.Conflict, error
 				continue
 			}
 			return look(ctx, c.d, func(l *lease.Ledger) api.Conflict {
-				found := conflictOf(l, p)
+				found := conflictOf(p, quarantines(l))
 				found.Proof = p.Bytes
 				return found
 			})
@@ -184,16 +186,23 @@ func (c *conflicts) Accuse(ctx context.Context, proof []byte) (api.Conflict, err
 		return api.Conflict{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err) // too old, or too early
 	}
 	return look(ctx, c.d, func(l *lease.Ledger) api.Conflict {
-		found := conflictOf(l, gossip.Proven{ID: p.ID(), Bytes: proof, Verdict: shown})
+		found := conflictOf(gossip.Proven{ID: p.ID(), Bytes: proof, Verdict: shown}, quarantines(l))
 		found.Proof = proof
 		return found
 	})
 }
 
-func conflictOf(l *lease.Ledger, p gossip.Proven) api.Conflict {
+// quarantines is until when the ledger gives nothing to whom, in Unix seconds.
+func quarantines(l *lease.Ledger) map[lease.Principal]int64 {
+	until := map[lease.Principal]int64{}
+	for _, e := range l.Proofs() {
+		until[e.Principal] = max(until[e.Principal], e.Until)
+	}
+	return until
+}
+
+func conflictOf(p gossip.Proven, shunned map[lease.Principal]int64) api.Conflict {
 	v := p.Verdict
-	out := api.Conflict{ID: p.ID, Kind: v.Kind.String(), Principal: v.Principal, Node: v.Node, About: v.About,
-		From: v.Term.From, Until: v.Term.Until, Ends: p.Ends(), By: p.From}
-	out.Quarantine, _ = l.Accused(v.Principal)
-	return out
+	return api.Conflict{ID: p.ID, Kind: v.Kind.String(), Principal: v.Principal, Node: v.Node, About: v.About,
+		From: v.Term.From, Until: v.Term.Until, Ends: p.Ends(), By: p.From, Quarantine: shunned[v.Principal]}
 }

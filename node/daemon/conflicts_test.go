@@ -4,10 +4,13 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"croft/gossip"
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/node/api"
@@ -45,7 +48,7 @@ func TestWhatTheNetworkProvesReachesTheLedger(t *testing.T) {
 		l := m.boot()
 		m.settle()
 		l.whisper("bob", twice(t, "liar", m.Wall()))
-		if own := l.proofs(); len(own) != 1 || own[0].Verdict.Principal != leasetest.Who("liar") {
+		if own := l.proofs(); len(own) != 1 || own[0].Principal != leasetest.Who("liar") {
 			t.Fatalf("the ledger knows %v", own)
 		}
 		list, err := l.d.Node().Conflicts.Conflicts(t.Context())
@@ -120,4 +123,50 @@ func TestAProofIsToldUntilItIsTold(t *testing.T) {
 			t.Errorf("tried %d times while it failed, %d after", before, len(m.told)-before)
 		}
 	})
+}
+
+// rumourModel is what one daemon keeps of proofs; it tells the world.
+type rumourModel struct{ l *life }
+
+func (r rumourModel) Accuse(_ context.Context, proof []byte) error {
+	r.l.mu.Lock()
+	r.l.told = append(r.l.told, proof)
+	err := r.l.failing["accuse"]
+	r.l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return r.KeepProof(proof)
+}
+
+func (r rumourModel) KeepProof(proof []byte) error {
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	if r.l.dead {
+		return errDead
+	}
+	if v := r.l.rumours.Step(r.l.Wall(), gossip.Local{Bytes: proof})[0].(gossip.Verdict); v.Judgement == gossip.Reject {
+		return fmt.Errorf("%s: %w", v, lease.ErrSyntax)
+	}
+	return nil
+}
+
+func (r rumourModel) Proofs() []gossip.Proven {
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	return r.l.rumours.Proven()
+}
+
+func (r rumourModel) Heard() <-chan struct{} { return r.l.heard }
+
+// whisper has a neighbour tell the daemon of a proof.
+func (l *life) whisper(neighbour string, proof []byte) {
+	l.mu.Lock()
+	v := l.rumours.Step(l.Wall(), gossip.Received{Bytes: proof, From: leasetest.Who(neighbour)})[0]
+	l.mu.Unlock()
+	if v != (gossip.Verdict{Judgement: gossip.Accept}) {
+		l.t.Errorf("the proof is not kept: %s", v)
+	}
+	l.heard <- struct{}{}
+	l.settle()
 }

@@ -526,51 +526,6 @@ func (g gossipModel) Tell(_ context.Context, notice []byte) error {
 
 func (gossipModel) Known() int { return 0 }
 
-// rumourModel is what one daemon keeps of proofs; it tells the world.
-type rumourModel struct{ l *life }
-
-func (r rumourModel) Accuse(_ context.Context, proof []byte) error {
-	if err := r.KeepProof(proof); err != nil {
-		return err
-	}
-	r.l.mu.Lock()
-	defer r.l.mu.Unlock()
-	r.l.told = append(r.l.told, proof)
-	return r.l.failing["accuse"]
-}
-
-func (r rumourModel) KeepProof(proof []byte) error {
-	r.l.mu.Lock()
-	defer r.l.mu.Unlock()
-	if r.l.dead {
-		return errDead
-	}
-	if v := r.l.rumours.Step(r.l.Wall(), gossip.Local{Bytes: proof})[0].(gossip.Verdict); v.Judgement == gossip.Reject {
-		return fmt.Errorf("%s: %w", v, lease.ErrSyntax)
-	}
-	return nil
-}
-
-func (r rumourModel) Proofs() []gossip.Proven {
-	r.l.mu.Lock()
-	defer r.l.mu.Unlock()
-	return r.l.rumours.Proven()
-}
-
-func (r rumourModel) Heard() <-chan struct{} { return r.l.heard }
-
-// whisper has a neighbour tell the daemon of a proof.
-func (l *life) whisper(neighbour string, proof []byte) {
-	l.mu.Lock()
-	v := l.rumours.Step(l.Wall(), gossip.Received{Bytes: proof, From: leasetest.Who(neighbour)})[0]
-	l.mu.Unlock()
-	if v != (gossip.Verdict{Judgement: gossip.Accept}) {
-		l.t.Errorf("the proof is not kept: %s", v)
-	}
-	l.heard <- struct{}{}
-	l.settle()
-}
-
 type wireModel struct{ plug *plug }
 
 func (wireModel) Pipe(context.Context, lease.Principal) (net.Conn, error) { return nil, errDead }
