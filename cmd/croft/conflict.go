@@ -250,6 +250,8 @@ var proofCodes = []struct {
 	{"order", lease.ErrProofOrder}, {"disjoint", lease.ErrProofDisjoint}, {"instant", lease.ErrProofInstant},
 	{"slot", lease.ErrProofSlot}, {"below", lease.ErrProofBelow}, {"redundant", lease.ErrProofRedundant},
 	{"tranche", lease.ErrProofTranche}, {"exempt", lease.ErrProofExempt}, {"attachment", lease.ErrProofAttachment},
+	{"off-path", lease.ErrOffPath}, {"filling-claim", lease.ErrFillingClaim}, {"filling-instant", lease.ErrFillingInstant},
+	{"filling-twice", lease.ErrFillingTwice}, {"filling-hold", lease.ErrFillingHold}, {"filling-below", lease.ErrFillingBelow},
 	{"borne-out", lease.ErrProofBorneOut}, {"refutation", lease.ErrProofRefutation}, {"grace", lease.ErrProofGrace},
 	{"unknown-resource", lease.ErrUnknownResource}, {"not-canonical", lease.ErrNotCanonical}, {"too-big", lease.ErrTooBig},
 	{"syntax", lease.ErrSyntax}, {"kind", lease.ErrKind}, {"field", lease.ErrField}, {"signature", lease.ErrSignature},

@@ -106,6 +106,52 @@ func TestWhatTheOwnerProvesIsToldOnceAndSurvives(t *testing.T) {
 	})
 }
 
+// An agent promises 1501 of the 1500 that 1000 at degree 150 are: each user
+// redeems, the third is refused with the proof, and the network hears of it.
+func TestWhatTheLedgerFindsIsToldToTheNetwork(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l := m.boot()
+		now := m.Wall().Unix()
+		issued, err := l.d.Node().Owner.Issue(t.Context(), api.IssueRequest{Holder: leasetest.Who("agent"), RSet: lease.RSet{lease.CPU: 1000},
+			From: now, Until: now + 3600, Degree: 150})
+		if err != nil || issued.Refusal != nil {
+			t.Fatalf("%v, %v", issued.Refusal, err)
+		}
+		parent, err := lease.Open(issued.Statements[len(issued.Statements)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var last api.Answer
+		for i, cpu := range []uint64{500, 500, 501} {
+			user := []string{"alice", "bob", "carol"}[i]
+			ticket, err := lease.Seal(&lease.Ticket{K: lease.KindTicket, Issuer: leasetest.Who("agent"), Node: leasetest.Who("node"), Holder: leasetest.Who(user),
+				Parent: parent.ID, Slot: uint8(i), RSet: lease.RSet{lease.CPU: cpu}, From: now, Until: now + 3600, Degree: 100}, leasetest.Key("agent"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			redeem, err := lease.Seal(&lease.Redeem{K: lease.KindRedeem, Issuer: leasetest.Who(user), Node: leasetest.Who("node"), Parent: ticket.ID(),
+				RSet: lease.RSet{lease.CPU: cpu}, From: now, Until: now + 3600, Slice: "ron", Request: lease.Request{byte(i) + 1}}, leasetest.Key(user))
+			if err != nil {
+				t.Fatal(err)
+			}
+			chain := append(append([][]byte{}, issued.Statements...), ticket.Bytes(), redeem.Bytes())
+			if last, err = l.d.Node().Claims.Wish(t.Context(), leasetest.Who(user), chain); err != nil || (last.Refusal != nil) != (i == 2) {
+				t.Fatalf("%s: %v, %v", user, last.Refusal, err)
+			}
+		}
+		if last.Refusal.Sort != "over-issued" {
+			t.Errorf("refused: %v", last.Refusal)
+		}
+		m.settle()
+		if len(m.told) != 1 {
+			t.Fatalf("told %d proofs", len(m.told))
+		}
+		if _, shown, err := lease.VerifyProof(m.told[0]); err != nil || shown.Principal != leasetest.Who("agent") || !bytes.Equal(m.told[0], last.Refusal.Attachment) {
+			t.Errorf("told %+v, %v", shown, err)
+		}
+	})
+}
+
 // A network that takes nothing loses nothing: it is told later.
 func TestAProofIsToldUntilItIsTold(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
