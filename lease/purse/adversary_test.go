@@ -211,24 +211,33 @@ func (w *world) say(format string, args ...any) { w.log = append(w.log, fmt.Spri
 
 func (w *world) rebuild(facts []purse.Fact) *purse.Purse { return rebuilt(w.t, facts) }
 
-// conflict searches for a proof against alice.
+// conflict searches for a proof against alice, both with the search that nodes
+// use and by brute force.
 func (w *world) conflict() string {
-	parents := map[lease.ID]*lease.Ticket{}
+	parents := map[lease.ID]lease.Opened{}
 	for _, d := range w.roots {
-		parents[d.ID] = d.Statement.(*lease.Ticket)
+		parents[d.ID] = lease.Opened{Signed: d.Signed, ID: d.ID, Statement: d.Statement}
 	}
 	under := map[lease.ID][]lease.Opened{}
 	for id, o := range w.signed {
 		switch st := o.Statement.(type) {
 		case *lease.Ticket:
-			parents[id] = st
+			parents[id] = o
 			under[st.Parent] = append(under[st.Parent], o)
 		case *lease.Redeem:
 			under[st.Parent] = append(under[st.Parent], o)
 		}
 	}
 	for id, children := range under {
-		if found := bruteForce(parents[id], children); found != "" {
+		known, quick := lease.NewChildren(parents[id]), false
+		for _, o := range children {
+			quick = known.Add(o) != nil || quick
+		}
+		found := bruteForce(parents[id].Statement.(*lease.Ticket), children)
+		if quick != (found != "") {
+			return fmt.Sprintf("lease.Children finds %v, brute force %q", quick, found)
+		}
+		if found != "" {
 			return found
 		}
 	}
