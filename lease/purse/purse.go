@@ -201,7 +201,7 @@ func (p *Purse) give(in Give) error {
 		return fmt.Errorf("%d tickets, limit %d: %w", len(p.tickets), MaxTickets, ErrFull)
 	}
 	if in.Degree < lease.MinDegree { // one below would count for less than can be drawn
-		return fmt.Errorf("degree %d, at least %d: %w", in.Degree, lease.MinDegree, lease.ErrField)
+		return fmt.Errorf("degree %d, at least %d: %w", in.Degree, lease.MinDegree, lease.ErrDegree)
 	}
 	slot, err := p.admit(t, wish{in.Slot, in.RSet, in.Term, in.Degree})
 	if err != nil {
