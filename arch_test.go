@@ -57,6 +57,7 @@ var rooms = map[string]room{
 
 	"node":         {2, true, nil},
 	"node/role":    {2, true, nil},
+	"node/agent":   {2, true, []string{"github.com/pelletier/go-toml/v2"}},
 	"node/slice":   {2, true, nil},
 	"node/journal": {floor: 2},
 	"node/safe":    {floor: 2},
@@ -75,6 +76,7 @@ var rooms = map[string]room{
 	"sim/hostile":  {floor: 4},
 	"sim/stack":    {floor: 4},
 	"sim/lab":      {floor: 4},
+	"sim/market":   {floor: 4},
 
 	"cmd/croft": {floor: 5},
 	"cmd/bench": {floor: 5}, // measures; no part of the product
