@@ -67,7 +67,7 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 	c.Flags().DurationVar(&f.term, "for", time.Hour, "how long")
 	c.Flags().StringArrayVar(&f.ports, "port", nil, "public port to forward: 5201/tcp, 8080:80/tcp (may be repeated)")
 	c.Flags().BoolVar(&f.partial, "partial", false, "fewer nodes are better than none")
-	c.Flags().StringArrayVar(&f.tickets, "ticket", nil, "redeem this ticket, by its file or its name in your purse, at the node that it names, instead of asking the commons (may be repeated)")
+	c.Flags().StringArrayVar(&f.tickets, "ticket", nil, "redeem this ticket (a file, or its name in your purse), instead of asking the commons (may be repeated)")
 	c.Flags().StringVar(&f.view, "view", "on", "off: discover by the DHT alone")
 	return c
 }

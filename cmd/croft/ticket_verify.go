@@ -24,7 +24,7 @@ type verdict struct {
 	Verdict string         `json:"verdict"` // "holds", "ended" or "refused"
 	Reason  string         `json:"reason,omitempty"`
 	Error   string         `json:"error,omitempty"`
-	At      int            `json:"at,omitempty"` // the statement that is wrong, counted from 1
+	At      *int           `json:"at,omitempty"` // the statement that is wrong; 0 is the capacity
 	Node    string         `json:"node,omitempty"`
 	Claims  []claimOnChain `json:"claims"`
 	Chance  float64        `json:"chance_of_refusal"`
@@ -131,8 +131,8 @@ func judge(r rawTicket, node lease.Principal, others float64, now int64, own map
 		v.err, v.Reason, v.Error = err, reasonOf(err), err.Error()
 		var at *lease.ChainError
 		if errors.As(err, &at) {
-			v.At = at.Position + 1
-			v.Claims = v.Claims[:min(len(v.Claims), v.At)]
+			v.At = &at.Position
+			v.Claims = v.Claims[:min(len(v.Claims), at.Position+1)]
 		}
 		return v
 	}
