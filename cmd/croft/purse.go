@@ -28,7 +28,7 @@ func (a *app) openPurse(ctx context.Context, key *sign.Key) (*safe.Safe, error) 
 		return nil, damaged(err)
 	}
 	if s.Restored() {
-		a.say("note: %s", copied)
+		a.warned.Do(func() { a.say("note: %s", copied) })
 	}
 	return s, nil
 }
