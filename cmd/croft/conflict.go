@@ -35,7 +35,7 @@ promises collide. For how long the node gives the principal nothing is its own p
 			}
 			return printEach(a, list, "PROOF\tWHAT\tPRINCIPAL\tCLAIM\tCONFLICTS\tNOTHING GIVEN UNTIL\tKNOWN BY", func(w io.Writer, c api.Conflict) {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID.Short(), c.Kind, c.Principal.Short(), orDash(c.About),
-					span(lease.Term{From: c.From, Until: c.Until}), until(c.Quarantine), knownBy(c))
+					daySpan(lease.Term{From: c.From, Until: c.Until}), until(c.Quarantine), knownBy(c))
 			})
 		},
 	}
@@ -65,7 +65,7 @@ func knownBy(c api.Conflict) string {
 // dayTime prints an instant with its day, in UTC: proofs travel.
 func dayTime(sec int64) string { return time.Unix(sec, 0).UTC().Format("2006-01-02 15:04:05Z") }
 
-func span(t lease.Term) string { return dayTime(t.From) + " – " + dayTime(t.Until) }
+func daySpan(t lease.Term) string { return dayTime(t.From) + " – " + dayTime(t.Until) }
 
 func (a *app) conflictShow() *cobra.Command {
 	return &cobra.Command{
@@ -201,7 +201,7 @@ func (a *app) tellProof(b []byte, drawn bool) error {
 		if shown.Node != shown.Principal {
 			fmt.Fprintf(w, "at node\t%s\n", shown.Node)
 		}
-		fmt.Fprintf(w, "conflicts\t%s\n", span(shown.Term))
+		fmt.Fprintf(w, "conflicts\t%s\n", daySpan(shown.Term))
 		if shown.Kind == lease.ProofOver {
 			fmt.Fprintf(w, "weighs\t%s: %s of %s at %s\n", shown.Resource, shown.Weighed.Format(shown.Resource),
 				shown.Limit.Format(shown.Resource), dayTime(shown.At))
@@ -237,7 +237,7 @@ func what(k lease.ProofKind) string {
 
 // provesNothing is the error of a proof that does not hold, with its code.
 func provesNothing(err error) error {
-	return &failure{code: exitFailed, err: fmt.Errorf("proves nothing (%s): %w", proofCode(err), err)}
+	return &failure{code: exitFailed, err: fmt.Errorf("proves nothing (%s): %w", proofCode(err), err), reason: proofCode(err)}
 }
 
 // proofCodes names every rule that a proof can break. The particular stands

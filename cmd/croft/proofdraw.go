@@ -54,15 +54,15 @@ func statementLine(b []byte) string {
 func statementSays(st lease.Statement) string {
 	switch s := st.(type) {
 	case *lease.Capacity:
-		return fmt.Sprintf(", tranche %d: %s, degree %d, %s", s.Tranche, s.RSet, s.Degree, span(s.Term()))
+		return fmt.Sprintf(", tranche %d: %s, degree %d, %s", s.Tranche, s.RSet, s.Degree, daySpan(s.Term()))
 	case *lease.Ticket:
-		return fmt.Sprintf(" to %s, slot %d: %s, degree %d, %s", s.Holder.Short(), s.Slot, s.RSet, s.Degree, span(s.Term()))
+		return fmt.Sprintf(" to %s, slot %d: %s, degree %d, %s", s.Holder.Short(), s.Slot, s.RSet, s.Degree, daySpan(s.Term()))
 	case *lease.Redeem:
-		return fmt.Sprintf(", slot %d: %s, %s", s.Slot, s.RSet, span(s.Term()))
+		return fmt.Sprintf(", slot %d: %s, %s", s.Slot, s.RSet, daySpan(s.Term()))
 	case *lease.Lease:
-		return fmt.Sprintf(" to %s: %s, grace %d s, %s", s.Holder.Short(), s.RSet, s.Grace, span(s.Term()))
+		return fmt.Sprintf(" to %s: %s, grace %d s, %s", s.Holder.Short(), s.RSet, s.Grace, daySpan(s.Term()))
 	case *lease.Hold:
-		return fmt.Sprintf(" to %s: %s, %s", s.Holder.Short(), s.RSet, span(s.Term()))
+		return fmt.Sprintf(" to %s: %s, %s", s.Holder.Short(), s.RSet, daySpan(s.Term()))
 	case *lease.Revoke:
 		return fmt.Sprintf(", said %s, takes effect %s", dayTime(s.Said), dayTime(s.At))
 	case *lease.Close:

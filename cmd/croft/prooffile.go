@@ -21,7 +21,7 @@ const proofBlock = "CROFT PROOF"
 // armour makes text of a proof. What stands before the block is for people, and
 // no reader of the block minds it.
 func armour(b []byte, p lease.Proof, shown lease.Verdict) string {
-	return fmt.Sprintf("%s\naccountable: %s\nconflicts: %s\nproof: %s\n\n%s", what(shown.Kind), shown.Principal, span(shown.Term), p.ID(),
+	return fmt.Sprintf("%s\naccountable: %s\nconflicts: %s\nproof: %s\n\n%s", what(shown.Kind), shown.Principal, daySpan(shown.Term), p.ID(),
 		pem.EncodeToMemory(&pem.Block{Type: proofBlock, Bytes: b}))
 }
 

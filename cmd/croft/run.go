@@ -33,6 +33,7 @@ type runFlags struct {
 	ports, tickets   []string
 	partial          bool
 	termSet          bool // --for was given
+	nodesSet         bool // -n was given
 }
 
 func (a *app) run() *cobra.Command {
@@ -54,9 +55,7 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 				return err
 			}
 			f.termSet = cmd.Flags().Changed("for")
-			if !cmd.Flags().Changed("nodes") {
-				f.nodes = max(1, len(f.tickets))
-			}
+			f.nodesSet = cmd.Flags().Changed("nodes")
 			return a.runSlice(cmd.Context(), f, args)
 		},
 	}
@@ -68,7 +67,7 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 	c.Flags().DurationVar(&f.term, "for", time.Hour, "how long")
 	c.Flags().StringArrayVar(&f.ports, "port", nil, "public port to forward: 5201/tcp, 8080:80/tcp (may be repeated)")
 	c.Flags().BoolVar(&f.partial, "partial", false, "fewer nodes are better than none")
-	c.Flags().StringArrayVar(&f.tickets, "ticket", nil, "redeem this ticket at the node that it names, instead of asking the commons (may be repeated)")
+	c.Flags().StringArrayVar(&f.tickets, "ticket", nil, "redeem this ticket (a file, or its name in your purse), instead of asking the commons (may be repeated)")
 	c.Flags().StringVar(&f.view, "view", "on", "off: discover by the DHT alone")
 	return c
 }
@@ -78,9 +77,12 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	if err := checkQuery(f.where); err != nil { // as typed, before ours is added
 		return err
 	}
-	tickets, err := readTickets(f.tickets)
+	tickets, err := a.wantedTickets(ctx, f.tickets)
 	if err != nil {
 		return err
+	}
+	if !f.nodesSet && len(tickets) > 0 {
+		f.nodes = len(tickets)
 	}
 	wish, err := f.wish(began, tickets)
 	if err != nil {
@@ -227,7 +229,7 @@ func atLeast(where string, s lease.RSet) string {
 }
 
 // wish is what each node is asked for.
-func (f runFlags) wish(now time.Time, tickets []ticketFile) (slice.Wish, error) {
+func (f runFlags) wish(now time.Time, tickets []wantedTicket) (slice.Wish, error) {
 	set, err := lease.ParseRSet(defaultRSet)
 	if err != nil {
 		panic(err) // a constant

@@ -168,28 +168,57 @@ func (s *Safe) rebuild(key lease.Signer, records []journal.Record) error {
 // The error of a refusal is the purse's own; after any other the safe is of no
 // more use, and what it would have handed out was seen by nobody.
 func (s *Safe) Do(now time.Time, in purse.Input) ([][]byte, error) {
-	if s.broken != nil {
-		return nil, s.broken
+	facts, chain, refusal := s.step(now, in)
+	if err := s.write(facts); err != nil {
+		return nil, err
 	}
+	return chain, refusal
+}
+
+// DoAll has the purse do several things or, if it refuses one, none: then what
+// was signed for the others is forgotten before anybody has seen it, and the safe
+// is of no more use.
+func (s *Safe) DoAll(now time.Time, ins []purse.Input) (chains [][][]byte, err error) {
 	var facts []journal.Record
-	var out purse.Release
-	var refusal error
+	for _, in := range ins {
+		f, chain, refusal := s.step(now, in)
+		if refusal != nil {
+			s.broken = errors.New("the purse in memory is ahead of the one on disk")
+			return nil, refusal
+		}
+		facts, chains = append(facts, f...), append(chains, chain)
+	}
+	return chains, s.write(facts)
+}
+
+func (s *Safe) step(now time.Time, in purse.Input) (facts []journal.Record, chain [][]byte, refusal error) {
+	if s.broken != nil {
+		return nil, nil, s.broken
+	}
 	for _, e := range s.purse.Step(now, in) {
 		switch e := e.(type) {
 		case purse.Fact:
 			facts = append(facts, e.Record())
 		case purse.Release:
-			out = e
+			chain = e.Chain
 		case purse.Refuse:
 			refusal = e.Err
 		}
 	}
+	return facts, chain, refusal
+}
+
+// write makes facts durable, all or none.
+func (s *Safe) write(facts []journal.Record) error {
+	if s.broken != nil {
+		return s.broken
+	}
 	if err := s.journal.Append(facts...); err != nil {
 		s.broken = fmt.Errorf("writing to the purse: %w", err)
-		return nil, s.broken
+		return s.broken
 	}
 	s.records += len(facts)
-	return out.Chain, refusal
+	return nil
 }
 
 // Held returns the tickets in the purse.
@@ -206,8 +235,10 @@ func (s *Safe) Close() error {
 	}
 	err := s.shorten()
 	err = errors.Join(err, s.journal.Close())
-	if err == nil && s.broken == nil {
-		err = s.witness(shut)
+	if err == nil {
+		if w := s.witness(shut); s.broken == nil { // else there is an error already, and open is true too
+			err = w
+		}
 	}
 	s.journal = nil
 	return errors.Join(err, s.leave())

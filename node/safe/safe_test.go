@@ -93,6 +93,31 @@ func TestWhatWasSignedIsThereAgain(t *testing.T) {
 	}
 }
 
+// Several wishes are signed together, or none of them.
+func TestAllOrNone(t *testing.T) {
+	dir, ticket := filled(t)
+	s := open(t, dir)
+	ins := []purse.Input{wish(ticket, 1, 400), wish(ticket, 2, 400), wish(ticket, 3, 400)}
+	if got, err := s.DoAll(now, ins); !errors.Is(err, purse.ErrSpent) || got != nil {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := s.Do(now, wish(ticket, 4, 1)); err == nil {
+		t.Error("signs on, with a book that is ahead of the disk")
+	}
+	shut(t, s)
+	s = open(t, dir)
+	if n := len(s.Held()[0].Issued); n != 1 || s.Restored() {
+		t.Errorf("%d redeems, restored %v", n, s.Restored())
+	}
+	if got, err := s.DoAll(now, ins[:2]); err != nil || len(got) != 2 {
+		t.Errorf("got %d, %v", len(got), err)
+	}
+	shut(t, s)
+	if held, _, err := safe.Look(t.Context(), dir, alice); err != nil || len(held[0].Issued) != 3 {
+		t.Errorf("%v, %v", held, err)
+	}
+}
+
 // Many at once wait for one another, and none signs over another.
 func TestOneAtATime(t *testing.T) {
 	dir, ticket := filled(t)
