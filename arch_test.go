@@ -63,12 +63,13 @@ var rooms = map[string]room{
 	"node/safe":    {floor: 2},
 	"node/wire":    {floor: 2},
 
-	"node/daemon": {floor: 3},
-	"node/api":    {floor: 3},
-	"node/web":    {floor: 3},
-	"node/client": {floor: 3},
-	"shim":        {floor: 3}, // what a service imports: std only
-	"shim/local":  {floor: 3},
+	"node/daemon":     {floor: 3},
+	"node/agent/host": {floor: 3},
+	"node/api":        {floor: 3},
+	"node/web":        {floor: 3},
+	"node/client":     {floor: 3},
+	"shim":            {floor: 3}, // what a service imports: std only
+	"shim/local":      {floor: 3},
 
 	"sim":          {floor: 4},
 	"sim/scenario": {floor: 4},

@@ -5,6 +5,8 @@ package agent
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
+	"maps"
 	"slices"
 
 	"croft/lease"
@@ -38,6 +40,39 @@ func (h *Hours) add(s lease.RSet, t lease.Term) {
 	for r, v := range s {
 		h[r] += float64(v) * float64(t.Seconds()) / 3600
 	}
+}
+
+// MarshalJSON writes the resources by name, those that are not zero.
+func (h Hours) MarshalJSON() ([]byte, error) {
+	named := map[string]float64{}
+	for r, v := range h {
+		if v != 0 {
+			named[lease.Resource(r).String()] = v
+		}
+	}
+	return json.Marshal(named)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (h *Hours) UnmarshalJSON(b []byte) error {
+	var named map[string]float64
+	if err := json.Unmarshal(b, &named); err != nil {
+		return err
+	}
+	*h = Hours{}
+	for name, v := range named {
+		r, err := lease.ParseResource(name)
+		if err != nil {
+			return err
+		}
+		h[r] = v
+	}
+	return nil
+}
+
+// clone returns a copy that shares nothing.
+func (a Account) clone() Account {
+	return Account{Parties: slices.Clone(a.Parties), Counted: maps.Clone(a.Counted), Blamed: maps.Clone(a.Blamed)}
 }
 
 // party returns the line of a principal, made if need be.

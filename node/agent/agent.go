@@ -68,8 +68,8 @@ func New(cfg Config, book Book, account Account) *Agent {
 	return a
 }
 
-// Account returns the account as it is now.
-func (a *Agent) Account() Account { return a.account }
+// Account returns a copy of the account as it is now.
+func (a *Agent) Account() Account { return a.account.clone() }
 
 // Step advances the agent to now and applies one input.
 func (a *Agent) Step(now time.Time, in Input) []Effect {
