@@ -33,7 +33,9 @@ func (l *Ledger) apply(f Fact) error {
 		err = b.move(onActivate)
 		b.program, b.active = f.Program, true
 	case FactAnnounced:
-		err = b.applyAnnounced(f)
+		if err = b.applyAnnounced(f); err == nil && !b.lease.IsZero() {
+			l.charge(b, spanOf(b)) // from its end on others may have the room
+		}
 	case FactEnded:
 		err = l.applyEnded(b, f)
 	case FactGone:
@@ -79,6 +81,7 @@ func (l *Ledger) applyHeld(f Fact) error {
 	if err != nil {
 		return err
 	}
+	w.allotted = f.Allotted
 	var book *ticketBook
 	if w.op == KindRedeem {
 		if book = l.tickets[w.ticket]; book == nil {
@@ -106,6 +109,9 @@ func (l *Ledger) applyHeld(f Fact) error {
 		book.enter(b, l.now-ClockSkew) // a redeem to come may begin as early as that
 	}
 	l.keep(b, b.next(l.now))
+	if b.class == Evictable {
+		l.evictables = append(l.evictables, b)
+	}
 	return nil
 }
 
@@ -139,8 +145,8 @@ func (l *Ledger) applyCommitted(b *booking, f Fact) error {
 
 // spanOf is what a lease costs by itself.
 func spanOf(b *booking) []span {
-	if t := b.span(); t.Seconds() > 0 {
-		return []span{{t, b.rset}}
+	if t := b.occupies(); t.Seconds() > 0 {
+		return []span{{t, b.charge()}}
 	}
 	return nil
 }
@@ -189,6 +195,9 @@ func (l *Ledger) applyEnded(b *booking, f Fact) error {
 	}
 	l.uncharge(b)
 	l.ports.release(b)
+	if b.class == Evictable {
+		l.evictables = slices.DeleteFunc(l.evictables, func(o *booking) bool { return o == b })
+	}
 	if book := l.tickets[b.ticket]; book != nil {
 		book.leave(b)
 	}

@@ -21,6 +21,7 @@ type history struct {
 	said    []Input
 	tickets [][][]byte
 	owner   map[ID]string
+	lending bool // most wishes are evictable or redeemed, and most of them go through
 }
 
 var people = []string{"alice", "bob", "carol"}
@@ -28,11 +29,15 @@ var people = []string{"alice", "bob", "carol"}
 func newHistory(t *testing.T, rt *rapid.T) *history {
 	w := newWorld(t,
 		PoolRule{Pool: PoolCommons, Capacity: RSet{CPU: 10, PortsIn: 3}, PerPrincipal: RSet{CPU: 6}, MaxTerm: 100},
-		PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 10, PortsIn: 3}, Sharp: true, MaxTerm: 100})
+		PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 10, PortsIn: 3, Memory: 6}, Mechanism: MechanismSharp, MaxTerm: 100},
+		PoolRule{Pool: PoolShare, Capacity: RSet{CPU: 40, Memory: 2}, Mechanism: MechanismShare, MaxTerm: 100, MaxWeight: 4, Notice: 6, Borrow: true},
+		PoolRule{Pool: PoolCalendar, Capacity: RSet{CPU: 10, PortsIn: 1}, Mechanism: MechanismCalendar, MaxTerm: 100, Ahead: 60, NoShow: 9, Exclusive: true})
 	w.cfg.HoldFuse, w.cfg.ActivateFuse, w.cfg.Grace = 5, 7, 4
 	w.cfg.Ports = PortRange{First: 5000, Last: 5003}
 	w.l = NewLedger(w.cfg)
-	return &history{world: w, rt: rt, owner: make(map[ID]string)}
+	h := &history{world: w, rt: rt, owner: make(map[ID]string)}
+	h.lending = h.draw("lending", 0, 1) == 1
+	return h
 }
 
 func (h *history) draw(label string, from, to int) int {
@@ -43,11 +48,36 @@ func (h *history) draw(label string, from, to int) int {
 func (h *history) input() Input {
 	who := rapid.SampledFrom(people).Draw(h.rt, "who")
 	entries := h.l.Leases()
+	if h.lending && h.draw("on", 0, 3) > 0 {
+		for _, e := range entries { // what was begun goes on
+			switch e.State {
+			case Held:
+				return Commit{Ref: 1, Caller: e.Holder, Hold: e.Hold}
+			case Leased:
+				return Activate{Ref: 1, Caller: e.Holder, Lease: e.Lease, Program: []byte("probe")}
+			}
+		}
+	}
 	switch what := h.draw("what", 0, 15); {
+	case h.lending && len(h.tickets) == 0:
+		return Issue{Ref: 1, Holder: keyOf(who).Principal(), RSet: RSet{CPU: 6, Memory: 6},
+			Term: Term{h.now, h.now + 100}, Degree: 100, Request: h.fresh()}
 	case what < 4:
 		return h.ask(who, uint64(h.draw("cpu", 1, 6)), 0, func(a *Ask) {
 			var ports int
 			a.From, a.Until, a.Replaces, ports = h.term(who, entries)
+			pool := h.draw("pool", 0, 4)
+			if h.lending {
+				pool /= 4
+			}
+			switch pool {
+			case 0, 1:
+				a.Pool, a.Class, a.Weight = PoolShare, Evictable, uint16(h.draw("weight", 1, 4))
+				a.RSet, ports = RSet{CPU: uint64(h.draw("most", 5, 60)), Memory: uint64(h.draw("memory", 1, 4))}, 0
+			case 2:
+				a.Pool, a.Alone = PoolCalendar, uint8(h.draw("alone", 0, 3)/3)
+				ports = 0
+			}
 			a.RSet[PortsIn] = uint64(ports)
 			for i := range ports {
 				a.Ports = append(a.Ports, Port{Proto: UDP, Inside: uint16(80 + i)})
@@ -63,9 +93,10 @@ func (h *history) input() Input {
 		}
 		return h.redeem(who, chain, uint8(h.draw("slot", 0, 2)), uint64(h.draw("cpu", 1, 4)), 0, func(r *Redeem) {
 			r.From, r.Until, r.Replaces, _ = h.term(who, entries)
+			r.RSet[Memory] = uint64(h.draw("memory", 0, 6))
 		})
 	case what == 7:
-		return Issue{Ref: 1, Holder: keyOf(who).Principal(), RSet: RSet{CPU: uint64(h.draw("cpu", 1, 6))},
+		return Issue{Ref: 1, Holder: keyOf(who).Principal(), RSet: RSet{CPU: uint64(h.draw("cpu", 1, 6)), Memory: uint64(h.draw("memory", 1, 6))},
 			Term: Term{h.now, h.now + int64(h.draw("seconds", 10, 120))}, Degree: 100, Request: h.fresh()}
 	case what < 13 && len(entries) > 0:
 		e := entries[h.draw("entry", 0, len(entries)-1)]
@@ -135,19 +166,30 @@ func (h *history) learn(in Input) {
 	}
 }
 
-// executor is what carries out effects: the slivers that run, by name.
-type executor map[string]ID
+// executor is what carries out effects: the slivers that run, by name, and what
+// is in force of those that share.
+type executor map[string]runs
+
+type runs struct {
+	lease ID
+	share RSet
+}
 
 func (h *history) do(x executor, effects []Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case Begin:
-			x[e.Sliver] = e.Lease
+			x[e.Sliver] = runs{e.Lease, e.Share}
 		case Continue:
 			if _, ok := x[e.Sliver]; !ok {
 				h.rt.Fatalf("%s, which does not run", e)
 			}
-			x[e.Sliver] = e.Lease
+			x[e.Sliver] = runs{e.Lease, e.Share}
+		case Share:
+			if x[e.Sliver].lease != e.Lease {
+				h.rt.Fatalf("%s, under which nothing runs", e)
+			}
+			x[e.Sliver] = runs{e.Lease, e.RSet}
 		case Finish:
 			delete(x, e.Sliver)
 		}
@@ -173,34 +215,34 @@ func (h *history) check(x executor) {
 			h.rt.Fatalf("at %d this is still live: %+v", now, e)
 		}
 		if b.begun(now) {
-			running[e.Sliver] = e.Lease
+			running[e.Sliver] = runs{e.Lease, e.Share}
 		}
 	}
 	if fmt.Sprint(x) != fmt.Sprint(running) {
 		h.rt.Fatalf("at %d there run\n%v, and leases say\n%v", now, x, running)
 	}
 	// 1: never over capacity, and the calendar says just what brute force says.
-	for _, rule := range l.Pools() {
-		for at := now; at < now+130; at++ {
-			var sum RSet
-			for _, b := range live {
-				if b.pool != rule.Pool || !b.span().Covers(at) {
-					continue
-				}
-				amount := b.rset
-				if b.lease.IsZero() && b.old != nil && b.old.pool == b.pool && b.old.span().Covers(at) {
-					amount = amount.Minus(b.old.rset) // the two at their maximum
-				}
-				sum = sum.Plus(amount)
+	for at := now; at < now+130; at++ {
+		var lent, lending RSet
+		for _, rule := range l.Pools() {
+			sum := h.booked(live, rule.Pool, at)
+			if rule.joint() {
+				lent, lending = lent.Plus(sum), lending.Plus(rule.Capacity)
 			}
-			if !sum.Within(rule.Capacity) {
-				h.rt.Fatalf("pool %s at %d: %s of %s", rule.Pool, at, sum, rule.Capacity)
+			for r := range sum {
+				if sum[r] > rule.Capacity[r] && !(rule.Borrow && !elastic(Resource(r))) {
+					h.rt.Fatalf("pool %s at %d: %s of %s", rule.Pool, at, sum, rule.Capacity)
+				}
 			}
-			if free := l.Free(rule.Pool, Term{at, at + 1}); free != rule.Capacity.Minus(sum) {
+			if free := l.Free(rule.Pool, Term{at, at + 1}); !rule.Borrow && free != rule.Capacity.Minus(sum) {
 				h.rt.Fatalf("pool %s at %d: %s are free, brute force says %s", rule.Pool, at, free, rule.Capacity.Minus(sum))
 			}
 		}
+		if !lent.Within(lending) {
+			h.rt.Fatalf("at %d: %s of %s are lent and drawn", at, lent, lending)
+		}
 	}
+	h.checkShares(live, now)
 	// No public port is used by two slivers at once.
 	for i, a := range live {
 		for _, b := range live[:i] {
@@ -215,6 +257,84 @@ func (h *history) check(x executor) {
 		}
 	}
 	h.checkTickets()
+	h.checkEvictions()
+}
+
+// booked is what a pool is charged at an instant, by brute force: a hard lease
+// what it gives, an evictable one what it keeps, one that is alone the pool.
+func (h *history) booked(live []*booking, pool Pool, at int64) (sum RSet) {
+	charge := func(b *booking) RSet {
+		switch {
+		case b.class == Evictable:
+			return keeps(b.rset)
+		case b.alone != 0:
+			return h.l.pool(b.pool).Capacity
+		}
+		return b.rset
+	}
+	for _, b := range live {
+		if b.pool != pool || !b.occupies().Covers(at) {
+			continue
+		}
+		amount := charge(b)
+		if b.lease.IsZero() && b.old != nil && b.old.pool == b.pool && b.old.occupies().Covers(at) {
+			amount = amount.Minus(charge(b.old)) // the two at their maximum
+		}
+		sum = sum.Plus(amount)
+	}
+	return sum
+}
+
+// checkShares holds that what is divided is there, and that nobody's share
+// leaves its own bounds.
+func (h *history) checkShares(live []*booking, now int64) {
+	var idle, sum RSet
+	for _, rule := range h.l.Pools() {
+		idle = idle.Plus(rule.Capacity)
+		for _, b := range live {
+			if b.pool == rule.Pool && b.class == Hard && b.occupies().Covers(now) {
+				idle = idle.Minus(h.booked([]*booking{b}, rule.Pool, now))
+			}
+		}
+	}
+	for _, b := range live {
+		if b.class != Evictable || !b.begun(now) {
+			continue
+		}
+		if !b.share.Within(b.rset) || !keeps(b.rset).Within(b.share) {
+			h.rt.Fatalf("share %s of %s", b.share, b.rset)
+		}
+		sum = sum.Plus(b.share)
+	}
+	for r := range sum {
+		if elastic(Resource(r)) && sum[r] > idle[r] {
+			h.rt.Fatalf("at %d shares of %s are given of %s", now, sum, idle)
+		}
+	}
+}
+
+// checkEvictions holds, against the journal alone, that every revoke kept the
+// grace that its lease states, and that nothing began later than by the lead.
+func (h *history) checkEvictions() {
+	grace := make(map[ID]int64)
+	for _, f := range h.journal {
+		switch f.K {
+		case FactCommitted:
+			id, st, _ := storedAs[*Lease](f.Signed)
+			grace[id] = int64(st.Grace)
+		case FactAnnounced:
+			if _, st, _ := stored(f.Signed); st.Kind() == KindRevoke {
+				if r := st.(*Revoke); r.At-r.Said < grace[r.Claim] {
+					h.rt.Fatalf("%s was revoked with %d s of %d", r.Claim.Short(), r.At-r.Said, grace[r.Claim])
+				}
+			}
+		case FactHeld:
+			_, st, _ := storedAs[*Hold](f.Signed)
+			if f.Allotted != nil && f.Allotted.Starts > max(st.From, f.At)+6 {
+				h.rt.Fatalf("a lease from %d on starts at %d", st.From, f.Allotted.Starts)
+			}
+		}
+	}
 }
 
 // checkTickets holds 3 against the journal alone: no request granted twice, no
@@ -286,6 +406,7 @@ func (h *history) checkTickets() {
 // Invariants 1, 3 and 5 of the design, and that every hold and lease ends in time.
 func TestLedgerUnderRandomHistories(t *testing.T) {
 	reached := make(map[State]bool)
+	var evictions, late, shares int
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(t, rt)
 		x := make(executor)
@@ -297,6 +418,19 @@ func TestLedgerUnderRandomHistories(t *testing.T) {
 			if crash > 0 || len(h.out) == 0 {
 				h.journal = append(h.journal, facts...)
 				h.do(x, rest)
+				for _, e := range h.out {
+					switch e := e.(type) {
+					case Share:
+						shares++
+					case Fact:
+						if e.K == FactHeld && e.Allotted != nil && e.Allotted.Starts > 0 {
+							late++
+						}
+						if _, wish := in.(Wish); wish && e.K == FactAnnounced {
+							evictions++
+						}
+					}
+				}
 				h.learn(in)
 				h.check(x)
 				for _, e := range h.l.Leases() {
@@ -320,6 +454,9 @@ func TestLedgerUnderRandomHistories(t *testing.T) {
 			h.check(x)
 		}
 	})
+	if evictions == 0 || late == 0 || shares == 0 {
+		t.Errorf("%d evictions, %d leases that began late, %d shares: the test shows nothing of them", evictions, late, shares)
+	}
 	for _, s := range []State{Held, Leased, Active, Closing, Closed, Expired, Revoked, Failed} {
 		if !reached[s] {
 			t.Errorf("no history reached %s: the test shows nothing of it", s)

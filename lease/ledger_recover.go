@@ -28,5 +28,5 @@ func (l *Ledger) recover() {
 			l.emit(b.finishing())
 		}
 	}
-	l.stale = true
+	l.stale = true // which has the shares said again too
 }

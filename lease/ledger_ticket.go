@@ -125,7 +125,7 @@ func (l *Ledger) issue(in Issue) {
 	rule, known := l.pools[PoolSharp]
 	var refusal *Refusal
 	switch {
-	case !known || !rule.Sharp:
+	case !known || rule.Mechanism != MechanismSharp:
 		refusal = refuse(Local, ReasonVisitor, "this node has no pool for tickets")
 	case l.bar != ReasonNone:
 		refusal = refuse(Local, l.bar, "tickets are not given at present")
@@ -202,7 +202,7 @@ func (l *Ledger) roots() []*tranche {
 func (l *Ledger) setAside(t *Ticket) ([]byte, *Refusal) {
 	pool := l.pool(PoolSharp)
 	for _, length := range []int64{max(t.Term().Seconds(), capacityTerm), t.Term().Seconds()} {
-		c := &Capacity{K: KindCapacity, Node: l.node, From: t.From, Until: t.From + length, Degree: t.Degree}
+		c := &Capacity{K: KindCapacity, Node: l.node, From: t.From, Until: t.From + length, Degree: t.Degree, Lead: l.lead()}
 		room := pool.Capacity.Minus(pool.aside.peak(c.Term()))
 		if !t.RSet.Within(room) {
 			continue
