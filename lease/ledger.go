@@ -19,6 +19,12 @@ type LedgerConfig struct {
 	ActivateFuse int64  // seconds from commit to activation; 0 means 60
 	Grace        uint32 // seconds between a revoke and its effect, unless the mechanism has another
 
+	// Bookings bounds the granted wishes that are kept, the ended ones until an
+	// hour after their terms; 0 means DefaultBookings. Asks fill at most three
+	// quarters, so that principals made up by the dozen cannot keep out a ticket's
+	// holder.
+	Bookings int
+
 	Mechanisms []Mechanism // beside those that come with the ledger, or in their place
 }
 
@@ -92,6 +98,9 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 	}
 	if cfg.ActivateFuse == 0 {
 		cfg.ActivateFuse = 60
+	}
+	if cfg.Bookings == 0 {
+		cfg.Bookings = DefaultBookings
 	}
 	l := &Ledger{
 		cfg:      cfg,

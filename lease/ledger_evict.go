@@ -21,16 +21,16 @@ func (l *Ledger) claimRoom(w *want, old *booking, spans []span) *Refusal {
 	if len(spans) == 0 {
 		return nil
 	}
-	from := spans[0].From
-	gone := l.vacate(w, spans)
+	from := max(spans[0].From, l.now) // the past is nobody's
+	gone := l.vacate(old, spans)
 	starts, ok := l.startOf(spans, from, gone)
 	l.restore(gone)
 	switch {
+	case old != nil && (!ok || starts > from): // a sliver that runs on cannot wait for more
+		return refuse(Local, ReasonState, "lease %s cannot be continued like that yet: the room is lent out", w.replaces.Short())
 	case !ok:
 		return refuse(Local, ReasonCapacity, "what was lent of the pool does not come back")
 	case starts == from:
-	case old != nil: // a sliver that runs on cannot wait for more
-		return refuse(Local, ReasonCapacity, "the room is lent out until %s", unix(starts))
 	default:
 		if w.allotted == nil {
 			w.allotted = &Allotted{Charge: w.rset, Grace: l.cfg.Grace}
@@ -43,9 +43,9 @@ func (l *Ledger) claimRoom(w *want, old *booking, spans []span) *Refusal {
 
 // vacate takes out of the joint calendar the ends of as few evictable leases as
 // the spans need: of the lowest weight first, and of those the youngest. None
-// goes that could stay.
-func (l *Ledger) vacate(w *want, spans []span) (gone []eviction) {
-	from, until := spans[0].From, spans[len(spans)-1].Until
+// goes that could stay, and never the lease that the wish is to replace.
+func (l *Ledger) vacate(old *booking, spans []span) (gone []eviction) {
+	from, until := max(spans[0].From, l.now), spans[len(spans)-1].Until
 	if _, ok := l.startOf(spans, from, nil); ok {
 		return nil
 	}
@@ -55,7 +55,7 @@ func (l *Ledger) vacate(w *want, spans []span) (gone []eviction) {
 		if b.lease.IsZero() {
 			e.at = l.now // a hold gives nothing yet
 		}
-		if b.joint && b.old == nil && e.at < min(until, e.stays()) {
+		if b.joint && b != old && b.old == nil && e.at < min(until, e.stays()) {
 			candidates = append(candidates, e)
 		}
 	}
@@ -155,7 +155,7 @@ func (l *Ledger) restore(gone []eviction) {
 func (l *Ledger) startOf(spans []span, from int64, gone []eviction) (int64, bool) {
 	instants := []int64{from}
 	for _, b := range l.evictables {
-		if b.joint && b.state == Closing && b.endAt > from && b.endAt <= max(from, l.now)+b.notice() {
+		if b.joint && b.state == Closing && b.endAt > from && b.endAt <= from+b.notice() {
 			instants = append(instants, b.endAt)
 		}
 	}
