@@ -147,6 +147,8 @@ func (l *Ledger) replaced(w *want) (*booking, *Refusal) {
 		return no("is about to be replaced by another one")
 	case old.slice != w.slice:
 		return no("is of slice %s, not %s", old.slice, w.slice)
+	case old.rset[Disk] != w.rset[Disk]:
+		return no("has %s of disk, which cannot change while it runs", Disk.Format(old.rset[Disk]))
 	case w.term.From > old.until:
 		return no("ends at %s, before the new term", unix(old.until))
 	case w.term.From < old.term.From:
