@@ -116,8 +116,8 @@ func (l *Ledger) jointCapacity() (all RSet) {
 // mayLend reports whether what is lent in the term comes back in time: every
 // capacity that was signed states a lead of at least the pool's notice.
 func (l *Ledger) mayLend(pool *poolBook, t Term) bool {
-	for _, root := range l.tranches {
-		if root.capacity.Term().Overlaps(t) && root.capacity.Lead < pool.Notice {
+	for _, k := range l.claims {
+		if c, ok := k.Statement.(*Capacity); ok && c.Lead < pool.Notice && c.Term().Overlaps(t) {
 			return false
 		}
 	}

@@ -16,7 +16,8 @@ type want struct {
 	pool     Pool
 	ports    []Port
 	replaces ID
-	ticket   ID // of a redeem
+	ticket   ID         // of a redeem
+	leaf     *claimBook // that ticket in the tree
 	slot     uint8
 	class    Class
 	weight   uint16
@@ -75,6 +76,7 @@ type booking struct {
 	old, heir *booking
 
 	charges []span
+	drawn   []drawn
 	joint   bool // the charges are in the joint calendar too
 	share   RSet // of an evictable lease that runs: what is in force of it
 	facts   []keptFact
