@@ -49,7 +49,8 @@ func (m *market) begin() error {
 
 func (m *market) newSite(name string) *site {
 	s := &site{m: m, name: name, node: keyOf(name + " node"), key: keyOf(name + " agent")}
-	s.ledger = lease.NewLedger(lease.LedgerConfig{Key: s.node, Pools: lease.DefaultPools(lease.RSet{lease.CPU: 2 * units * unit}), Ports: lease.PortRange{First: 20_000, Last: 20_010}})
+	s.ledger = lease.NewLedger(lease.LedgerConfig{Key: s.node, Ports: lease.PortRange{First: 20_000, Last: 20_010}, Pools: []lease.PoolRule{
+		{Pool: lease.PoolSharp, Mechanism: lease.MechanismSharp, Capacity: lease.RSet{lease.CPU: units * unit}}}})
 	s.purse = purse.New(s.key)
 	for i := range users {
 		key := keyOf(fmt.Sprint(name, " user ", i))
