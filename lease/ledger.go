@@ -19,6 +19,12 @@ type LedgerConfig struct {
 	ActivateFuse int64  // seconds from commit to activation; 0 means 60
 	Grace        uint32 // seconds between a revoke and its effect, stated in every lease
 	Quarantine   int64  // seconds after a conflict's term for which its principal gets nothing new; 0 means a week
+
+	// Bookings bounds the granted wishes that are kept, the ended ones until an
+	// hour after their terms; 0 means DefaultBookings. Asks fill at most three
+	// quarters, so that principals made up by the dozen cannot keep out a ticket's
+	// holder.
+	Bookings int
 }
 
 // PoolRule is one pool: disjoint from the others, with a mechanism of its own.
@@ -107,6 +113,9 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 		cfg.Quarantine = 7 * 24 * 3600
 	}
 	cfg.Quarantine = min(cfg.Quarantine, MaxQuarantine)
+	if cfg.Bookings == 0 {
+		cfg.Bookings = DefaultBookings
+	}
 	l := &Ledger{
 		cfg:      cfg,
 		node:     cfg.Key.Principal(),

@@ -71,6 +71,11 @@ type EndRequest struct {
 	Close []byte `json:"close"`
 }
 
+// RevokeRequest is the node owner's wish to end a lease.
+type RevokeRequest struct {
+	Reason string `json:"reason" maxLength:"200" doc:"for the holder to read; it is signed"`
+}
+
 // IssueRequest is the node owner's wish to give a ticket.
 type IssueRequest struct {
 	Holder lease.Principal `json:"holder"`
@@ -78,6 +83,14 @@ type IssueRequest struct {
 	From   int64           `json:"from" doc:"Unix seconds"`
 	Until  int64           `json:"until" doc:"Unix seconds"`
 	Degree uint16          `json:"degree,omitempty" doc:"hundredths, 100 or more"`
+}
+
+// Clock is the time by which a node judges terms, beside what its wall clock says.
+type Clock struct {
+	Wall   time.Time `json:"wall" doc:"what the machine's clock says"`
+	Ledger time.Time `json:"ledger" doc:"the time by which terms and fuses are judged"`
+	Step   float64   `json:"step" doc:"seconds by which the wall clock is ahead"`
+	Barred bool      `json:"barred" doc:"too far apart: nothing new is granted until they agree or the owner accepts the wall clock"`
 }
 
 // Claim is one line of the node's books.

@@ -56,8 +56,17 @@ type Owner interface {
 	Doctor(ctx context.Context) ([]Check, error)
 	Issue(ctx context.Context, req IssueRequest) (Answer, error)
 	Books(ctx context.Context) ([]Claim, error)
+	Revoke(ctx context.Context, claim lease.ID, reason string) (Answer, error)
 	// Pipe opens bytes to a node; it may be this one.
 	Pipe(ctx context.Context, node lease.Principal) (net.Conn, error)
+}
+
+// Clocks is the node's time as its owner sees and sets it; the unix socket alone
+// serves it.
+type Clocks interface {
+	Clock(ctx context.Context) (Clock, error)
+	// AcceptClock has terms judged by the machine's clock as it is set now.
+	AcceptClock(ctx context.Context) (Clock, error)
 }
 
 // Node is everything behind the routes.
@@ -68,4 +77,5 @@ type Node struct {
 	Audit     Audit
 	Discovery Discovery
 	Owner     Owner
+	Clocks    Clocks
 }

@@ -129,7 +129,7 @@ func (d *Daemon) openSite() error {
 func (d *Daemon) coreConfig() node.Config {
 	return node.Config{
 		Places: d.cfg.Bounds.Places,
-		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: d.pools, Ports: portRange(d.cfg.Listen)},
+		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: d.pools, Ports: portRange(d.cfg.Listen), Grace: revokeGrace},
 	}
 }
 
@@ -185,6 +185,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
 		Audit: audits{d, make(chan struct{}, maxQuestions)}, Discovery: d.deps.Discovery, Owner: owner{d},
+		Clocks: clocks{d},
 	}
 }
 
