@@ -3,6 +3,7 @@
 package lease
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -123,7 +124,14 @@ func (k *claimBook) budgets(t *Ticket) bool {
 
 // roots returns the capacities, oldest first.
 func (l *Ledger) roots() []*claimBook {
-	return slices.DeleteFunc(l.byKeeping(), func(k *claimBook) bool { return k.up != nil })
+	var list []*claimBook
+	for _, k := range l.claims {
+		if k.up == nil {
+			list = append(list, k)
+		}
+	}
+	slices.SortFunc(list, func(a, b *claimBook) int { return cmp.Compare(a.seq, b.seq) })
+	return list
 }
 
 // setAside signs a capacity for t under a tranche number that is free in its
