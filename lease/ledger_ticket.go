@@ -81,7 +81,7 @@ func (l *Ledger) give(in Issue, asked Digest) *Refusal {
 // fits, and the lowest slot that is free in its term.
 func (l *Ledger) rootFor(t *Ticket, most uint16) (*claimBook, uint8) {
 	for _, root := range l.roots() {
-		if root.degree < t.Degree || root.degree > most || !t.Term().Within(root.term) || !root.budgets(t) {
+		if root.degree < t.Degree || root.degree > most || !t.Term().Within(root.term) || !t.RSet.Within(root.rset) || !root.budgets(t) {
 			continue
 		}
 		var taken [Slots]bool
