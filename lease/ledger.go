@@ -109,13 +109,13 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 	if cfg.ActivateFuse == 0 {
 		cfg.ActivateFuse = 60
 	}
+	if cfg.Bookings == 0 {
+		cfg.Bookings = DefaultBookings
+	}
 	if cfg.Quarantine == 0 {
 		cfg.Quarantine = 7 * 24 * 3600
 	}
 	cfg.Quarantine = min(cfg.Quarantine, MaxQuarantine)
-	if cfg.Bookings == 0 {
-		cfg.Bookings = DefaultBookings
-	}
 	l := &Ledger{
 		cfg:      cfg,
 		node:     cfg.Key.Principal(),
