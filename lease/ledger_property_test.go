@@ -282,6 +282,7 @@ func TestLedgerUnderRandomHistories(t *testing.T) {
 			h.do(x, h.out)
 			h.check(x)
 		}
+		h.adversary()
 	})
 	t.Logf("refused: %v", refused)
 	refused["full"] = refused["exhausted"] + refused["oversubscribed"]

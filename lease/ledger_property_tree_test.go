@@ -146,24 +146,14 @@ func (l *Ledger) conflictAbout(k *claimBook) bool {
 // checkRefusal has an adversary try to make a proof of a signed refusal.
 func (h *history) checkRefusal(f Fact) {
 	o, _ := read(f.Wish)
-	r, ok := o.Statement.(*Redeem)
-	if !ok {
+	if o.Kind() != KindRedeem || h.tried[o.ID] {
 		return
 	}
-	var chain [][]byte
-	for _, c := range h.tickets {
-		if id, _, _ := stored(c[len(c)-1]); id == r.Parent {
-			chain = append(slices.Clone(c), f.Wish)
-		}
-	}
+	h.tried[o.ID] = true
+	chain := h.chainOf(f.Wish)
 	if chain == nil {
 		h.rt.Fatalf("a refusal of a redeem of nothing")
 	}
-	id := o.ID
-	if h.tried[id] {
-		return
-	}
-	h.tried[id] = true
 	for _, p := range []Proof{
 		{K: ProofRefused, Chain: chain, Evidence: [][]byte{f.Signed}},
 		{K: ProofRefused, Chain: chain, Evidence: [][]byte{f.Signed, f.Attached}},
@@ -176,4 +166,59 @@ func (h *history) checkRefusal(f Fact) {
 	}
 	_, reject, _ := storedAs[*Reject](f.Signed)
 	h.sorts[reject.refusal(nil).Code()]++
+}
+
+// adversary has all that the node ever signed, and searches it for a proof
+// against the node: of a tranche set aside twice, of a revoke without its grace,
+// of a refusal that what was revoked before refutes.
+func (h *history) adversary() {
+	var capacities, leases, revokes [][]byte
+	for _, f := range h.journal {
+		switch f.K {
+		case FactCapacity:
+			capacities = append(capacities, f.Signed)
+		case FactCommitted:
+			leases = append(leases, f.Signed)
+		case FactAnnounced:
+			if _, st, _ := stored(f.Signed); st.Kind() == KindRevoke {
+				revokes = append(revokes, f.Signed)
+			}
+		}
+	}
+	try := func(p Proof) {
+		if v, err := p.Verify(); err == nil {
+			h.rt.Fatalf("the node is provable: %+v", v)
+		}
+	}
+	for _, a := range capacities {
+		for _, b := range capacities {
+			try(Proof{K: ProofCapacity, Evidence: [][]byte{a, b}})
+		}
+	}
+	for _, end := range revokes {
+		for _, of := range leases {
+			try(Proof{K: ProofGrace, Evidence: [][]byte{of, end}})
+		}
+		for _, f := range h.journal {
+			if f.K != FactRefused || f.Attached == nil {
+				continue
+			}
+			if chain := h.chainOf(f.Wish); chain != nil {
+				try(Proof{K: ProofUnfilled, Chain: chain, Evidence: [][]byte{f.Signed, f.Attached, end}})
+			}
+		}
+	}
+}
+
+// chainOf returns the path of a redeem, itself included.
+func (h *history) chainOf(wish []byte) [][]byte {
+	o, _ := read(wish)
+	if r, ok := o.Statement.(*Redeem); ok {
+		for _, c := range h.tickets {
+			if id, _, _ := stored(c[len(c)-1]); id == r.Parent {
+				return append(slices.Clone(c), wish)
+			}
+		}
+	}
+	return nil
 }
