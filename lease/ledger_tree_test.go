@@ -403,13 +403,27 @@ func TestProofsAreBounded(t *testing.T) {
 		if bytes.Compare(x[:], y[:]) > 0 {
 			slices.Reverse(pair)
 		}
-		w.step(Accuse{Ref: 1, Proof: Proof{K: ProofCapacity, Evidence: pair}.Bytes()})
-		if r := w.answer().Refusal; r != nil {
-			t.Fatal(r)
+		in := Accuse{Ref: 1, Proof: Proof{K: ProofCapacity, Evidence: pair}.Bytes()}
+		if i < MaxProofs {
+			w.step(in)
+			if r := w.answer().Refusal; r != nil {
+				t.Fatal(r)
+			}
+			continue
 		}
+		w.refused(in, "local:bound") // it ends before all that are kept
+		w.hasNot("Fact")
 	}
 	if n := len(w.l.Proofs()); n != MaxProofs || !w.l.Accused(first, w.now) {
 		t.Fatalf("%d proofs; what ends last is kept: %v", n, w.l.Accused(first, w.now))
+	}
+	// What is found here goes before what was told.
+	chain := w.give("agent", 1000, 100)
+	w.granted(w.redeem("alice", w.pass(chain, "agent", "alice", 0, 500), 0, 1, 600))
+	w.granted(w.redeem("bob", w.pass(chain, "agent", "bob", 0, 500), 0, 1, 600))
+	w.provedAgainst(agent, 1)
+	if n := len(w.l.Proofs()); n != MaxProofs || !w.l.Accused(agent, w.now) {
+		t.Fatalf("%d proofs; the agent's is kept: %v", n, w.l.Accused(agent, w.now))
 	}
 	want := dump(w.l)
 	if got := dump(rebuilt(t, w.cfg, w.journal)); got != want {
