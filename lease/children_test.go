@@ -255,6 +255,60 @@ func (w smallWorld) random(t *testing.T, rng *rand.Rand) {
 	}
 }
 
+// Forgetting loses nothing that has not ended, and breaks nothing.
+func TestForgetInRandomWorlds(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	var words []string
+	for i := range 120 {
+		from := rng.IntN(7)
+		kind := []string{"t%d(b cpu=%d %dh..%dh @100)", "r%d(cpu=%d %dh..%dh request=%d)"}[min(1, rng.IntN(4))]
+		args := []any{rng.IntN(5), 1 + rng.IntN(4), from, from + 1 + rng.IntN(2)}
+		if kind[0] == 'r' {
+			args = append(args, i)
+		}
+		words = append(words, fmt.Sprintf(kind, args...))
+	}
+	w := newSmallWorld(t, 6, 100, words)
+	for range 300 {
+		children := lease.NewChildren(w.parent.Leaf())
+		hour := int64(rng.IntN(9))
+		now := leasetest.Epoch + hour*3600
+		var left []lease.Opened
+		for i, at := range rng.Perm(len(w.children))[:20] {
+			if i == 10 {
+				children.Forget(now)
+			}
+			o := w.children[at]
+			if until(o) > now || i >= 10 {
+				left = append(left, o)
+			}
+			if found := children.Add(o); found != nil {
+				w.proves(t, left, found)
+			}
+		}
+		// What goes on after the instant is judged as if nothing had been forgotten.
+		rest := lease.Term{From: now, Until: leasetest.Epoch + 9*3600}
+		found := children.Search(rest)
+		whole := lease.NewChildren(w.parent.Leaf())
+		for _, o := range left {
+			whole.Add(o)
+		}
+		if want := whole.Search(rest); (found == nil) != (want == nil) {
+			t.Fatalf("%s: %v after forgetting, want %v", describe(left), found, want)
+		}
+	}
+}
+
+func until(o lease.Opened) int64 {
+	switch st := o.Statement.(type) {
+	case *lease.Ticket:
+		return st.Until
+	case *lease.Redeem:
+		return st.Until
+	}
+	return 0
+}
+
 func (w smallWorld) search(set []lease.Opened) (id lease.ID) {
 	children := lease.NewChildren(w.parent.Leaf())
 	for _, o := range set {
