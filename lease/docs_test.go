@@ -121,7 +121,7 @@ func TestBoundsAreDocumented(t *testing.T) {
 	}
 }
 
-// Every error has a word, every word is in the document, and no two are alike.
+// Every error has a word, no two are alike, and the document says those of proofs.
 func TestEveryErrorHasAWord(t *testing.T) {
 	code, err := os.ReadFile("errors.go")
 	if err != nil {
@@ -142,7 +142,7 @@ func TestEveryErrorHasAWord(t *testing.T) {
 		if other, taken := words[row[1]]; taken {
 			t.Errorf("%s and %s are both %s", m[1], other, row[1])
 		}
-		if words[row[1]] = m[1]; strings.Contains(row[1], "-") && !strings.Contains(text, "`"+row[1]+"`") {
+		if words[row[1]] = m[1]; regexp.MustCompile("^(proof|filling|off)-").MatchString(row[1]) && !strings.Contains(text, "`"+row[1]+"`") {
 			t.Errorf("claims.md does not say %s", row[1])
 		}
 	}
