@@ -91,7 +91,7 @@ func TestCrowdingIsExact(t *testing.T) {
 		}
 	}
 	for _, p := range []float64{0, 1, -1, 2, math.NaN()} {
-		if o := lease.Crowding(10, 150, p); o.Conflict < 0 || o.Conflict > 1 {
+		if o := lease.Crowding(10, 150, p); !(o.Conflict >= 0 && o.Conflict <= 1) {
 			t.Errorf("p=%g: %+v", p, o)
 		}
 	}
