@@ -44,7 +44,7 @@ func units(whole, part RSet) int {
 	return int(max(k, 1))
 }
 
-const maxUnits = 4096
+const maxUnits = 1024
 
 // Odds is what comes of a claim of K units under which more are promised, each
 // drawn on with the same probability and independently of the others.
