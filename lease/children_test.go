@@ -210,7 +210,7 @@ func TestRandomWorlds(t *testing.T) {
 			}
 		}
 		w := newSmallWorld(t, 6, degree, words)
-		for range 400 {
+		for range 150 {
 			w.random(t, rng)
 		}
 	}
