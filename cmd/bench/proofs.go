@@ -97,7 +97,7 @@ func (b *bench) conflict(ctx context.Context, m, depth int) error {
 	}
 	raw := proof.Bytes()
 	ours := func() error { _, _, err := lease.VerifyProof(raw); return err }
-	us, them, err := b.turns(ctx, b.rounds(2000, 200)/(m+depth), ours, theirs)
+	us, them, err := b.turns(ctx, max(b.rounds(4000, 200)/(m+depth), b.rounds(100, 5)), ours, theirs)
 	if err != nil {
 		return err
 	}
