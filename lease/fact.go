@@ -45,10 +45,11 @@ type Fact struct {
 	Signed  []byte   `cbor:"3,keyasint,omitempty"` // what was signed, or received, and decides
 	Claim   ID       `cbor:"4,keyasint,omitzero"`  // what it is about
 	Program []byte   `cbor:"5,keyasint,omitempty"`
-	Event   uint8    `cbor:"6,keyasint,omitempty"` // of an end
-	Ports   []Port   `cbor:"7,keyasint,omitempty"` // chosen for a hold
-	Request Request  `cbor:"8,keyasint,omitzero"`  // of an Issue
-	Asked   Digest   `cbor:"9,keyasint,omitzero"`  // of an Issue: what was asked for under that request
+	Event   uint8    `cbor:"6,keyasint,omitempty"`  // of an end
+	Ports   []Port   `cbor:"7,keyasint,omitempty"`  // chosen for a hold
+	Request Request  `cbor:"8,keyasint,omitzero"`   // of an Issue
+	Asked   Digest   `cbor:"9,keyasint,omitzero"`   // of an Issue: what was asked for under that request
+	Source  []byte   `cbor:"20,keyasint,omitempty"` // the network that a wish was seen to come from
 }
 
 // Record returns the form that a journal keeps.

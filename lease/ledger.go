@@ -15,9 +15,10 @@ type LedgerConfig struct {
 	Key          Signer
 	Pools        []PoolRule
 	Ports        PortRange
-	HoldFuse     int64  // seconds from hold to commit; 0 means 30
-	ActivateFuse int64  // seconds from commit to activation; 0 means 60
-	Grace        uint32 // seconds between a revoke and its effect, stated in every lease
+	HoldFuse     int64       // seconds from hold to commit; 0 means 30
+	ActivateFuse int64       // seconds from commit to activation; 0 means 60
+	Grace        uint32      // seconds between a revoke and its effect, stated in every lease
+	Refused      []Principal // get nothing new
 
 	// Bookings bounds the granted wishes that are kept, the ended ones until an
 	// hour after their terms; 0 means DefaultBookings. Asks fill at most three
@@ -34,6 +35,9 @@ type PoolRule struct {
 	MaxTerm      int64 // seconds; 0 means the bound of every term
 	Ahead        int64 // seconds by which a lease may be asked for ahead; 0 means MaxTerm
 	Sharp        bool  // leases come by redeemed tickets, not by asks
+
+	Only       []Principal // for whom the pool is kept; none: anybody
+	PerNetwork RSet        // as PerPrincipal, of one source network
 }
 
 // Ledger is the node's reservation system: one calendar over the capacity of
@@ -60,7 +64,10 @@ type Ledger struct {
 	kept     int // kept bookings in all
 	refused  int // kept refusals of asks
 	holders  map[Principal]*account
-	sequence uint64 // numbers kept things in the order of their facts
+	networks map[networkKey]*calendar
+	refusals map[Principal]bool // by the owner's will
+	owing    bool               // a pool owes more than its size: it was made smaller
+	sequence uint64             // numbers kept things in the order of their facts
 	facts    uint64
 
 	out   []Effect
@@ -71,6 +78,8 @@ type poolBook struct {
 	PoolRule
 	load  calendar
 	aside calendar // what capacities promise of a sharp pool
+	told  RSet     // the rule's capacity; its own is more while more is promised
+	gone  bool     // no rule names the pool any more
 }
 
 // account is what the ledger counts for one principal.
@@ -115,10 +124,9 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 		tickets:  make(map[ID]*ticketBook),
 		ports:    newPortBook(cfg.Ports),
 		holders:  make(map[Principal]*account),
+		networks: make(map[networkKey]*calendar),
 	}
-	for _, rule := range cfg.Pools {
-		l.pools[rule.Pool] = &poolBook{PoolRule: rule.bounded()}
-	}
+	l.settleRules()
 	return l
 }
 
@@ -140,7 +148,7 @@ func (r PoolRule) bounded() PoolRule {
 func (l *Ledger) pool(p Pool) *poolBook {
 	b := l.pools[p]
 	if b == nil {
-		b = &poolBook{PoolRule: PoolRule{Pool: p}.bounded()}
+		b = &poolBook{PoolRule: PoolRule{Pool: p}.bounded(), gone: true}
 		l.pools[p] = b
 	}
 	return b
@@ -180,6 +188,8 @@ func (l *Ledger) Step(now time.Time, in Input) []Effect {
 		l.issue(in)
 	case Recall:
 		l.recall(in)
+	case Rules:
+		l.rules(in)
 	case Bar:
 		l.bar = in.Reason
 	case Gone:

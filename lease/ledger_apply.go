@@ -79,6 +79,9 @@ func (l *Ledger) applyHeld(f Fact) error {
 	if err != nil {
 		return err
 	}
+	if w.source, err = parseSource(f.Source); err != nil {
+		return err
+	}
 	var book *ticketBook
 	if w.op == KindRedeem {
 		if book = l.tickets[w.ticket]; book == nil {

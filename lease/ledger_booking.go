@@ -2,7 +2,10 @@
 
 package lease
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // want is a wish as the ledger judges it: what asks and redeems have in common.
 type want struct {
@@ -19,6 +22,7 @@ type want struct {
 	ticket   ID // of a redeem
 	slot     uint8
 	bytes    []byte
+	source   netip.Prefix // the network that it was seen to come from
 }
 
 func wantOf(id ID, st Statement, b []byte) (want, error) {
@@ -217,6 +221,7 @@ func (l *Ledger) charge(b *booking, spans []span) {
 		a.load[b.pool].add(s)
 	}
 	b.charges = spans
+	l.tally(b, spans, false)
 	l.stale = true
 }
 
@@ -232,6 +237,7 @@ func (l *Ledger) uncharge(b *booking) {
 	if a.load[b.pool].empty() {
 		delete(a.load, b.pool)
 	}
+	l.tally(b, b.charges, true)
 	b.charges = nil
 	l.stale = true
 }

@@ -114,7 +114,7 @@ func (l *Ledger) Free(p Pool, t Term) RSet {
 	if book == nil {
 		return RSet{}
 	}
-	return book.Capacity.Minus(book.load.peak(t))
+	return book.Capacity.Minus(book.load.peak(t)).Minus(l.overhang(p, t))
 }
 
 // Pools returns the rules in force, in the order in which they were given.

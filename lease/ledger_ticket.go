@@ -127,6 +127,8 @@ func (l *Ledger) issue(in Issue) {
 	switch {
 	case !known || !rule.Sharp:
 		refusal = refuse(Local, ReasonVisitor, "this node has no pool for tickets")
+	case l.refusals[in.Holder]:
+		refusal = refuse(Local, ReasonPolicy, "this node's owner refuses %s", in.Holder.Short())
 	case l.bar != ReasonNone:
 		refusal = refuse(Local, l.bar, "tickets are not given at present")
 	case in.Term.Until <= l.now || in.Term.From < l.now-ClockSkew:
@@ -203,7 +205,7 @@ func (l *Ledger) setAside(t *Ticket) ([]byte, *Refusal) {
 	pool := l.pool(PoolSharp)
 	for _, length := range []int64{max(t.Term().Seconds(), capacityTerm), t.Term().Seconds()} {
 		c := &Capacity{K: KindCapacity, Node: l.node, From: t.From, Until: t.From + length, Degree: t.Degree}
-		room := pool.Capacity.Minus(pool.aside.peak(c.Term()))
+		room := pool.told.Minus(pool.aside.peak(c.Term())).Minus(l.overhang(PoolSharp, c.Term()))
 		if !t.RSet.Within(room) {
 			continue
 		}

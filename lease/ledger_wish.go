@@ -12,6 +12,7 @@ func (l *Ledger) wish(in Wish) {
 		l.answerRefusal(in.Ref, refuse(Local, ReasonInvalid, "%v", err))
 		return
 	}
+	w.source = in.Source.Masked()
 	if past := l.requests[w.key()]; past != nil {
 		if past.same(w.id) {
 			l.emit(past.answer(in.Ref))
@@ -29,7 +30,7 @@ func (l *Ledger) wish(in Wish) {
 		l.reject(in.Ref, &w, refusal)
 		return
 	}
-	l.decide(Fact{K: FactHeld, Wish: w.bytes, Signed: hold, Ports: ports})
+	l.decide(Fact{K: FactHeld, Wish: w.bytes, Signed: hold, Ports: ports, Source: sourceBytes(w.source)})
 	l.emit(l.requests[w.key()].answer(in.Ref))
 }
 
@@ -72,7 +73,7 @@ func (l *Ledger) timely(w *want) *Refusal {
 		return refuse(Local, ReasonVisitor, "this node leases nothing")
 	case l.bar != ReasonNone:
 		return refuse(Local, l.bar, "new leases are not given at present")
-	case !known || rule.Sharp != (w.op == KindRedeem):
+	case !known || rule.gone || rule.Sharp != (w.op == KindRedeem):
 		return refuse(Local, ReasonPolicy, "pool %s takes no %s", w.pool, w.op)
 	case w.term.Until <= l.now:
 		return refuse(Local, ReasonClock, "term ended at %s, it is %s here", unix(w.term.Until), unix(l.now))
@@ -82,6 +83,9 @@ func (l *Ledger) timely(w *want) *Refusal {
 		return refuse(Local, ReasonPolicy, "term of %d s, pool %s gives at most %d s", w.term.Seconds(), w.pool, rule.MaxTerm)
 	case w.term.From > l.now+rule.Ahead:
 		return refuse(Local, ReasonPolicy, "term begins in %d s, pool %s takes wishes at most %d s ahead", w.term.From-l.now, w.pool, rule.Ahead)
+	}
+	if refusal := l.unwelcome(w, rule); refusal != nil {
+		return refusal
 	}
 	a := l.holders[w.by]
 	switch {
@@ -102,6 +106,9 @@ func (l *Ledger) admit(w *want) (hold []byte, ports []Port, _ *Refusal) {
 	old, refusal := l.replaced(w)
 	if refusal != nil {
 		return nil, nil, refusal
+	}
+	if old != nil && old.source.IsValid() {
+		w.source = old.source // a sliver counts where it began
 	}
 	if w.op == KindRedeem {
 		if refusal := l.draw(w, old); refusal != nil {
@@ -155,10 +162,13 @@ func (l *Ledger) replaced(w *want) (*booking, *Refusal) {
 func (l *Ledger) fits(w *want, spans []span) *Refusal {
 	pool := l.pool(w.pool)
 	for _, s := range spans {
-		load := pool.load.peak(s.Term)
-		if r, over := load.Plus(s.rset).Exceeds(pool.Capacity); over {
+		load, room := pool.load.peak(s.Term), pool.Capacity.Minus(l.overhang(w.pool, s.Term))
+		if r, over := load.Plus(s.rset).Exceeds(room); over {
 			return refuse(Local, ReasonCapacity, "%s: %s of %s are free in that term, %s more are needed", r,
-				r.Format(pool.Capacity[r]-min(load[r], pool.Capacity[r])), r.Format(pool.Capacity[r]), r.Format(s.rset[r]))
+				r.Format(room[r]-min(load[r], room[r])), r.Format(room[r]), r.Format(s.rset[r]))
+		}
+		if refusal := l.crowded(w, s); refusal != nil {
+			return refusal
 		}
 		if pool.PerPrincipal.IsZero() {
 			continue
