@@ -133,7 +133,7 @@ var DefaultEach = lease.DefaultPools(lease.RSet{})[0].PerPrincipal
 const (
 	DefaultHold       = 30
 	DefaultActivation = 60
-	DefaultGrace      = 0
+	DefaultGrace      = 60
 	DefaultQuarantine = day
 	defaultLongest    = day      // in the commons
 	defaultOwnLongest = 30 * day // in a pool that is kept for somebody

@@ -43,6 +43,12 @@ func (*fake) End(context.Context, lease.Principal, []byte) (Answer, error) {
 	return Answer{}, ErrStopping
 }
 
+func (*fake) Tickets(context.Context, lease.Principal) ([]HeldTicket, error) {
+	return []HeldTicket{}, nil
+}
+func (*fake) Policy(context.Context) (Policy, error) { return Policy{}, nil }
+func (*fake) Reload(context.Context) (Policy, error) { return Policy{}, ErrPolicy }
+
 func own(by lease.Principal, sliver string) error {
 	if by != leasetest.Who("alice") || sliver != "mine" {
 		return ErrNoSliver
@@ -124,8 +130,8 @@ func (*fake) Books(context.Context) ([]Claim, error)              { return []Cla
 func (*fake) Revoke(context.Context, lease.ID, string) (Answer, error) {
 	return Answer{}, ErrVisitor
 }
-func (*fake) Clock(context.Context) (Clock, error)                { return Clock{Step: 7}, nil }
-func (*fake) AcceptClock(context.Context) (Clock, error)          { return Clock{}, nil }
+func (*fake) Clock(context.Context) (Clock, error)       { return Clock{Step: 7}, nil }
+func (*fake) AcceptClock(context.Context) (Clock, error) { return Clock{}, nil }
 func (*fake) Pipe(_ context.Context, to lease.Principal) (net.Conn, error) {
 	if to != leasetest.Who("node") {
 		return nil, ErrUnreachable
