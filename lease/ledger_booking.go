@@ -19,7 +19,8 @@ type want struct {
 	pool     Pool
 	ports    []Port
 	replaces ID
-	ticket   ID // of a redeem
+	ticket   ID         // of a redeem
+	leaf     *claimBook // that ticket in the tree
 	slot     uint8
 	bytes    []byte
 	source   netip.Prefix // the network that it was seen to come from
@@ -74,6 +75,7 @@ type booking struct {
 	old, heir *booking
 
 	charges []span
+	drawn   []drawn
 	facts   []keptFact
 }
 

@@ -35,6 +35,8 @@ func ParseInput(line string, blob func(Digest) ([]byte, bool)) (Input, error) {
 		in = Recall{Ref: p.number("ref", 64), Lease: p.id("lease"), Reason: p.take("reason")}
 	case "rules":
 		in = p.rules()
+	case "accuse":
+		in = Accuse{Ref: p.number("ref", 64), Proof: p.bytes("proof")}
 	case "bar":
 		in = Bar{Reason: Reason(p.number("reason", 8))}
 	case "gone":

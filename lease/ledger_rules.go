@@ -24,6 +24,7 @@ type Rules struct {
 	HoldFuse     int64       // seconds; 0: as before
 	ActivateFuse int64       // seconds; 0: as before
 	Grace        uint32      // seconds
+	Quarantine   int64       // seconds; 0: as before
 }
 
 func (Rules) input() {}
@@ -38,8 +39,8 @@ func (in Rules) String() string {
 	for i, p := range in.Refused {
 		refused[i] = p.String()
 	}
-	return fmt.Sprintf("rules pools=%q refused=%s hold=%d activate=%d grace=%d",
-		pools, strings.Join(refused, ","), in.HoldFuse, in.ActivateFuse, in.Grace)
+	return fmt.Sprintf("rules pools=%q refused=%s hold=%d activate=%d grace=%d quarantine=%d",
+		pools, strings.Join(refused, ","), in.HoldFuse, in.ActivateFuse, in.Grace, in.Quarantine)
 }
 
 func (p *fieldReader) rules() (in Rules) {
@@ -55,7 +56,7 @@ func (p *fieldReader) rules() (in Rules) {
 		in.Refused = append(in.Refused, who)
 	}
 	in.HoldFuse, in.ActivateFuse = int64(p.number("hold", 63)), int64(p.number("activate", 63))
-	in.Grace = uint32(p.number("grace", 32))
+	in.Grace, in.Quarantine = uint32(p.number("grace", 32)), int64(p.number("quarantine", 63))
 	return in
 }
 
@@ -66,6 +67,9 @@ func (l *Ledger) rules(in Rules) {
 	}
 	if in.ActivateFuse > 0 {
 		l.cfg.ActivateFuse = in.ActivateFuse
+	}
+	if in.Quarantine > 0 {
+		l.cfg.Quarantine = min(in.Quarantine, MaxQuarantine)
 	}
 	l.cfg.Grace, l.cfg.Pools, l.cfg.Refused = in.Grace, slices.Clone(in.Pools), slices.Clone(in.Refused)
 	l.settleRules()
@@ -200,9 +204,11 @@ func parseSource(b []byte) (p netip.Prefix, err error) {
 // Issued returns the request ids under which tickets were given that are still
 // kept, in their order.
 func (l *Ledger) Issued() []Request {
-	list := make([]Request, 0, len(l.tickets))
-	for _, k := range l.tickets {
-		list = append(list, k.request)
+	list := make([]Request, 0, l.given)
+	for _, k := range l.claims {
+		if k.up != nil && k.up.up == nil {
+			list = append(list, k.request)
+		}
 	}
 	slices.SortFunc(list, func(a, b Request) int { return bytes.Compare(a[:], b[:]) })
 	return list

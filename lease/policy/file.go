@@ -96,7 +96,7 @@ func (r *reader) times(root *node) {
 	r.s.hold = r.span(t, "hold", minFuse, maxFuse)
 	r.s.activation = r.span(t, "activation", minFuse, maxFuse)
 	r.s.grace = r.span(t, "grace", 0, maxGrace)
-	r.s.quarantine = r.span(t, "quarantine", 0, maxQuarantine)
+	r.s.quarantine = r.span(t, "quarantine", 1, lease.MaxQuarantine)
 	r.rest(t, "[times]", timeKeys...)
 }
 

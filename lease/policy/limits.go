@@ -39,7 +39,6 @@ const (
 	// nodes; an hour is longer than any person waits.
 	minFuse, maxFuse = 5, 3600
 	maxGrace         = 7 * 24 * 3600
-	maxQuarantine    = 365 * 24 * 3600
 )
 
 const day = 24 * 3600

@@ -134,7 +134,7 @@ const (
 	DefaultHold       = 30
 	DefaultActivation = 60
 	DefaultGrace      = 60
-	DefaultQuarantine = day
+	DefaultQuarantine = 7 * day
 	defaultLongest    = day      // in the commons
 	defaultOwnLongest = 30 * day // in a pool that is kept for somebody
 	defaultGive       = 30 * day

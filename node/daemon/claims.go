@@ -32,7 +32,7 @@ func (c claims) Tickets(ctx context.Context, caller lease.Principal) ([]api.Held
 		for _, t := range l.Tickets() {
 			if t.Holder == caller && t.Term.Until > now {
 				out = append(out, api.HeldTicket{Ticket: t.Ticket, RSet: t.RSet, From: t.Term.From, Until: t.Term.Until, Degree: t.Degree,
-					Chain: [][]byte{t.Capacity, t.Statement}})
+					Chain: t.Chain})
 			}
 		}
 		slices.SortStableFunc(out, func(a, b api.HeldTicket) int { return cmp.Compare(a.Until, b.Until) })

@@ -122,7 +122,7 @@ func (d *Daemon) coreConfig() node.Config {
 	return node.Config{
 		Places: d.cfg.Bounds.Places,
 		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: r.Pools, Refused: r.Refused, Ports: portRange(d.cfg.Listen),
-			HoldFuse: r.HoldFuse, ActivateFuse: r.ActivateFuse, Grace: r.Grace},
+			HoldFuse: r.HoldFuse, ActivateFuse: r.ActivateFuse, Grace: r.Grace, Quarantine: r.Quarantine},
 	}
 }
 

@@ -195,7 +195,8 @@ func (d *Daemon) tellLapsed(p *LoadedPolicy) {
 }
 
 func ledgerRules(p policy.Policy) lease.Rules {
-	return lease.Rules{Pools: p.Rules(), Refused: p.Barred(), HoldFuse: p.Hold, ActivateFuse: p.Activation, Grace: uint32(p.Grace)}
+	return lease.Rules{Pools: p.Rules(), Refused: p.Barred(), HoldFuse: p.Hold, ActivateFuse: p.Activation, Grace: uint32(p.Grace),
+		Quarantine: p.Quarantine}
 }
 
 // Policy is what is in force, and what is wrong with what is not.
