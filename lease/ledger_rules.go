@@ -201,16 +201,23 @@ func parseSource(b []byte) (p netip.Prefix, err error) {
 	return p, nil
 }
 
-// Issued returns the request ids under which tickets were given that are still
-// kept, in their order.
-func (l *Ledger) Issued() []Request {
-	list := make([]Request, 0, l.given)
+// Issued is one ticket that the node gave, by the request for it.
+type Issued struct {
+	Request Request
+	Until   int64 // the ticket's end, Unix seconds
+	Reserve int64 // the end of the capacity that it is out of
+}
+
+// Issued returns the tickets that the node gave and that are still kept, by
+// their requests.
+func (l *Ledger) Issued() []Issued {
+	list := make([]Issued, 0, l.given)
 	for _, k := range l.claims {
 		if k.up != nil && k.up.up == nil {
-			list = append(list, k.request)
+			list = append(list, Issued{k.request, k.term.Until, k.up.term.Until})
 		}
 	}
-	slices.SortFunc(list, func(a, b Request) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(list, func(a, b Issued) int { return bytes.Compare(a.Request[:], b.Request[:]) })
 	return list
 }
 

@@ -75,8 +75,12 @@ type Note struct {
 
 // Rule is the pool as the ledger takes it.
 func (p Pool) Rule() lease.PoolRule {
-	return lease.PoolRule{Pool: p.Name, Capacity: p.Capacity, PerPrincipal: p.Each, MaxTerm: p.Longest, Ahead: p.Ahead,
-		Sharp: p.Mechanism == Sharp}
+	rule := lease.PoolRule{Pool: p.Name, Capacity: p.Capacity, PerPrincipal: p.Each, PerNetwork: p.Network, MaxTerm: p.Longest,
+		Ahead: p.Ahead, Sharp: p.Mechanism == Sharp}
+	for _, who := range p.Only {
+		rule.Only = append(rule.Only, who.Principal)
+	}
+	return rule
 }
 
 // Rules are the pools as the ledger takes them.

@@ -99,7 +99,7 @@ func TestTheExampleMeansWhatItSays(t *testing.T) {
 	for _, s := range p.Words() {
 		fmt.Fprintf(&words, "%s: %s\n", s.About, s.Text)
 	}
-	for _, want := range []string{"pool own: cpu=1500", "only ann, ben", "give isp-b: always has a ticket of cpu=500", "1.50 times", "refused: rude"} {
+	for _, want := range []string{"pool own: cpu=1500", "for ann, ben only", "give isp-b: always has a ticket of cpu=500", "1.50 times", "refused: rude"} {
 		if !strings.Contains(words.String(), want) {
 			t.Errorf("no %q in\n%s", want, words.String())
 		}

@@ -55,7 +55,7 @@ func (p Pool) words() string {
 	say := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	who := "anybody"
 	if len(p.Only) > 0 {
-		who = "only " + people(p.Only)
+		who = people(p.Only) + " only"
 	}
 	switch p.Mechanism {
 	case Sharp:

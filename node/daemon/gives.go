@@ -58,12 +58,13 @@ func requestOf(k giveKey, until int64) (r lease.Request) {
 	return r
 }
 
-// latest returns until when each give has tickets.
-func latest(issued []lease.Request) map[giveKey]int64 {
-	m := map[giveKey]int64{}
-	for _, r := range issued {
-		k := giveKey(r[:8])
-		m[k] = max(m[k], int64(binary.BigEndian.Uint64(r[8:])))
+// latest returns each give's ticket that ends last.
+func latest(issued []lease.Issued) map[giveKey]lease.Issued {
+	m := map[giveKey]lease.Issued{}
+	for _, t := range issued {
+		if k := giveKey(t.Request[:8]); t.Until > m[k].Until && t.Request == requestOf(k, t.Until) {
+			m[k] = t
+		}
 	}
 	return m
 }
@@ -109,15 +110,16 @@ func (g *gives) round(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	until, now := latest(issued), g.d.time.now().Unix()
+	has, now := latest(issued), g.d.time.now().Unix()
 	wait := int64(giveLook / time.Second)
 	if p.next != 0 {
 		wait = min(wait, p.next-now)
 	}
 	for _, give := range p.Gives {
-		term, due := nextTerm(give, until[keyOfGive(give)], now)
+		last := has[keyOfGive(give)]
+		term, due := nextTerm(give, last.Until, now)
 		if due <= now {
-			if err := g.sign(ctx, give, term); err != nil {
+			if term, err = g.sign(ctx, give, term, last.Reserve); err != nil {
 				return 0, err
 			}
 			_, due = nextTerm(give, term.Until, now)
@@ -128,15 +130,26 @@ func (g *gives) round(ctx context.Context) (time.Duration, error) {
 	return time.Duration(max(wait, 1)) * time.Second, nil
 }
 
-// sign has the ledger sign one ticket. A refusal is told once and tried again.
-func (g *gives) sign(ctx context.Context, give policy.Give, term lease.Term) error {
+// sign has the ledger sign one ticket, and returns its term. A refusal is told
+// once and tried again.
+//
+// What is set aside for a ticket may be so for longer than the ticket lasts, and
+// then there may be no room for the next one but in there: it ends with that.
+func (g *gives) sign(ctx context.Context, give policy.Give, term lease.Term, reserve int64) (lease.Term, error) {
 	k := keyOfGive(give)
-	answer, err := g.d.ask(ctx, func(ref uint64) lease.Input {
-		return lease.Issue{Ref: ref, Holder: give.To.Principal, RSet: give.RSet, Term: term, Degree: give.Degree, Request: requestOf(k, term.Until)}
-	})
+	issue := func() (lease.Answer, error) {
+		return g.d.ask(ctx, func(ref uint64) lease.Input {
+			return lease.Issue{Ref: ref, Holder: give.To.Principal, RSet: give.RSet, Term: term, Degree: give.Degree, Request: requestOf(k, term.Until)}
+		})
+	}
+	answer, err := issue()
+	if err == nil && answer.Refusal != nil && answer.Refusal.Reason == lease.ReasonCapacity && reserve >= term.From+policy.MinGive && reserve < term.Until {
+		term.Until = reserve
+		answer, err = issue()
+	}
 	if err != nil {
 		if ctx.Err() != nil {
-			return err
+			return term, err
 		}
 		answer.Refusal = &lease.Refusal{Sort: lease.Local, Reason: lease.ReasonSpace, Text: err.Error()}
 	}
@@ -145,13 +158,13 @@ func (g *gives) sign(ctx context.Context, give policy.Give, term lease.Term) err
 	if answer.Refusal == nil {
 		delete(g.failed, k)
 		g.d.deps.Log.Info("a peer was given a ticket", "to", give.To.Name, "rset", give.RSet, "term", term, "degree", give.Degree)
-		return nil
+		return term, nil
 	}
 	if why := answer.Refusal.Error(); g.failed[k] != why {
 		g.failed[k] = why
 		g.d.deps.Log.Warn("a peer's ticket could not be signed", "to", give.To.Name, "line", give.At.String(), "err", why)
 	}
-	return nil
+	return term, nil
 }
 
 // state says how far each give is kept.
@@ -160,13 +173,13 @@ func (g *gives) state(ctx context.Context) ([]api.Given, error) {
 	if err != nil {
 		return nil, err
 	}
-	until := latest(issued)
+	has := latest(issued)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	out := []api.Given{}
 	for _, give := range g.d.inForce().Gives {
 		k := keyOfGive(give)
-		out = append(out, api.Given{To: give.To.Name, Line: give.At.Line, Until: until[k], Fault: g.failed[k]})
+		out = append(out, api.Given{To: give.To.Name, Line: give.At.Line, Until: has[k].Until, Fault: g.failed[k]})
 	}
 	return out, nil
 }
