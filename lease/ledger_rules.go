@@ -76,26 +76,43 @@ func (l *Ledger) rules(in Rules) {
 	l.stale = true
 }
 
-// settleRules makes the pools what the configuration says, as far as what was
-// promised allows.
+// settleRules makes the pools what the configuration says.
 func (l *Ledger) settleRules() {
 	l.refusals = make(map[Principal]bool, len(l.cfg.Refused))
 	for _, p := range l.cfg.Refused {
 		l.refusals[p] = true
 	}
 	for p, book := range l.pools {
-		book.PoolRule, book.told, book.gone = PoolRule{Pool: p}.bounded(), RSet{}, true
+		book.PoolRule, book.gone = PoolRule{Pool: p}.bounded(), true
 	}
 	for _, rule := range l.cfg.Pools {
 		book := l.pool(rule.Pool)
 		book.PoolRule, book.gone = rule.bounded(), false
-		book.told = book.Capacity
 	}
 	ahead := Term{l.now, maxUnix}
 	l.owing = false
 	for _, book := range l.pools {
-		book.Capacity = book.Capacity.Max(book.aside.peak(ahead))
-		l.owing = l.owing || !book.owed(ahead).Within(book.told)
+		l.owing = l.owing || !book.owed(ahead).Within(book.Capacity)
+	}
+	l.rejoin()
+}
+
+// rejoin makes the joint calendar what it is under the rules as they are now: a
+// pool may have begun to borrow, or ceased to.
+func (l *Ledger) rejoin() {
+	for _, b := range l.byAge() {
+		joint := l.pool(b.pool).joint()
+		if joint == b.joint || len(b.charges) == 0 {
+			continue
+		}
+		for _, s := range b.charges {
+			if joint {
+				l.joint.add(s)
+			} else {
+				l.joint.remove(s)
+			}
+		}
+		b.joint = joint
 	}
 }
 
@@ -103,15 +120,38 @@ func (l *Ledger) settleRules() {
 // what it has promised.
 func (b *poolBook) owed(t Term) RSet { return b.load.peak(t).Max(b.aside.peak(t)) }
 
+// overdue is what a pool owes in a term beyond its size.
+func (b *poolBook) overdue(t Term) RSet { return b.owed(t).Minus(b.Capacity) }
+
 // overhang is what other pools owe in a term beyond their size, since they were
-// made smaller: p cannot grant it too.
+// made smaller: p cannot grant it too. Where pool sharp lends, it and those who
+// borrow are as one: what is lent is no debt to anybody but each other.
 func (l *Ledger) overhang(p Pool, t Term) (over RSet) {
 	if !l.owing {
 		return over
 	}
+	outside := !l.pool(p).joint()
+	var told RSet
 	for name, book := range l.pools {
+		debt := book.overdue(t)
+		if book.joint() {
+			told = told.Plus(book.Capacity)
+			for r := range debt {
+				if !elastic(Resource(r)) {
+					debt[r] = 0 // looked at together
+				}
+			}
+		}
 		if name != p {
-			over = over.Plus(book.owed(t).Minus(book.told))
+			over = over.Plus(debt)
+		}
+	}
+	if outside {
+		debt := l.joint.peak(t).Max(l.pool(PoolSharp).aside.peak(t)).Minus(told)
+		for r := range debt {
+			if !elastic(Resource(r)) {
+				over[r] += debt[r]
+			}
 		}
 	}
 	return over

@@ -28,7 +28,7 @@ func (l *Ledger) issue(in Issue) {
 	rule, known := l.pools[PoolSharp]
 	var refusal *Refusal
 	switch {
-	case !known || !rule.Sharp:
+	case !known || rule.gone || rule.Mechanism != MechanismSharp:
 		refusal = refuse(Local, ReasonVisitor, "this node has no pool for tickets")
 	case l.refusals[in.Holder]:
 		refusal = refuse(Local, ReasonPolicy, "this node's owner refuses %s", in.Holder.Short())
@@ -139,7 +139,7 @@ func (l *Ledger) setAside(t *Ticket) ([]byte, *Refusal) {
 			if stretch {
 				length = min(max(length, capacityTerm/MaxTranche*int64(MaxTranche-number/2)), MaxTerm)
 			}
-			c := &Capacity{K: KindCapacity, Node: l.node, Tranche: number, From: t.From, Until: t.From + length, Degree: t.Degree}
+			c := &Capacity{K: KindCapacity, Node: l.node, Tranche: number, From: t.From, Until: t.From + length, Degree: t.Degree, Lead: l.lead()}
 			taken := slices.ContainsFunc(roots, func(k *claimBook) bool {
 				return k.Statement.(*Capacity).Tranche == number && k.term.Overlaps(c.Term())
 			})
@@ -154,7 +154,7 @@ func (l *Ledger) setAside(t *Ticket) ([]byte, *Refusal) {
 // cut gives c its part of the pool, if there is enough in its term for t.
 func (l *Ledger) cut(c *Capacity, t *Ticket) bool {
 	pool := l.pool(PoolSharp)
-	room := pool.told.Minus(pool.aside.peak(c.Term())).Minus(l.overhang(PoolSharp, c.Term()))
+	room := pool.Capacity.Minus(pool.aside.peak(c.Term())).Minus(l.overhang(PoolSharp, c.Term()))
 	if !t.RSet.Within(room) {
 		return false
 	}

@@ -34,10 +34,14 @@ func (l *Ledger) wish(in Wish) {
 		l.reject(in.Ref, &w, refusal)
 		return
 	}
+	if refusal := l.evictAll(w.evict); refusal != nil {
+		l.answerRefusal(in.Ref, refusal)
+		return
+	}
 	if w.leaf != nil {
 		l.convict(w.leaf, w.leaf.weights.Add(path.Leaf()))
 	}
-	l.decide(Fact{K: FactHeld, Wish: w.bytes, Signed: hold, Ports: ports, Source: sourceBytes(w.source)})
+	l.decide(Fact{K: FactHeld, Wish: w.bytes, Signed: hold, Ports: ports, Allotted: w.allotted, Source: sourceBytes(w.source)})
 	l.emit(l.requests[w.key()].answer(in.Ref))
 }
 
@@ -80,8 +84,8 @@ func (l *Ledger) timely(w *want) *Refusal {
 		return refuse(Local, ReasonVisitor, "this node leases nothing")
 	case l.bar != ReasonNone:
 		return refuse(Local, l.bar, "new leases are not given at present")
-	case !known || rule.gone || rule.Sharp != (w.op == KindRedeem):
-		return refuse(Local, ReasonPolicy, "pool %s takes no %s", w.pool, w.op)
+	case !known || rule.gone:
+		return refuse(Local, ReasonPolicy, "there is no pool %s", w.pool)
 	case w.term.Until <= l.now:
 		return refuse(Local, ReasonClock, "term ended at %s, it is %s here", unix(w.term.Until), unix(l.now))
 	case w.term.From < l.now-ClockSkew:
@@ -125,7 +129,7 @@ func (l *Ledger) admit(w *want) (hold []byte, ports []Port, _ *Refusal) {
 			return nil, nil, refusal
 		}
 	}
-	if refusal := l.fits(w, rises(w, old)); refusal != nil {
+	if refusal := l.allot(w, old); refusal != nil {
 		return nil, nil, refusal
 	}
 	if ports, refusal = l.ports.choose(w, old); refusal != nil {
@@ -160,42 +164,14 @@ func (l *Ledger) replaced(w *want) (*booking, *Refusal) {
 		return no("is about to be replaced by another one")
 	case old.slice != w.slice:
 		return no("is of slice %s, not %s", old.slice, w.slice)
+	case old.rset[Disk] != w.rset[Disk]:
+		return no("has %s of disk, which cannot change while it runs", Disk.Format(old.rset[Disk]))
 	case w.term.From > old.until:
 		return no("ends at %s, before the new term", unix(old.until))
 	case w.term.From < old.term.From:
 		return no("begins at %s, after the new term", unix(old.term.From))
 	}
 	return old, nil
-}
-
-// fits holds the spans against the pool's capacity and the holder's share.
-func (l *Ledger) fits(w *want, spans []span) *Refusal {
-	pool := l.pool(w.pool)
-	for _, s := range spans {
-		load, room := pool.load.peak(s.Term), pool.Capacity.Minus(l.overhang(w.pool, s.Term))
-		if r, over := load.Plus(s.rset).Exceeds(room); over {
-			return refuse(Local, ReasonCapacity, "%s: %s of %s are free in that term, %s more are needed", r,
-				r.Format(room[r]-min(load[r], room[r])), r.Format(room[r]), r.Format(s.rset[r]))
-		}
-		if refusal := l.crowded(w, s); refusal != nil {
-			return refusal
-		}
-		if pool.PerPrincipal.IsZero() {
-			continue
-		}
-		var own RSet
-		if a := l.holders[w.by]; a != nil && a.load[w.pool] != nil {
-			own = a.load[w.pool].peak(s.Term)
-		}
-		for r, limit := range pool.PerPrincipal {
-			if limit != 0 && own[r]+s.rset[r] > limit {
-				res := Resource(r)
-				return refuse(Local, ReasonPolicy, "%s: one principal gets %s from pool %s, has %s and wants %s more", res,
-					res.Format(limit), w.pool, res.Format(own[r]), res.Format(s.rset[r]))
-			}
-		}
-	}
-	return nil
 }
 
 // refusalKept is a refusal that is repeated as stored.

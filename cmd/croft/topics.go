@@ -105,8 +105,9 @@ numbers (4000), texts with a unit ("2GiB", "50mbit") or shares ("25%").
   each = { cpu = 500 }                  # one principal, at any time; "any" is no limit
   network = { cpu = 2000 }              # one /24 or /56, where it is seen directly
   idle_only = true                      # leases go when a ticket's holder needs the room
-  notice = "60s"                        # share, idle_only: before an eviction
+  notice = "20s"                        # share, idle_only: before an eviction
   max_weight = 100                      # share
+  borrow = true                         # share: what tickets have not drawn is lent
   no_show = "10m"                       # calendar: who has not begun by then loses it
   exclusive = true                      # calendar: the whole pool may be reserved
 

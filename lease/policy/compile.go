@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -151,10 +152,12 @@ func (c *compiler) capacity() {
 	}
 }
 
-// named returns the pools that there are, the two that are always there first,
-// and those of the owner before those of others.
-func (c *compiler) named() []lease.Pool {
-	names := []lease.Pool{lease.PoolCommons, lease.PoolSharp}
+// named returns the pools that there are, those that are always there first, and
+// those of the owner before those of others.
+func (c *compiler) named() (names []lease.Pool) {
+	for _, rule := range c.base.Pools {
+		names = append(names, rule.Pool)
+	}
 	for _, s := range c.texts {
 		for _, p := range s.pools {
 			if !slices.Contains(names, p.name) && len(names) < MaxPools {
@@ -171,7 +174,7 @@ func (c *compiler) pools() {
 	for _, name := range names {
 		p := c.pool(name)
 		p.Capacity = capacities[name]
-		if p.Capacity.IsZero() && c.texts[0].pool(name) == nil && name != lease.PoolCommons && name != lease.PoolSharp {
+		if _, always := c.base.rule(name); p.Capacity.IsZero() && c.texts[0].pool(name) == nil && !always {
 			continue // a followed policy's, for which the owner's own left nothing
 		}
 		c.out.Pools = append(c.out.Pools, p)
@@ -179,9 +182,10 @@ func (c *compiler) pools() {
 }
 
 // share divides the capacity among the pools: what the owner says, the gives
-// included, then what followed policies say as far as there is more, and of the
-// rest half is the commons and all else for tickets. The commons is never more
-// than half of the capacity unless somebody says so.
+// included, then what followed policies say as far as there is more. The rest is
+// divided among the pools that are always there and that nobody sized, in the
+// proportions of the defaults; the commons gets no more of it than it would have
+// if nobody said anything.
 func (c *compiler) share(names []lease.Pool) map[lease.Pool]lease.RSet {
 	out := map[lease.Pool]lease.RSet{}
 	left := c.out.Capacity
@@ -219,26 +223,69 @@ func (c *compiler) share(names []lease.Pool) map[lease.Pool]lease.RSet {
 				c.set("pool."+string(p.name)+"."+r.String(), r.Format(v), a.at)
 			}
 		}
-		if !settled[lease.PoolCommons] {
-			v := left[r] - left[r]/2
-			if settled[lease.PoolSharp] {
-				v = min(left[r], c.out.Capacity[r]-c.out.Capacity[r]/2)
-			} else {
-				v = min(v, left[r]-min(c.given[r], left[r]))
-			}
-			left[r] -= v
-			out[lease.PoolCommons] = with(out[lease.PoolCommons], r, v)
-		}
-		if !settled[lease.PoolSharp] {
-			out[lease.PoolSharp] = with(out[lease.PoolSharp], r, left[r])
-		}
+		c.divide(r, left[r], settled, out)
 	}
 	for _, p := range c.texts[0].pools {
-		if p.name != lease.PoolCommons && p.name != lease.PoolSharp && !p.sized() {
+		if _, always := c.base.rule(p.name); !always && !p.sized() {
 			c.add(p.at, `want part = "25%", or amounts such as cpu = 2000`, "pool %s has no size", p.name)
 		}
 	}
 	return out
+}
+
+// divide gives what is left of a resource to the default pools that nobody
+// sized: first to tickets, for which there may be gives.
+func (c *compiler) divide(r lease.Resource, left uint64, settled map[lease.Pool]bool, out map[lease.Pool]lease.RSet) {
+	give := func(p lease.Pool, v uint64) {
+		out[p] = with(out[p], r, v)
+		left -= v
+	}
+	var open []lease.PoolRule // but pool sharp
+	var sharp, parts uint64
+	for _, rule := range c.base.Pools {
+		switch {
+		case settled[rule.Pool]:
+		case rule.Pool == lease.PoolSharp:
+			sharp = rule.Capacity[r]
+			parts += sharp
+		default:
+			open = append(open, rule)
+			parts += rule.Capacity[r]
+		}
+	}
+	if plain := lease.DefaultPools(with(lease.RSet{}, r, left)); len(open)+1 == len(plain) && sharp > 0 {
+		if i := slices.IndexFunc(plain, func(p lease.PoolRule) bool { return p.Pool == lease.PoolSharp }); plain[i].Capacity[r] >= c.given[r] {
+			for _, rule := range plain {
+				give(rule.Pool, rule.Capacity[r])
+			}
+			return
+		}
+	}
+	if sharp > 0 {
+		give(lease.PoolSharp, min(left, max(portion(left, sharp, parts), c.given[r])))
+		parts -= sharp
+	}
+	rest := left
+	for i, rule := range open {
+		v := portion(rest, rule.Capacity[r], parts)
+		if i == len(open)-1 {
+			v = left
+		}
+		if whole := c.out.Capacity[r]; rule.Pool == lease.PoolCommons {
+			v = min(v, whole-whole/2)
+		}
+		give(rule.Pool, v)
+	}
+	if sharp > 0 {
+		give(lease.PoolSharp, out[lease.PoolSharp][r]+left)
+	}
+}
+
+// portion is v × part / whole.
+func portion(v, part, whole uint64) uint64 {
+	hi, lo := bits.Mul64(v, part)
+	q, _ := bits.Div64(hi, lo, whole)
+	return q
 }
 
 func (p *poolSource) sized() bool {
@@ -265,6 +312,7 @@ func (c *compiler) pool(name lease.Pool) Pool {
 		all.idleOnly.or(p.idleOnly)
 		all.notice.or(p.notice)
 		all.maxWeight.or(p.maxWeight)
+		all.borrow.or(p.borrow)
 		all.noShow.or(p.noShow)
 		all.alone.or(p.alone)
 		for r := range all.each {
@@ -272,7 +320,11 @@ func (c *compiler) pool(name lease.Pool) Pool {
 			all.network[r].or(p.network[r])
 		}
 	}
+	def, _ := c.base.rule(name)
 	p := Pool{Name: name, Mechanism: all.mechanism.get(usual(name)), IdleOnly: all.idleOnly.v}
+	if p.Mechanism != usual(name) {
+		def = lease.PoolRule{Pool: name} // it is another pool now
+	}
 	if own := c.texts[0].pool(name); own != nil {
 		c.fitting(own, p.Mechanism)
 	}
@@ -289,20 +341,22 @@ func (c *compiler) pool(name lease.Pool) Pool {
 			c.add(all.only.at, "name somebody, or leave it away", "pool %s is kept for nobody", name)
 		}
 	}
-	p.Longest = c.longest(&p, all.longest)
-	p.Ahead = all.ahead.v
+	p.Longest = c.longest(&p, all.longest, def.MaxTerm)
+	p.Ahead = all.ahead.get(def.Ahead)
 	switch p.Mechanism {
 	case Share:
-		p.Notice, p.MaxWeight = all.notice.get(defaultNotice), all.maxWeight.get(lease.MaxWeight)
+		p.Notice, p.MaxWeight = all.notice.get(lease.DefaultNotice), all.maxWeight.get(cmp.Or(int64(def.MaxWeight), lease.MaxWeight))
+		p.Borrow = all.borrow.get(true)
+		c.set(key("borrow"), fmt.Sprint(p.Borrow), all.borrow.at)
 		c.set(key("notice"), FormatSpan(p.Notice), all.notice.at)
 		c.set(key("max_weight"), fmt.Sprint(p.MaxWeight), all.maxWeight.at)
 	case Calendar:
-		p.NoShow, p.Exclusive, p.Ahead = all.noShow.get(defaultNoShow), all.alone.v, all.ahead.get(defaultAhead)
+		p.NoShow, p.Exclusive, p.Ahead = all.noShow.get(lease.DefaultNoShow), all.alone.v, all.ahead.get(cmp.Or(def.Ahead, defaultAhead))
 		c.set(key("no_show"), FormatSpan(p.NoShow), all.noShow.at)
 		c.set(key("exclusive"), fmt.Sprint(p.Exclusive), all.alone.at)
 	}
 	if p.IdleOnly {
-		p.Notice = all.notice.get(defaultNotice)
+		p.Notice = all.notice.get(lease.DefaultNotice)
 		c.set(key("idle_only"), "true", all.idleOnly.at)
 	}
 	if p.Mechanism == Sharp {
@@ -312,15 +366,21 @@ func (c *compiler) pool(name lease.Pool) Pool {
 	if p.Ahead != 0 {
 		c.set(key("ahead"), FormatSpan(p.Ahead), all.ahead.at)
 	}
-	p.Each = c.limits(key("each"), all.each, name == lease.PoolCommons)
-	p.Network = c.limits(key("network"), all.network, false)
+	each := def.PerPrincipal
+	if name == lease.PoolCommons {
+		each = c.base.Each
+	}
+	p.Each = c.limits(key("each"), all.each, each)
+	p.Network = c.limits(key("network"), all.network, lease.RSet{})
 	return p
 }
 
-func (c *compiler) longest(p *Pool, v said[int64]) int64 {
+func (c *compiler) longest(p *Pool, v said[int64], def int64) int64 {
 	switch {
 	case p.Mechanism == Sharp:
 		return 0
+	case def != 0:
+		return v.get(def)
 	case len(p.Only) > 0 || p.Mechanism == Calendar:
 		return v.get(defaultOwnLongest)
 	}
@@ -328,7 +388,7 @@ func (c *compiler) longest(p *Pool, v said[int64]) int64 {
 }
 
 // limits resolves what one may have: shares are of the capacity.
-func (c *compiler) limits(key string, said amounts, defaults bool) (out lease.RSet) {
+func (c *compiler) limits(key string, said amounts, def lease.RSet) (out lease.RSet) {
 	for i, a := range said {
 		r := lease.Resource(i)
 		switch {
@@ -342,8 +402,8 @@ func (c *compiler) limits(key string, said amounts, defaults bool) (out lease.RS
 				out[r], value = 1, r.Format(1) // a share of so little that none is left must not mean no limit
 			}
 			c.set(key+"."+r.String(), value, a.at)
-		case defaults && c.base.Each[r] != 0:
-			out[r] = c.base.Each[r]
+		case def[r] != 0:
+			out[r] = def[r]
 			c.set(key+"."+r.String(), r.Format(out[r]), Mark{})
 		}
 	}
@@ -380,6 +440,7 @@ func (c *compiler) fitting(p *poolSource, mechanism string) {
 		{"ahead", p.ahead.at, p.ahead.ok, []string{Gang, Share, Calendar}},
 		{"idle_only", p.idleOnly.at, p.idleOnly.ok, []string{Gang}},
 		{"max_weight", p.maxWeight.at, p.maxWeight.ok, []string{Share}},
+		{"borrow", p.borrow.at, p.borrow.ok, []string{Share}},
 		{"no_show", p.noShow.at, p.noShow.ok, []string{Calendar}},
 		{"exclusive", p.alone.at, p.alone.ok, []string{Calendar}},
 	} {

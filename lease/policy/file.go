@@ -16,7 +16,7 @@ var (
 	ownerOnly = []string{"allow", "capacity", "give", "follow"}
 	timeKeys  = []string{"hold", "activation", "grace", "quarantine"}
 	poolKeys  = []string{"mechanism", "part", "only", "longest", "ahead", "each", "network", "idle_only",
-		"notice", "max_weight", "no_show", "exclusive"}
+		"notice", "max_weight", "borrow", "no_show", "exclusive"}
 	giveKeys = []string{"to", "degree", "for"}
 )
 
@@ -152,6 +152,7 @@ func (r *reader) readPool(t *node, where string) *poolSource {
 	p.idleOnly = r.flag(t, "idle_only")
 	p.notice = r.span(t, "notice", 1, maxGrace)
 	p.maxWeight = r.number(t, "max_weight", 1, lease.MaxWeight)
+	p.borrow = r.flag(t, "borrow")
 	p.noShow = r.span(t, "no_show", minFuse, day)
 	p.alone = r.flag(t, "exclusive")
 	p.amounts = r.amounts(t, where, false, poolKeys...)

@@ -38,6 +38,7 @@ type Pool struct {
 	IdleOnly  bool  `json:"idle_only,omitempty"`
 	Notice    int64 `json:"notice,omitempty"` // seconds
 	MaxWeight int64 `json:"max_weight,omitempty"`
+	Borrow    bool  `json:"borrow,omitempty"`  // what tickets have not drawn is lent here
 	NoShow    int64 `json:"no_show,omitempty"` // seconds into a reservation
 	Exclusive bool  `json:"exclusive,omitempty"`
 }
@@ -75,8 +76,12 @@ type Note struct {
 
 // Rule is the pool as the ledger takes it.
 func (p Pool) Rule() lease.PoolRule {
-	rule := lease.PoolRule{Pool: p.Name, Capacity: p.Capacity, PerPrincipal: p.Each, PerNetwork: p.Network, MaxTerm: p.Longest,
-		Ahead: p.Ahead, Sharp: p.Mechanism == Sharp}
+	rule := lease.PoolRule{Pool: p.Name, Mechanism: p.Mechanism, Capacity: p.Capacity, PerPrincipal: p.Each, PerNetwork: p.Network,
+		MaxTerm: p.Longest, Ahead: p.Ahead, Notice: uint32(p.Notice), MaxWeight: uint16(p.MaxWeight), Borrow: p.Borrow,
+		NoShow: p.NoShow, Exclusive: p.Exclusive}
+	if p.IdleOnly { // what is idle is lent, to whoever can be asked to leave
+		rule.Mechanism, rule.Borrow, rule.MaxWeight = Share, true, lease.MaxWeight
+	}
 	for _, who := range p.Only {
 		rule.Only = append(rule.Only, who.Principal)
 	}
@@ -113,25 +118,46 @@ func (p Policy) Barred() []lease.Principal {
 
 // Base is what holds where a policy is silent.
 type Base struct {
-	Measured lease.RSet // the whole machine, of which shares of the capacity are
-	Capacity lease.RSet // what may be leased
-	Each     lease.RSet // what one principal may have of the commons
+	Measured lease.RSet       // the whole machine, of which shares of the capacity are
+	Capacity lease.RSet       // what may be leased
+	Each     lease.RSet       // what one principal may have of the commons
+	Pools    []lease.PoolRule // as they are if nobody says anything; of their sizes only the proportions count
 }
 
 // NewBase leases out half of what was measured of processors, memory and disk:
 // the rest is the owner's own. The other resources are told, not measured, and
 // are told for this purpose.
 func NewBase(measured lease.RSet) Base {
-	b := Base{Measured: measured, Capacity: measured, Each: DefaultEach}
+	b := Base{Measured: measured, Capacity: measured, Pools: lease.DefaultPools(proportions)}
+	for _, rule := range b.Pools {
+		if rule.Pool == lease.PoolCommons {
+			b.Each = rule.PerPrincipal
+		}
+	}
 	for _, r := range []lease.Resource{lease.CPU, lease.Memory, lease.Disk} {
 		b.Capacity[r] = measured[r] / 2
 	}
 	return b
 }
 
-// DefaultEach is what anybody may have of the commons: little enough that free
-// keys gain little, and enough to run a probe or a small service.
-var DefaultEach = lease.DefaultPools(lease.RSet{})[0].PerPrincipal
+// proportions is a capacity of which the default pools' sizes are parts without
+// a remainder.
+var proportions = func() (s lease.RSet) {
+	for r := range s {
+		s[r] = 1 << 16
+	}
+	return s
+}()
+
+// rule is what holds in a pool of which nobody says anything.
+func (b Base) rule(name lease.Pool) (lease.PoolRule, bool) {
+	for _, rule := range b.Pools {
+		if rule.Pool == name {
+			return rule, true
+		}
+	}
+	return lease.PoolRule{Pool: name}, false
+}
 
 // What a node does without a word from its owner, in seconds.
 const (
@@ -142,8 +168,6 @@ const (
 	defaultLongest    = day      // in the commons
 	defaultOwnLongest = 30 * day // in a pool that is kept for somebody
 	defaultGive       = 30 * day
-	defaultNotice     = 60
-	defaultNoShow     = 600
 	defaultAhead      = 30 * day // of a calendar
 )
 

@@ -56,7 +56,10 @@ func TestWithoutAFile(t *testing.T) {
 	if p.Capacity != half {
 		t.Errorf("capacity %s, want %s", p.Capacity, half)
 	}
-	if got, want := fmt.Sprint(p.Rules()), fmt.Sprint(lease.DefaultPools(half)); got != want {
+	inForce := func(pools []lease.PoolRule) string {
+		return fmt.Sprint(lease.NewLedger(lease.LedgerConfig{Key: leasetest.Key("node"), Pools: pools}).Pools())
+	}
+	if got, want := inForce(p.Rules()), inForce(lease.DefaultPools(half)); got != want {
 		t.Errorf("pools\n%s\nwant\n%s", got, want)
 	}
 	commons := pool(t, p, lease.PoolCommons)
@@ -190,16 +193,19 @@ func TestSizesOfPools(t *testing.T) {
 		text                string
 		own, commons, sharp uint64 // of 4000 thousandths
 	}{
-		{"[pool.own]\npart = '25%'", 1000, 1500, 1500},
-		{"[pool.own]\ncpu = 1001", 1001, 1500, 1499},
+		{"", 0, 2000, 1000},
+		{"[pool.own]\npart = '25%'", 1000, 1500, 750},
+		{"[pool.own]\ncpu = 1001", 1001, 1500, 749},
 		{"[pool.own]\npart = '100%'", 4000, 0, 0},
-		{"[pool.commons]\npart = '25%'", 0, 1000, 3000},
-		{"[pool.commons]\ncpu = 0", 0, 0, 4000},
+		{"[pool.commons]\npart = '25%'", 0, 1000, 1500},
+		{"[pool.commons]\ncpu = 0", 0, 0, 2000},
 		{"[pool.sharp]\npart = '20%'", 0, 2000, 800},
-		{"[pool.sharp]\npart = '90%'", 0, 400, 3600},
+		{"[pool.sharp]\npart = '90%'", 0, 266, 3600},
+		{"[pool.calendar]\npart = '0%'\n[pool.share]\npart = '0%'", 0, 2000, 2000},
+		{"[pool.calendar]\npart = '0%'\n[pool.share]\npart = '0%'\n[pool.sharp]\npart = '0%'", 0, 2000, 0},
 		{"[pool.sharp]\npart = '20%'\ncpu = 10", 0, 2000, 10},
 		{"[pool.own]\npart = '33.33%'\n[pool.commons]\npart = '33.33%'\n[pool.sharp]\npart = '33.33%'", 1333, 1333, 1333},
-		{"[capacity]\ncpu = '100%'\n[pool.own]\npart = '50%'", 4000, 2000, 2000},
+		{"[capacity]\ncpu = '100%'\n[pool.own]\npart = '50%'", 4000, 2000, 1000},
 	} {
 		p := parse(t, c.text)
 		own, _ := p.Pool("own")

@@ -82,6 +82,7 @@ type poolSource struct {
 	idleOnly  said[bool]
 	notice    said[int64] // share
 	maxWeight said[int64] // share
+	borrow    said[bool]  // share
 	noShow    said[int64] // calendar
 	alone     said[bool]  // calendar
 }

@@ -113,7 +113,10 @@ func (g *gives) round(ctx context.Context) (time.Duration, error) {
 	has, now := latest(issued), g.d.time.now().Unix()
 	wait := int64(giveLook / time.Second)
 	if p.next != 0 {
-		wait = min(wait, p.next-now)
+		wait = min(wait, max(p.next-now, 1))
+	}
+	if p.next != 0 && p.next <= now { // it could not be read again
+		wait = int64(giveRetry / time.Second)
 	}
 	for _, give := range p.Gives {
 		last := has[keyOfGive(give)]
