@@ -244,6 +244,7 @@ func parseSource(b []byte) (p netip.Prefix, err error) {
 // Issued is one ticket that the node gave, by the request for it.
 type Issued struct {
 	Request Request
+	RSet    RSet
 	Until   int64 // the ticket's end, Unix seconds
 	Reserve int64 // the end of the capacity that it is out of
 }
@@ -254,7 +255,7 @@ func (l *Ledger) Issued() []Issued {
 	list := make([]Issued, 0, l.given)
 	for _, k := range l.claims {
 		if k.up != nil && k.up.up == nil {
-			list = append(list, Issued{k.request, k.term.Until, k.up.term.Until})
+			list = append(list, Issued{k.request, k.rset, k.term.Until, k.up.term.Until})
 		}
 	}
 	slices.SortFunc(list, func(a, b Issued) int { return bytes.Compare(a.Request[:], b.Request[:]) })

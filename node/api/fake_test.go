@@ -48,6 +48,13 @@ func (*fake) Tickets(context.Context, lease.Principal) ([]HeldTicket, error) {
 }
 func (*fake) Policy(context.Context) (Policy, error) { return Policy{}, nil }
 func (*fake) Reload(context.Context) (Policy, error) { return Policy{}, ErrPolicy }
+func (*fake) Vacancies(_ context.Context, _ lease.Principal, req VacancyRequest) (Vacancies, error) {
+	return Vacancies{Windows: []lease.Term{{From: req.From, Until: req.From + req.Length}}, Seen: req.Until}, nil
+}
+
+func (*fake) Calendar(_ context.Context, t lease.Term) (Calendar, error) {
+	return Calendar{Now: 1, Term: t, Pools: []PoolCalendar{}}, nil
+}
 
 func own(by lease.Principal, sliver string) error {
 	if by != leasetest.Who("alice") || sliver != "mine" {

@@ -21,6 +21,7 @@ type Claims interface {
 	End(ctx context.Context, caller lease.Principal, close []byte) (Answer, error)
 	// Tickets are those that the caller holds of this node.
 	Tickets(ctx context.Context, caller lease.Principal) ([]HeldTicket, error)
+	Vacancies(ctx context.Context, caller lease.Principal, req VacancyRequest) (Vacancies, error)
 }
 
 // Slivers are the caller's own on this node; any other is [ErrNoSliver].
@@ -63,6 +64,8 @@ type Owner interface {
 	// Reload reads the policy's file again. The error is ErrPolicy if the old one
 	// stays in force.
 	Reload(ctx context.Context) (Policy, error)
+	// Calendar is the books over a term; a zero Until is a day on.
+	Calendar(ctx context.Context, term lease.Term) (Calendar, error)
 	Revoke(ctx context.Context, claim lease.ID, reason string) (Answer, error)
 	// Pipe opens bytes to a node; it may be this one.
 	Pipe(ctx context.Context, node lease.Principal) (net.Conn, error)

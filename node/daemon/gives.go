@@ -122,7 +122,7 @@ func (g *gives) round(ctx context.Context) (time.Duration, error) {
 		last := has[keyOfGive(give)]
 		term, due := nextTerm(give, last.Until, now)
 		if due <= now {
-			if term, err = g.sign(ctx, give, term, last.Reserve); err != nil {
+			if term, err = g.sign(ctx, give, term, last); err != nil {
 				return 0, err
 			}
 			_, due = nextTerm(give, term.Until, now)
@@ -137,18 +137,29 @@ func (g *gives) round(ctx context.Context) (time.Duration, error) {
 // once and tried again.
 //
 // What is set aside for a ticket may be so for longer than the ticket lasts, and
-// then there may be no room for the next one but in there: it ends with that.
-func (g *gives) sign(ctx context.Context, give policy.Give, term lease.Term, reserve int64) (lease.Term, error) {
-	k := keyOfGive(give)
+// then there may be no room for the next one but in there: it ends with that, and
+// is no larger than the last where the policy now gives more.
+func (g *gives) sign(ctx context.Context, give policy.Give, term lease.Term, last lease.Issued) (lease.Term, error) {
+	k, rset := keyOfGive(give), give.RSet
 	issue := func() (lease.Answer, error) {
 		return g.d.ask(ctx, func(ref uint64) lease.Input {
-			return lease.Issue{Ref: ref, Holder: give.To.Principal, RSet: give.RSet, Term: term, Degree: give.Degree, Request: requestOf(k, term.Until)}
+			return lease.Issue{Ref: ref, Holder: give.To.Principal, RSet: rset, Term: term, Degree: give.Degree, Request: requestOf(k, term.Until)}
 		})
 	}
+	full := func(a lease.Answer, err error) bool {
+		return err == nil && a.Refusal != nil && a.Refusal.Reason == lease.ReasonCapacity && last.Reserve >= term.From+policy.MinGive
+	}
 	answer, err := issue()
-	if err == nil && answer.Refusal != nil && answer.Refusal.Reason == lease.ReasonCapacity && reserve >= term.From+policy.MinGive && reserve < term.Until {
-		term.Until = reserve
-		answer, err = issue()
+	if full(answer, err) {
+		term.Until = min(term.Until, last.Reserve)
+		if answer, err = issue(); full(answer, err) {
+			for r, v := range last.RSet {
+				rset[r] = min(rset[r], v)
+			}
+			if !rset.IsZero() {
+				answer, err = issue()
+			}
+		}
 	}
 	if err != nil {
 		if ctx.Err() != nil {
@@ -160,7 +171,7 @@ func (g *gives) sign(ctx context.Context, give policy.Give, term lease.Term, res
 	defer g.mu.Unlock()
 	if answer.Refusal == nil {
 		delete(g.failed, k)
-		g.d.deps.Log.Info("a peer was given a ticket", "to", give.To.Name, "rset", give.RSet, "term", term, "degree", give.Degree)
+		g.d.deps.Log.Info("a peer was given a ticket", "to", give.To.Name, "rset", rset, "term", term, "degree", give.Degree)
 		return term, nil
 	}
 	if why := answer.Refusal.Error(); g.failed[k] != why {

@@ -94,7 +94,7 @@ func TestGivesAreKept(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		bob := leasetest.Who("bob")
 		give := func(cpu int) {
-			m.write("policy.toml", fmt.Sprintf("[[give]]\nto = '%s'\ncpu = %d\ndegree = 150\nfor = '20h'\n[[give]]\nto = '%s'\ncpu = 7\nfor = '20h'\n", bob, cpu, bob))
+			m.write("policy.toml", fmt.Sprintf("[pool.sharp]\npart = '50%%'\n[[give]]\nto = '%s'\ncpu = %d\ndegree = 150\nfor = '20h'\n[[give]]\nto = '%s'\ncpu = 7\nfor = '20h'\n", bob, cpu, bob))
 		}
 		give(500)
 		seen := map[lease.ID]api.HeldTicket{}
@@ -156,25 +156,52 @@ func TestGivesAreKept(t *testing.T) {
 
 func TestAGiveWithoutRoomIsTold(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
-		m.write("policy.toml", fmt.Sprintf("[[give]]\nto = '%s'\ncpu = 1500\nfor = '20h'\n", leasetest.Who("bob")))
 		l := m.boot()
-		if _, err := (owner{l.d}).Issue(t.Context(), api.IssueRequest{Holder: leasetest.Who("carol"), RSet: lease.RSet{lease.CPU: 1000},
-			From: m.Wall().Unix() + 15*3600, Until: m.Wall().Unix() + 40*3600}); err != nil {
-			t.Fatal(err)
+		if a, err := (owner{l.d}).Issue(t.Context(), api.IssueRequest{Holder: leasetest.Who("carol"), RSet: lease.RSet{lease.CPU: 1000},
+			From: m.Wall().Unix(), Until: m.Wall().Unix() + 40*3600}); err != nil || a.Refusal != nil {
+			t.Fatal(a.Refusal, err)
 		}
-		m.pass(11 * time.Hour)
+		for _, c := range []struct {
+			part  int
+			fault string
+		}{{50, "local:capacity"}, {100, ""}} {
+			m.write("policy.toml", fmt.Sprintf("[pool.sharp]\npart = '%d%%'\n[[give]]\nto = '%s'\ncpu = 1500\nfor = '20h'\n", c.part, leasetest.Who("bob")))
+			if err := l.d.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			m.settle()
+			p, err := owner{l.d}.Policy(t.Context())
+			if err != nil || len(p.Given) != 1 || p.Given[0].Line != 3 || !strings.Contains(p.Given[0].Fault, c.fault) ||
+				(p.Given[0].Fault == "") != (p.Given[0].Until > m.Wall().Unix()) {
+				t.Errorf("of %d %%: given %+v, %v", c.part, p.Given, err)
+			}
+		}
+	})
+}
+
+// A give that grows waits for room, and its peer has what it had until then.
+func TestAGiveThatGrowsIsNeverNone(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		give := func(cpu int) {
+			m.write("policy.toml", fmt.Sprintf("[pool.sharp]\ncpu = 2000\n[[give]]\nto = '%s'\ncpu = %d\nfor = '20h'\n", leasetest.Who("bob"), cpu))
+		}
+		give(1500)
+		l := m.boot()
 		m.settle()
-		p, err := owner{l.d}.Policy(t.Context())
-		if err != nil || len(p.Given) != 1 || !strings.Contains(p.Given[0].Fault, "local:capacity") || p.Given[0].Line != 1 {
-			t.Errorf("given %+v, %v", p.Given, err)
-		}
-		m.write("policy.toml", fmt.Sprintf("[pool.sharp]\npart = '100%%'\n[[give]]\nto = '%s'\ncpu = 1500\nfor = '20h'\n", leasetest.Who("bob")))
+		give(2000)
 		if err := l.d.Reload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		m.settle()
-		if p, err = (owner{l.d}).Policy(t.Context()); err != nil || p.Given[0].Fault != "" || p.Given[0].Until <= m.Wall().Unix() {
-			t.Errorf("given %+v, %v", p.Given, err)
+		for range 40 {
+			m.pass(24 * time.Hour)
+			p, err := owner{l.d}.Policy(t.Context())
+			if err != nil || p.Given[0].Fault != "" || p.Given[0].Until <= m.Wall().Unix() {
+				t.Fatalf("given %+v, %v", p.Given, err)
+			}
+		}
+		mine, err := claims{l.d}.Tickets(t.Context(), leasetest.Who("bob"))
+		if err != nil || len(mine) == 0 || mine[len(mine)-1].RSet[lease.CPU] != 2000 {
+			t.Errorf("after 40 days: %+v, %v", mine, err)
 		}
 	})
 }
