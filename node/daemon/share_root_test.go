@@ -26,7 +26,8 @@ import (
 )
 
 // TestRootSharesAreInForce runs three evictable leases of weights 1:2:4 beside a
-// hard one that comes and goes, and kills the daemon in between. Every sliver
+// hard one that comes, is renewed with less, and goes, and kills the daemon in
+// between. Every sliver
 // wants more than it gets, of processor and of network. Held against the shares
 // that follow from the books are: the quota in the sliver's cgroup, exactly; the
 // processor time that the kernel accounts to it, and the octets that the guard
@@ -57,6 +58,12 @@ func TestRootSharesAreInForce(t *testing.T) {
 	n.kill()
 	n.start()
 	s.follow("after the daemon was killed", 50, 100, 200, 350)
+	hard.take(&lease.Ask{Pool: lease.PoolCommons, RSet: amount(t, // a smaller one, while it runs
+		"cpu=175,memory=20MiB,disk=16MiB,pids=32,egress.rate=1750kbit,egress.packets=35k,flows.live=100,flows.new=100")})
+	s.follow("the hard lease renewed with half of it", 75, 150, 300, 175)
+	if pid := s.first(hard); pid != hard.pid {
+		t.Errorf("process %d was %d: the renewal started it again", pid, hard.pid)
+	}
 	hard.close()
 	s.slivers = s.slivers[:3]
 	s.follow("alone again", 100, 200, 400)
@@ -145,36 +152,15 @@ func amount(t *testing.T, text string) lease.RSet {
 // lease has a sliver run under an ask, and waits until it does.
 func (s *sharing) lease(who string, ask *lease.Ask) *sharer {
 	s.t.Helper()
-	ctx, key := s.t.Context(), leasetest.Key(who)
-	x := &sharer{sharing: s, who: who, node: s.n.way.Node(s.n.who, key)}
+	x := &sharer{sharing: s, who: who, node: s.n.way.Node(s.n.who, leasetest.Key(who))}
 	s.t.Cleanup(x.node.Close)
-	now := time.Now().Unix()
-	ask.K, ask.Issuer, ask.Node, ask.From, ask.Until, ask.Slice = lease.KindAsk, key.Principal(), s.n.who, now, now+900, who
-	wish, err := lease.Seal(ask, key)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	answer := func(a api.Answer, err error) lease.Opened {
-		s.t.Helper()
-		if err == nil && a.Refusal != nil {
-			err = a.Refusal
-		}
-		if err != nil {
-			s.t.Fatalf("%s: %v", who, err)
-		}
-		o, err := lease.Open(a.Statements[0])
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		return o
-	}
-	hold := answer(x.node.Wish(ctx, [][]byte{wish.Bytes()}))
-	got := answer(x.node.Commit(ctx, hold.ID))
-	x.id, x.name = got.ID, got.Statement.(*lease.Lease).SliverOf(got.ID)
+	l := x.take(ask)
+	x.name = l.SliverOf(x.id)
+	ctx := s.t.Context()
 	if err := x.node.Send(ctx, sha256.Sum256(s.blob), int64(len(s.blob)), bytes.NewReader(s.blob), func(int64) {}); err != nil {
 		s.t.Fatal(err)
 	}
-	answer(x.node.Activate(ctx, x.id, s.program))
+	x.answer(x.node.Activate(ctx, x.id, s.program))
 	s.n.eventually(who+" runs", func() bool {
 		list, err := x.node.Slivers(ctx)
 		if len(list) > 0 && list[0].Run == "failed" {
@@ -186,6 +172,37 @@ func (s *sharing) lease(who string, ask *lease.Ask) *sharer {
 	s.prefer()
 	s.slivers = append(s.slivers, x)
 	return x
+}
+
+// take gets a lease for an ask, in place of the one that x has, if it has one.
+func (x *sharer) take(ask *lease.Ask) *lease.Lease {
+	x.t.Helper()
+	ctx, key, now := x.t.Context(), leasetest.Key(x.who), time.Now().Unix()
+	ask.K, ask.Issuer, ask.Node, ask.From, ask.Until, ask.Slice = lease.KindAsk, key.Principal(), x.n.who, now, now+900, x.who
+	ask.Replaces, ask.Request = x.id, lease.Request(x.id[:16])
+	wish, err := lease.Seal(ask, key)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	hold := x.answer(x.node.Wish(ctx, [][]byte{wish.Bytes()}))
+	got := x.answer(x.node.Commit(ctx, hold.ID))
+	x.id = got.ID
+	return got.Statement.(*lease.Lease)
+}
+
+func (x *sharer) answer(a api.Answer, err error) lease.Opened {
+	x.t.Helper()
+	if err == nil && a.Refusal != nil {
+		err = a.Refusal
+	}
+	if err != nil {
+		x.t.Fatalf("%s: %v", x.who, err)
+	}
+	o, err := lease.Open(a.Statements[0])
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return o
 }
 
 // prefer has the kernel run the node's slivers before whatever else the machine
