@@ -91,7 +91,7 @@ func BenchmarkCalendar(b *testing.B) {
 func BenchmarkRedeem(b *testing.B) {
 	for _, depth := range []int{2, MaxDepth} {
 		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
-			w := newWorld(b, PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 1 << 30, PortsIn: 8}, Sharp: true})
+			w := newWorld(b, PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 1 << 30, PortsIn: 8}, Mechanism: MechanismSharp})
 			chain := w.ticket("agent", 1<<20, 86400)
 			for len(chain) < depth {
 				chain = w.pass(chain, "agent", "agent", 0, 1<<20)

@@ -34,5 +34,5 @@ func (l *Ledger) recover() {
 		}
 		l.emit(Proved{Proof: p.bytes})
 	}
-	l.stale = true
+	l.stale = true // which has the shares said again too
 }

@@ -76,7 +76,7 @@ func (w *world) provedAgainst(p Principal, n int) {
 func bigWorld(t testing.TB) *world {
 	return newWorld(t,
 		PoolRule{Pool: PoolCommons, Capacity: RSet{CPU: 1000}},
-		PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 8000, PortsIn: 8}, Sharp: true})
+		PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 8000, PortsIn: 8}, Mechanism: MechanismSharp})
 }
 
 var agent = keyOf("agent").Principal()
