@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/lease/purse"
@@ -350,6 +352,9 @@ func TestKilled(t *testing.T) {
 			seen = append(seen, line)
 		}
 		c.Wait() // its error is the signal
+		if round%2 == 0 {
+			tear(t, dir)
+		}
 		s := open(t, dir)
 		if s.Restored() {
 			t.Fatal("takes a crash for a copy")
@@ -365,4 +370,94 @@ func TestKilled(t *testing.T) {
 		}
 		shut(t, s)
 	}
+}
+
+// tear leaves behind the journal what a write that the power cut short leaves,
+// if the purse was open.
+func tear(t *testing.T, dir string) {
+	path := filepath.Join(dir, alice.Principal().String())
+	witness, err := os.ReadFile(path + ".witness")
+	if err != nil || !bytes.Contains(witness, []byte(`"open"`)) {
+		return
+	}
+	f, err := os.OpenFile(filepath.Join(path, journal.FileName), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Write([]byte{200, 0, 0, 0, 1, 2, 3})
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A full disk refuses before anything is signed that cannot be kept, and is no
+// damage: with room again the purse goes on.
+func TestRootFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CROFT_REQUIRE_ROOT") == "1" {
+			t.Fatal("CROFT_REQUIRE_ROOT=1, but this is not root")
+		}
+		t.Skip("mounts a small file system")
+	}
+	from, ticket := filled(t)
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=256k"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	dir := filepath.Join(disk, "purse")
+	if out, err := exec.Command("cp", "-a", from, dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s := open(t, dir)
+	if _, err := s.Do(now, purse.Moved{}); err != nil { // the copy was meant
+		t.Fatal(err)
+	}
+	fill := func() {
+		f, err := os.Create(filepath.Join(disk, "fill"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for block := make([]byte, 4096); ; {
+			if _, err := f.Write(block); err != nil {
+				return
+			}
+		}
+	}
+	fill()
+	var err error
+	n := 1
+	for ; err == nil && n < 1000; n++ { // what is left of the last block
+		w := wish(ticket, n, 10)
+		w.Slot = 0
+		_, err = s.Do(now, w)
+	}
+	if !errors.Is(err, journal.ErrFull) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := s.Do(now, wish(ticket, 9999, 1)); !errors.Is(err, journal.ErrFull) {
+		t.Errorf("signs on: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("shutting: %v", err)
+	}
+	if _, err := safe.Open(t.Context(), dir, alice); !errors.Is(err, journal.ErrFull) {
+		t.Errorf("opened on a full disk: %v", err)
+	}
+	if held, restored, err := safe.Look(t.Context(), dir, alice); err != nil || restored || len(held[0].Issued) != n-1 {
+		t.Errorf("looked: %d of %d, %v, %v", len(held[0].Issued), n-1, restored, err)
+	}
+	if err := os.Remove(filepath.Join(disk, "fill")); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if _, err := s.Do(now, wish(ticket, 9999, 1)); err != nil || s.Restored() {
+		t.Errorf("with room again: %v, restored %v", err, s.Restored())
+	}
+	shut(t, s)
 }
