@@ -20,10 +20,11 @@
 //	ask(issuer node …)  a wish without a ticket
 //	hold() lease() reject()   the node's answers to a wish
 //	close() revoke()    the ends of a hold or lease
+//	grant(issuer holder …)  with verbs=logs,exec and seq=1; slice= is every slice
 //
 // Within the parentheses, in any order: cpu=2 memory=1GiB and so on; @150, the
 // degree; 1h..3h, the term counted from [Epoch]; by=bob, the issuer; sig=bob,
-// whose key signs; node=n2; holder=bob; parent=none; slice=web; pool=lab;
+// whose key signs; node=n2; holder=bob; parent=none; slice=web; owner=carol, of the slice; pool=lab;
 // request=7; port=tcp/80:8080, numbers outside and inside; replaces=3,
 // sliver=3 and parent=3, the statement drawn as the fourth; tranche=1. Nothing is checked.
 //

@@ -24,6 +24,9 @@ type sketch struct {
 	degree                uint16
 	slot, tranche         uint8
 	slice                 string
+	owner                 string // of the slice, where it is not who acts
+	verbs                 lease.Verbs
+	sequence              uint64
 	pool                  lease.Pool
 	request               lease.Request
 	ports                 []lease.Port
@@ -67,6 +70,12 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 		s.holder = value
 	case "slice":
 		s.slice = value
+	case "owner":
+		s.owner = value
+	case "verbs":
+		s.verbs, err = lease.ParseVerbs(value)
+	case "seq":
+		s.sequence, err = strconv.ParseUint(value, 10, 64)
 	case "pool":
 		s.pool = lease.Pool(value)
 	case "parent":

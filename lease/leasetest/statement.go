@@ -17,6 +17,7 @@ func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) 
 	want := map[string][]*string{
 		"cap": {&s.node}, "t": {&s.holder}, "r": {}, "ask": {&s.by, &s.node},
 		"hold": {}, "lease": {}, "reject": {new(string)}, "close": {}, "revoke": {},
+		"grant": {&s.by, &s.holder},
 	}
 	places, ok := want[kind]
 	if !ok || len(bare) > len(places) {
@@ -36,13 +37,26 @@ func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) 
 	case "r":
 		s.holder, s.pool = s.by, lease.PoolSharp
 		return &lease.Redeem{K: lease.KindRedeem, Issuer: Who(s.by), Node: Who(s.node), Parent: s.parent, Slot: s.slot,
-			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports}, nil
+			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports,
+			Owner: s.of()}, nil
 	case "ask":
 		s.holder = s.by
 		return &lease.Ask{K: lease.KindAsk, Issuer: Who(s.by), Node: Who(s.node), RSet: s.rset, From: s.from, Until: s.until,
-			Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports, Pool: s.pool}, nil
+			Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports, Pool: s.pool,
+			Owner: s.of()}, nil
+	case "grant":
+		return &lease.Grant{K: lease.KindGrant, Issuer: Who(s.by), Holder: Who(s.holder), From: s.from, Until: s.until,
+			Slice: s.slice, Verbs: s.verbs, Sequence: s.sequence}, nil
 	}
 	return s.answer(kind, places)
+}
+
+// of is the slice's owner as a statement names it.
+func (s *sketch) of() lease.Principal {
+	if s.owner == "" {
+		return lease.Principal{}
+	}
+	return Who(s.owner)
 }
 
 // answer makes what a node says, and the ends.
@@ -63,7 +77,7 @@ func (s *sketch) answer(kind string, places []*string) (lease.Statement, error) 
 		}
 		return &lease.Lease{K: lease.KindLease, Node: Who(s.node), Holder: Who(s.holder), Parent: s.parent,
 			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Pool: s.pool, Ports: s.ports,
-			Replaces: s.replaces, Sliver: s.sliver}, nil
+			Replaces: s.replaces, Sliver: s.sliver, Owner: s.of()}, nil
 	case "close":
 		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: s.from + 60}, nil
 	case "revoke":

@@ -26,6 +26,9 @@ var verdicts = []struct {
 	{"depth", lease.ErrDepth},
 	{"answer", lease.ErrAnswer},
 	{"chain", lease.ErrChain},
+	{"grant", lease.ErrGrant},
+	{"lapsed", lease.ErrLapsed},
+	{"revoked", lease.ErrRevoked},
 }
 
 // Verdict says in one word what an error of package lease means, "ok" for none:
