@@ -15,6 +15,7 @@ type Authority struct {
 	*Grant
 	ID     ID // of the grant
 	Record OpenedSlice
+	signed Signed
 }
 
 // Deed is what somebody is about to do with a slice.
@@ -42,6 +43,10 @@ func SealAuthority(grant, record []byte) []byte {
 	return b
 }
 
+// Bytes returns the form that travels, with the record that the grant stands on
+// now.
+func (a Authority) Bytes() []byte { return SealAuthority(a.signed.Bytes(), a.Record.Bytes) }
+
 // OpenAuthority reads what SealAuthority made: both signatures hold, and the two
 // belong together (rules G1 and G2 of docs/protocol/slices.md).
 func OpenAuthority(b []byte) (Authority, error) {
@@ -61,7 +66,7 @@ func OpenAuthority(b []byte) (Authority, error) {
 	if err != nil {
 		return Authority{}, err
 	}
-	a := Authority{Grant: g, ID: o.ID}
+	a := Authority{Grant: g, ID: o.ID, signed: o.Signed}
 	if a, err = a.On(record); err != nil {
 		return Authority{}, err
 	}

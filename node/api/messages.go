@@ -71,6 +71,11 @@ type EndRequest struct {
 	Close []byte `json:"close"`
 }
 
+// SliceRecord carries what an owner says of a slice, as it was signed.
+type SliceRecord struct {
+	Record []byte `json:"record" doc:"signed, docs/protocol/slices.md"`
+}
+
 // IssueRequest is the node owner's wish to give a ticket.
 type IssueRequest struct {
 	Holder lease.Principal `json:"holder"`
@@ -92,6 +97,7 @@ type Clock struct {
 type Claim struct {
 	Lease  lease.ID        `json:"lease"`
 	Holder lease.Principal `json:"holder"`
+	Owner  lease.Principal `json:"owner" doc:"of the slice: the holder, unless it acts for another"`
 	Slice  string          `json:"slice"`
 	Sliver string          `json:"sliver,omitempty"`
 	Pool   string          `json:"pool"`
@@ -113,6 +119,7 @@ type Sliver struct {
 	Addr     string    `json:"addr,omitempty" doc:"the sliver's own address, before NAT"`
 	Public   string    `json:"public,omitempty" doc:"the node's address, on which leased ports answer"`
 	Started  time.Time `json:"started,omitzero"`
+	Signed   []byte    `json:"signed,omitempty" doc:"the lease in force"`
 }
 
 // Way counts one direction.

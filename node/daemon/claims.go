@@ -16,17 +16,23 @@ import (
 // claims is the ledger as callers meet it.
 type claims struct{ d *Daemon }
 
-func (c claims) Wish(ctx context.Context, caller lease.Principal, chain [][]byte) (api.Answer, error) {
-	return c.ask(ctx, func(ref uint64) lease.Input { return lease.Wish{Ref: ref, Caller: caller, Chain: chain} })
+func (c claims) Wish(ctx context.Context, by api.Caller, chain [][]byte) (api.Answer, error) {
+	shown, err := c.d.authority(ctx, by)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	return c.ask(ctx, func(ref uint64) lease.Input {
+		return lease.Wish{Ref: ref, Caller: by.Principal, Chain: chain, Authority: shown}
+	})
 }
 
-func (c claims) Commit(ctx context.Context, caller lease.Principal, hold lease.ID) (api.Answer, error) {
-	return c.ask(ctx, func(ref uint64) lease.Input { return lease.Commit{Ref: ref, Caller: caller, Hold: hold} })
+func (c claims) Commit(ctx context.Context, by api.Caller, hold lease.ID) (api.Answer, error) {
+	return c.ask(ctx, func(ref uint64) lease.Input { return lease.Commit{Ref: ref, Caller: by.Principal, Hold: hold} })
 }
 
 // Activate looks at the program before the ledger makes it durable: what cannot
 // run must not use up the lease's one activation.
-func (c claims) Activate(ctx context.Context, caller lease.Principal, id lease.ID, program []byte) (api.Answer, error) {
+func (c claims) Activate(ctx context.Context, by api.Caller, id lease.ID, program []byte) (api.Answer, error) {
 	var p sandbox.Program
 	if err := json.Unmarshal(program, &p); err != nil {
 		return api.Answer{}, fmt.Errorf("%w: program: %w", api.ErrBadRequest, err)
@@ -45,12 +51,18 @@ func (c claims) Activate(ctx context.Context, caller lease.Principal, id lease.I
 		return api.Answer{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
 	return c.ask(ctx, func(ref uint64) lease.Input {
-		return lease.Activate{Ref: ref, Caller: caller, Lease: id, Program: canonical}
+		return lease.Activate{Ref: ref, Caller: by.Principal, Lease: id, Program: canonical}
 	})
 }
 
-func (c claims) End(ctx context.Context, caller lease.Principal, close []byte) (api.Answer, error) {
-	return c.ask(ctx, func(ref uint64) lease.Input { return lease.End{Ref: ref, Caller: caller, Close: close} })
+func (c claims) End(ctx context.Context, by api.Caller, close []byte) (api.Answer, error) {
+	shown, err := c.d.authority(ctx, by)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	return c.ask(ctx, func(ref uint64) lease.Input {
+		return lease.End{Ref: ref, Caller: by.Principal, Close: close, Authority: shown}
+	})
 }
 
 func (c claims) ask(ctx context.Context, in func(ref uint64) lease.Input) (api.Answer, error) {

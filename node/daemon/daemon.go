@@ -24,6 +24,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +69,9 @@ type Daemon struct {
 	offers   *offerLoop
 	notices  *notices
 	drains   drains
+	slices   *sliceRecords
+	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
+	looking  sync.WaitGroup
 	sessions sessions
 	started  time.Time
 	joined   atomic.Pointer[time.Time]
@@ -78,7 +83,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d := &Daemon{
 		cfg: cfg, deps: deps, why: why, tag: Tag(deps.Key.Principal()), kernel: release(),
 		capacity: cfg.Capacity, inputs: make(chan node.Input, maxQueue), answers: newAnswers(),
-		status: newStatus(), started: deps.Clock.Wall(), done: make(chan struct{}),
+		status: newStatus(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
 	}
 	if d.capacity.IsZero() {
 		d.capacity = defaultCapacity(machine(cfg.State))
@@ -97,6 +102,10 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	}
 	d.offers, d.notices = newOfferLoop(d), newNotices(d)
 	if err := d.offers.check(); err != nil {
+		return nil, err
+	}
+	var err error
+	if d.slices, err = openRecords(filepath.Join(cfg.State, "slices"), deps.Log.Warn); err != nil {
 		return nil, err
 	}
 	if err := d.load(); err != nil {
@@ -161,10 +170,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { d.watchSlivers(ctx, reports); return nil })
 		g.Go(func() error { d.drainLoop(ctx); return nil })
 		g.Go(func() error { d.collectLoop(ctx); return nil })
+		g.Go(func() error { d.republish(ctx); return nil })
 	}
 	err = g.Wait()
 	d.sessions.wait()
 	d.slivers.wg.Wait()
+	d.looking.Wait()
 	return errors.Join(err, d.shut())
 }
 
@@ -184,7 +195,7 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: audits{d, make(chan struct{}, maxQuestions)}, Discovery: d.deps.Discovery, Owner: owner{d},
+		Audit: audits{d, make(chan struct{}, maxQuestions)}, Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
 		Clocks: clocks{d},
 	}
 }
