@@ -20,30 +20,30 @@ var grants = []struct {
 	record                 func(*lease.SliceRecord)
 	deed                   func(*lease.Deed)
 }{
-	{"G1", "ok", "grant(alice bob verbs=exec seq=1 slice=web)", nil, nil},
-	{"G1", "signature", "grant(alice bob verbs=exec seq=1 slice=web sig=mallory)", nil, nil},
+	{"G1", "ok", "grant(alice bob verbs=exec sequence=1 slice=web)", nil, nil},
+	{"G1", "signature", "grant(alice bob verbs=exec sequence=1 slice=web sig=mallory)", nil, nil},
 	{"G1", "kind", "ask(alice n1 cpu=1 slice=web)", nil, nil},
-	{"G1", "field", "grant(alice alice verbs=exec seq=1 slice=web)", nil, nil},
-	{"G1", "field", "grant(alice bob seq=1 slice=web)", nil, nil},
-	{"G2", "grant", "grant(alice bob verbs=exec seq=1 slice=db)", nil, nil},                                          // the record of another slice
-	{"G2", "grant", "grant(alice bob verbs=exec seq=1 slice=)", nil, nil},                                            // a device stands on the record without a label
-	{"G2", "grant", "grant(bob carol verbs=exec seq=1 slice=web)", nil, func(d *lease.Deed) { d.By = who("carol") }}, // a grant of a grant
-	{"G3", "ok", "grant(alice bob verbs=exec seq=1 slice=)", unlabelled, func(d *lease.Deed) { d.Slice = "any" }},
-	{"G3", "grant", "grant(alice bob verbs=exec seq=1 slice=web)", nil, func(d *lease.Deed) { d.Slice = "db" }},
-	{"G3", "grant", "grant(alice bob verbs=exec seq=1 slice=web)", nil, func(d *lease.Deed) { d.Owner = who("carol") }},
-	{"G3", "grant", "grant(alice bob verbs=exec seq=1 slice=)", unlabelled, func(d *lease.Deed) { d.Owner = who("carol") }},
-	{"G4", "not-holder", "grant(alice bob verbs=exec seq=1 slice=web)", nil, func(d *lease.Deed) { d.By = who("mallory") }},
-	{"G5", "grant", "grant(alice bob verbs=logs,run,renew,stop,audit,publish seq=1 slice=web)", nil, nil},
-	{"G5", "ok", "grant(alice bob verbs=audit seq=1 slice=web)", nil, func(d *lease.Deed) { d.Any = lease.AllVerbs }},
-	{"G6", "lapsed", "grant(alice bob verbs=exec seq=1 slice=web 2h..3h)", nil, nil},
-	{"G6", "lapsed", "grant(alice bob verbs=exec seq=1 slice=web 0h..1h)", nil, nil}, // half open
-	{"G6", "ok", "grant(alice bob verbs=exec seq=1 slice=web 1h..2h)", nil, nil},
-	{"G7", "ok", "grant(alice bob verbs=run seq=1 slice=web 1h..5h)", nil, run(5)},
-	{"G7", "lapsed", "grant(alice bob verbs=run seq=1 slice=web 1h..4h)", nil, run(5)},
-	{"G8", "revoked", "grant(alice bob verbs=exec seq=1 slice=web)", func(r *lease.SliceRecord) { r.Sequence, r.Grants = 2, nil }, nil},
-	{"G8", "revoked", "grant(alice bob verbs=exec seq=9 slice=web)", func(r *lease.SliceRecord) { r.Sequence, r.Grants = 1, nil }, nil},
-	{"G8", "ok", "grant(alice bob verbs=exec seq=1 slice=web)", func(r *lease.SliceRecord) { r.Sequence = 7 }, nil},
-	{"G8", "lapsed", "grant(alice bob verbs=exec seq=1 slice=web)", func(r *lease.SliceRecord) { r.Until = leasetest.Epoch + 3600 }, nil},
+	{"G1", "field", "grant(alice alice verbs=exec sequence=1 slice=web)", nil, nil},
+	{"G1", "field", "grant(alice bob sequence=1 slice=web)", nil, nil},
+	{"G2", "grant", "grant(alice bob verbs=exec sequence=1 slice=db)", nil, nil},                                          // the record of another slice
+	{"G2", "grant", "grant(alice bob verbs=exec sequence=1 slice=)", nil, nil},                                            // a device stands on the record without a label
+	{"G2", "grant", "grant(bob carol verbs=exec sequence=1 slice=web)", nil, func(d *lease.Deed) { d.By = who("carol") }}, // a grant of a grant
+	{"G3", "ok", "grant(alice bob verbs=exec sequence=1 slice=)", unlabelled, func(d *lease.Deed) { d.Slice = "any" }},
+	{"G3", "grant", "grant(alice bob verbs=exec sequence=1 slice=web)", nil, func(d *lease.Deed) { d.Slice = "db" }},
+	{"G3", "grant", "grant(alice bob verbs=exec sequence=1 slice=web)", nil, func(d *lease.Deed) { d.Owner = who("carol") }},
+	{"G3", "grant", "grant(alice bob verbs=exec sequence=1 slice=)", unlabelled, func(d *lease.Deed) { d.Owner = who("carol") }},
+	{"G4", "not-holder", "grant(alice bob verbs=exec sequence=1 slice=web)", nil, func(d *lease.Deed) { d.By = who("mallory") }},
+	{"G5", "grant", "grant(alice bob verbs=logs,run,renew,stop,audit,publish sequence=1 slice=web)", nil, nil},
+	{"G5", "ok", "grant(alice bob verbs=audit sequence=1 slice=web)", nil, func(d *lease.Deed) { d.Any = lease.AllVerbs }},
+	{"G6", "lapsed", "grant(alice bob verbs=exec sequence=1 slice=web 2h..3h)", nil, nil},
+	{"G6", "lapsed", "grant(alice bob verbs=exec sequence=1 slice=web 0h..1h)", nil, nil}, // half open
+	{"G6", "ok", "grant(alice bob verbs=exec sequence=1 slice=web 1h..2h)", nil, nil},
+	{"G7", "ok", "grant(alice bob verbs=run sequence=1 slice=web 1h..5h)", nil, run(5)},
+	{"G7", "lapsed", "grant(alice bob verbs=run sequence=1 slice=web 1h..4h)", nil, run(5)},
+	{"G8", "revoked", "grant(alice bob verbs=exec sequence=1 slice=web)", func(r *lease.SliceRecord) { r.Sequence, r.Grants = 2, nil }, nil},
+	{"G8", "revoked", "grant(alice bob verbs=exec sequence=9 slice=web)", func(r *lease.SliceRecord) { r.Sequence, r.Grants = 1, nil }, nil},
+	{"G8", "ok", "grant(alice bob verbs=exec sequence=1 slice=web)", func(r *lease.SliceRecord) { r.Sequence = 7 }, nil},
+	{"G8", "lapsed", "grant(alice bob verbs=exec sequence=1 slice=web)", func(r *lease.SliceRecord) { r.Until = leasetest.Epoch + 3600 }, nil},
 }
 
 func who(name string) lease.Principal { return leasetest.Who(name) }
@@ -75,7 +75,7 @@ func TestGrants(t *testing.T) {
 // A grant that stood on a record falls with the next one, whatever its holder
 // shows: who judges puts the newest that it knows in the place of what is shown.
 func TestTheNewestRecordCounts(t *testing.T) {
-	tree := leasetest.Draw(t, "grant(alice bob verbs=exec seq=1 slice=web)")
+	tree := leasetest.Draw(t, "grant(alice bob verbs=exec sequence=1 slice=web)")
 	old := leasetest.Record(t, "alice", "web", 1, nil, tree.Last())
 	revoked := leasetest.Record(t, "alice", "web", 2, nil)
 	other := leasetest.Record(t, "alice", "db", 3, nil)
@@ -176,12 +176,12 @@ func TestSliceRecords(t *testing.T) {
 // The ends of a lease that another holds for alice's slice.
 func TestEndsByOthers(t *testing.T) {
 	const held = "ask(bob n1 cpu=1 slice=web owner=alice) -> lease() -> "
-	g := leasetest.Draw(t, "grant(alice carol verbs=stop seq=1 slice=web)").Last()
+	g := leasetest.Draw(t, "grant(alice carol verbs=stop sequence=1 slice=web)").Last()
 	a, err := lease.OpenAuthority(leasetest.Authority(g, leasetest.Record(t, "alice", "web", 1, nil, g)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	late := leasetest.Draw(t, "grant(alice carol verbs=stop seq=1 slice=web 1h..2h)").Last()
+	late := leasetest.Draw(t, "grant(alice carol verbs=stop sequence=1 slice=web 1h..2h)").Last()
 	b, err := lease.OpenAuthority(leasetest.Authority(late, leasetest.Record(t, "alice", "web", 1, nil, late)))
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func TestVerbs(t *testing.T) {
 }
 
 func FuzzOpenAuthority(f *testing.F) {
-	g := leasetest.Draw(f, "grant(alice bob verbs=exec seq=1 slice=web)").Last()
+	g := leasetest.Draw(f, "grant(alice bob verbs=exec sequence=1 slice=web)").Last()
 	f.Add(leasetest.Authority(g, leasetest.Record(f, "alice", "web", 1, nil, g)))
 	f.Add(leasetest.Authority(g, leasetest.Record(f, "alice", "db", 1, nil)))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -20,13 +20,21 @@
 //	ask(issuer node …)  a wish without a ticket
 //	hold() lease() reject()   the node's answers to a wish
 //	close() revoke()    the ends of a hold or lease
-//	grant(issuer holder …)  with verbs=logs,exec and seq=1; slice= is every slice
+//	grant(owner holder …)   verbs over a slice
 //
 // Within the parentheses, in any order: cpu=2 memory=1GiB and so on; @150, the
 // degree; 1h..3h, the term counted from [Epoch]; by=bob, the issuer; sig=bob,
-// whose key signs; node=n2; holder=bob; parent=none; slice=web; owner=carol, of the slice; pool=lab;
+// whose key signs; node=n2; holder=bob; parent=none; slice=web; pool=lab;
 // request=7; port=tcp/80:8080, numbers outside and inside; replaces=3,
-// sliver=3 and parent=3, the statement drawn as the fourth; tranche=1. Nothing is checked.
+// sliver=3 and parent=3, the statement drawn as the fourth; tranche=1; owner=bob;
+// weight=3, of an evictable lease; exclusive=1; mechanism=share; grace=20s;
+// verbs=3 or verbs=run,renew; sequence=1; and instants counted from Epoch: at=1m, said=30s and, of a
+// hold, commit=30s. Nothing is checked.
+//
+// A reject says what it is about with about=0 lacks=cpu instant=1h, and what it
+// attaches, last of its words: fills=4,9, the draws that end with the statements
+// drawn as the fifth and tenth; proves=twice:0:1,2, a proof as [Tree.Proof] reads
+// it; attached=junk, those bytes.
 //
 // The package is for tests. It keeps no state.
 package leasetest
@@ -59,6 +67,8 @@ type Drawn struct {
 	Signed lease.Signed
 	ID     lease.ID
 	Up     *Drawn // nil at a root
+
+	Attachment []byte // of a reject: what it names by hash
 
 	sketch sketch // what its children inherit
 }

@@ -24,13 +24,22 @@ type sketch struct {
 	degree                uint16
 	slot, tranche         uint8
 	slice                 string
-	owner                 string // of the slice, where it is not who acts
-	verbs                 lease.Verbs
-	sequence              uint64
 	pool                  lease.Pool
 	request               lease.Request
 	ports                 []lease.Port
 	named                 bool // a word gave a port
+	owner                 string
+	weight                uint16
+	alone                 uint8
+	mechanism             string
+	grace                 uint32
+	verbs                 lease.Verbs
+	sequence              uint64
+	at, said, commit      int64 // 0 for what the kind has by itself
+	about                 lease.ID
+	lacks                 uint8
+	instant               int64
+	attached              []byte
 }
 
 // inherit is what a statement has if its words say nothing.
@@ -41,6 +50,7 @@ func inherit(up *Drawn) sketch {
 	s := up.sketch
 	s.by, s.sig, s.parent = s.holder, "", up.ID
 	s.slot, s.amounts, s.named = 0, false, false
+	s.at, s.said, s.commit = 0, 0, 0
 	return s
 }
 
@@ -58,6 +68,9 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 	if !ok {
 		return false, nil
 	}
+	if done, err := s.answered(name, value, drawn); done {
+		return true, err
+	}
 	var err error
 	switch name {
 	case "by":
@@ -68,16 +81,14 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 		s.node = value
 	case "holder":
 		s.holder = value
-	case "slice":
-		s.slice = value
 	case "owner":
 		s.owner = value
-	case "verbs":
-		s.verbs, err = lease.ParseVerbs(value)
-	case "seq":
-		s.sequence, err = strconv.ParseUint(value, 10, 64)
+	case "slice":
+		s.slice = value
 	case "pool":
 		s.pool = lease.Pool(value)
+	case "mechanism":
+		s.mechanism = value
 	case "parent":
 		s.parent, err = reference(value, drawn)
 	case "replaces":
@@ -86,12 +97,21 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 	case "sliver":
 		s.sliver, err = reference(value, drawn)
 	case "tranche":
-		n, e := strconv.ParseUint(value, 10, 8)
-		s.tranche, err = uint8(n), e
+		s.tranche, err = number[uint8](value)
+	case "weight":
+		s.weight, err = number[uint16](value)
+	case "exclusive":
+		s.alone, err = number[uint8](value)
+	case "verbs":
+		if s.verbs, err = number[lease.Verbs](value); err != nil {
+			s.verbs, err = lease.ParseVerbs(value)
+		}
+	case "sequence":
+		s.sequence, err = number[uint64](value)
 	case "request":
-		n, e := strconv.ParseUint(value, 10, 64)
+		var n uint64
+		n, err = number[uint64](value)
 		binary.BigEndian.PutUint64(s.request[8:], n)
-		err = e
 	case "port":
 		err = s.port(value)
 	case "rset":
@@ -100,6 +120,55 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 		err = s.amount(name, value)
 	}
 	return true, err
+}
+
+// answered reads the words of what a node says and of ends: instants from
+// [Epoch], and what a refusal is about.
+func (s *sketch) answered(name, value string, drawn Tree) (done bool, err error) {
+	switch name {
+	case "at":
+		s.at, err = instant(value)
+	case "said":
+		s.said, err = instant(value)
+	case "commit":
+		s.commit, err = instant(value)
+	case "instant":
+		s.instant, err = instant(value)
+	case "grace":
+		var d time.Duration
+		d, err = time.ParseDuration(value)
+		s.grace = uint32(d / time.Second)
+	case "about":
+		s.about, err = reference(value, drawn)
+	case "lacks":
+		var r lease.Resource
+		r, err = lease.ParseResource(value)
+		s.lacks = uint8(r) + 1
+	case "fills":
+		s.attached, err = drawn.filling(s.about, value)
+	case "proves":
+		var p lease.Proof
+		p, err = drawn.Proof(value)
+		s.attached = p.Bytes()
+	case "attached":
+		s.attached = []byte(value)
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+func number[T ~uint8 | ~uint16 | ~uint64](value string) (T, error) {
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err == nil && uint64(T(n)) != n {
+		err = strconv.ErrRange
+	}
+	return T(n), err
+}
+
+func instant(value string) (int64, error) {
+	d, err := time.ParseDuration(value)
+	return Epoch + int64(d/time.Second), err
 }
 
 func (s *sketch) amount(name, value string) error {

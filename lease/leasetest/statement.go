@@ -3,6 +3,8 @@
 package leasetest
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"fmt"
 
 	"croft/lease"
@@ -38,25 +40,17 @@ func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) 
 		s.holder, s.pool = s.by, lease.PoolSharp
 		return &lease.Redeem{K: lease.KindRedeem, Issuer: Who(s.by), Node: Who(s.node), Parent: s.parent, Slot: s.slot,
 			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports,
-			Owner: s.of()}, nil
+			Owner: s.whose()}, nil
 	case "ask":
 		s.holder = s.by
 		return &lease.Ask{K: lease.KindAsk, Issuer: Who(s.by), Node: Who(s.node), RSet: s.rset, From: s.from, Until: s.until,
 			Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports, Pool: s.pool,
-			Owner: s.of()}, nil
+			Owner: s.whose(), Class: s.class(), Weight: s.weight, Alone: s.alone}, nil
 	case "grant":
-		return &lease.Grant{K: lease.KindGrant, Issuer: Who(s.by), Holder: Who(s.holder), From: s.from, Until: s.until,
+		return &lease.Grant{K: lease.KindGrant, Issuer: Who(s.by), From: s.from, Until: s.until, Holder: Who(s.holder),
 			Slice: s.slice, Verbs: s.verbs, Sequence: s.sequence}, nil
 	}
 	return s.answer(kind, places)
-}
-
-// of is the slice's owner as a statement names it.
-func (s *sketch) of() lease.Principal {
-	if s.owner == "" {
-		return lease.Principal{}
-	}
-	return Who(s.owner)
 }
 
 // answer makes what a node says, and the ends.
@@ -67,7 +61,7 @@ func (s *sketch) answer(kind string, places []*string) (lease.Statement, error) 
 	switch kind {
 	case "hold":
 		return &lease.Hold{K: lease.KindHold, Node: Who(s.node), Holder: Who(s.holder), Parent: s.parent,
-			RSet: s.rset, From: s.from, Until: s.until, CommitBy: s.from + 30}, nil
+			RSet: s.rset, From: s.from, Until: s.until, CommitBy: cmp.Or(s.commit, s.from+30)}, nil
 	case "lease":
 		s.ports = append([]lease.Port(nil), s.ports...)
 		for i := range s.ports {
@@ -77,11 +71,12 @@ func (s *sketch) answer(kind string, places []*string) (lease.Statement, error) 
 		}
 		return &lease.Lease{K: lease.KindLease, Node: Who(s.node), Holder: Who(s.holder), Parent: s.parent,
 			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Pool: s.pool, Ports: s.ports,
-			Replaces: s.replaces, Sliver: s.sliver, Owner: s.of()}, nil
+			Replaces: s.replaces, Sliver: s.sliver, Grace: s.grace, Owner: s.whose(), Class: s.class(), Weight: s.weight,
+			Alone: s.alone, Mechanism: s.mechanism}, nil
 	case "close":
-		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: s.from + 60}, nil
+		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.at, s.from+60)}, nil
 	case "revoke":
-		return &lease.Revoke{K: lease.KindRevoke, Node: Who(s.node), Claim: s.parent, At: s.from + 60, Said: s.from}, nil
+		return &lease.Revoke{K: lease.KindRevoke, Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.at, s.from+60), Said: cmp.Or(s.said, s.from)}, nil
 	}
 	return s.reject(*places[0])
 }
@@ -94,12 +89,32 @@ func (s *sketch) reject(code string) (lease.Statement, error) {
 			return nil, err
 		}
 	}
-	return &lease.Reject{K: lease.KindReject, Node: Who(s.node), Parent: s.parent, At: s.from, Sort: r.Sort, Reason: r.Reason}, nil
+	st := &lease.Reject{K: lease.KindReject, Node: Who(s.node), Parent: s.parent, At: cmp.Or(s.at, s.from), Sort: r.Sort, Reason: r.Reason,
+		About: s.about, Lacks: s.lacks, Instant: s.instant}
+	if s.attached != nil {
+		st.Attached = sha256.Sum256(s.attached)
+	}
+	return st, nil
+}
+
+func (s *sketch) whose() (owner lease.Principal) {
+	if s.owner != "" {
+		owner = Who(s.owner)
+	}
+	return owner
+}
+
+// class follows from the weight, as only an evictable lease has one.
+func (s *sketch) class() lease.Class {
+	if s.weight > 0 {
+		return lease.Evictable
+	}
+	return lease.Hard
 }
 
 func refusal(code string) (lease.Refusal, error) {
 	for r := (lease.Refusal{Sort: lease.Exhausted}); r.Sort <= lease.Local; r.Sort++ {
-		for r.Reason = lease.ReasonNone; r.Reason <= lease.ReasonInvalid; r.Reason++ {
+		for r.Reason = lease.ReasonNone; r.Reason <= lease.ReasonBound; r.Reason++ {
 			if r.Code() == code {
 				return r, nil
 			}
