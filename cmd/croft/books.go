@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"croft/lease"
-	"croft/lease/sign"
 	"croft/node/api"
 )
 
@@ -48,9 +47,9 @@ func (a *app) ticketGive() *cobra.Command {
 		Long:    "Sign a ticket out of the node's own capacity: a promise that its holder may redeem with `croft run --ticket FILE`.",
 		Example: "  croft ticket give \"$(cat alice.pub)\" --rset cpu=2000,memory=1GiB --for 48h --out alice.ticket",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			holder, err := sign.ParsePrincipal(args[0])
+			holder, err := principal("`croft key show` prints a principal", args[0])
 			if err != nil {
-				return usage("`croft key show` prints a principal", "holder: %w", err)
+				return err
 			}
 			rset, err := lease.ParseRSet(amount)
 			if err != nil {

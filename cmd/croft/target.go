@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"croft/lease"
+	"croft/lease/sign"
+	"croft/node/api"
+	"croft/node/client"
+	"croft/node/slice"
+)
+
+// target is a slice that a command is about, and in whose name it is done.
+type target struct {
+	slice.Record
+	key       *sign.Key
+	authority []byte // nil: it is the person's own
+}
+
+// node is the channel to a node for the target.
+func (a *app) node(t target, node lease.Principal) *client.Node {
+	n := a.way().Node(node, t.key)
+	if t.authority != nil {
+		n.Under(t.authority)
+	}
+	return n
+}
+
+// target finds a slice by the name that people type: LABEL is one's own, and so
+// is LABEL@you; LABEL@OWNER is another's, or one's own where OWNER begins as the
+// person's own principal does. Of another's slice one must hold a grant for one
+// of the verbs; its nodes say what runs.
+func (a *app) target(ctx context.Context, name string, any lease.Verbs) (target, error) {
+	label, owner, foreign := strings.Cut(name, "@")
+	if !foreign || owner == "you" {
+		return a.ownTarget(ctx, name)
+	}
+	if err := lease.CheckLabel(label); err != nil {
+		return target{}, usage("", "slice: %w", err)
+	}
+	key, err := a.mine()
+	if err != nil {
+		return target{}, err
+	}
+	if owner != "" && strings.HasPrefix(key.Principal().String(), owner) {
+		return a.ownTarget(ctx, label)
+	}
+	g, err := a.choose(label, owner, key.Principal(), any)
+	if err != nil {
+		return target{}, err
+	}
+	return a.granted(ctx, g, label, key)
+}
+
+// ownTarget is a slice of the person's own. What others may renew for its owner
+// is looked at first: the record here may be of leases that were replaced.
+func (a *app) ownTarget(ctx context.Context, name string) (target, error) {
+	rec, err := a.slice(name)
+	if err != nil {
+		return target{}, err
+	}
+	key, err := a.mine()
+	if err != nil {
+		return target{}, err
+	}
+	t := target{Record: rec, key: key}
+	if p, err := a.published(rec.Slice); err != nil || !p.lets(lease.VerbRun|lease.VerbRenew) {
+		return t, err
+	}
+	live, _ := a.survey(ctx, t, nodesOf(rec))
+	for i, s := range t.Slivers {
+		if at := slices.IndexFunc(live, func(l slice.Sliver) bool { return l.Sliver == s.Sliver && l.Node == s.Node }); at >= 0 {
+			t.Slivers[i] = live[at]
+		}
+	}
+	return t, nil
+}
+
+func nodesOf(rec slice.Record) (nodes []lease.Principal) {
+	for _, s := range rec.Slivers {
+		nodes = append(nodes, s.Node)
+	}
+	return nodes
+}
+
+// granted is another's slice, as its newest record and its nodes tell.
+func (a *app) granted(ctx context.Context, g heldGrant, label string, key *sign.Key) (target, error) {
+	authority, nodes, err := a.authority(ctx, g, label)
+	if err != nil {
+		return target{}, err
+	}
+	t := target{Record: slice.Record{Slice: label, Owner: g.Issuer, Actor: key.Principal()}, key: key, authority: authority}
+	kept, err := a.keptRecord(t.Record)
+	if err != nil {
+		return t, err
+	}
+	t.Slivers = kept.Slivers // for their names
+	nodes = union(nodes, nodesOf(kept))
+	var out []outcome
+	t.Slivers, out = a.survey(ctx, t, nodes)
+	if len(t.Slivers) == 0 && len(nodes) > 0 {
+		return t, a.summary(out)
+	}
+	for _, o := range out {
+		if o.err != nil {
+			a.say("%s: %s", o.name, plain(o.err))
+		}
+	}
+	return t, nil
+}
+
+// authority is what to show for a slice of another's, on the newest record that
+// can be had, and the nodes where to look for its slivers.
+func (a *app) authority(ctx context.Context, g heldGrant, label string) ([]byte, []lease.Principal, error) {
+	record, nodes, err := a.newest(ctx, g, label)
+	if err != nil {
+		return nil, nil, err
+	}
+	on, err := g.On(record)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !record.Lists(g.ID) {
+		return nil, nil, fail(exitRefused, "ask its owner for another", "your grant for %s was taken back", g.name())
+	}
+	return on.Bytes(), nodes, nil
+}
+
+func union(lists ...[]lease.Principal) []lease.Principal {
+	all := slices.Concat(lists...)
+	slices.SortFunc(all, func(x, y lease.Principal) int { return slices.Compare(x[:], y[:]) })
+	return slices.Compact(all)
+}
+
+// name is the slice as the person types it.
+func (t target) name() string {
+	if t.Actor.IsZero() {
+		return t.Slice
+	}
+	return sliceAt(t.Slice, t.Owner)
+}
+
+// rounds splits what the target names into records that have one sliver a node,
+// as the machines of package slice want: of another's slice there may be more.
+func (t target) rounds() (list []slice.Record) {
+	for _, s := range t.Slivers {
+		at := slices.IndexFunc(list, func(r slice.Record) bool { return !slices.Contains(nodesOf(r), s.Node) })
+		if at < 0 {
+			r := t.Record
+			r.Slivers = nil
+			list, at = append(list, r), len(list)
+		}
+		list[at].Slivers = append(list[at].Slivers, s)
+	}
+	return list
+}
+
+// newest finds the record on which a grant stands now, and the nodes to look at:
+// the DHT's if it is newer than what came with the grant.
+func (a *app) newest(ctx context.Context, g heldGrant, label string) (lease.OpenedSlice, []lease.Principal, error) {
+	record, err := a.lookUp(ctx, g.Issuer, g.Slice)
+	if errors.Is(err, api.ErrNoRecord) || err == nil && !record.Newer(g.Record) {
+		record, err = g.Record, nil
+	}
+	if err != nil {
+		return record, nil, err
+	}
+	nodes := record.Nodes
+	if g.Slice == "" { // a device: where the slice itself is, its own record tells
+		one, err := a.lookUp(ctx, g.Issuer, label)
+		if err != nil && !errors.Is(err, api.ErrNoRecord) {
+			return record, nil, err
+		}
+		nodes = union(nodes, one.Nodes)
+	}
+	return record, nodes, nil
+}
+
+// lookUp asks the way in for a slice's record and judges it.
+func (a *app) lookUp(ctx context.Context, owner lease.Principal, label string) (lease.OpenedSlice, error) {
+	b, err := a.way().Record(ctx, owner, label)
+	if err != nil {
+		return lease.OpenedSlice{}, err
+	}
+	r, err := lease.OpenSlice(b)
+	if err == nil && (r.Owner != owner || r.Slice != label) {
+		err = fmt.Errorf("the way in answered with another record: %w", lease.ErrAnswer)
+	}
+	return r, err
+}
+
+// survey asks nodes which slivers of a slice they have, all at once.
+func (a *app) survey(ctx context.Context, t target, nodes []lease.Principal) ([]slice.Sliver, []outcome) {
+	out := make([]outcome, len(nodes))
+	found := make([][]slice.Sliver, len(nodes))
+	slots := make(chan struct{}, groupLimit)
+	var wg sync.WaitGroup
+	for i, node := range nodes {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			name := node.Short()
+			for _, s := range t.Slivers {
+				if s.Node == node {
+					name = s.Name
+				}
+			}
+			n := a.node(t, node)
+			defer n.Close()
+			ctx, cancel := context.WithTimeout(ctx, callLimit)
+			defer cancel()
+			list, err := n.Slivers(ctx)
+			for _, s := range list {
+				if s.Owner != t.Owner || s.Slice != t.Slice {
+					continue
+				}
+				sliver, bad := t.Adopt(node, name, s.Signed)
+				if bad != nil {
+					err = bad
+					continue
+				}
+				sliver.Public = s.Public
+				found[i] = append(found[i], sliver)
+			}
+			out[i] = outcome{name, err}
+		})
+	}
+	wg.Wait()
+	return newestOf(slices.Concat(found...)), out
+}
+
+// newestOf keeps one lease a sliver, the one that lasts longest: while one is
+// replaced by the next, a node has two.
+func newestOf(list []slice.Sliver) (out []slice.Sliver) {
+	for _, s := range list {
+		at := slices.IndexFunc(out, func(o slice.Sliver) bool { return o.Node == s.Node && o.Sliver == s.Sliver })
+		switch {
+		case at < 0:
+			out = append(out, s)
+		case out[at].From < s.From || out[at].From == s.From && out[at].Until < s.Until:
+			out[at] = s
+		}
+	}
+	return out
+}
