@@ -123,7 +123,7 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 
 // ran tells how a run ended, and what to type next.
 func (a *app) ran(done slice.Done, p sandbox.Program) error {
-	label := done.Record.Slice
+	label := target{Record: done.Record}.name()
 	a.whys(done)
 	if len(done.Record.Slivers) > 0 {
 		err := a.print(done.Record, func(w io.Writer) { fmt.Fprintln(w, label) })

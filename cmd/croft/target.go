@@ -22,6 +22,7 @@ type target struct {
 	slice.Record
 	key       *sign.Key
 	authority []byte // nil: it is the person's own
+	own       int    // of the slivers, how many stand in the person's own record: the first
 }
 
 // node is the channel to a node for the target.
@@ -59,8 +60,9 @@ func (a *app) target(ctx context.Context, name string, any lease.Verbs) (target,
 	return a.granted(ctx, g, label, key)
 }
 
-// ownTarget is a slice of the person's own. What others may renew for its owner
-// is looked at first: the record here may be of leases that were replaced.
+// ownTarget is a slice of the person's own. Where others may run or renew for its
+// owner, its nodes are asked first: leases in the record here may have been
+// replaced, and there may be slivers that others run.
 func (a *app) ownTarget(ctx context.Context, name string) (target, error) {
 	rec, err := a.slice(name)
 	if err != nil {
@@ -70,14 +72,17 @@ func (a *app) ownTarget(ctx context.Context, name string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	t := target{Record: rec, key: key}
+	t := target{Record: rec, key: key, own: len(rec.Slivers)}
 	if p, err := a.published(rec.Slice); err != nil || !p.lets(lease.VerbRun|lease.VerbRenew) {
 		return t, err
 	}
-	live, _ := a.survey(ctx, t, nodesOf(rec))
-	for i, s := range t.Slivers {
-		if at := slices.IndexFunc(live, func(l slice.Sliver) bool { return l.Sliver == s.Sliver && l.Node == s.Node }); at >= 0 {
-			t.Slivers[i] = live[at]
+	live, _ := a.survey(ctx, t, nodesOf(rec)) // who does not answer is told of when something is asked of it
+	for _, l := range live {
+		at := slices.IndexFunc(t.Slivers, func(s slice.Sliver) bool { return l.Sliver == s.Sliver && l.Node == s.Node })
+		if at >= 0 {
+			t.Slivers[at] = l
+		} else {
+			t.Slivers = append(t.Slivers, l)
 		}
 	}
 	return t, nil
@@ -148,14 +153,23 @@ func (t target) name() string {
 }
 
 // rounds splits what the target names into records that have one sliver a node,
-// as the machines of package slice want: of another's slice there may be more.
+// as the machines of package slice want: of another's slice there may be more,
+// and of one's own too where others run for it. Those of others are kept apart
+// from what is kept of one's own.
 func (t target) rounds() (list []slice.Record) {
-	for _, s := range t.Slivers {
-		at := slices.IndexFunc(list, func(r slice.Record) bool { return !slices.Contains(nodesOf(r), s.Node) })
-		if at < 0 {
-			r := t.Record
-			r.Slivers = nil
-			list, at = append(list, r), len(list)
+	if t.own > 0 {
+		r := t.Record
+		r.Slivers = t.Slivers[:t.own]
+		list = append(list, r)
+	}
+	first := len(list)
+	for _, s := range t.Slivers[t.own:] {
+		at := first
+		for at < len(list) && slices.Contains(nodesOf(list[at]), s.Node) {
+			at++
+		}
+		if at == len(list) {
+			list = append(list, slice.Record{Slice: t.Slice, Owner: t.Owner, Actor: t.key.Principal()})
 		}
 		list[at].Slivers = append(list[at].Slivers, s)
 	}

@@ -62,6 +62,18 @@ func (r rights) may(e lease.Entry, any lease.Verbs, now int64) error {
 	return nil
 }
 
+// stands reports whether what the caller shows, if anything, allows anything now.
+func (r rights) stands(now int64) error {
+	if r.shown == nil {
+		return nil
+	}
+	err := r.shown.Allows(lease.Deed{By: r.who, Owner: r.shown.Issuer, Slice: r.shown.Slice, Any: lease.AllVerbs, At: now})
+	if err != nil {
+		return fmt.Errorf("%w: %w", api.ErrNotGranted, err)
+	}
+	return nil
+}
+
 // entries finds what the caller may see.
 func (r rights) entries(l *lease.Ledger, now int64) []lease.Entry {
 	list := l.Owner(r.who)
@@ -108,7 +120,10 @@ func (d *Daemon) session(ctx context.Context, r rights, e lease.Entry, verb leas
 		defer over.Stop()
 		for {
 			changed := d.slices.watch()
-			newest, _, _ := d.slices.get(keyOf(r.shown.Record), time.Time{})
+			newest, known, _ := d.slices.get(keyOf(r.shown.Record), time.Time{})
+			if !known { // forgotten: it had lapsed
+				newest = r.shown.Record
+			}
 			a, err := r.shown.On(newest)
 			if err == nil {
 				err = rights{r.who, &a}.may(e, verb, d.time.now().Unix())

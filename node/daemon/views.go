@@ -40,6 +40,9 @@ func (s slivers) Slivers(ctx context.Context, by api.Caller) ([]api.Sliver, erro
 		return nil, err
 	}
 	now := s.d.time.now().Unix()
+	if err := r.stands(now); err != nil {
+		return nil, err
+	}
 	entries, err := look(ctx, s.d, func(l *lease.Ledger) []lease.Entry { return r.entries(l, now) })
 	out := []api.Sliver{}
 	for _, e := range entries {
