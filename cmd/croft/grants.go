@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,11 +134,12 @@ func (a *app) accept(path string, device bool) (heldGrant, error) {
 	return h, nil
 }
 
-// choose finds the grant for a slice whose owner begins as typed: one that has
-// one of the verbs and lasts the longest.
-func (a *app) choose(label, owner string, me lease.Principal, any lease.Verbs) (heldGrant, error) {
+// choose finds the grants for a slice whose owner begins as typed, that have one
+// of the verbs and have not ended, those that last longest first. Which of them
+// stand is the slice's record's to say.
+func (a *app) choose(label, owner string, me lease.Principal, any lease.Verbs) ([]heldGrant, error) {
 	now := time.Now().Unix()
-	var best *heldGrant
+	var fit []heldGrant
 	var names []string
 	var why error
 	for _, g := range a.held() {
@@ -147,29 +149,26 @@ func (a *app) choose(label, owner string, me lease.Principal, any lease.Verbs) (
 		names = append(names, g.name())
 		switch {
 		case !strings.HasPrefix(g.Issuer.String(), owner), g.Slice != "" && g.Slice != label:
-			continue
-		case best != nil && best.Issuer != g.Issuer:
-			return heldGrant{}, usage("type more of its owner", "%s@%s could be of %s or %s", label, owner, best.Issuer.Short(), g.Issuer.Short())
+		case len(fit) > 0 && fit[0].Issuer != g.Issuer:
+			return nil, usage("type more of its owner", "%s@%s could be of %s or %s", label, owner, fit[0].Issuer.Short(), g.Issuer.Short())
 		case !g.Term().Covers(now):
 			why = fail(exitRefused, "ask its owner for another", "your grant for %s ended at %s", g.name(), clockTime(g.Until))
-			continue
 		case g.Verbs&any == 0:
 			why = fail(exitRefused, "ask its owner for more", "your grant for %s is for %s, not for %s", g.name(), g.Verbs, any)
-			continue
-		}
-		if best == nil || g.Until > best.Until {
-			best = &g
+		default:
+			fit = append(fit, g)
 		}
 	}
+	slices.SortStableFunc(fit, func(x, y heldGrant) int { return cmp.Compare(y.Until, x.Until) })
 	switch {
-	case best != nil:
-		return *best, nil
+	case len(fit) > 0:
+		return fit, nil
 	case why != nil:
-		return heldGrant{}, why
+		return nil, why
 	}
 	hint := didYouMean(label+"@"+owner, names)
 	if hint == "" {
 		hint = "`croft slice accept FILE` keeps what its owner sent you"
 	}
-	return heldGrant{}, fail(exitNothing, hint, "you have no grant for %s@%s", label, owner)
+	return nil, fail(exitNothing, hint, "you have no grant for %s@%s", label, owner)
 }

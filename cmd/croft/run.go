@@ -178,12 +178,12 @@ func (a *app) runTarget(ctx context.Context, name string, now time.Time, tickets
 	if tickets {
 		return t, usage("leave --name or --ticket out", "a ticket is redeemed for a slice of your own")
 	}
-	g, err := a.choose(label, owner, t.key.Principal(), lease.VerbRun)
+	grants, err := a.choose(label, owner, t.key.Principal(), lease.VerbRun)
 	if err != nil {
 		return t, err
 	}
-	t.Slice, t.Owner, t.Actor = label, g.Issuer, t.key.Principal()
-	t.authority, _, err = a.authority(ctx, g, label)
+	t.Slice, t.Owner, t.Actor = label, grants[0].Issuer, t.key.Principal()
+	t.authority, _, err = a.authority(ctx, grants, label)
 	return t, err
 }
 

@@ -45,14 +45,17 @@ func (a *app) sliceShow() *cobra.Command {
 				return err
 			}
 			if foreign && owner != "you" && !strings.HasPrefix(key.Principal().String(), owner) {
-				g, err := a.choose(label, owner, key.Principal(), lease.AllVerbs)
+				grants, err := a.choose(label, owner, key.Principal(), lease.AllVerbs)
 				if err != nil {
 					return err
 				}
-				shown := shownSlice{Source: "dht", Known: []shownGrant{{g.ID, g.Holder, g.Verbs, g.Until}}}
-				r, err := a.lookUp(cmd.Context(), g.Issuer, label)
-				if errors.Is(err, api.ErrNoRecord) {
-					r, err, shown.Source = g.Record, nil, "grant"
+				shown := shownSlice{Source: "dht"}
+				for _, g := range grants {
+					shown.Known = append(shown.Known, shownGrant{g.ID, g.Holder, g.Verbs, g.Until})
+				}
+				r, err := a.lookUp(cmd.Context(), grants[0].Issuer, label)
+				if errors.Is(err, api.ErrNoRecord) && grants[0].Slice == label {
+					r, err, shown.Source = grants[0].Record, nil, "grant"
 				}
 				if err != nil {
 					return err

@@ -53,11 +53,11 @@ func (a *app) target(ctx context.Context, name string, any lease.Verbs) (target,
 	if owner != "" && strings.HasPrefix(key.Principal().String(), owner) {
 		return a.ownTarget(ctx, label)
 	}
-	g, err := a.choose(label, owner, key.Principal(), any)
+	grants, err := a.choose(label, owner, key.Principal(), any)
 	if err != nil {
 		return target{}, err
 	}
-	return a.granted(ctx, g, label, key)
+	return a.granted(ctx, grants, label, key)
 }
 
 // ownTarget is a slice of the person's own. Where others may run or renew for its
@@ -96,12 +96,12 @@ func nodesOf(rec slice.Record) (nodes []lease.Principal) {
 }
 
 // granted is another's slice, as its newest record and its nodes tell.
-func (a *app) granted(ctx context.Context, g heldGrant, label string, key *sign.Key) (target, error) {
-	authority, nodes, err := a.authority(ctx, g, label)
+func (a *app) granted(ctx context.Context, grants []heldGrant, label string, key *sign.Key) (target, error) {
+	authority, nodes, err := a.authority(ctx, grants, label)
 	if err != nil {
 		return target{}, err
 	}
-	t := target{Record: slice.Record{Slice: label, Owner: g.Issuer, Actor: key.Principal()}, key: key, authority: authority}
+	t := target{Record: slice.Record{Slice: label, Owner: grants[0].Issuer, Actor: key.Principal()}, key: key, authority: authority}
 	kept, err := a.keptRecord(t.Record)
 	if err != nil {
 		return t, err
@@ -121,21 +121,33 @@ func (a *app) granted(ctx context.Context, g heldGrant, label string, key *sign.
 	return t, nil
 }
 
-// authority is what to show for a slice of another's, on the newest record that
-// can be had, and the nodes where to look for its slivers.
-func (a *app) authority(ctx context.Context, g heldGrant, label string) ([]byte, []lease.Principal, error) {
-	record, nodes, err := a.newest(ctx, g, label)
-	if err != nil {
-		return nil, nil, err
+// authority is what to show for a slice of another's: the first of the grants
+// that stands on the newest record that can be had. It returns the nodes where to
+// look for the slice's slivers too.
+func (a *app) authority(ctx context.Context, grants []heldGrant, label string) ([]byte, []lease.Principal, error) {
+	records := map[string]lease.OpenedSlice{}
+	for _, of := range []string{label, ""} {
+		r, err := a.lookUp(ctx, grants[0].Issuer, of)
+		if err != nil && !errors.Is(err, api.ErrNoRecord) {
+			return nil, nil, err
+		}
+		records[of] = r
 	}
-	on, err := g.On(record)
-	if err != nil {
-		return nil, nil, err
+	for _, g := range grants { // what came with a grant may be newer
+		if g.Record.Newer(records[g.Slice]) {
+			records[g.Slice] = g.Record
+		}
 	}
-	if !record.Lists(g.ID) {
-		return nil, nil, fail(exitRefused, "ask its owner for another", "your grant for %s was taken back", g.name())
+	for _, g := range grants {
+		on, err := g.On(records[g.Slice])
+		if err != nil {
+			return nil, nil, err
+		}
+		if on.Record.Lists(g.ID) {
+			return on.Bytes(), union(records[label].Nodes, records[""].Nodes), nil
+		}
 	}
-	return on.Bytes(), nodes, nil
+	return nil, nil, fail(exitRefused, "ask its owner for another", "your grant for %s was taken back", grants[0].name())
 }
 
 func union(lists ...[]lease.Principal) []lease.Principal {
@@ -174,27 +186,6 @@ func (t target) rounds() (list []slice.Record) {
 		list[at].Slivers = append(list[at].Slivers, s)
 	}
 	return list
-}
-
-// newest finds the record on which a grant stands now, and the nodes to look at:
-// the DHT's if it is newer than what came with the grant.
-func (a *app) newest(ctx context.Context, g heldGrant, label string) (lease.OpenedSlice, []lease.Principal, error) {
-	record, err := a.lookUp(ctx, g.Issuer, g.Slice)
-	if errors.Is(err, api.ErrNoRecord) || err == nil && !record.Newer(g.Record) {
-		record, err = g.Record, nil
-	}
-	if err != nil {
-		return record, nil, err
-	}
-	nodes := record.Nodes
-	if g.Slice == "" { // a device: where the slice itself is, its own record tells
-		one, err := a.lookUp(ctx, g.Issuer, label)
-		if err != nil && !errors.Is(err, api.ErrNoRecord) {
-			return record, nil, err
-		}
-		nodes = union(nodes, one.Nodes)
-	}
-	return record, nodes, nil
 }
 
 // lookUp asks the way in for a slice's record and judges it.
