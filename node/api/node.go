@@ -19,6 +19,7 @@ type Claims interface {
 	Commit(ctx context.Context, by Caller, hold lease.ID) (Answer, error)
 	Activate(ctx context.Context, by Caller, id lease.ID, program []byte) (Answer, error)
 	End(ctx context.Context, by Caller, close []byte) (Answer, error)
+	Vacancies(ctx context.Context, by Caller, req VacancyRequest) (Vacancies, error)
 }
 
 // Slivers are the caller's on this node: of his slices, or of the slice whose
@@ -68,6 +69,8 @@ type Owner interface {
 	Doctor(ctx context.Context) ([]Check, error)
 	Issue(ctx context.Context, req IssueRequest) (Answer, error)
 	Books(ctx context.Context) ([]Claim, error)
+	// Calendar is the books over a term; a zero Until is a day on.
+	Calendar(ctx context.Context, term lease.Term) (Calendar, error)
 	Revoke(ctx context.Context, claim lease.ID, reason string) (Answer, error)
 	// Pipe opens bytes to a node; it may be this one.
 	Pipe(ctx context.Context, node lease.Principal) (net.Conn, error)

@@ -140,7 +140,8 @@ func (r *Renewal) ask(p *renewing) error {
 	}
 	signed, err := lease.Seal(&lease.Ask{K: lease.KindAsk, Issuer: r.key.Principal(), Node: p.sliver.Node, RSet: rset,
 		From: r.now.Unix(), Until: r.until, Slice: r.record.Slice, Request: id, Replaces: p.sliver.Lease,
-		Ports: p.old.Ports, Pool: pool, Owner: named(r.record.Owner, r.key.Principal())}, r.key)
+		Ports: p.old.Ports, Pool: pool, Class: p.old.Class, Weight: p.old.Weight, Alone: p.old.Alone,
+		Owner: named(r.record.Owner, r.key.Principal())}, r.key)
 	if err != nil {
 		return err
 	}
