@@ -20,7 +20,7 @@ import (
 
 func (a *app) ticket() *cobra.Command {
 	c := &cobra.Command{Use: "ticket", Short: "Give tickets out of your node's capacity, and read them"}
-	c.AddCommand(a.ticketGive(), a.show("Print a ticket's statements, checked"))
+	c.AddCommand(a.ticketGive(), a.ticketFetch(), a.show("Print a ticket's statements, checked"))
 	return c
 }
 
