@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -94,12 +93,8 @@ func keepFetched(t api.HeldTicket, dir string) (fetched, error) {
 	if exists(path) {
 		return fetched{t, path}, nil
 	}
-	text, err := json.Marshal(bundle{Croft: bundleKind, Chain: t.Chain})
-	if err != nil {
-		return fetched{}, err
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fetched{}, err
 	}
-	return fetched{t, path}, writeNew(path, append(text, '\n'), 0o600)
+	return fetched{t, path}, writeNew(path, []byte(text(t.Chain)), 0o600)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,8 @@ type app struct {
 	socket   string
 	home     string // of the person: key and slices
 	keyFile  string
+
+	warned sync.Once // that the purse is a copy
 }
 
 // Main runs one command line and returns its exit code.
