@@ -12,6 +12,7 @@ func (l *Ledger) wish(in Wish) {
 		l.answerRefusal(in.Ref, refuse(Local, ReasonInvalid, "%v", err))
 		return
 	}
+	w.source = in.Source.Masked()
 	if past := l.requests[w.key()]; past != nil {
 		if past.same(w.id) {
 			l.emit(past.answer(in.Ref))
@@ -40,7 +41,7 @@ func (l *Ledger) wish(in Wish) {
 	if w.leaf != nil {
 		l.convict(w.leaf, w.leaf.weights.Add(path.Leaf()))
 	}
-	l.decide(Fact{K: FactHeld, Wish: w.bytes, Signed: hold, Ports: ports, Allotted: w.allotted})
+	l.decide(Fact{K: FactHeld, Wish: w.bytes, Signed: hold, Ports: ports, Allotted: w.allotted, Source: sourceBytes(w.source)})
 	l.emit(l.requests[w.key()].answer(in.Ref))
 }
 
@@ -83,7 +84,7 @@ func (l *Ledger) timely(w *want) *Refusal {
 		return refuse(Local, ReasonVisitor, "this node leases nothing")
 	case l.bar != ReasonNone:
 		return refuse(Local, l.bar, "new leases are not given at present")
-	case !known:
+	case !known || rule.gone:
 		return refuse(Local, ReasonPolicy, "there is no pool %s", w.pool)
 	case w.term.Until <= l.now:
 		return refuse(Local, ReasonClock, "term ended at %s, it is %s here", unix(w.term.Until), unix(l.now))
@@ -93,6 +94,9 @@ func (l *Ledger) timely(w *want) *Refusal {
 		return refuse(Local, ReasonPolicy, "term of %d s, pool %s gives at most %d s", w.term.Seconds(), w.pool, rule.MaxTerm)
 	case w.term.From > l.now+rule.Ahead:
 		return refuse(Local, ReasonPolicy, "term begins in %d s, pool %s takes wishes at most %d s ahead", w.term.From-l.now, w.pool, rule.Ahead)
+	}
+	if refusal := l.unwelcome(w, rule); refusal != nil {
+		return refusal
 	}
 	a := l.holders[w.by]
 	switch {
@@ -116,6 +120,9 @@ func (l *Ledger) admit(w *want) (hold []byte, ports []Port, _ *Refusal) {
 	old, refusal := l.replaced(w)
 	if refusal != nil {
 		return nil, nil, refusal
+	}
+	if old != nil && old.source.IsValid() {
+		w.source = old.source // a sliver counts where it began
 	}
 	if w.leaf != nil {
 		if refusal := l.mayDraw(w, old); refusal != nil {

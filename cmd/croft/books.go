@@ -16,7 +16,7 @@ import (
 
 func (a *app) lease() *cobra.Command {
 	c := &cobra.Command{Use: "lease", Short: "Read leases, and your node's books"}
-	c.AddCommand(a.leaseBooks(), a.leaseRevoke(), a.show("show BASE64|TICKET", "Print a lease's statements, checked"))
+	c.AddCommand(a.leaseBooks(), a.leaseCalendar(), a.leaseRevoke(), a.show("show BASE64|TICKET", "Print a lease's statements, checked"))
 	return c
 }
 

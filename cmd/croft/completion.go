@@ -32,6 +32,7 @@ func (a *app) complete(root *cobra.Command) {
 	for _, verb := range []string{"ps", "logs", "exec", "renew", "audit flows"} {
 		at(root, verb).ValidArgsFunction = completer(first(a.myLabels))
 	}
+	at(root, "ticket fetch").ValidArgsFunction = completer(first(a.allNodes))
 	at(root, "stop").ValidArgsFunction = completer(a.myLabels)
 	for _, verb := range []string{"exec", "kill", "stop", "start", "socket"} {
 		at(root, "lab "+verb).ValidArgsFunction = completer(first(labNodes))

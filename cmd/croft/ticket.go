@@ -23,7 +23,7 @@ import (
 
 func (a *app) ticket() *cobra.Command {
 	c := &cobra.Command{Use: "ticket", Short: "Give, keep, split and check tickets"}
-	c.AddCommand(a.ticketList(), a.ticketGive(), a.ticketSplit(), a.ticketKeep(), a.ticketVerify(), a.ticketMoved(),
+	c.AddCommand(a.ticketList(), a.ticketGive(), a.ticketSplit(), a.ticketKeep(), a.ticketVerify(), a.ticketMoved(), a.ticketFetch(),
 		a.show("show TICKET", "Print a ticket's statements, checked"))
 	return c
 }

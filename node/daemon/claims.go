@@ -3,10 +3,12 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"croft/lease"
 	"croft/node/api"
@@ -16,8 +18,56 @@ import (
 // claims is the ledger as callers meet it.
 type claims struct{ d *Daemon }
 
+// Wish looks at a renewal before the ledger grants it: the old lease ends where
+// the new one begins, whether its limits can be held or not.
 func (c claims) Wish(ctx context.Context, caller lease.Principal, chain [][]byte) (api.Answer, error) {
-	return c.ask(ctx, func(ref uint64) lease.Input { return lease.Wish{Ref: ref, Caller: caller, Chain: chain} })
+	if rset, renews := renewal(chain); renews {
+		if err := sandbox.CheckLimits(rset); err != nil {
+			return api.Answer{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+		}
+	}
+	return c.ask(ctx, func(ref uint64) lease.Input {
+		return lease.Wish{Ref: ref, Caller: caller, Chain: chain, Source: api.Source(ctx)}
+	})
+}
+
+// Tickets are those that the caller holds, those that end last at the end.
+func (c claims) Tickets(ctx context.Context, caller lease.Principal) ([]api.HeldTicket, error) {
+	now := c.d.time.now().Unix()
+	return look(ctx, c.d, func(l *lease.Ledger) []api.HeldTicket {
+		out := []api.HeldTicket{}
+		for _, t := range l.Tickets() {
+			if t.Holder == caller && t.Term.Until > now {
+				out = append(out, api.HeldTicket{Ticket: t.Ticket, RSet: t.RSet, From: t.Term.From, Until: t.Term.Until, Degree: t.Degree,
+					Chain: t.Chain})
+			}
+		}
+		slices.SortStableFunc(out, func(a, b api.HeldTicket) int { return cmp.Compare(a.Until, b.Until) })
+		return out[:min(len(out), maxMine)]
+	})
+}
+
+// renewal is what a wish asks for in place of a running sliver's lease. What does
+// not open is the ledger's to refuse.
+func renewal(chain [][]byte) (lease.RSet, bool) {
+	if len(chain) == 0 {
+		return lease.RSet{}, false
+	}
+	s, err := lease.ParseSigned(chain[len(chain)-1], lease.MaxStatement)
+	if err != nil {
+		return lease.RSet{}, false
+	}
+	o, err := s.Open()
+	if err != nil {
+		return lease.RSet{}, false
+	}
+	switch st := o.Statement.(type) {
+	case *lease.Ask:
+		return st.RSet, !st.Replaces.IsZero()
+	case *lease.Redeem:
+		return st.RSet, !st.Replaces.IsZero()
+	}
+	return lease.RSet{}, false
 }
 
 func (c claims) Commit(ctx context.Context, caller lease.Principal, hold lease.ID) (api.Answer, error) {
