@@ -98,7 +98,7 @@ principal: that is whom nodes give to.`,
 				return err
 			}
 			path := filepath.Join(where(), "key")
-			key, err := readKey(path)
+			key, err := a.readKey(path)
 			if errors.Is(err, os.ErrNotExist) {
 				key, err = makeKey(path, "croft agent")
 			}

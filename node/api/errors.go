@@ -19,6 +19,8 @@ var (
 	ErrNotRunning  = errors.New("the sliver is not running")
 	ErrNoProof     = errors.New("this node keeps no such proof")
 	ErrNoLease     = errors.New("you have no lease on this node")
+	ErrNotGranted  = errors.New("the slice's owner does not let you")
+	ErrNoRecord    = errors.New("no record of that slice is known")
 	ErrVisitor     = errors.New("this node is a visitor and hosts nothing")
 	ErrUnreachable = errors.New("cannot reach the node")
 	ErrQuota       = errors.New("over the quota")
@@ -40,6 +42,8 @@ var statuses = []struct {
 	{ErrNoProof, http.StatusNotFound},
 	{ErrNotRunning, http.StatusConflict},
 	{ErrNoLease, http.StatusForbidden},
+	{ErrNotGranted, http.StatusForbidden},
+	{ErrNoRecord, http.StatusGone},
 	{ErrVisitor, http.StatusNotImplemented},
 	{ErrUnreachable, http.StatusBadGateway},
 	{ErrQuota, http.StatusInsufficientStorage},

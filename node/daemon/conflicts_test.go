@@ -135,7 +135,7 @@ func TestWhatTheLedgerFindsIsToldToTheNetwork(t *testing.T) {
 				t.Fatal(err)
 			}
 			chain := append(append([][]byte{}, issued.Statements...), ticket.Bytes(), redeem.Bytes())
-			if last, err = l.d.Node().Claims.Wish(t.Context(), leasetest.Who(user), chain); err != nil || (last.Refusal != nil) != (i == 2) {
+			if last, err = l.d.Node().Claims.Wish(t.Context(), api.Caller{Principal: leasetest.Who(user)}, chain); err != nil || (last.Refusal != nil) != (i == 2) {
 				t.Fatalf("%s: %v, %v", user, last.Refusal, err)
 			}
 		}

@@ -40,6 +40,7 @@ type Deps struct {
 	Gossip    Publisher     // offers, notices → whoever wants to know
 	Rumours   Rumours       // proofs ↔ everybody; nil: a visitor hears of none
 	Wire      Wire          // bytes to and from other nodes
+	Slices    SliceIndex    // records of slices, where every node finds them; may be nil
 
 	Hosting *Hosting // nil: a visitor
 }
