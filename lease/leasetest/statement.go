@@ -3,6 +3,7 @@
 package leasetest
 
 import (
+	"cmp"
 	"fmt"
 
 	"croft/lease"
@@ -16,7 +17,7 @@ const firstPort = 20_000
 func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) {
 	want := map[string][]*string{
 		"cap": {&s.node}, "t": {&s.holder}, "r": {}, "ask": {&s.by, &s.node},
-		"hold": {}, "lease": {}, "reject": {new(string)}, "close": {}, "revoke": {},
+		"hold": {}, "lease": {}, "reject": {new(string)}, "close": {}, "revoke": {}, "grant": {&s.by, &s.holder},
 	}
 	places, ok := want[kind]
 	if !ok || len(bare) > len(places) {
@@ -29,18 +30,27 @@ func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) 
 	case "cap":
 		s.by, s.holder = s.node, s.node
 		return &lease.Capacity{K: lease.KindCapacity, Node: Who(s.node), Tranche: s.tranche, RSet: s.rset,
-			From: s.from, Until: s.until, Degree: s.degree}, nil
+			From: s.from, Until: s.until, Degree: s.degree, Lead: s.lead}, nil
 	case "t":
 		return &lease.Ticket{K: lease.KindTicket, Issuer: Who(s.by), Node: Who(s.node), Holder: Who(s.holder),
 			Parent: s.parent, Slot: s.slot, RSet: s.rset, From: s.from, Until: s.until, Degree: s.degree}, nil
 	case "r":
 		s.holder, s.pool = s.by, lease.PoolSharp
 		return &lease.Redeem{K: lease.KindRedeem, Issuer: Who(s.by), Node: Who(s.node), Parent: s.parent, Slot: s.slot,
-			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports}, nil
+			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports,
+			Owner: someone(s.owner)}, nil
 	case "ask":
 		s.holder = s.by
 		return &lease.Ask{K: lease.KindAsk, Issuer: Who(s.by), Node: Who(s.node), RSet: s.rset, From: s.from, Until: s.until,
-			Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports, Pool: s.pool}, nil
+			Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports, Pool: s.pool,
+			Owner: someone(s.owner), Class: s.class, Weight: s.weight, Alone: s.alone}, nil
+	case "grant":
+		slice := s.slice
+		if slice == everySlice {
+			slice = ""
+		}
+		return &lease.Grant{K: lease.KindGrant, Issuer: Who(s.by), Holder: Who(s.holder), From: s.from, Until: s.until,
+			Slice: slice, Verbs: s.verbs, Sequence: s.sequence}, nil
 	}
 	return s.answer(kind, places)
 }
@@ -53,7 +63,7 @@ func (s *sketch) answer(kind string, places []*string) (lease.Statement, error) 
 	switch kind {
 	case "hold":
 		return &lease.Hold{K: lease.KindHold, Node: Who(s.node), Holder: Who(s.holder), Parent: s.parent,
-			RSet: s.rset, From: s.from, Until: s.until, CommitBy: s.from + 30}, nil
+			RSet: s.rset, From: s.from, Until: s.until, CommitBy: cmp.Or(s.commit, s.from+30)}, nil
 	case "lease":
 		s.ports = append([]lease.Port(nil), s.ports...)
 		for i := range s.ports {
@@ -63,13 +73,27 @@ func (s *sketch) answer(kind string, places []*string) (lease.Statement, error) 
 		}
 		return &lease.Lease{K: lease.KindLease, Node: Who(s.node), Holder: Who(s.holder), Parent: s.parent,
 			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Pool: s.pool, Ports: s.ports,
-			Replaces: s.replaces, Sliver: s.sliver}, nil
+			Replaces: s.replaces, Sliver: s.sliver, ActivateBy: s.activate, Grace: s.grace, Mechanism: s.mechanism,
+			Owner: someone(s.owner), Class: s.class, Weight: s.weight, Alone: s.alone}, nil
 	case "close":
-		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: s.from + 60}, nil
+		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.end.at, s.from+60),
+			Reason: s.end.text}, nil
 	case "revoke":
-		return &lease.Revoke{K: lease.KindRevoke, Node: Who(s.node), Claim: s.parent, At: s.from + 60, Said: s.from}, nil
+		return &lease.Revoke{K: lease.KindRevoke, Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.end.at, s.from+60),
+			Said: cmp.Or(s.end.said, s.from), Reason: s.end.text}, nil
 	}
 	return s.reject(*places[0])
+}
+
+// everySlice is how a drawn grant says that it names no slice.
+const everySlice = "*"
+
+// someone is a principal where a statement need not name one.
+func someone(name string) lease.Principal {
+	if name == "" {
+		return lease.Principal{}
+	}
+	return Who(name)
 }
 
 func (s *sketch) reject(code string) (lease.Statement, error) {
@@ -80,12 +104,13 @@ func (s *sketch) reject(code string) (lease.Statement, error) {
 			return nil, err
 		}
 	}
-	return &lease.Reject{K: lease.KindReject, Node: Who(s.node), Parent: s.parent, At: s.from, Sort: r.Sort, Reason: r.Reason}, nil
+	return &lease.Reject{K: lease.KindReject, Node: Who(s.node), Parent: s.parent, At: cmp.Or(s.end.at, s.from), Text: s.end.text,
+		Sort: r.Sort, Reason: r.Reason, Attached: s.end.attached, About: s.end.about, Lacks: s.end.lacks, Instant: s.end.instant}, nil
 }
 
 func refusal(code string) (lease.Refusal, error) {
 	for r := (lease.Refusal{Sort: lease.Exhausted}); r.Sort <= lease.Local; r.Sort++ {
-		for r.Reason = lease.ReasonNone; r.Reason <= lease.ReasonInvalid; r.Reason++ {
+		for r.Reason = lease.ReasonNone; r.Reason <= lease.ReasonBound; r.Reason++ {
 			if r.Code() == code {
 				return r, nil
 			}
