@@ -24,3 +24,23 @@ var (
 	ErrDepth     = errors.New("chain is too deep")
 	ErrAnswer    = errors.New("is not the answer")
 )
+
+// Why a proof that is well formed and signed proves nothing. The rules are those
+// of docs/protocol/claims.md.
+var (
+	ErrProofShape      = errors.New("has not the parts of its kind")                    // P2
+	ErrProofParent     = errors.New("is a child of another parent")                     // P5
+	ErrProofDuplicate  = errors.New("names one statement twice")                        // P6
+	ErrProofOrder      = errors.New("is out of order")                                  // P7
+	ErrProofDisjoint   = errors.New("terms share no instant")                           // P8
+	ErrProofInstant    = errors.New("instant is not the first that all terms share")    // P9
+	ErrProofSlot       = errors.New("slots hold what they may")                         // P10, P11
+	ErrProofBelow      = errors.New("weights are within the limit")                     // P12
+	ErrProofRedundant  = errors.New("weights exceed the limit without one of them")     // P13
+	ErrProofTranche    = errors.New("capacities are of two nodes or tranches")          // P14
+	ErrProofExempt     = errors.New("refusal is one that a node may give")              // P16, P17
+	ErrProofAttachment = errors.New("attachment is not the one that the refusal names") // P18
+	ErrProofBorneOut   = errors.New("attachment bears the refusal out")                 // P19
+	ErrProofRefutation = errors.New("refutes nothing that is attached")                 // P20
+	ErrProofGrace      = errors.New("the grace was kept")                               // P21
+)

@@ -18,6 +18,12 @@ type LedgerConfig struct {
 	HoldFuse     int64  // seconds from hold to commit; 0 means 30
 	ActivateFuse int64  // seconds from commit to activation; 0 means 60
 	Grace        uint32 // seconds between a revoke and its effect, stated in every lease
+
+	// Bookings bounds the granted wishes that are kept, the ended ones until an
+	// hour after their terms; 0 means DefaultBookings. Asks fill at most three
+	// quarters, so that principals made up by the dozen cannot keep out a ticket's
+	// holder.
+	Bookings int
 }
 
 // PoolRule is one pool: disjoint from the others, with a mechanism of its own.
@@ -95,6 +101,9 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 	}
 	if cfg.ActivateFuse == 0 {
 		cfg.ActivateFuse = 60
+	}
+	if cfg.Bookings == 0 {
+		cfg.Bookings = DefaultBookings
 	}
 	l := &Ledger{
 		cfg:      cfg,

@@ -22,11 +22,9 @@ const (
 	// commons.
 	MaxRequests = 1024
 
-	// MaxBookings is the number of granted wishes kept in all, about 2 KiB of
-	// memory each. Asks fill at most three quarters, so that principals made up
-	// by the dozen cannot keep out a ticket's holder.
-	MaxBookings = 1 << 18
-	maxAsked    = MaxBookings / 4 * 3
+	// DefaultBookings is the number of granted wishes kept in all unless the
+	// configuration says otherwise, about 3 KiB of memory each.
+	DefaultBookings = 1 << 18
 
 	// MaxTickets is the number of tickets kept at once: every slot of every
 	// tranche, sixteen times over in terms to come.

@@ -91,8 +91,8 @@ func (l *Ledger) timely(w *want) *Refusal {
 	case w.op == KindAsk && a.asked >= MaxRequests:
 		return refuse(Local, ReasonPolicy, "%d requests are kept, limit %d", a.asked, MaxRequests)
 	}
-	if l.kept >= MaxBookings || w.op == KindAsk && l.asked >= maxAsked {
-		return refuse(Local, ReasonPolicy, "%d leases are kept, limit %d", l.kept, MaxBookings)
+	if most := l.cfg.Bookings; l.kept >= most || w.op == KindAsk && l.asked >= most/4*3 {
+		return refuse(Local, ReasonPolicy, "%d leases are kept, limit %d", l.kept, most)
 	}
 	return nil
 }

@@ -30,3 +30,6 @@ func (t Term) String() string {
 }
 
 func unix(sec int64) string { return time.Unix(sec, 0).UTC().Format(time.RFC3339) }
+
+// meet returns what two terms share; its length is zero if that is nothing.
+func (t Term) meet(o Term) Term { return Term{max(t.From, o.From), min(t.Until, o.Until)} }

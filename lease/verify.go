@@ -88,6 +88,18 @@ func (c Chain) Extend(below ...[]byte) (Chain, error) {
 }
 
 func (c Chain) extend(below [][]byte, node Principal) (Chain, error) {
+	whole, err := c.join(below, node, read)
+	if err == nil {
+		err = whole.verify(c.Len(), nil)
+	}
+	if err != nil {
+		return Chain{}, err
+	}
+	return whole, nil
+}
+
+// join holds every rule but the signatures.
+func (c Chain) join(below [][]byte, node Principal, read func([]byte) (Opened, error)) (Chain, error) {
 	if n := c.Len() + len(below); n > MaxDepth+1 { // C1; C2 counts the claims
 		return Chain{}, fmt.Errorf("%d statements, limit %d: %w", n, MaxDepth+1, ErrDepth)
 	}
@@ -102,12 +114,20 @@ func (c Chain) extend(below [][]byte, node Principal) (Chain, error) {
 		}
 		links = append(links, o)
 	}
-	for i, o := range links[c.Len():] {
-		if err := o.verify(); err != nil {
-			return Chain{}, broken(c.Len()+i, o, err)
+	return Chain{links}, nil
+}
+
+// verify checks the signatures from a position on, but for those that are known.
+func (c Chain) verify(from int, known []bool) error {
+	for i := from; i < len(c.links); i++ {
+		if i < len(known) && known[i] {
+			continue
+		}
+		if err := c.links[i].verify(); err != nil {
+			return broken(i, c.links[i], err)
 		}
 	}
-	return Chain{links}, nil
+	return nil
 }
 
 func broken(at int, o Opened, err error) error {

@@ -89,6 +89,8 @@ func (m *Lifecycle) Step(now time.Time, in Input) []Effect {
 		return m.exited(in)
 	case Removed:
 		return m.removed(now, in.Sliver)
+	case Retime:
+		return m.retime()
 	case Recover:
 		return m.recover()
 	}
@@ -126,6 +128,17 @@ func (m *Lifecycle) proceed(in Continue) []Effect {
 	}
 	s.lease, s.statement = in.Lease, in.Statement
 	return []Effect{Adjust{Sliver: s.name, Place: s.place, Statement: s.statement}}
+}
+
+// retime has every deadline computed anew.
+func (m *Lifecycle) retime() []Effect {
+	var out []Effect
+	for _, s := range m.sorted() {
+		if s.begun && !s.state.ending() {
+			out = append(out, Adjust{Sliver: s.name, Place: s.place, Statement: s.statement})
+		}
+	}
+	return out
 }
 
 // finish tears a sliver down; of one that never began, or failed and is gone,

@@ -15,7 +15,7 @@ import (
 const PlaceRest = 60 * time.Second
 
 // Input is what a [Lifecycle] is told: Begin, Continue, Finish, Launched,
-// LaunchFailed, Exited, Removed, Recover.
+// LaunchFailed, Exited, Removed, Retime, Recover.
 type Input interface {
 	fmt.Stringer
 	input()
@@ -58,6 +58,9 @@ type Exited struct {
 // Removed: nothing of the sliver is left on the node.
 type Removed struct{ Sliver string }
 
+// Retime: the node's clock was set and the new time accepted; deadlines move.
+type Retime struct{}
+
 // Recover: the node has restarted, and its ledger has named every sliver whose
 // lease stands.
 type Recover struct{}
@@ -69,6 +72,7 @@ func (Launched) input()     {}
 func (LaunchFailed) input() {}
 func (Exited) input()       {}
 func (Removed) input()      {}
+func (Retime) input()       {}
 func (Recover) input()      {}
 
 func (i Begin) String() string { return fmt.Sprintf("begin %s lease=%s", i.Sliver, i.Lease.Short()) }
@@ -86,6 +90,7 @@ func (i Exited) String() string {
 	return fmt.Sprintf("exited %s code=%d reason=%q", i.Sliver, i.Code, i.Reason)
 }
 func (i Removed) String() string { return "removed " + i.Sliver }
+func (Retime) String() string    { return "retime" }
 func (Recover) String() string   { return "recover-slivers" }
 
 // Effect is what the node must do: Fact first, durably; then Launch, Adjust,

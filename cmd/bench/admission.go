@@ -18,7 +18,7 @@ import (
 // day, rebuilt from facts as after a restart.
 func crowd(n int) (*lease.Ledger, error) {
 	node := keyOf("node")
-	l := lease.NewLedger(lease.LedgerConfig{Key: node, HoldFuse: lease.MaxTerm, ActivateFuse: lease.MaxTerm, Pools: []lease.PoolRule{{
+	l := lease.NewLedger(lease.LedgerConfig{Key: node, HoldFuse: lease.MaxTerm, ActivateFuse: lease.MaxTerm, Bookings: 2*n + 10_000, Pools: []lease.PoolRule{{
 		Pool: lease.PoolCommons, MaxTerm: lease.MaxTerm, Capacity: lease.RSet{lease.CPU: 1 << 40}, PerPrincipal: lease.RSet{lease.CPU: 1 << 20}}}})
 	var asker *sign.Key
 	for i := range n {
@@ -58,16 +58,18 @@ func request(i int) (r lease.Request) {
 // admission is one ask to a hold, signatures included, in a full and in an
 // emptier ledger by turns.
 func (b *bench) admission(ctx context.Context) error {
-	few, many := 1_000, 100_000
+	few, many := 1_000, b.rounds(1_000_000, 100_000)
 	small, err := crowd(few)
 	if err != nil {
 		return err
 	}
+	before := heap()
 	large, err := crowd(many)
 	if err != nil {
 		return err
 	}
-	runtime.GC() // what filling them left is not admission's
+	b.add(plain("memory of a booked lease", "B", sample{float64(heap()-before) / float64(many)}, nil,
+		"on the heap, with its signed statements, in a ledger of "+count(many)))
 	node := keyOf("node").Principal()
 	var asker *sign.Key
 	var us, them sample
@@ -99,6 +101,22 @@ func (b *bench) admission(ctx context.Context) error {
 			us, them = nil, nil
 		}
 	}
-	b.add(against("admission at 100,000 leases", "µs", us, "at 1,000", them, atMost(3), ""))
+	b.add(against("admission at "+count(many)+" leases", "µs", us, "at 1,000", them, atMost(3), ""))
 	return nil
+}
+
+// heap is how many bytes are in use once nothing is left to collect.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// count prints a round number of thousands.
+func count(n int) string {
+	if n >= 1_000_000 {
+		return fmt.Sprintf("%d,%03d,%03d", n/1_000_000, n/1000%1000, n%1000)
+	}
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }

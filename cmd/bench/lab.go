@@ -28,8 +28,8 @@ const (
 	labStop    = time.Minute // for taking the lab down
 )
 
-// labLines brings a lab up and measures in it: idle daemons first, then joining,
-// then runs.
+// labLines brings a lab up and measures in it: idle daemons first, then runs,
+// redeems, and joining.
 func (b *bench) labLines(ctx context.Context) (err error) {
 	if err := b.labDown(); err != nil {
 		return fmt.Errorf("removing what an earlier run left: %w", err)
@@ -54,6 +54,7 @@ func (b *bench) labLines(ctx context.Context) (err error) {
 	for _, measure := range []func(context.Context, *lab.Lab, lab.Status) error{
 		b.idle,
 		func(ctx context.Context, _ *lab.Lab, s lab.Status) error { return b.runs(ctx, s, home) },
+		func(ctx context.Context, _ *lab.Lab, s lab.Status) error { return b.redeem(ctx, s) },
 		b.join, // last: a node that has just come back is not yet found by all
 	} {
 		if err := measure(ctx, l, s); err != nil {

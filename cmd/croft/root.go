@@ -64,7 +64,7 @@ func (a *app) root() *cobra.Command {
 	}
 	add("daily", a.find(), a.run(), a.ps(), a.logs(), a.exec(), a.stop(), a.renew())
 	add("books", a.ticket(), a.lease(), a.audit(), a.key())
-	add("machine", a.up(), a.doctor(), a.lab(), a.net())
+	add("machine", a.up(), a.doctor(), a.clock(), a.lab(), a.net())
 	root.AddCommand(topics()...)
 	root.AddCommand(a.completion(), reference())
 	a.complete(root)

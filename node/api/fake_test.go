@@ -27,7 +27,7 @@ type fake struct {
 }
 
 func (f *fake) node() Node {
-	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Discovery: f, Owner: f}
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Discovery: f, Owner: f, Clocks: f}
 }
 
 func (*fake) Wish(_ context.Context, by lease.Principal, chain [][]byte) (Answer, error) {
@@ -121,6 +121,8 @@ func (*fake) Status(context.Context) (Status, error)              { return Statu
 func (*fake) Doctor(context.Context) ([]Check, error)             { return []Check{}, nil }
 func (*fake) Issue(context.Context, IssueRequest) (Answer, error) { return Answer{}, ErrVisitor }
 func (*fake) Books(context.Context) ([]Claim, error)              { return []Claim{}, nil }
+func (*fake) Clock(context.Context) (Clock, error)                { return Clock{Step: 7}, nil }
+func (*fake) AcceptClock(context.Context) (Clock, error)          { return Clock{}, nil }
 func (*fake) Pipe(_ context.Context, to lease.Principal) (net.Conn, error) {
 	if to != leasetest.Who("node") {
 		return nil, ErrUnreachable

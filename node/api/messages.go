@@ -80,6 +80,14 @@ type IssueRequest struct {
 	Degree uint16          `json:"degree,omitempty" doc:"hundredths, 100 or more"`
 }
 
+// Clock is the time by which a node judges terms, beside what its wall clock says.
+type Clock struct {
+	Wall   time.Time `json:"wall" doc:"what the machine's clock says"`
+	Ledger time.Time `json:"ledger" doc:"the time by which terms and fuses are judged"`
+	Step   float64   `json:"step" doc:"seconds by which the wall clock is ahead"`
+	Barred bool      `json:"barred" doc:"too far apart: nothing new is granted until they agree or the owner accepts the wall clock"`
+}
+
 // Claim is one line of the node's books.
 type Claim struct {
 	Lease  lease.ID        `json:"lease"`

@@ -60,6 +60,14 @@ type Owner interface {
 	Pipe(ctx context.Context, node lease.Principal) (net.Conn, error)
 }
 
+// Clocks is the node's time as its owner sees and sets it; the unix socket alone
+// serves it.
+type Clocks interface {
+	Clock(ctx context.Context) (Clock, error)
+	// AcceptClock has terms judged by the machine's clock as it is set now.
+	AcceptClock(ctx context.Context) (Clock, error)
+}
+
 // Node is everything behind the routes.
 type Node struct {
 	Claims    Claims
@@ -68,4 +76,5 @@ type Node struct {
 	Audit     Audit
 	Discovery Discovery
 	Owner     Owner
+	Clocks    Clocks
 }

@@ -41,6 +41,7 @@ func Local(n Node, version string) http.Handler {
 	api := document(mux, version)
 	routeDiscovery(api, n.Discovery)
 	routeOwner(api, n.Owner)
+	routeClocks(api, n.Clocks)
 	raw(api, mux, pipe(n.Owner), huma.Operation{Method: "GET", Path: "/v1/nodes/{node}/pipe", OperationID: "pipe",
 		Summary: "Bytes to a node and back: the connection itself, after 101", Parameters: []*huma.Param{
 			inPath("node", "the node's principal"), inHeader("Upgrade", upgradePipe)}},
@@ -142,6 +143,13 @@ func routeOwner(api huma.API, o Owner) {
 		func(ctx context.Context, _ *none) ([]Claim, error) { return o.Books(ctx) })
 	route(api, "POST", "/v1/tickets", "issue", "Give a ticket out of this node's capacity",
 		func(ctx context.Context, i *issue) (Answer, error) { return o.Issue(ctx, i.Body) })
+}
+
+func routeClocks(api huma.API, c Clocks) {
+	route(api, "GET", "/v1/clock", "clock", "The time by which terms are judged, and the machine's",
+		func(ctx context.Context, _ *none) (Clock, error) { return c.Clock(ctx) })
+	route(api, "POST", "/v1/clock/accept", "accept-clock", "Judge terms by the machine's clock as it is set now",
+		func(ctx context.Context, _ *none) (Clock, error) { return c.AcceptClock(ctx) })
 }
 
 func routeClaims(api huma.API, c Claims) {

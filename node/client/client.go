@@ -61,6 +61,16 @@ func (w *Way) Books(ctx context.Context) (c []api.Claim, err error) {
 	return c, w.call(ctx, "GET", "/v1/books", nil, &c)
 }
 
+// Clock returns the time by which the node judges terms, and its machine's.
+func (w *Way) Clock(ctx context.Context) (c api.Clock, err error) {
+	return c, w.call(ctx, "GET", "/v1/clock", nil, &c)
+}
+
+// AcceptClock has the node judge terms by its machine's clock as it is set now.
+func (w *Way) AcceptClock(ctx context.Context) (c api.Clock, err error) {
+	return c, w.call(ctx, "POST", "/v1/clock/accept", nil, &c)
+}
+
 // Find asks for nodes.
 func (w *Way) Find(ctx context.Context, req offer.FindRequest) (r offer.Result, err error) {
 	return r, w.call(ctx, "POST", "/v1/find", req, &r)

@@ -2,7 +2,10 @@
 
 package daemon
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Clock is the two clocks of a machine.
 type Clock interface {
@@ -16,26 +19,48 @@ const maxStep = 5 * time.Second
 
 // ledgerTime is the time by which terms and fuses are judged: the wall clock as
 // it was at the start, carried on by the boot clock. So nobody who sets the wall
-// clock lengthens or cuts a lease that was granted. It never goes back: where
-// the journal is ahead of the wall clock at the start, it stands still until the
-// wall clock has caught up.
+// clock lengthens or cuts a lease that was granted, until the operator accepts
+// the new time. It never goes back: where the journal, or the time that was told
+// before, is ahead of the wall clock, it stands still until that has caught up.
+// It is safe for concurrent use.
 type ledgerTime struct {
 	clock Clock
-	base  time.Time // the wall clock at the start
+
+	mu    sync.RWMutex
+	base  time.Time // the wall clock when it was accepted
 	boot  int64     // the boot clock at the same instant
-	floor time.Time // the latest instant that the journal knows
+	floor time.Time // the latest instant that was told before that
 }
 
 func newLedgerTime(c Clock, journalLast time.Time) *ledgerTime {
 	return &ledgerTime{clock: c, base: c.Wall().Round(0), boot: c.Boot(), floor: journalLast}
 }
 
+// accept takes the wall clock's word for the time from now on. Every deadline
+// moves with it.
+func (t *ledgerTime) accept() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := t.runs(); now.After(t.floor) {
+		t.floor = now
+	}
+	t.base, t.boot = t.clock.Wall().Round(0), t.clock.Boot()
+}
+
 // running is the time that never stands still.
-func (t *ledgerTime) running() time.Time { return t.base.Add(time.Duration(t.clock.Boot() - t.boot)) }
+func (t *ledgerTime) running() time.Time {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.runs()
+}
+
+func (t *ledgerTime) runs() time.Time { return t.base.Add(time.Duration(t.clock.Boot() - t.boot)) }
 
 // now returns the ledger's time.
 func (t *ledgerTime) now() time.Time {
-	if now := t.running(); now.After(t.floor) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if now := t.runs(); now.After(t.floor) {
 		return now
 	}
 	return t.floor
@@ -54,5 +79,7 @@ func (t *ledgerTime) until(at time.Time) time.Duration { return max(at.Sub(t.run
 // deadline returns the boot-clock instant (ns) at which the ledger's time will
 // be until (Unix seconds).
 func (t *ledgerTime) deadline(until int64) int64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
 	return t.boot + int64(time.Unix(until, 0).Sub(t.base))
 }

@@ -100,3 +100,66 @@ func TestARestartAfterAStepBackStandsStill(t *testing.T) {
 		}
 	})
 }
+
+// Accepted forwards, what has passed by the new time ends, and the deadline of
+// what has not moves with it, in the warden too.
+func TestAcceptingAStepForwards(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		short := lease.SliverName(alice.run(l, "a", 10*time.Minute))
+		long := lease.SliverName(alice.run(l, "b", 2*time.Hour))
+		m.settle()
+		deadline := m.runs[long].Deadline
+		m.step.Store(int64(time.Hour))
+		if c, err := l.d.Node().Clocks.Clock(t.Context()); err != nil || c.Step != 3600 || !c.Barred {
+			t.Fatalf("before: %+v, %v", c, err)
+		}
+		if c, err := l.d.Node().Clocks.AcceptClock(t.Context()); err != nil || c.Step != 0 || c.Barred {
+			t.Fatalf("after: %+v, %v", c, err)
+		}
+		m.settle()
+		if _, runs := m.runs[short]; runs {
+			t.Errorf("a lease that has passed goes on")
+		}
+		if moved := m.runs[long].Deadline - deadline; moved != -int64(time.Hour) {
+			t.Errorf("the deadline moved by %s", time.Duration(moved))
+		}
+		if _, err := alice.hold(l, alice.wish("c", m.Wall(), time.Hour, "cpu=100", lease.ID{})); err != nil {
+			t.Error(err)
+		}
+		m.pass(time.Hour + time.Second)
+		m.settle()
+		m.idle()
+	})
+}
+
+// Accepted backwards, the ledger's time stands still until the wall has caught
+// up, and goes on from there.
+func TestAcceptingAStepBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		sliver := lease.SliverName(alice.run(l, "a", 2*time.Hour))
+		m.settle()
+		deadline, before := m.runs[sliver].Deadline, l.d.time.now()
+		m.step.Store(int64(-time.Hour))
+		if _, err := l.d.Node().Clocks.AcceptClock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		m.settle()
+		if moved := m.runs[sliver].Deadline - deadline; moved != int64(time.Hour) {
+			t.Errorf("the deadline moved by %s", time.Duration(moved))
+		}
+		m.pass(30 * time.Minute)
+		if now := l.d.time.now(); !now.Equal(before) {
+			t.Errorf("the ledger's time went from %s to %s", before, now)
+		}
+		m.pass(2*time.Hour + 29*time.Minute)
+		m.settle()
+		if len(m.runs) != 1 {
+			t.Error("ended before its term by the clock that the owner accepted")
+		}
+		m.pass(2 * time.Minute)
+		m.settle()
+		m.idle()
+	})
+}

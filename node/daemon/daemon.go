@@ -185,6 +185,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
 		Audit: audits{d, make(chan struct{}, maxQuestions)}, Discovery: d.deps.Discovery, Owner: owner{d},
+		Clocks: clocks{d},
 	}
 }
 

@@ -182,7 +182,7 @@ func (d *Daemon) watch() []node.Input {
 	d.bar = want
 	switch want {
 	case lease.ReasonClock:
-		d.deps.Log.Error("the wall clock stepped; nothing new is granted until it is back or the daemon is restarted",
+		d.deps.Log.Error("the wall clock stepped; nothing new is granted until it is back or `croft clock accept` says that it is right",
 			"step", step.Round(time.Millisecond))
 	case lease.ReasonSpace:
 		d.deps.Log.Error("the disk is full; nothing new is granted for a while", "until", d.full)
