@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package adversary
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"croft/lease"
+)
+
+// histories is how many random histories a test plays: CROFT_HISTORIES, else 2000.
+func histories() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("CROFT_HISTORIES"), 10, 64); err == nil {
+		return n
+	}
+	if testing.Short() {
+		return 200
+	}
+	return 2000
+}
+
+// play runs one history and returns what broke, "" for nothing.
+func play(seed uint64, steps int) (w *world, failed string) {
+	w = newWorld(seed, seed%2 == 1)
+	defer func() {
+		if b, ok := recover().(broken); ok {
+			failed = string(b)
+		}
+	}()
+	for range steps {
+		w.act()
+		w.check()
+	}
+	w.judge()
+	return w, ""
+}
+
+// judge is the end of a history: nobody honest can be proved anything, and what
+// the node saw of over-issue it proved.
+func (w *world) judge() {
+	honest := func(p lease.Principal) bool {
+		return !w.people[0].dishonest || p != w.people[0].key.Principal()
+	}
+	for _, c := range w.conflicts(func(lease.ID) bool { return true }) {
+		if honest(c.by) {
+			w.fail("%s of %s's under %s", c.kind, c.by.Short(), c.parent.Short())
+		}
+	}
+	for _, v := range w.accuse() {
+		if honest(v.Principal) {
+			w.fail("a proof (%s) against %s, which is honest", v.Kind, v.Principal.Short())
+		}
+	}
+}
+
+const steps = 60
+
+func TestHistories(t *testing.T) {
+	if seed, err := strconv.ParseUint(os.Getenv("CROFT_SEED"), 10, 64); err == nil {
+		w, failed := play(seed, steps)
+		t.Logf("\n%s", w.history())
+		if failed != "" {
+			t.Error(failed)
+		}
+		return
+	}
+	n, shards := histories(), uint64(runtime.GOMAXPROCS(0))
+	var done atomic.Uint64
+	var tally [16]atomic.Uint64
+	t.Run("all", func(t *testing.T) {
+		for shard := range shards {
+			t.Run(fmt.Sprint(shard), func(t *testing.T) {
+				t.Parallel()
+				for seed := shard; seed < n; seed += shards {
+					w, failed := play(seed, steps)
+					if failed != "" {
+						t.Fatalf("%s\n%s\nCROFT_SEED=%d go test -run TestHistories ./lease/adversary", w.history(), failed, seed)
+					}
+					for _, o := range w.signed {
+						tally[o.Kind()].Add(1)
+					}
+					if d := done.Add(1); n > 5000 && d%(n/100) == 0 {
+						fmt.Fprintf(os.Stderr, "adversary: %d of %d histories\n", d, n)
+					}
+				}
+			})
+		}
+	})
+	for k := lease.KindCapacity; k <= lease.KindReject; k++ {
+		t.Logf("%d × %s", tally[k].Load(), k)
+		if tally[k].Load() < n {
+			t.Errorf("%d × %s in %d histories: they show little", tally[k].Load(), k, n)
+		}
+	}
+}
