@@ -121,6 +121,9 @@ func (*fake) Status(context.Context) (Status, error)              { return Statu
 func (*fake) Doctor(context.Context) ([]Check, error)             { return []Check{}, nil }
 func (*fake) Issue(context.Context, IssueRequest) (Answer, error) { return Answer{}, ErrVisitor }
 func (*fake) Books(context.Context) ([]Claim, error)              { return []Claim{}, nil }
+func (*fake) Revoke(context.Context, lease.ID, string) (Answer, error) {
+	return Answer{}, ErrVisitor
+}
 func (*fake) Clock(context.Context) (Clock, error)                { return Clock{Step: 7}, nil }
 func (*fake) AcceptClock(context.Context) (Clock, error)          { return Clock{}, nil }
 func (*fake) Pipe(_ context.Context, to lease.Principal) (net.Conn, error) {

@@ -71,6 +71,11 @@ type EndRequest struct {
 	Close []byte `json:"close"`
 }
 
+// RevokeRequest is the node owner's wish to end a lease.
+type RevokeRequest struct {
+	Reason string `json:"reason" maxLength:"200" doc:"for the holder to read; it is signed"`
+}
+
 // IssueRequest is the node owner's wish to give a ticket.
 type IssueRequest struct {
 	Holder lease.Principal `json:"holder"`

@@ -56,6 +56,7 @@ type Owner interface {
 	Doctor(ctx context.Context) ([]Check, error)
 	Issue(ctx context.Context, req IssueRequest) (Answer, error)
 	Books(ctx context.Context) ([]Claim, error)
+	Revoke(ctx context.Context, claim lease.ID, reason string) (Answer, error)
 	// Pipe opens bytes to a node; it may be this one.
 	Pipe(ctx context.Context, node lease.Principal) (net.Conn, error)
 }

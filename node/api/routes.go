@@ -135,12 +135,18 @@ func routeDiscovery(api huma.API, d Discovery) {
 
 func routeOwner(api huma.API, o Owner) {
 	type issue struct{ Body IssueRequest }
+	type revoke struct {
+		Lease lease.ID `path:"lease"`
+		Body  RevokeRequest
+	}
 	route(api, "GET", "/v1/status", "status", "What this node says of itself",
 		func(ctx context.Context, _ *none) (Status, error) { return o.Status(ctx) })
 	route(api, "GET", "/v1/doctor", "doctor", "Every requirement, and what is missing",
 		func(ctx context.Context, _ *none) ([]Check, error) { return o.Doctor(ctx) })
 	route(api, "GET", "/v1/books", "books", "Every lease and hold on this node",
 		func(ctx context.Context, _ *none) ([]Claim, error) { return o.Books(ctx) })
+	route(api, "POST", "/v1/leases/{lease}/revoke", "revoke", "End a lease or hold on this node, after the grace that it states",
+		func(ctx context.Context, i *revoke) (Answer, error) { return o.Revoke(ctx, i.Lease, i.Body.Reason) })
 	route(api, "POST", "/v1/tickets", "issue", "Give a ticket out of this node's capacity",
 		func(ctx context.Context, i *issue) (Answer, error) { return o.Issue(ctx, i.Body) })
 }

@@ -129,7 +129,7 @@ func (d *Daemon) openSite() error {
 func (d *Daemon) coreConfig() node.Config {
 	return node.Config{
 		Places: d.cfg.Bounds.Places,
-		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: d.pools, Ports: portRange(d.cfg.Listen)},
+		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: d.pools, Ports: portRange(d.cfg.Listen), Grace: revokeGrace},
 	}
 }
 

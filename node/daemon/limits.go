@@ -60,4 +60,8 @@ const (
 	// only share one disk. piece is how much of a part is in memory at a time.
 	maxUploads = 16
 	piece      = 256 << 10
+
+	// revokeGrace is how many seconds' notice a holder has of a revoke, stated in
+	// every lease: to move what runs, or to read why.
+	revokeGrace = 60
 )

@@ -47,6 +47,11 @@ func (o owner) Issue(ctx context.Context, req api.IssueRequest) (api.Answer, err
 	return o.d.issue(ctx, req)
 }
 
+// Revoke ends a lease by the owner's will, after the grace that it states.
+func (o owner) Revoke(ctx context.Context, id lease.ID, reason string) (api.Answer, error) {
+	return claims{o.d}.ask(ctx, func(ref uint64) lease.Input { return lease.Recall{Ref: ref, Lease: id, Reason: reason} })
+}
+
 func (o owner) Books(ctx context.Context) ([]api.Claim, error) { return o.d.books(ctx) }
 
 // Pipe opens bytes to a node.
