@@ -44,3 +44,13 @@ var (
 	ErrProofRefutation = errors.New("refutes nothing that is attached")                 // P20
 	ErrProofGrace      = errors.New("the grace was kept")                               // P21
 )
+
+// Why an attachment does not bear a refusal out.
+var (
+	ErrFillingClaim   = errors.New("claim is not one that can be full")         // F2
+	ErrFillingInstant = errors.New("is not about an amount that was wished")    // F3, F6
+	ErrFillingTwice   = errors.New("counts a slot twice, or the asker's own")   // F5
+	ErrFillingHold    = errors.New("hold had fallen")                           // F6
+	ErrFillingBelow   = errors.New("does not fill the claim")                   // F7
+	ErrOffPath        = errors.New("conflict has no part in the refused chain") // F8
+)

@@ -35,19 +35,33 @@ func wishOf(st Statement) (wish, bool) {
 // and verifies that it is one: a hold or a lease of exactly what was wished, or
 // a reject. The wish is the caller's own or was verified before.
 func VerifyAnswer(to Opened, answer []byte) (Opened, error) {
-	w, ok := wishOf(to.Statement)
-	if !ok {
+	if _, ok := wishOf(to.Statement); !ok {
 		return Opened{}, fmt.Errorf("%s is no wish: %w", to.Kind(), ErrKind)
 	}
 	o, err := read(answer)
 	if err != nil {
 		return Opened{}, err
 	}
+	if err = answers(to, o); err == nil {
+		err = o.verify()
+	}
+	if err != nil {
+		return Opened{}, fmt.Errorf("%s in answer to %s %s: %w", o.Kind(), to.Kind(), to.ID.Short(), err)
+	}
+	return o, nil
+}
+
+// answers holds A1 to A8, all but the signature.
+func answers(to, o Opened) error {
+	w, ok := wishOf(to.Statement)
+	if !ok {
+		return fmt.Errorf("%s is no wish: %w", to.Kind(), ErrKind)
+	}
 	switch st := o.Statement.(type) {
 	case *Hold:
-		err = w.granted(to.ID, st.Parent, st.Node, st.Holder, st.RSet, st.Term())
+		return w.granted(to.ID, st.Parent, st.Node, st.Holder, st.RSet, st.Term())
 	case *Lease:
-		err = first(
+		return first(
 			w.granted(to.ID, st.Parent, st.Node, st.Holder, st.RSet, st.Term()),
 			unless(st.Slice == w.slice, ErrAnswer, "slice %q, wished %q", st.Slice, w.slice),                       // A5
 			unless(st.Pool == w.pool, ErrAnswer, "pool %q, wished %q", st.Pool, w.pool),                            // A5
@@ -58,17 +72,9 @@ func VerifyAnswer(to Opened, answer []byte) (Opened, error) {
 			unless(st.Sliver.IsZero() == w.replaces.IsZero(), ErrAnswer, "sliver %s, replaces %s", st.Sliver.Short(), w.replaces.Short()),
 			w.sameports(st.Ports))
 	case *Reject:
-		err = w.addressed(to.ID, st.Parent, st.Node)
-	default:
-		err = fmt.Errorf("a %s answers no wish: %w", o.Kind(), ErrAnswer)
+		return w.addressed(to.ID, st.Parent, st.Node)
 	}
-	if err == nil {
-		err = o.verify()
-	}
-	if err != nil {
-		return Opened{}, fmt.Errorf("%s in answer to %s %s: %w", o.Kind(), to.Kind(), to.ID.Short(), err)
-	}
-	return o, nil
+	return fmt.Errorf("a %s answers no wish: %w", o.Kind(), ErrAnswer)
 }
 
 // addressed holds A1 and A2: the answer is to this wish, by the node it names.

@@ -9,9 +9,9 @@ const (
 	// of a network of some thousands.
 	MaxTickets = 4096
 
-	// MaxRedeems is the number of redeems remembered under one ticket: as many
-	// as the node keeps.
-	MaxRedeems = 1024
+	// MaxChildren is the number of redeems and tickets remembered under one
+	// ticket: as many redeems as the node keeps.
+	MaxChildren = 1024
 
 	// MaxFact is the size in bytes of a stored fact: a chain and its frame.
 	MaxFact = lease.MaxChain + 128
