@@ -102,7 +102,7 @@ func (w *world) check() {
 		live = append(live, b)
 		w.notLate(b, now) // 2
 	}
-	for at := now; at < epoch+horizon+20; at++ {
+	for at := max(now, epoch); at < epoch+horizon+20; at++ {
 		w.withinPools(live, at)  // 1
 		w.withinClaims(live, at) // 3
 	}
