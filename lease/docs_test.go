@@ -23,18 +23,32 @@ func document(t *testing.T, name string) string {
 }
 
 // Every rule that a drawing cites is in the document, and every rule of the
-// document about chains, answers and ends has a drawing that breaks it.
+// document, but for those about one statement, has a drawing that breaks it.
 func TestRulesAreDocumentedAndBroken(t *testing.T) {
 	var written []string
-	for _, m := range regexp.MustCompile(`\*\*([SCAE]\d+)\*\*`).FindAllStringSubmatch(document(t, "claims.md"), -1) {
+	for _, m := range regexp.MustCompile(`\*\*([SCAEDPF]\d+)\*\*`).FindAllStringSubmatch(document(t, "claims.md"), -1) {
 		written = append(written, m[1])
 	}
-	broken := map[string]bool{"C1": true} // TestChainDepth: too long to draw
-	for _, c := range slices.Concat(chains, answers, ends) {
-		if !slices.Contains(written, c.rule) {
-			t.Errorf("%s is not in claims.md: %s", c.rule, c.drawing)
+	broken := map[string]bool{
+		"C1": true, // TestChainDepth: too long to draw
+		"D4": true, // TestCapacityConflict: no child of anything
+		"P1": true, // TestProofBytes: no proof to draw
+	}
+	cites := func(rule, drawing string, breaks bool) {
+		if !slices.Contains(written, rule) {
+			t.Errorf("%s is not in claims.md: %s", rule, drawing)
 		}
-		broken[c.rule] = broken[c.rule] || c.verdict != "ok"
+		broken[rule] = broken[rule] || breaks
+	}
+	for _, c := range slices.Concat(chains, answers, ends, fillings) {
+		cites(c.rule, c.drawing, c.verdict != "ok")
+	}
+	for _, c := range proofs {
+		// A proof of dishonour that holds is what breaks the rule about refusals.
+		cites(c.rule, c.drawing, c.verdict != "ok")
+	}
+	for _, c := range conflicts {
+		cites(c.rule, c.drawing, c.kind != 0)
 	}
 	for _, rule := range written {
 		if rule[0] != 'S' && !broken[rule] { // the hostile vectors break S
@@ -94,5 +108,15 @@ func TestResourceNumbersAreDocumented(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// The bounds that the document gives in bytes are those of the code.
+func TestBoundsAreDocumented(t *testing.T) {
+	text := document(t, "claims.md")
+	for what, n := range map[string]int{"proof": lease.MaxProof, "filling": lease.MaxFilling, "conflict": lease.MaxConflict} {
+		if digits := fmt.Sprintf("%d,%03d", n/1000, n%1000); !strings.Contains(text, digits) {
+			t.Errorf("%s: claims.md does not say %s", what, digits)
+		}
 	}
 }

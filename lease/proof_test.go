@@ -56,34 +56,35 @@ func search(t *testing.T, drawing string) (*lease.Found, lease.Chain) {
 // The children in the order in which they become known: the last completes the
 // conflict, or there is none.
 var conflicts = []struct {
+	rule    string
 	kind    lease.ProofKind // 0 for none
 	drawing string
 	shows   int // children
 }{
-	{lease.ProofTwice, "cap(n1 cpu=4) -> { t0(alice cpu=1), t0(bob cpu=1) }", 2},
-	{lease.ProofTwice, "cap(n1 cpu=4) -> t0(alice) -> { t5(bob cpu=1 0h..2h), t5(carol cpu=1 1h..3h) }", 2},
-	{lease.ProofTwice, "cap(n1 cpu=4) -> t0(alice) -> { t5(bob cpu=1), r5(cpu=1) }", 2},
-	{lease.ProofTwice, "cap(n1 cpu=4) -> t0(alice) -> { r5(cpu=1), t5(bob cpu=1) }", 2},
-	{0, "cap(n1 cpu=4) -> t0(alice) -> { r5(cpu=1), r5(cpu=3), r5(cpu=4 request=2) }", 0},
-	{0, "cap(n1 cpu=4) -> t0(alice) -> { t5(bob 0h..2h), t5(carol 2h..3h) }", 0},
-	{0, "cap(n1 cpu=4) -> t0(alice) -> { t5(bob), t5(bob) }", 0}, // the same statement
+	{"D1", lease.ProofTwice, "cap(n1 cpu=4) -> { t0(alice cpu=1), t0(bob cpu=1) }", 2},
+	{"D1", lease.ProofTwice, "cap(n1 cpu=4) -> t0(alice) -> { t5(bob cpu=1 0h..2h), t5(carol cpu=1 1h..3h) }", 2},
+	{"D1", lease.ProofTwice, "cap(n1 cpu=4) -> t0(alice) -> { t5(bob cpu=1), r5(cpu=1) }", 2},
+	{"D1", lease.ProofTwice, "cap(n1 cpu=4) -> t0(alice) -> { r5(cpu=1), t5(bob cpu=1) }", 2},
+	{"D1", 0, "cap(n1 cpu=4) -> t0(alice) -> { r5(cpu=1), r5(cpu=3), r5(cpu=4 request=2) }", 0},
+	{"D1", 0, "cap(n1 cpu=4) -> t0(alice) -> { t5(bob 0h..2h), t5(carol 2h..3h) }", 0},
+	{"D1", 0, "cap(n1 cpu=4) -> t0(alice) -> { t5(bob), t5(bob) }", 0}, // the same statement
 
-	{0, "cap(n1 cpu=4 @150) -> { t0(a cpu=2 @100), t1(b cpu=2 @100), t2(c cpu=2 @100) }", 0},
-	{lease.ProofOver, "cap(n1 cpu=4000 @150) -> { t0(a cpu=2000 @100), t1(b cpu=2000 @100), t2(c cpu=2001 @100) }", 3},
-	{lease.ProofOver, "cap(n1 cpu=4) -> { t0(a cpu=1), t1(b cpu=2), t2(c cpu=3) }", 2},
-	{lease.ProofOver, "cap(n1 cpu=4) -> { t0(a cpu=3 0h..2h), t1(b cpu=3 2h..4h), t2(c cpu=2 1h..3h) }", 2},
-	{0, "cap(n1 cpu=4) -> { t0(a cpu=3 0h..2h), t1(b cpu=3 2h..4h), t2(c cpu=3 4h..5h) }", 0},
-	{0, "cap(n1 cpu=4 memory=4) -> { t0(a cpu=4), t1(b memory=4) }", 0},
-	{lease.ProofOver, "cap(n1 cpu=4 memory=4) -> { t0(a cpu=2 memory=3), t1(b cpu=2 memory=2) }", 2},
+	{"D3", 0, "cap(n1 cpu=4 @150) -> { t0(a cpu=2 @100), t1(b cpu=2 @100), t2(c cpu=2 @100) }", 0},
+	{"D3", lease.ProofOver, "cap(n1 cpu=4000 @150) -> { t0(a cpu=2000 @100), t1(b cpu=2000 @100), t2(c cpu=2001 @100) }", 3},
+	{"D3", lease.ProofOver, "cap(n1 cpu=4) -> { t0(a cpu=1), t1(b cpu=2), t2(c cpu=3) }", 2},
+	{"D3", lease.ProofOver, "cap(n1 cpu=4) -> { t0(a cpu=3 0h..2h), t1(b cpu=3 2h..4h), t2(c cpu=2 1h..3h) }", 2},
+	{"D3", 0, "cap(n1 cpu=4) -> { t0(a cpu=3 0h..2h), t1(b cpu=3 2h..4h), t2(c cpu=3 4h..5h) }", 0},
+	{"D3", 0, "cap(n1 cpu=4 memory=4) -> { t0(a cpu=4), t1(b memory=4) }", 0},
+	{"D3", lease.ProofOver, "cap(n1 cpu=4 memory=4) -> { t0(a cpu=2 memory=3), t1(b cpu=2 memory=2) }", 2},
 	// Only three at a time.
-	{lease.ProofOver, "cap(n1 cpu=5) -> { t0(a cpu=2 0h..3h), t1(b cpu=2 1h..4h), t2(c cpu=2 2h..5h) }", 3},
+	{"D3", lease.ProofOver, "cap(n1 cpu=5) -> { t0(a cpu=2 0h..3h), t1(b cpu=2 1h..4h), t2(c cpu=2 2h..5h) }", 3},
 	// A slot's redeems weigh their largest, at each instant.
-	{0, "cap(n1 cpu=4) -> t0(a) -> { r0(cpu=1), r0(cpu=2), r1(cpu=2) }", 0},
-	{lease.ProofOver, "cap(n1 cpu=4) -> t0(a) -> { r0(cpu=3 0h..2h), r0(cpu=1 1h..4h request=2), r1(cpu=2 1h..3h) }", 2},
-	{0, "cap(n1 cpu=4) -> t0(a) -> { r0(cpu=3 0h..2h), r0(cpu=1 1h..4h request=2), r1(cpu=2 2h..3h) }", 0},
+	{"D2", 0, "cap(n1 cpu=4) -> t0(a) -> { r0(cpu=1), r0(cpu=2), r1(cpu=2) }", 0},
+	{"D2", lease.ProofOver, "cap(n1 cpu=4) -> t0(a) -> { r0(cpu=3 0h..2h), r0(cpu=1 1h..4h request=2), r1(cpu=2 1h..3h) }", 2},
+	{"D2", 0, "cap(n1 cpu=4) -> t0(a) -> { r0(cpu=3 0h..2h), r0(cpu=1 1h..4h request=2), r1(cpu=2 2h..3h) }", 0},
 	// A redeem weighs 100, a ticket its degree.
-	{0, "cap(n1 cpu=4 @200) -> t0(a cpu=2 @200) -> { t0(b cpu=1 @200), r1(cpu=1), r2(cpu=1) }", 0},
-	{lease.ProofOver, "cap(n1 cpu=4 @200) -> t0(a cpu=2 @200) -> { t0(b cpu=1 @200), t1(c cpu=1 @199), r2(cpu=1) }", 3},
+	{"D2", 0, "cap(n1 cpu=4 @200) -> t0(a cpu=2 @200) -> { t0(b cpu=1 @200), r1(cpu=1), r2(cpu=1) }", 0},
+	{"D2", lease.ProofOver, "cap(n1 cpu=4 @200) -> t0(a cpu=2 @200) -> { t0(b cpu=1 @200), t1(c cpu=1 @199), r2(cpu=1) }", 3},
 }
 
 func TestConflicts(t *testing.T) {

@@ -21,7 +21,8 @@ var rewrite = flag.Bool("rewrite", false, "write testdata/vectors anew")
 
 // A vector is bytes and what a verifier must say of them. One statement is for
 // Open; several are a chain for VerifyChain at the node; a wish with an answer
-// is for VerifyAnswer, a claim with an end for VerifyEnd.
+// is for VerifyAnswer, a claim with an end for VerifyEnd. A proof is for
+// VerifyProof; a chain with an answer and an attachment for VerifyAttachment.
 type vector struct {
 	Name   string   `json:"name"`
 	Note   string   `json:"note"`
@@ -34,13 +35,24 @@ type vector struct {
 	Answer string   `json:"answer,omitempty"`
 	Claim  string   `json:"claim,omitempty"`
 	End    string   `json:"end,omitempty"`
-	ID     string   `json:"id,omitempty"` // of the statement or leaf, where the verdict is ok
+	Proof  string   `json:"proof,omitempty"`
+	Filled *string  `json:"attachment,omitempty"`  // of the answer to the chain's redeem
+	ID     string   `json:"id,omitempty"`          // of the statement, leaf or proof, where the verdict is ok
+	Blames string   `json:"accountable,omitempty"` // by a proof, where the verdict is ok
 }
 
 func (v vector) judge() (lease.ID, error) {
 	var last lease.Opened
 	var err error
 	switch {
+	case v.Proof != "":
+		p, verdict, err := lease.VerifyProof(unhex(v.Proof))
+		if err == nil && verdict.Principal.String() != v.Blames {
+			err = fmt.Errorf("accuses %s", verdict.Principal)
+		}
+		return p.ID(), err
+	case v.Filled != nil:
+		return v.judgeFilling()
 	case v.Chain != nil:
 		var node lease.Principal
 		if node, err = lease.ParsePrincipal(v.Node); err != nil {
@@ -66,6 +78,22 @@ func (v vector) judge() (lease.ID, error) {
 	return last.ID, err
 }
 
+func (v vector) judgeFilling() (lease.ID, error) {
+	node, err := lease.ParsePrincipal(v.Node)
+	if err != nil {
+		return lease.ID{}, err
+	}
+	chain, err := lease.VerifyChain(unhexAll(v.Chain), node)
+	if err != nil {
+		return lease.ID{}, fmt.Errorf("vector's chain: %v", err)
+	}
+	answer, err := lease.VerifyAnswer(chain.Leaf(), unhex(v.Answer))
+	if err != nil {
+		return lease.ID{}, fmt.Errorf("vector's answer: %v", err)
+	}
+	return answer.ID, lease.VerifyAttachment(chain, answer.Statement.(*lease.Reject), unhex(*v.Filled))
+}
+
 func unhex(s string) []byte {
 	b, err := hex.DecodeString(s)
 	if err != nil {
@@ -87,6 +115,8 @@ var vectorFiles = map[string]func(testing.TB) []vector{
 	"hostile.json":    hostileVectors,
 	"chains.json":     chainVectors,
 	"answers.json":    answerVectors,
+	"proofs.json":     proofVectors,
+	"fillings.json":   fillingVectors,
 }
 
 func TestVectors(t *testing.T) {
@@ -212,6 +242,50 @@ func answerVectors(t testing.TB) (list []vector) {
 	return list
 }
 
+func proofVectors(t testing.TB) (list []vector) {
+	add := func(name, note, expect string, b []byte) {
+		v := vector{Name: fmt.Sprintf("%s-%02d", name, len(list)), Note: note, Expect: expect, Proof: hex.EncodeToString(b)}
+		if p, verdict, err := lease.VerifyProof(b); err == nil {
+			v.ID, v.Blames = p.ID().String(), verdict.Principal.String()
+		} else {
+			v.Rule, _, _ = strings.Cut(note, ":")
+		}
+		list = append(list, v)
+	}
+	for _, c := range proofs {
+		p, err := leasetest.Draw(t, c.drawing).Proof(c.proof)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(p.K.String(), c.rule+": "+c.proof+" of "+c.drawing, c.verdict, p.Bytes())
+	}
+	for _, c := range proofBytes(t) {
+		if len(c.bytes) == 0 || len(c.bytes) > lease.MaxProof {
+			continue // nothing, or too long, to write down
+		}
+		note := c.note
+		if !strings.HasPrefix(note, "P") {
+			note = "P1: " + note
+		}
+		add("bytes", note, c.verdict, c.bytes)
+	}
+	return list
+}
+
+func fillingVectors(t testing.TB) (list []vector) {
+	for i, c := range fillings {
+		d := leasetest.Draw(t, c.drawing).Last()
+		attached := hex.EncodeToString(d.Attachment)
+		v := vector{Name: fmt.Sprintf("filling-%02d", i), Note: c.rule + ": " + c.drawing, Expect: c.verdict, Node: leasetest.Who("n1").String(),
+			Answer: hex.EncodeToString(d.Signed.Bytes()), Filled: &attached}
+		for _, b := range d.Up.Chain()[rootOf(d.Up):] {
+			v.Chain = append(v.Chain, hex.EncodeToString(b))
+		}
+		list = append(list, v.of(d))
+	}
+	return list
+}
+
 // of gives the id of what verifies; what does not has the rule that it breaks.
 func (v vector) of(d *leasetest.Drawn) vector {
 	if v.Expect == "ok" {
@@ -241,18 +315,20 @@ func statementVectors(t testing.TB) (list []vector) {
 		"ask(alice n1 cpu=500) -> lease() -> ask(alice n1 cpu=700 replaces=1) -> lease()",
 		"ask(alice n1 cpu=500) -> lease() -> close()",
 		"ask(alice n1 cpu=500) -> lease() -> revoke()",
+		"ask(alice n1 cpu=500 weight=4 owner=carol exclusive=1)",
+		"ask(alice n1 cpu=500 weight=1000) -> lease(mechanism=share grace=20s)",
 		"ask(alice n1 cpu=500) -> reject(exhausted)",
+		"ask(alice n1 cpu=500) -> reject(oversubscribed about=0 lacks=ports.out instant=1h attached=x)",
+		"ask(alice n1 cpu=500) -> reject(local:bound)",
+		"grant(alice bob slice=web verbs=127 sequence=3)",
 		"ask(alice n1 cpu=500) -> reject(local:invalid)",
 		"ask(alice n1 cpu=500) -> reject(local:bound text=zu-viele-für-einen-Anspruch)",
-		"cap(n1 cpu=4) -> t0(alice) -> r0() -> reject(oversubscribed about=0 lacks=ports.out instant=1h attached=filling)",
 		"cap(n1 cpu=4) -> t0(alice) -> r0(owner=bob)",
-		"ask(alice n1 cpu=500 owner=bob pool=share class=evictable weight=1)",
-		"ask(alice n1 cpu=500 owner=bob pool=share class=evictable weight=1000) -> lease(grace=60s mechanism=share activate=24h)",
+		"ask(alice n1 cpu=500 owner=bob pool=share weight=1000) -> lease(grace=60s mechanism=share activate=24h)",
 		"ask(alice n1 cpu=500 pool=calendar exclusive=1) -> lease(mechanism=calendar)",
 		"ask(alice n1 cpu=500) -> hold(commit=24h)",
 		"ask(alice n1 cpu=500) -> lease(grace=60s) -> revoke(said=1h at=2h text=going-down)",
-		"grant(alice bob)",
-		"grant(alice bob slice=* verbs=run sequence=18446744073709551615 0h..9600h)",
+		"grant(alice bob slice= verbs=1 sequence=18446744073709551615 0h..9600h)",
 	} {
 		d := leasetest.Draw(t, drawing).Last()
 		list = append(list, vector{Name: fmt.Sprintf("%s-%02d", d.Kind(), len(list)), Note: drawing, Expect: "ok",

@@ -20,17 +20,22 @@
 //	ask(issuer node …)  a wish without a ticket
 //	hold() lease() reject()   the node's answers to a wish
 //	close() revoke()    the ends of a hold or lease
-//	grant(issuer holder …)  verbs over a slice
+//	grant(owner holder …)   verbs over a slice
 //
 // Within the parentheses, in any order: cpu=2 memory=1GiB and so on; @150, the
 // degree; 1h..3h, the term counted from [Epoch]; by=bob, the issuer; sig=bob,
 // whose key signs; node=n2; holder=bob; parent=none; slice=web; pool=lab;
 // request=7; port=tcp/80:8080, numbers outside and inside; replaces=3,
-// sliver=3 and parent=3, the statement drawn as the fourth; tranche=1; lead=30s;
-// owner=carol; class=evictable weight=3 exclusive=1; grace=60s mechanism=gang
-// activate=60s of a lease; commit=30s of a hold; at=1m said=0s text=why of an end
-// or refusal, counted from [Epoch]; attached=bytes about=1 lacks=cpu instant=1h of
-// a refusal; verbs=run+logs sequence=7 slice=* of a grant. Nothing is checked.
+// sliver=3 and parent=3, the statement drawn as the fourth; tranche=1; owner=bob;
+// weight=3, of an evictable lease, and class=0 where that is not to follow;
+// exclusive=1; mechanism=share; lead=30s; grace=20s; verbs=3 sequence=1; text=why;
+// and instants counted from Epoch: at=1m, said=30s, of a hold commit=30s, of a
+// lease activate=60s. Nothing is checked.
+//
+// A reject says what it is about with about=0 lacks=cpu instant=1h, and what it
+// attaches, last of its words: fills=4,9, the draws that end with the statements
+// drawn as the fifth and tenth; proves=twice:0:1,2, a proof as [Tree.Proof] reads
+// it; attached=junk, those bytes.
 //
 // The package is for tests. It keeps no state.
 package leasetest
@@ -63,6 +68,8 @@ type Drawn struct {
 	Signed lease.Signed
 	ID     lease.ID
 	Up     *Drawn // nil at a root
+
+	Attachment []byte // of a reject: what it names by hash
 
 	sketch sketch // what its children inherit
 }

@@ -102,5 +102,8 @@ func (p *parser) sign(name string, words []string, up *Drawn) (*Drawn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Drawn{Statement: st, Signed: signed, ID: signed.ID(), Up: up, sketch: s}, nil
+	d := &Drawn{Statement: st, Signed: signed, ID: signed.ID(), Up: up, Attachment: s.attached}
+	s.attached = nil
+	d.sketch = s
+	return d, nil
 }

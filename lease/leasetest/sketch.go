@@ -3,7 +3,6 @@
 package leasetest
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"strconv"
@@ -29,38 +28,32 @@ type sketch struct {
 	request               lease.Request
 	ports                 []lease.Port
 	named                 bool // a word gave a port
-
-	owner       string
-	class       lease.Class
-	weight      uint16
-	alone       uint8
-	lead, grace uint32
-	mechanism   string
-	activate    int64
-	commit      int64
-	verbs       lease.Verbs
-	sequence    uint64
-	end         end
-}
-
-// end is what an end or a refusal says of itself; nothing of it is inherited.
-type end struct {
-	at, said, instant int64
-	attached          lease.Digest
-	about             lease.ID
-	lacks             uint8
-	text              string
+	owner                 string
+	class                 *lease.Class // nil: as the weight says
+	weight                uint16
+	alone                 uint8
+	mechanism             string
+	lead, grace           uint32
+	text                  string
+	verbs                 lease.Verbs
+	sequence              uint64
+	at, said, commit      int64 // 0 for what the kind has by itself
+	activate              int64
+	about                 lease.ID
+	lacks                 uint8
+	instant               int64
+	attached              []byte
 }
 
 // inherit is what a statement has if its words say nothing.
 func inherit(up *Drawn) sketch {
 	if up == nil {
-		return sketch{from: Epoch, until: Epoch + Day, degree: lease.MinDegree, slice: "s", pool: lease.PoolCommons, verbs: lease.AllVerbs}
+		return sketch{from: Epoch, until: Epoch + Day, degree: lease.MinDegree, slice: "s", pool: lease.PoolCommons}
 	}
 	s := up.sketch
 	s.by, s.sig, s.parent = s.holder, "", up.ID
 	s.slot, s.amounts, s.named = 0, false, false
-	s.end = end{}
+	s.at, s.said, s.commit, s.text = 0, 0, 0, ""
 	return s
 }
 
@@ -77,6 +70,9 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 	name, value, ok := strings.Cut(w, "=")
 	if !ok {
 		return false, nil
+	}
+	if done, err := s.answered(name, value, drawn); done {
+		return true, err
 	}
 	var err error
 	switch name {
@@ -96,8 +92,6 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 		s.pool = lease.Pool(value)
 	case "mechanism":
 		s.mechanism = value
-	case "text":
-		s.end.text = value
 	case "parent":
 		s.parent, err = reference(value, drawn)
 	case "replaces":
@@ -105,106 +99,93 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 		s.sliver = s.replaces
 	case "sliver":
 		s.sliver, err = reference(value, drawn)
-	case "about":
-		s.end.about, err = reference(value, drawn)
-	case "attached":
-		s.end.attached = sha256.Sum256([]byte(value))
+	case "tranche":
+		s.tranche, err = number[uint8](value)
+	case "class":
+		var n uint8
+		n, err = number[uint8](value)
+		c := lease.Class(n)
+		s.class = &c
+	case "lead":
+		s.lead, err = seconds(value)
+	case "weight":
+		s.weight, err = number[uint16](value)
+	case "exclusive":
+		s.alone, err = number[uint8](value)
+	case "verbs":
+		s.verbs, err = number[lease.Verbs](value)
+	case "sequence":
+		s.sequence, err = number[uint64](value)
+	case "request":
+		var n uint64
+		n, err = number[uint64](value)
+		binary.BigEndian.PutUint64(s.request[8:], n)
 	case "port":
 		err = s.port(value)
 	case "rset":
 		s.rset, s.amounts = lease.RSet{}, true
-	case "class":
-		s.class, err = class(value)
-	case "verbs":
-		s.verbs, err = verbs(value)
-	case "lacks":
-		err = s.lack(value)
-	case "tranche", "weight", "exclusive", "request", "sequence":
-		err = s.number(name, value)
-	case "lead", "grace", "at", "said", "instant", "commit", "activate":
-		err = s.span(name, value)
 	default:
 		err = s.amount(name, value)
 	}
 	return true, err
 }
 
-func (s *sketch) number(name, value string) error {
-	bits := map[string]int{"tranche": 8, "weight": 16, "exclusive": 8, "request": 64, "sequence": 64}[name]
-	n, err := strconv.ParseUint(value, 10, bits)
+// answered reads the words of what a node says and of ends: instants from
+// [Epoch], and what a refusal is about.
+func (s *sketch) answered(name, value string, drawn Tree) (done bool, err error) {
 	switch name {
-	case "tranche":
-		s.tranche = uint8(n)
-	case "weight":
-		s.weight = uint16(n)
-	case "exclusive":
-		s.alone = uint8(n)
-	case "request":
-		binary.BigEndian.PutUint64(s.request[8:], n)
-	case "sequence":
-		s.sequence = n
-	}
-	return err
-}
-
-// span reads a length of time; an instant is counted from [Epoch].
-func (s *sketch) span(name, value string) error {
-	d, err := time.ParseDuration(value)
-	sec := int64(d / time.Second)
-	switch name {
-	case "lead":
-		s.lead = uint32(sec)
-	case "grace":
-		s.grace = uint32(sec)
 	case "at":
-		s.end.at = Epoch + sec
+		s.at, err = instant(value)
 	case "said":
-		s.end.said = Epoch + sec
-	case "instant":
-		s.end.instant = Epoch + sec
+		s.said, err = instant(value)
 	case "commit":
-		s.commit = Epoch + sec
+		s.commit, err = instant(value)
+	case "instant":
+		s.instant, err = instant(value)
+	case "grace":
+		s.grace, err = seconds(value)
 	case "activate":
-		s.activate = Epoch + sec
-	}
-	return err
-}
-
-func class(value string) (lease.Class, error) {
-	for _, c := range []lease.Class{lease.Hard, lease.Evictable} {
-		if c.String() == value {
-			return c, nil
+		s.activate, err = instant(value)
+	case "text":
+		s.text = value
+	case "about":
+		s.about, err = reference(value, drawn)
+	case "lacks":
+		if s.lacks, err = number[uint8](value); err != nil {
+			var r lease.Resource
+			r, err = lease.ParseResource(value)
+			s.lacks = uint8(r) + 1
 		}
+	case "fills":
+		s.attached, err = drawn.filling(s.about, value)
+	case "proves":
+		var p lease.Proof
+		p, err = drawn.Proof(value)
+		s.attached = p.Bytes()
+	case "attached":
+		s.attached = []byte(value)
+	default:
+		return false, nil
 	}
-	n, err := strconv.ParseUint(value, 10, 8) // one that does not exist
-	return lease.Class(n), err
+	return true, err
 }
 
-// verbs reads run+renew, all or a number.
-func verbs(value string) (v lease.Verbs, err error) {
-	if n, err := strconv.ParseUint(value, 0, 16); err == nil {
-		return lease.Verbs(n), nil
+func number[T ~uint8 | ~uint16 | ~uint64](value string) (T, error) {
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err == nil && uint64(T(n)) != n {
+		err = strconv.ErrRange
 	}
-	names := map[string]lease.Verbs{"run": lease.VerbRun, "renew": lease.VerbRenew, "stop": lease.VerbStop, "logs": lease.VerbLogs,
-		"exec": lease.VerbExec, "audit": lease.VerbAudit, "publish": lease.VerbPublish, "all": lease.AllVerbs}
-	for _, name := range strings.Split(value, "+") {
-		if names[name] == 0 {
-			return 0, fmt.Errorf("no verb %q", name)
-		}
-		v |= names[name]
-	}
-	return v, nil
+	return T(n), err
 }
 
-// lack reads the resource that a claim lacks, or its number plus one.
-func (s *sketch) lack(value string) error {
-	if n, err := strconv.ParseUint(value, 10, 8); err == nil {
-		s.end.lacks = uint8(n)
-		return nil
-	}
-	r, err := lease.ParseResource(value)
-	s.end.lacks = uint8(r) + 1
-	return err
+func seconds(value string) (uint32, error) {
+	d, err := time.ParseDuration(value)
+	return uint32(d / time.Second), err
+}
+
+func instant(value string) (int64, error) {
+	d, err := time.ParseDuration(value)
+	return Epoch + int64(d/time.Second), err
 }
 
 func (s *sketch) amount(name, value string) error {

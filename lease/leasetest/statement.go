@@ -4,6 +4,7 @@ package leasetest
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 
 	"croft/lease"
@@ -17,7 +18,8 @@ const firstPort = 20_000
 func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) {
 	want := map[string][]*string{
 		"cap": {&s.node}, "t": {&s.holder}, "r": {}, "ask": {&s.by, &s.node},
-		"hold": {}, "lease": {}, "reject": {new(string)}, "close": {}, "revoke": {}, "grant": {&s.by, &s.holder},
+		"hold": {}, "lease": {}, "reject": {new(string)}, "close": {}, "revoke": {},
+		"grant": {&s.by, &s.holder},
 	}
 	places, ok := want[kind]
 	if !ok || len(bare) > len(places) {
@@ -38,19 +40,15 @@ func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) 
 		s.holder, s.pool = s.by, lease.PoolSharp
 		return &lease.Redeem{K: lease.KindRedeem, Issuer: Who(s.by), Node: Who(s.node), Parent: s.parent, Slot: s.slot,
 			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports,
-			Owner: someone(s.owner)}, nil
+			Owner: s.whose()}, nil
 	case "ask":
 		s.holder = s.by
 		return &lease.Ask{K: lease.KindAsk, Issuer: Who(s.by), Node: Who(s.node), RSet: s.rset, From: s.from, Until: s.until,
 			Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports, Pool: s.pool,
-			Owner: someone(s.owner), Class: s.class, Weight: s.weight, Alone: s.alone}, nil
+			Owner: s.whose(), Class: s.firmness(), Weight: s.weight, Alone: s.alone}, nil
 	case "grant":
-		slice := s.slice
-		if slice == everySlice {
-			slice = ""
-		}
-		return &lease.Grant{K: lease.KindGrant, Issuer: Who(s.by), Holder: Who(s.holder), From: s.from, Until: s.until,
-			Slice: slice, Verbs: s.verbs, Sequence: s.sequence}, nil
+		return &lease.Grant{K: lease.KindGrant, Issuer: Who(s.by), From: s.from, Until: s.until, Holder: Who(s.holder),
+			Slice: s.slice, Verbs: s.verbs, Sequence: s.sequence}, nil
 	}
 	return s.answer(kind, places)
 }
@@ -73,27 +71,15 @@ func (s *sketch) answer(kind string, places []*string) (lease.Statement, error) 
 		}
 		return &lease.Lease{K: lease.KindLease, Node: Who(s.node), Holder: Who(s.holder), Parent: s.parent,
 			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Pool: s.pool, Ports: s.ports,
-			Replaces: s.replaces, Sliver: s.sliver, ActivateBy: s.activate, Grace: s.grace, Mechanism: s.mechanism,
-			Owner: someone(s.owner), Class: s.class, Weight: s.weight, Alone: s.alone}, nil
+			Replaces: s.replaces, Sliver: s.sliver, ActivateBy: s.activate, Grace: s.grace, Owner: s.whose(), Class: s.firmness(), Weight: s.weight,
+			Alone: s.alone, Mechanism: s.mechanism}, nil
 	case "close":
-		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.end.at, s.from+60),
-			Reason: s.end.text}, nil
+		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.at, s.from+60), Reason: s.text}, nil
 	case "revoke":
-		return &lease.Revoke{K: lease.KindRevoke, Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.end.at, s.from+60),
-			Said: cmp.Or(s.end.said, s.from), Reason: s.end.text}, nil
+		return &lease.Revoke{K: lease.KindRevoke, Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.at, s.from+60), Said: cmp.Or(s.said, s.from),
+			Reason: s.text}, nil
 	}
 	return s.reject(*places[0])
-}
-
-// everySlice is how a drawn grant says that it names no slice.
-const everySlice = "*"
-
-// someone is a principal where a statement need not name one.
-func someone(name string) lease.Principal {
-	if name == "" {
-		return lease.Principal{}
-	}
-	return Who(name)
 }
 
 func (s *sketch) reject(code string) (lease.Statement, error) {
@@ -104,8 +90,31 @@ func (s *sketch) reject(code string) (lease.Statement, error) {
 			return nil, err
 		}
 	}
-	return &lease.Reject{K: lease.KindReject, Node: Who(s.node), Parent: s.parent, At: cmp.Or(s.end.at, s.from), Text: s.end.text,
-		Sort: r.Sort, Reason: r.Reason, Attached: s.end.attached, About: s.end.about, Lacks: s.end.lacks, Instant: s.end.instant}, nil
+	st := &lease.Reject{K: lease.KindReject, Node: Who(s.node), Parent: s.parent, At: cmp.Or(s.at, s.from), Sort: r.Sort, Reason: r.Reason, Text: s.text,
+		About: s.about, Lacks: s.lacks, Instant: s.instant}
+	if s.attached != nil {
+		st.Attached = sha256.Sum256(s.attached)
+	}
+	return st, nil
+}
+
+func (s *sketch) whose() (owner lease.Principal) {
+	if s.owner != "" {
+		owner = Who(s.owner)
+	}
+	return owner
+}
+
+// firmness follows from the weight, as only an evictable lease has one, unless a
+// word says otherwise.
+func (s *sketch) firmness() lease.Class {
+	if s.class != nil {
+		return *s.class
+	}
+	if s.weight > 0 {
+		return lease.Evictable
+	}
+	return lease.Hard
 }
 
 func refusal(code string) (lease.Refusal, error) {

@@ -49,8 +49,14 @@ def follow(above, link, node):
 
 def verify_answer(wish, data):
     """verify_answer returns the statement that answers a wish, which is the caller's own or verified."""
-    need(wish.kind in (REDEEM, ASK), "A1", "no wish")
     answer = Statement(data)
+    verify_answer_of(wish, answer)
+    return answer.verify()
+
+
+def verify_answer_of(wish, answer):
+    """A1 to A8."""
+    need(wish.kind in (REDEEM, ASK), "A1", "no wish")
     need(answer.kind in (HOLD, LEASE, REJECT), "A1", "no answer")
     need(answer[9] == wish.id, "A1")
     need(answer.issuer == wish.node, "A2")
@@ -63,7 +69,6 @@ def verify_answer(wish, data):
         need(all(answer[key] == wish[key] for key in (33, 34, 35)), "A8")
         need(answer[13] == wish[13] and (answer[23] is None) == (wish[13] is None), "A6")
         ports(wish[14] or [], answer[14] or [])
-    return answer.verify()
 
 
 def ports(wished, given):
@@ -75,10 +80,15 @@ def ports(wished, given):
 
 def verify_end(claim, data):
     """verify_end returns the close or revoke that ends a hold or lease, verified before."""
-    need(claim.kind in (HOLD, LEASE), "E1", "has no end")
     end = Statement(data)
+    verify_end_of(claim, end)
+    return end.verify()
+
+
+def verify_end_of(claim, end):
+    """E1 to E3."""
+    need(claim.kind in (HOLD, LEASE), "E1", "has no end")
     need(end.kind in (CLOSE, REVOKE), "E1", "ends nothing")
     need(end[9] == claim.id, "E1")
     need(end.node == claim.node, "E2")
     need(end.issuer == (claim[8] if end.kind == CLOSE else claim.node), "E3")
-    return end.verify()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One statement: the rules S1 to S11 of ../claims.md, and its grammar."""
+"""One statement: the rules S1 to S14 of ../claims.md, and its grammar."""
 
 import base64
 import hashlib
@@ -81,7 +81,7 @@ def canonical(data, value):
 
 
 class Statement:
-    """A statement that keeps S1 to S10. Its fields are self[key]; absent ones are None."""
+    """A statement that keeps all but S11. Its fields are self[key]; absent ones are None."""
 
     def __init__(self, data):
         need(len(data) <= MAX_STATEMENT, "S4", f"{len(data)} bytes")
@@ -126,8 +126,8 @@ class Statement:
             if not (key == 2 and self.kind == CAPACITY):
                 need(usable(self[key]), "S5", f"principal {key}")
         acts = self[8] if self.kind == LEASE else self[1]
-        need(self[28] is None or self[28] != acts, "S5", "owner is who acts")
-        need(self.kind != GRANT or self[8] != self[1], "S5", "grant to oneself")
+        need(self[28] is None or self[28] != acts, "S13", "owner is who acts")
+        need(self.kind != GRANT or self[8] != self[1], "S13", "grant to oneself")
         need(self[9] is None or any(self[9]), "S5", "names no claim")
         self._times()
         if self[3] is not None:
@@ -151,14 +151,16 @@ class Statement:
             need(self[key] <= self[5], "S6", "after the term")
 
     def _numbers(self):
-        within = {6: (100, 10000), 7: (1, MAX_TERM), 10: (0, 63), 19: (1, MAX_TERM), 21: (1, MAX_AMOUNT), 22: (1, MAX_AMOUNT),
-                  26: (1, 4), 27: (0, 14), 31: (1, RESOURCES), 33: (1, 1), 34: (1, 1000), 35: (1, 1), 36: (1, 127), 37: (0, 2**64 - 1)}
-        if self.kind == CAPACITY:
-            within[2] = (0, 15)
-        for key, (low, high) in within.items():
-            if key in self.map:
-                need(low <= self[key] <= high, "S8", f"{self[key]} in {key}")
-        need((self[33] is None) == (self[34] is None), "S8", "a weight is of an evictable lease")
+        def within(rule, bounds):
+            for key, (low, high) in bounds.items():
+                need(key not in self.map or low <= self[key] <= high, rule, f"{self[key]} in {key}")
+
+        within("S8", {6: (100, 10000), 7: (1, MAX_TERM), 10: (0, 63), 19: (1, MAX_TERM), 21: (1, MAX_AMOUNT), 22: (1, MAX_AMOUNT)})
+        within("S8", {2: (0, 15)} if self.kind == CAPACITY else {})
+        within("S12", {33: (1, 1), 34: (1, 1000), 35: (1, 1)})
+        need((self[33] is None) == (self[34] is None), "S12", "a weight is of an evictable lease")
+        within("S14", {26: (1, 4), 27: (0, 14), 31: (1, RESOURCES), 36: (1, 127)})
+        within("S3", {37: (0, 2**64 - 1)})
 
     def _ports(self):
         ports = self[14] or []
