@@ -25,8 +25,6 @@ const (
 	pids    = 6
 )
 
-var pools = []lease.Pool{lease.PoolSharp, lease.PoolCommons}
-
 // world is a node, people, and what is on the way between them.
 type world struct {
 	r       *rand.Rand
