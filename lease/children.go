@@ -102,6 +102,13 @@ func (k *child) outweighs(o *child) bool {
 	return k.term != o.term || k.rset != o.rset || bytes.Compare(k.ID[:], o.ID[:]) < 0
 }
 
+// Outweighed reports whether a child adds nothing to what is kept: it is known,
+// or another redeem of its slot outweighs it.
+func (c *Children) Outweighed(o Opened) bool {
+	k, ok := childOf(o)
+	return ok && k.parent == c.id && slices.ContainsFunc(c.slots[k.slot], func(o child) bool { return o.ID == k.ID || o.outweighs(&k) })
+}
+
 // twiceWith finds the child with the smallest id with which k shares a slot that
 // it may not share.
 func (c *Children) twiceWith(k *child) *Found {

@@ -16,18 +16,20 @@ var ErrFact = errors.New("fact does not fit the ledger")
 type FactKind uint8
 
 const (
-	FactHeld      FactKind = 1 // a wish was granted: wish, hold, ports
-	FactRefused   FactKind = 2 // a wish was refused: wish, reject
-	FactCommitted FactKind = 3 // a hold became a lease: hold's id, lease, program that runs on
-	FactActivated FactKind = 4 // lease's id, program
-	FactAnnounced FactKind = 5 // hold's or lease's id, close or revoke
-	FactEnded     FactKind = 6 // hold's or lease's id, how
-	FactGone      FactKind = 7 // lease's id: nothing of its sliver is left
-	FactCapacity  FactKind = 8 // a tranche was set aside: capacity
-	FactTicket    FactKind = 9 // request, ticket
+	FactHeld      FactKind = 1  // a wish was granted: wish, hold, ports
+	FactRefused   FactKind = 2  // a wish was refused: wish, reject
+	FactCommitted FactKind = 3  // a hold became a lease: hold's id, lease, program that runs on
+	FactActivated FactKind = 4  // lease's id, program
+	FactAnnounced FactKind = 5  // hold's or lease's id, close or revoke
+	FactEnded     FactKind = 6  // hold's or lease's id, how
+	FactGone      FactKind = 7  // lease's id: nothing of its sliver is left
+	FactCapacity  FactKind = 8  // a tranche was set aside: capacity
+	FactTicket    FactKind = 9  // request, ticket
+	FactSeen      FactKind = 10 // a ticket that was passed on, or a redeem that is not granted
+	FactProof     FactKind = 11 // a proof against somebody
 )
 
-var factNames = [...]string{"", "held", "refused", "committed", "activated", "announced", "ended", "gone", "capacity", "ticket"}
+var factNames = [...]string{"", "held", "refused", "committed", "activated", "announced", "ended", "gone", "capacity", "ticket", "seen", "proof"}
 
 func (k FactKind) String() string {
 	if int(k) < len(factNames) {
@@ -49,6 +51,8 @@ type Fact struct {
 	Ports   []Port   `cbor:"7,keyasint,omitempty"` // chosen for a hold
 	Request Request  `cbor:"8,keyasint,omitzero"`  // of an Issue
 	Asked   Digest   `cbor:"9,keyasint,omitzero"`  // of an Issue: what was asked for under that request
+
+	Attached []byte `cbor:"10,keyasint,omitempty"` // what a refusal attaches
 }
 
 // Record returns the form that a journal keeps.
@@ -65,7 +69,7 @@ func ParseFact(b []byte) (f Fact, err error) {
 	if err := Decode(b, &f, MaxFact); err != nil {
 		return Fact{}, fmt.Errorf("reading a fact: %w", err)
 	}
-	if f.K < FactHeld || f.K > FactTicket || f.At <= 0 || f.At >= maxUnix {
+	if f.K < FactHeld || f.K > FactProof || f.At <= 0 || f.At >= maxUnix {
 		return Fact{}, fmt.Errorf("reading a fact: %s at %d: %w", f.K, f.At, ErrField)
 	}
 	return f, nil

@@ -18,6 +18,7 @@ type LedgerConfig struct {
 	HoldFuse     int64  // seconds from hold to commit; 0 means 30
 	ActivateFuse int64  // seconds from commit to activation; 0 means 60
 	Grace        uint32 // seconds between a revoke and its effect, stated in every lease
+	Quarantine   int64  // seconds after a conflict's term for which its principal gets nothing new; 0 means a week
 
 	// Bookings bounds the granted wishes that are kept, the ended ones until an
 	// hour after their terms; 0 means DefaultBookings. Asks fill at most three
@@ -37,7 +38,7 @@ type PoolRule struct {
 }
 
 // Ledger is the node's reservation system: one calendar over the capacity of
-// each pool, the book of every ticket, the life of every hold and lease, and the
+// each pool, the tree of the claims on it, the life of every hold and lease, and the
 // memory of every request. See the package's comment for the rules.
 //
 // It is a machine: Step is not safe for concurrent use, nor are queries during
@@ -51,14 +52,20 @@ type Ledger struct {
 
 	bookings map[ID]*booking // by hold and by lease
 	requests map[requestKey]reply
-	tranches map[ID]*tranche
-	tickets  map[ID]*ticketBook
 	ports    portBook
 	timers   timers
+
+	claims    map[ID]*claimBook // capacities and tickets
+	witnesses map[ID]*witness
+	proofs    map[ID]*proofKept
+	accused   map[Principal][]*proofKept
+	given     int // kept tickets of the node's own
+	passedOn  int // kept tickets of others
 
 	asked    int // kept bookings that came by asks
 	kept     int // kept bookings in all
 	refused  int // kept refusals of asks
+	attached int // bytes that they attach
 	holders  map[Principal]*account
 	sequence uint64 // numbers kept things in the order of their facts
 	facts    uint64
@@ -105,16 +112,23 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 	if cfg.Bookings == 0 {
 		cfg.Bookings = DefaultBookings
 	}
+	if cfg.Quarantine == 0 {
+		cfg.Quarantine = 7 * 24 * 3600
+	}
+	cfg.Quarantine = min(cfg.Quarantine, MaxQuarantine)
 	l := &Ledger{
 		cfg:      cfg,
 		node:     cfg.Key.Principal(),
 		pools:    make(map[Pool]*poolBook),
 		bookings: make(map[ID]*booking),
 		requests: make(map[requestKey]reply),
-		tranches: make(map[ID]*tranche),
-		tickets:  make(map[ID]*ticketBook),
 		ports:    newPortBook(cfg.Ports),
 		holders:  make(map[Principal]*account),
+
+		claims:    make(map[ID]*claimBook),
+		witnesses: make(map[ID]*witness),
+		proofs:    make(map[ID]*proofKept),
+		accused:   make(map[Principal][]*proofKept),
 	}
 	for _, rule := range cfg.Pools {
 		l.pools[rule.Pool] = &poolBook{PoolRule: rule.bounded()}
@@ -180,6 +194,8 @@ func (l *Ledger) Step(now time.Time, in Input) []Effect {
 		l.issue(in)
 	case Recall:
 		l.recall(in)
+	case Accuse:
+		l.accuse(in)
 	case Bar:
 		l.bar = in.Reason
 	case Gone:
@@ -235,13 +251,23 @@ func (l *Ledger) lapse() {
 				return
 			}
 			l.wake(x, at) // it began
-		case *refusalKept:
-			l.forgetRefusal(x)
-		case *ticketBook:
-			l.forgetTicket(x)
-		case *tranche:
-			l.forgetTranche(x)
+		default:
+			l.forget(x)
 		}
+	}
+}
+
+// forget drops what is kept for a time and never ends.
+func (l *Ledger) forget(x timed) {
+	switch x := x.(type) {
+	case *refusalKept:
+		l.forgetRefusal(x)
+	case *claimBook:
+		l.forgetClaim(x)
+	case *witness:
+		l.forgetWitness(x)
+	case *proofKept:
+		l.forgetProof(x)
 	}
 }
 
@@ -321,12 +347,8 @@ func (l *Ledger) advance() {
 		switch x := l.timers[0].(type) {
 		case *booking:
 			l.due(x)
-		case *refusalKept:
-			l.forgetRefusal(x)
-		case *ticketBook:
-			l.forgetTicket(x)
-		case *tranche:
-			l.forgetTranche(x)
+		default:
+			l.forget(x)
 		}
 	}
 }

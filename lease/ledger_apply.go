@@ -20,6 +20,10 @@ func (l *Ledger) apply(f Fact) error {
 		return l.applyCapacity(f)
 	case FactTicket:
 		return l.applyTicket(f)
+	case FactSeen:
+		return l.applySeen(f)
+	case FactProof:
+		return l.applyProof(f)
 	}
 	b := l.bookings[f.Claim]
 	if b == nil {
@@ -33,7 +37,9 @@ func (l *Ledger) apply(f Fact) error {
 		err = b.move(onActivate)
 		b.program, b.active = f.Program, true
 	case FactAnnounced:
-		err = b.applyAnnounced(f)
+		if err = b.applyAnnounced(f); err == nil {
+			l.draw(b)
+		}
 	case FactEnded:
 		err = l.applyEnded(b, f)
 	case FactGone:
@@ -67,11 +73,11 @@ func (b *booking) move(on event) error {
 }
 
 func (l *Ledger) applyHeld(f Fact) error {
-	id, st, err := stored(f.Wish)
+	o, err := read(f.Wish)
 	if err != nil {
 		return err
 	}
-	w, err := wantOf(id, st, f.Wish)
+	w, err := wantOf(o.ID, o.Statement, f.Wish)
 	if err != nil {
 		return err
 	}
@@ -79,13 +85,12 @@ func (l *Ledger) applyHeld(f Fact) error {
 	if err != nil {
 		return err
 	}
-	var book *ticketBook
 	if w.op == KindRedeem {
-		if book = l.tickets[w.ticket]; book == nil {
+		if w.leaf = l.claims[w.ticket]; w.leaf == nil || w.leaf.up == nil {
 			return fmt.Errorf("ticket %s is not known: %w", w.ticket.Short(), ErrFact)
 		}
 	}
-	if hold.Parent != id || l.requests[w.key()] != nil {
+	if hold.Parent != w.id || l.requests[w.key()] != nil {
 		return fmt.Errorf("hold %s of request %x: %w", holdID.Short(), w.request[:4], ErrFact)
 	}
 	b := &booking{want: w, until: w.term.Until, hold: holdID, holdBytes: f.Signed, commitBy: hold.CommitBy, chosen: f.Ports}
@@ -102,9 +107,7 @@ func (l *Ledger) applyHeld(f Fact) error {
 	l.ports.take(b)
 	l.countBooking(b, +1)
 	l.account(b.by).holds++
-	if book != nil {
-		book.enter(b, l.now-ClockSkew) // a redeem to come may begin as early as that
-	}
+	l.enter(b, o)
 	l.keep(b, b.next(l.now))
 	return nil
 }
@@ -130,10 +133,12 @@ func (l *Ledger) applyCommitted(b *booking, f Fact) error {
 		if old := b.old; old != nil { // ends where its successor begins
 			old.until = min(old.until, b.term.From)
 			l.charge(old, spanOf(old))
+			l.draw(old)
 			l.wake(old, old.next(l.now))
 		}
 	}
 	l.charge(b, spanOf(b))
+	l.draw(b)
 	return nil
 }
 
@@ -189,9 +194,7 @@ func (l *Ledger) applyEnded(b *booking, f Fact) error {
 	}
 	l.uncharge(b)
 	l.ports.release(b)
-	if book := l.tickets[b.ticket]; book != nil {
-		book.leave(b)
-	}
+	b.leave()
 	l.settleAccount(b.by)
 	return nil
 }
@@ -208,8 +211,9 @@ func (l *Ledger) forgetBooking(b *booking) {
 	l.drop(b)
 	l.countBooking(b, -1)
 	l.settleAccount(b.by)
-	if book := l.tickets[b.ticket]; book != nil {
-		book.redeems--
+	if k := b.leaf; k != nil {
+		k.redeems--
+		k.weights.Forget(l.now - RequestKept)
 	}
 }
 
@@ -233,9 +237,11 @@ func (l *Ledger) Facts() []Fact {
 			kept = append(kept, x.facts...)
 		case *refusalKept:
 			kept = append(kept, x.fact)
-		case *ticketBook:
+		case *claimBook:
 			kept = append(kept, x.fact)
-		case *tranche:
+		case *witness:
+			kept = append(kept, x.fact)
+		case *proofKept:
 			kept = append(kept, x.fact)
 		}
 	}

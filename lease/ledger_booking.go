@@ -16,7 +16,8 @@ type want struct {
 	pool     Pool
 	ports    []Port
 	replaces ID
-	ticket   ID // of a redeem
+	ticket   ID         // of a redeem
+	leaf     *claimBook // that ticket in the tree
 	slot     uint8
 	bytes    []byte
 }
@@ -70,6 +71,7 @@ type booking struct {
 	old, heir *booking
 
 	charges []span
+	drawn   []drawn
 	facts   []keptFact
 }
 

@@ -27,29 +27,29 @@ func dump(l *Ledger) string {
 	var refusals []string
 	for _, r := range l.requests {
 		if r, ok := r.(*refusalKept); ok {
-			refusals = append(refusals, fmt.Sprintf("refusal %s %s at=%d %s", r.id, r.refusal.Error(), r.at, digestOf(r.bytes)))
+			refusals = append(refusals, fmt.Sprintf("refusal %s %s at=%d %s %s", r.id, r.refusal.Error(), r.at, digestOf(r.bytes), digestOf(r.refusal.Attachment)))
 		}
 	}
 	slices.Sort(refusals)
 	p("%s", strings.Join(refusals, "\n"))
-	for _, root := range l.roots() {
-		p("capacity %s at=%d sold %s", root.id, root.at, line(&root.sold, l.now))
-		for _, k := range root.tickets {
-			p("  ticket %s request=%x at=%d redeems=%d refused=%d", k.id, k.request, k.at, k.redeems, k.refused)
-			for i, s := range k.slots {
-				if s != nil {
-					var c calendar
-					for j, step := range s.weight {
-						if j+1 < len(s.weight) {
-							c.add(span{Term{step.at, s.weight[j+1].at}, step.level})
-						}
-					}
-					if text := line(&c, l.now); text != "" || len(s.live) > 0 {
-						p("    slot %d live=%d %s", i, len(s.live), text)
-					}
-				}
+	for _, k := range l.byKeeping() {
+		p("claim %s of %v at=%d given=%x below=%d redeems=%d witnessed=%d refused=%d draws %s", k.ID, k.chain().Len(), k.at, k.request,
+			len(k.below), k.redeems, k.witnessed, k.refused, line(&k.draws, l.now))
+		if k.yard != nil {
+			p("  yard %+v", *k.yard)
+		}
+		for i, slot := range k.weights.slots {
+			for _, c := range slot {
+				p("  slot %d %s %s", i, c.Kind(), c.ID.Short())
+			}
+			for _, b := range k.live[uint8(i)] {
+				p("  slot %d live %s", i, b.hold.Short())
 			}
 		}
+	}
+	p("given %d passed on %d witnesses %d attached %d", l.given, l.passedOn, len(l.witnesses), l.attached)
+	for _, x := range l.byProof() {
+		p("proof %s at=%d against %s %d", x.id, x.at, x.verdict.Principal, len(l.accused[x.verdict.Principal]))
 	}
 	for _, pool := range []Pool{PoolCommons, PoolSharp} {
 		p("pool %s load %s aside %s", pool, line(&l.pool(pool).load, l.now), line(&l.pool(pool).aside, l.now))

@@ -51,12 +51,19 @@ type Finish struct {
 // offered is stale.
 type Changed struct{}
 
+// Proved tells of a proof that the ledger found among what it saw. It is for
+// everybody.
+type Proved struct {
+	Proof []byte
+}
+
 func (Fact) effect()     {}
 func (Answer) effect()   {}
 func (Begin) effect()    {}
 func (Continue) effect() {}
 func (Finish) effect()   {}
 func (Changed) effect()  {}
+func (Proved) effect()   {}
 
 func (f Fact) String() string {
 	var b strings.Builder

@@ -15,7 +15,7 @@ type Input interface {
 	String() string
 }
 
-// Wish asks for a hold: an ask alone, or capacity, ticket and redeem.
+// Wish asks for a hold: an ask alone, or a chain from capacity to redeem.
 type Wish struct {
 	Ref    uint64
 	Caller Principal
@@ -63,6 +63,13 @@ type Recall struct {
 	Reason string
 }
 
+// Accuse brings a proof against somebody, from whoever it came. It is verified,
+// and kept if it holds: its principal is in quarantine then.
+type Accuse struct {
+	Ref   uint64
+	Proof []byte
+}
+
 // Bar refuses new holds and tickets for a reason that passes: ReasonClosing,
 // ReasonClock, ReasonSpace (which also refuses commits and activations), and
 // with ReasonNone ends that. It is forgotten in a crash; the owner knows.
@@ -88,6 +95,7 @@ func (Activate) input() {}
 func (End) input()      {}
 func (Issue) input()    {}
 func (Recall) input()   {}
+func (Accuse) input()   {}
 func (Bar) input()      {}
 func (Gone) input()     {}
 func (Recover) input()  {}
@@ -111,6 +119,9 @@ func (in Issue) String() string {
 }
 func (in Recall) String() string {
 	return fmt.Sprintf("recall ref=%d lease=%s reason=%q", in.Ref, in.Lease, in.Reason)
+}
+func (in Accuse) String() string {
+	return fmt.Sprintf("accuse ref=%d proof=%s", in.Ref, digestOf(in.Proof))
 }
 func (in Bar) String() string  { return fmt.Sprintf("bar reason=%d", uint8(in.Reason)) }
 func (in Gone) String() string { return fmt.Sprintf("gone lease=%s", in.Lease) }

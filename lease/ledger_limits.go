@@ -34,6 +34,21 @@ const (
 	// sweep over a ticket's slots loops over.
 	MaxRedeems = 1024
 
+	// MaxTicketsOfClaim is the number of tickets kept under one that was passed
+	// on or given: every slot in eight terms, one after another. A search for a
+	// conflict among them takes at most the square of it.
+	MaxTicketsOfClaim = 8 * Slots
+
+	// MaxPassedOn is the number of tickets kept that came of one ticket of the
+	// node's, by whatever hands, and MaxPassedOnInAll that of all, about 1 KiB of
+	// memory and disk each.
+	MaxPassedOn      = 4096
+	MaxPassedOnInAll = 1 << 16
+
+	// MaxProofs is the number of proofs that are kept, and verified when a
+	// ledger is restored: a signature check for each statement.
+	MaxProofs = 256
+
 	// Refusals of wishes are signed and written down only within these numbers:
 	// of asks per principal and in all, of redeems per ticket. A refusal beyond
 	// them goes out unsigned, is forgotten, and promises nothing. An ask's stays
@@ -43,13 +58,21 @@ const (
 	MaxRefusals         = 4096
 	MaxRefusalsOfTicket = 64
 
+	// MaxRefusalsOfSubtree is the number of refusals kept of redeems that came
+	// of one ticket of the node's, and of those redeems; MaxAttached is the size
+	// in bytes of what these refusals attach, and maxAttachedToAsks of what those
+	// of all asks do.
+	MaxRefusalsOfSubtree = 1024
+	MaxAttached          = 512 << 10
+	maxAttachedToAsks    = 4 << 20
+
 	// MaxProgram is the size in bytes of what is to run, as Activate carries it:
 	// digests, arguments and environment, never an image.
 	MaxProgram = 16 << 10
 
-	// MaxFact is the size in bytes of one fact: a program, three statements and
-	// the rest.
-	MaxFact = MaxProgram + 4*MaxStatement
+	// MaxFact is the size in bytes of one fact: a proof, or a refusal with what it
+	// attaches, and the rest.
+	MaxFact = MaxProof + 4*MaxStatement
 
 	// capacityTerm is for how many seconds a capacity is set aside when the
 	// first ticket out of it is shorter, so that one tranche serves many tickets.

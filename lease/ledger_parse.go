@@ -32,6 +32,8 @@ func ParseInput(line string, blob func(Digest) ([]byte, bool)) (Input, error) {
 			Term: Term{int64(p.number("from", 63)), int64(p.number("until", 63))}, Degree: uint16(p.number("degree", 16)), Request: p.request("request")}
 	case "recall":
 		in = Recall{Ref: p.number("ref", 64), Lease: p.id("lease"), Reason: p.take("reason")}
+	case "accuse":
+		in = Accuse{Ref: p.number("ref", 64), Proof: p.bytes("proof")}
 	case "bar":
 		in = Bar{Reason: Reason(p.number("reason", 8))}
 	case "gone":

@@ -13,14 +13,18 @@ import (
 )
 
 // history drives a small world at random: three people, two pools, tickets,
-// renewals, closes, revocations, repeats of anything said before, and a clock
-// that also goes back.
+// which they pass on without regard to what they may, renewals, closes,
+// revocations, repeats of anything said before, and a clock that also goes back.
 type history struct {
 	*world
 	rt      *rapid.T
 	said    []Input
 	tickets [][][]byte
+	proofs  [][]byte
 	owner   map[ID]string
+	market  bool           // of tickets rather than of asks
+	tried   map[ID]bool    // refusals that were looked at
+	sorts   map[string]int // of them
 }
 
 var people = []string{"alice", "bob", "carol"}
@@ -29,10 +33,10 @@ func newHistory(t *testing.T, rt *rapid.T) *history {
 	w := newWorld(t,
 		PoolRule{Pool: PoolCommons, Capacity: RSet{CPU: 10, PortsIn: 3}, PerPrincipal: RSet{CPU: 6}, MaxTerm: 100},
 		PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 10, PortsIn: 3}, Sharp: true, MaxTerm: 100})
-	w.cfg.HoldFuse, w.cfg.ActivateFuse, w.cfg.Grace = 5, 7, 4
+	w.cfg.HoldFuse, w.cfg.ActivateFuse, w.cfg.Grace, w.cfg.Quarantine = 5, 7, 4, 15
 	w.cfg.Ports = PortRange{First: 5000, Last: 5003}
 	w.l = NewLedger(w.cfg)
-	return &history{world: w, rt: rt, owner: make(map[ID]string)}
+	return &history{world: w, rt: rt, market: rapid.Bool().Draw(rt, "market"), owner: make(map[ID]string), tried: make(map[ID]bool), sorts: make(map[string]int)}
 }
 
 func (h *history) draw(label string, from, to int) int {
@@ -43,7 +47,17 @@ func (h *history) draw(label string, from, to int) int {
 func (h *history) input() Input {
 	who := rapid.SampledFrom(people).Draw(h.rt, "who")
 	entries := h.l.Leases()
-	switch what := h.draw("what", 0, 15); {
+	if h.draw("pass on", 0, 4) == 0 && len(h.tickets) > 0 {
+		h.passOn()
+	}
+	if h.market && len(h.tickets) == 0 {
+		return h.issue(who)
+	}
+	what := h.draw("what", 0, 15)
+	if h.market && what < 4 {
+		what = 4
+	}
+	switch {
 	case what < 4:
 		return h.ask(who, uint64(h.draw("cpu", 1, 6)), 0, func(a *Ask) {
 			var ports int
@@ -55,18 +69,18 @@ func (h *history) input() Input {
 		})
 	case what < 7 && len(h.tickets) > 0:
 		chain := h.tickets[h.draw("ticket", 0, len(h.tickets)-1)]
-		_, ticket, _ := storedAs[*Ticket](chain[1])
-		for _, name := range people {
-			if keyOf(name).Principal() == ticket.Holder {
-				who = name
-			}
-		}
+		who = h.holder(chain)
 		return h.redeem(who, chain, uint8(h.draw("slot", 0, 2)), uint64(h.draw("cpu", 1, 4)), 0, func(r *Redeem) {
 			r.From, r.Until, r.Replaces, _ = h.term(who, entries)
+			if id, t, _ := storedAs[*Ticket](chain[len(chain)-1]); id == r.Parent { // mostly within
+				r.From, r.Until = max(r.From, t.From), max(t.From, r.From)+1
+				if t.Until > r.Until {
+					r.Until += int64(h.draw("seconds", 0, int(t.Until-r.Until)))
+				}
+			}
 		})
 	case what == 7:
-		return Issue{Ref: 1, Holder: keyOf(who).Principal(), RSet: RSet{CPU: uint64(h.draw("cpu", 1, 6))},
-			Term: Term{h.now, h.now + int64(h.draw("seconds", 10, 120))}, Degree: 100, Request: h.fresh()}
+		return h.issue(who)
 	case what < 13 && len(entries) > 0:
 		e := entries[h.draw("entry", 0, len(entries)-1)]
 		who = h.owner[e.Hold]
@@ -88,6 +102,8 @@ func (h *history) input() Input {
 		case 2:
 			return Gone{Lease: claim}
 		}
+	case what == 14 && len(h.proofs) > 0:
+		return Accuse{Ref: 1, Proof: rapid.SampledFrom(h.proofs).Draw(h.rt, "proof")}
 	case what == 13 && len(h.said) > 0:
 		return rapid.SampledFrom(h.said).Draw(h.rt, "again")
 	}
@@ -96,6 +112,11 @@ func (h *history) input() Input {
 		h.now += RequestKept
 	}
 	return Tick{}
+}
+
+func (h *history) issue(who string) Issue {
+	return Issue{Ref: 1, Holder: keyOf(who).Principal(), RSet: RSet{CPU: uint64(h.draw("cpu", 1, 6))},
+		Term: Term{h.now, h.now + int64(h.draw("seconds", 10, 120))}, Degree: uint16(h.draw("degree", 2, 4)) * 50, Request: h.fresh()}
 }
 
 // term draws a term, and half of the time a lease to replace.
@@ -117,6 +138,9 @@ func (h *history) term(who string, entries []Entry) (from, until int64, replaces
 func (h *history) learn(in Input) {
 	h.said = append(h.said, in)
 	for _, e := range h.out {
+		if p, ok := e.(Proved); ok {
+			h.proofs = append(h.proofs, p.Proof)
+		}
 		if a, ok := e.(Answer); ok && a.Refusal == nil {
 			switch in := in.(type) {
 			case Issue:
@@ -214,80 +238,16 @@ func (h *history) check(x executor) {
 			}
 		}
 	}
-	h.checkTickets()
-}
-
-// checkTickets holds 3 against the journal alone: no request granted twice, no
-// ticket drawn beyond its rset at any instant, no capacity beyond its own.
-func (h *history) checkTickets() {
-	granted := make(map[requestKey]bool)
-	draws := make(map[ID]map[uint8][]span)
-	promised := make(map[ID]bruteCalendar)
-	capacities := bruteCalendar{}
-	limits := make(map[ID]span)
-	for _, f := range h.journal {
-		switch f.K {
-		case FactHeld:
-			id, st, _ := stored(f.Wish)
-			w, _ := wantOf(id, st, f.Wish)
-			if granted[w.key()] {
-				h.rt.Fatalf("request %x was granted twice", w.request)
-			}
-			granted[w.key()] = true
-			if w.op == KindRedeem {
-				if draws[w.ticket] == nil {
-					draws[w.ticket] = make(map[uint8][]span)
-				}
-				draws[w.ticket][w.slot] = append(draws[w.ticket][w.slot], span{w.term, w.rset})
-			}
-		case FactCapacity:
-			id, c, _ := storedAs[*Capacity](f.Signed)
-			limits[id] = span{c.Term(), c.RSet}
-			capacities = append(capacities, limits[id])
-		case FactTicket:
-			id, t, _ := storedAs[*Ticket](f.Signed)
-			limits[id] = span{t.Term(), t.RSet}
-			promised[t.Parent] = append(promised[t.Parent], limits[id])
-		}
-	}
-	for id, list := range promised {
-		for _, s := range list {
-			if got := list.peak(Term{s.From, s.From + 1}); !got.Within(limits[id].rset) {
-				h.rt.Fatalf("capacity %s: promised %s", id.Short(), got)
-			}
-		}
-	}
-	for _, s := range capacities {
-		if got := capacities.peak(Term{s.From, s.From + 1}); got[CPU] > 10 {
-			h.rt.Fatalf("capacities: %s of a pool of 10", got)
-		}
-	}
-	for id, slots := range draws {
-		for _, list := range slots {
-			for _, s := range list {
-				var sum RSet
-				for _, other := range slots {
-					var top RSet
-					for _, o := range other {
-						if o.Covers(s.From) {
-							top = top.Max(o.rset)
-						}
-					}
-					sum = sum.Plus(top)
-				}
-				if !sum.Within(limits[id].rset) {
-					h.rt.Fatalf("ticket %s of %s: drawn %s at %d", id.Short(), limits[id].rset, sum, s.From)
-				}
-			}
-		}
-	}
+	h.checkTree()
 }
 
 // Invariants 1, 3 and 5 of the design, and that every hold and lease ends in time.
 func TestLedgerUnderRandomHistories(t *testing.T) {
 	reached := make(map[State]bool)
+	refused := make(map[string]int)
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(t, rt)
+		h.sorts = refused
 		x := make(executor)
 		for range h.draw("steps", 1, 70) {
 			in := h.input()
@@ -320,6 +280,12 @@ func TestLedgerUnderRandomHistories(t *testing.T) {
 			h.check(x)
 		}
 	})
+	t.Logf("refused: %v", refused)
+	for _, code := range []string{"exhausted", "oversubscribed", "over-issued", "local:slot", "local:quarantine"} {
+		if refused[code] == 0 {
+			t.Errorf("no history was refused a redeem as %s: the test shows nothing of it", code)
+		}
+	}
 	for _, s := range []State{Held, Leased, Active, Closing, Closed, Expired, Revoked, Failed} {
 		if !reached[s] {
 			t.Errorf("no history reached %s: the test shows nothing of it", s)

@@ -128,32 +128,3 @@ func (l *Ledger) Pools() []PoolRule {
 
 // Now returns ledger time in Unix seconds: the latest that any Step or fact said.
 func (l *Ledger) Now() int64 { return l.now }
-
-// TicketEntry is one ticket that the node gave.
-type TicketEntry struct {
-	Ticket    ID        `json:"ticket"`
-	Holder    Principal `json:"holder"`
-	Slot      uint8     `json:"slot"`
-	RSet      RSet      `json:"rset"`
-	Term      Term      `json:"term"`
-	Degree    uint16    `json:"degree"`
-	Redeems   int       `json:"redeems"`
-	Capacity  []byte    `json:"capacity"`  // signed
-	Statement []byte    `json:"statement"` // signed
-}
-
-// Tickets returns the tickets that are kept, oldest first.
-func (l *Ledger) Tickets() []TicketEntry {
-	books := make([]*ticketBook, 0, len(l.tickets))
-	for _, k := range l.tickets {
-		books = append(books, k)
-	}
-	slices.SortFunc(books, func(a, b *ticketBook) int { return cmp.Compare(a.seq, b.seq) })
-	list := make([]TicketEntry, len(books))
-	for i, k := range books {
-		t := k.ticket
-		list[i] = TicketEntry{Ticket: k.id, Holder: t.Holder, Slot: t.Slot, RSet: t.RSet, Term: t.Term(), Degree: t.Degree,
-			Redeems: k.redeems, Capacity: k.root.bytes, Statement: k.bytes}
-	}
-	return list
-}

@@ -28,5 +28,8 @@ func (l *Ledger) recover() {
 			l.emit(b.finishing())
 		}
 	}
+	for _, p := range l.byProof() {
+		l.emit(Proved{Proof: p.bytes})
+	}
 	l.stale = true
 }

@@ -291,20 +291,21 @@ func TestTicketsAreDrawnBySlots(t *testing.T) {
 	}
 	a := w.run(w.redeem("alice", chain, 0, 60, 600))
 	w.refused(w.redeem("alice", chain, 0, 10, 600), "local:slot")
-	w.refused(w.redeem("alice", chain, 1, 41, 600), "exhausted")
 	w.granted(w.redeem("alice", chain, 1, 40, 600))
 	w.refused(w.redeem("bob", chain, 1, 40, 600), "local:invalid")
 
 	w.granted(w.close("alice", a, w.now))
-	w.refused(w.redeem("alice", chain, 2, 1, 600), "exhausted") // closing returns nothing to the ticket
-	a = w.run(w.redeem("alice", chain, 0, 60, 600))             // but the slot may redeem again
+	a = w.run(w.redeem("alice", chain, 0, 60, 600)) // the slot may redeem again
 	b := w.lease(w.redeem("alice", chain, 0, 50, 700, func(r *Redeem) { r.Replaces = a }))
 	w.state(a, Closed)
 	w.state(b, Active)
 	w.now += 600
 	w.granted(w.redeem("alice", chain, 2, 50, 100)) // slot 0 weighs 50 from here on
-	w.refused(w.redeem("alice", chain, 3, 1, 100), "exhausted")
 	w.granted(w.redeem("alice", chain, 3, 1, 50, func(r *Redeem) { r.From, r.Until = w.now+100, w.now+150 }))
+	if len(w.l.Proofs()) != 0 {
+		t.Fatal("a proof against an honest holder")
+	}
+	w.refused(w.redeem("alice", chain, 4, 1, 100), "over-issued")
 }
 
 func TestTicketsComeOutOfTranches(t *testing.T) {

@@ -19,7 +19,7 @@ func TestInputsPrintInAFormThatParses(t *testing.T) {
 		End{Ref: 1, Caller: alice, Close: put("close")},
 		Issue{Ref: 1, Holder: alice, RSet: RSet{CPU: 500, Memory: 256 << 20}, Term: Term{5, 9}, Degree: 100, Request: Request{3}},
 		Recall{Ref: 1, Lease: ID{2}, Reason: `a "quoted" reason = so`},
-		Bar{ReasonClock}, Gone{ID{9}}, Recover{}, Tick{},
+		Bar{ReasonClock}, Accuse{Ref: 4, Proof: put("proof")}, Gone{ID{9}}, Recover{}, Tick{},
 	} {
 		got, err := ParseInput(in.String(), func(d Digest) ([]byte, bool) { b, ok := blobs[d]; return b, ok })
 		if err != nil || !reflect.DeepEqual(got, in) {
@@ -79,7 +79,7 @@ func TestQueries(t *testing.T) {
 	if l := w.l.Holder(keyOf("bob").Principal()); len(l) != 1 || l[0].State != Held {
 		t.Fatalf("bob's: %+v", l)
 	}
-	if k := w.l.Tickets(); len(k) != 1 || k[0].Redeems != 1 || string(k[0].Statement) != string(chain[1]) {
+	if k := w.l.Tickets(); len(k) != 1 || k[0].Redeems != 1 || string(k[0].Chain[1]) != string(chain[1]) {
 		t.Fatalf("tickets: %+v", k)
 	}
 	b, err := json.Marshal(e)

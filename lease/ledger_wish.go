@@ -7,7 +7,7 @@ import "fmt"
 // wish grants a hold or refuses it. What was answered under a request is
 // answered again as it is stored.
 func (l *Ledger) wish(in Wish) {
-	w, err := l.verified(in)
+	w, path, err := l.verified(in)
 	if err != nil {
 		l.answerRefusal(in.Ref, refuse(Local, ReasonInvalid, "%v", err))
 		return
@@ -24,44 +24,51 @@ func (l *Ledger) wish(in Wish) {
 		l.answerRefusal(in.Ref, refusal)
 		return
 	}
+	if refusal := l.walk(&w, path); refusal != nil { // nothing is kept of it
+		l.answerRefusal(in.Ref, refusal)
+		return
+	}
 	hold, ports, refusal := l.admit(&w)
 	if refusal != nil {
 		l.reject(in.Ref, &w, refusal)
 		return
+	}
+	if w.leaf != nil {
+		l.convict(w.leaf, w.leaf.weights.Add(path.Leaf()))
 	}
 	l.decide(Fact{K: FactHeld, Wish: w.bytes, Signed: hold, Ports: ports})
 	l.emit(l.requests[w.key()].answer(in.Ref))
 }
 
 // verified reads a wish of the caller: signatures, chain, names.
-func (l *Ledger) verified(in Wish) (want, error) {
+func (l *Ledger) verified(in Wish) (w want, path Chain, err error) {
 	if len(in.Chain) == 0 {
-		return want{}, fmt.Errorf("no statement: %w", ErrChain)
+		return w, path, fmt.Errorf("no statement: %w", ErrChain)
 	}
 	last := in.Chain[len(in.Chain)-1]
 	leaf, err := read(last)
 	if err != nil {
-		return want{}, err
+		return w, path, err
 	}
 	if leaf.By() != in.Caller {
-		return want{}, fmt.Errorf("%s of %s, brought by %s: %w", leaf.Kind(), leaf.By().Short(), in.Caller.Short(), ErrNotHolder)
+		return w, path, fmt.Errorf("%s of %s, brought by %s: %w", leaf.Kind(), leaf.By().Short(), in.Caller.Short(), ErrNotHolder)
 	}
 	switch st := leaf.Statement.(type) {
 	case *Ask:
 		if len(in.Chain) > 1 {
-			return want{}, fmt.Errorf("an ask stands alone: %w", ErrChain)
+			return w, path, fmt.Errorf("an ask stands alone: %w", ErrChain)
 		}
 		if st.Node != l.node {
-			return want{}, fmt.Errorf("ask of node %s, this is %s: %w", st.Node.Short(), l.node.Short(), ErrWrongNode)
+			return w, path, fmt.Errorf("ask of node %s, this is %s: %w", st.Node.Short(), l.node.Short(), ErrWrongNode)
 		}
 		err = leaf.verify()
 	case *Redeem:
-		_, err = VerifyChain(in.Chain, l.node)
+		path, err = l.verifyChain(in.Chain)
 	}
-	if err != nil {
-		return want{}, err
+	if err == nil {
+		w, err = wantOf(leaf.ID, leaf.Statement, last)
 	}
-	return wantOf(leaf.ID, leaf.Statement, last)
+	return w, path, err
 }
 
 // timely judges what can be judged without looking at anybody's claims.
@@ -99,12 +106,15 @@ func (l *Ledger) timely(w *want) *Refusal {
 
 // admit judges a wish against everybody's claims and signs a hold.
 func (l *Ledger) admit(w *want) (hold []byte, ports []Port, _ *Refusal) {
+	if refusal := l.shun(w); refusal != nil {
+		return nil, nil, refusal
+	}
 	old, refusal := l.replaced(w)
 	if refusal != nil {
 		return nil, nil, refusal
 	}
-	if w.op == KindRedeem {
-		if refusal := l.draw(w, old); refusal != nil {
+	if w.leaf != nil {
+		if refusal := l.mayDraw(w, old); refusal != nil {
 			return nil, nil, refusal
 		}
 	}
@@ -196,30 +206,37 @@ func (r *refusalKept) answer(ref uint64) Answer {
 // reject signs and keeps a refusal while there is room for it, and otherwise
 // only says it: what the node does not keep, it does not sign.
 func (l *Ledger) reject(ref uint64, w *want, refusal *Refusal) {
-	if !l.roomToRefuse(w) {
-		l.answerRefusal(ref, refusal)
-		return
-	}
+	l.testify(w)
 	if len(refusal.Text) > MaxText {
 		refusal.Text = refusal.Text[:MaxText] // ASCII: every text is our own
 	}
-	bytes, unsigned := l.sign(&Reject{K: KindReject, Node: l.node, Parent: w.id, At: l.now,
-		Text: refusal.Text, Sort: refusal.Sort, Reason: refusal.Reason})
+	if !l.roomToRefuse(w, refusal) || !w.maySign(refusal) {
+		l.answerRefusal(ref, refusal)
+		return
+	}
+	st := &Reject{K: KindReject, Node: l.node, Parent: w.id, At: l.now, Text: refusal.Text, Sort: refusal.Sort, Reason: refusal.Reason,
+		About: refusal.About, Instant: refusal.Instant}
+	if refusal.Instant != 0 {
+		st.Lacks = uint8(refusal.Resource) + 1
+	}
+	if refusal.Attachment != nil {
+		st.Attached = digestOf(refusal.Attachment)
+	}
+	bytes, unsigned := l.sign(st)
 	if unsigned != nil {
 		l.answerRefusal(ref, refusal)
 		return
 	}
-	l.decide(Fact{K: FactRefused, Wish: w.bytes, Signed: bytes})
+	l.decide(Fact{K: FactRefused, Wish: w.bytes, Signed: bytes, Attached: refusal.Attachment})
 	l.emit(l.requests[w.key()].answer(ref))
 }
 
-func (l *Ledger) roomToRefuse(w *want) bool {
-	if w.op == KindRedeem {
-		book := l.tickets[w.ticket]
-		return book != nil && book.refused < MaxRefusalsOfTicket
+func (l *Ledger) roomToRefuse(w *want, r *Refusal) bool {
+	if k := w.leaf; k != nil {
+		return k.refused < MaxRefusalsOfTicket && k.yard.refused < MaxRefusalsOfSubtree && k.yard.attached+len(r.Attachment) <= MaxAttached
 	}
 	a := l.holders[w.by]
-	return l.refused < MaxRefusals && (a == nil || a.refused < MaxRefusalsOfOne)
+	return l.refused < MaxRefusals && l.attached+len(r.Attachment) <= maxAttachedToAsks && (a == nil || a.refused < MaxRefusalsOfOne)
 }
 
 func (l *Ledger) applyRefused(f Fact) error {
@@ -238,12 +255,22 @@ func (l *Ledger) applyRefused(f Fact) error {
 	if l.requests[w.key()] != nil {
 		return fmt.Errorf("request answered twice: %w", ErrFact)
 	}
-	r := &refusalKept{want: w, bytes: f.Signed, fact: l.number(f),
-		refusal: &Refusal{Sort: reject.Sort, Reason: reject.Reason, Text: reject.Text}}
+	if w.op == KindRedeem {
+		if w.leaf = l.claims[w.ticket]; w.leaf == nil || w.leaf.up == nil {
+			return fmt.Errorf("ticket %s is not known: %w", w.ticket.Short(), ErrFact)
+		}
+	}
+	r := &refusalKept{want: w, bytes: f.Signed, refusal: reject.refusal(f.Attached), fact: l.number(f)}
 	l.requests[w.key()] = r
 	l.keep(r, w.forget())
 	l.countRefusal(r, +1)
 	return nil
+}
+
+// refusal returns what a reject says, with what it names by hash.
+func (r *Reject) refusal(attached []byte) *Refusal {
+	return &Refusal{Sort: r.Sort, Reason: r.Reason, Text: r.Text, About: r.About,
+		Resource: Resource(max(r.Lacks, 1) - 1), Instant: r.Instant, Attachment: attached}
 }
 
 func (l *Ledger) forgetRefusal(r *refusalKept) {
@@ -253,13 +280,15 @@ func (l *Ledger) forgetRefusal(r *refusalKept) {
 }
 
 func (l *Ledger) countRefusal(r *refusalKept, by int) {
-	if r.op == KindRedeem {
-		if book := l.tickets[r.ticket]; book != nil {
-			book.refused += by
-		}
+	attached := by * len(r.refusal.Attachment)
+	if k := r.leaf; k != nil {
+		k.refused += by
+		k.yard.refused += by
+		k.yard.attached += attached
 		return
 	}
 	l.refused += by
+	l.attached += attached
 	l.account(r.by).refused += by
 	l.settleAccount(r.by)
 }
