@@ -3,6 +3,7 @@
 package adversary
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -13,29 +14,31 @@ import (
 // act lets one thing happen.
 func (w *world) act() {
 	p := w.people[w.r.IntN(len(w.people))]
-	switch n := w.r.IntN(40); {
-	case n < 4:
+	switch n := w.r.IntN(42); {
+	case n < 3:
 		w.issue(p)
 	case n < 8:
 		w.give(p, w.people[w.r.IntN(len(w.people))])
-	case n < 14:
+	case n < 16:
 		w.redeem(p)
-	case n < 17:
+	case n < 18:
 		w.ask(p)
-	case n < 25:
+	case n < 26:
 		w.deliver()
-	case n < 33:
-		w.progress()
 	case n < 34:
+		w.progress()
+	case n < 35:
 		w.say("power fails at the node")
 		w.restart()
-	case n < 35:
-		w.snapshot()
 	case n < 36:
+		w.snapshot()
+	case n < 37:
 		w.skew = w.r.Int64N(9) - 4
 		w.say("the node's clock steps, and is %d s off", w.skew)
-	case n < 37 && !p.dishonest:
+	case n < 38:
 		w.restorePurse(p)
+	case n < 39:
+		w.tell()
 	default:
 		w.clock += w.r.Int64N(5)
 		w.node(lease.Tick{})
@@ -71,7 +74,7 @@ func (w *world) issue(p *person) {
 	if w.r.IntN(2) == 0 {
 		t = w.everything()
 	}
-	in := lease.Issue{Ref: 1, Holder: p.key.Principal(), RSet: w.rset(lease.RSet{lease.CPU: cpus, lease.Pids: pids}), Term: t,
+	in := lease.Issue{Ref: 1, Holder: p.key.Principal(), RSet: w.rset(lease.RSet{lease.CPU: cpus / 2, lease.Pids: pids / 2}), Term: t,
 		Degree: w.degree(lease.MaxDegree), Request: w.fresh()}
 	w.mail = append(w.mail, in) // it may be asked for again
 	for _, a := range w.node(in) {
@@ -205,6 +208,25 @@ func (w *world) deliver() {
 	w.bring(in)
 }
 
+// tell brings the node a proof from elsewhere: one that it made itself, or one
+// of what it may not have seen.
+func (w *world) tell() {
+	if n := len(w.proved); n > 0 && w.r.IntN(2) == 0 {
+		w.bring(lease.Accuse{Ref: 1, Proof: w.proved[w.r.IntN(n)]})
+		return
+	}
+	for _, c := range w.conflicts(w.signedByNow) {
+		if c.kind == lease.ProofTwice {
+			slices.SortFunc(c.children, func(a, b child) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+			p := lease.Proof{K: c.kind, Chain: w.path(c.parent), Evidence: [][]byte{c.children[0].Signed.Bytes(), c.children[1].Signed.Bytes()}}
+			w.bring(lease.Accuse{Ref: 1, Proof: p.Bytes()})
+			return
+		}
+	}
+}
+
+func (w *world) signedByNow(lease.ID) bool { return true }
+
 // progress moves some hold or lease on.
 func (w *world) progress() {
 	entries := slices.DeleteFunc(w.l.Leases(), func(e lease.Entry) bool { return !e.State.Live() })
@@ -255,6 +277,9 @@ func (w *world) snapshot() {
 
 // restorePurse has p's power fail, or a copy of the purse put back and noticed.
 func (w *world) restorePurse(p *person) {
+	if p.dishonest {
+		return
+	}
 	back := len(p.journal)
 	if w.r.IntN(3) == 0 {
 		back = w.r.IntN(len(p.journal) + 1)

@@ -46,11 +46,12 @@ func (w *world) judge() {
 	honest := func(p lease.Principal) bool {
 		return !w.people[0].dishonest || p != w.people[0].key.Principal()
 	}
-	for _, c := range w.conflicts(func(lease.ID) bool { return true }) {
+	for _, c := range w.conflicts(w.signedByNow) {
 		if honest(c.by) {
 			w.fail("%s of %s's under %s", c.kind, c.by.Short(), c.parent.Short())
 		}
 	}
+	w.provedAll()
 	for _, v := range w.accuse() {
 		if honest(v.Principal) {
 			w.fail("a proof (%s) against %s, which is honest", v.Kind, v.Principal.Short())
@@ -58,7 +59,26 @@ func (w *world) judge() {
 	}
 }
 
-const steps = 60
+// provedAll: what the node had before it and kept, and is too much, it proved,
+// with a proof that anybody can verify.
+func (w *world) provedAll() {
+	proved := map[lease.ID]lease.Principal{}
+	for _, p := range w.l.Proofs() {
+		_, v, err := lease.VerifyProof(p.Proof)
+		if err != nil {
+			w.fail("the ledger keeps a proof that does not hold: %v", err)
+		}
+		proved[v.About] = v.Principal
+	}
+	for _, c := range w.conflicts(func(id lease.ID) bool { return w.saw[id] }) {
+		if proved[c.parent] != c.by {
+			w.fail("%s of %s's under %s is not proved", c.kind, c.by.Short(), c.parent.Short())
+		}
+		w.proofs++
+	}
+}
+
+const steps = 100
 
 func TestHistories(t *testing.T) {
 	if seed, err := strconv.ParseUint(os.Getenv("CROFT_SEED"), 10, 64); err == nil {
@@ -72,6 +92,7 @@ func TestHistories(t *testing.T) {
 	n, shards := histories(), uint64(runtime.GOMAXPROCS(0))
 	var done atomic.Uint64
 	var tally [16]atomic.Uint64
+	var proofs atomic.Uint64
 	t.Run("all", func(t *testing.T) {
 		for shard := range shards {
 			t.Run(fmt.Sprint(shard), func(t *testing.T) {
@@ -84,6 +105,7 @@ func TestHistories(t *testing.T) {
 					for _, o := range w.signed {
 						tally[o.Kind()].Add(1)
 					}
+					proofs.Add(uint64(w.proofs))
 					if d := done.Add(1); n > 5000 && d%(n/100) == 0 {
 						fmt.Fprintf(os.Stderr, "adversary: %d of %d histories\n", d, n)
 					}
@@ -91,6 +113,10 @@ func TestHistories(t *testing.T) {
 			})
 		}
 	})
+	t.Logf("%d conflicts that the node saw, all proved", proofs.Load())
+	if proofs.Load() < n {
+		t.Errorf("%d conflicts in %d histories: they show little", proofs.Load(), n)
+	}
 	for k := lease.KindCapacity; k <= lease.KindReject; k++ {
 		t.Logf("%d × %s", tally[k].Load(), k)
 		if tally[k].Load() < n {

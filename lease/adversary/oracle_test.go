@@ -129,7 +129,8 @@ func (w *world) notLate(b *binding, now int64) {
 }
 
 // load adds up what binds at one instant; a replacement that is only held costs
-// no more than the rise above what it replaces.
+// no more than the rise above what it replaces. An announced end frees claims at
+// once for the time after it, pools when it has come.
 func (w *world) load(live []*binding, at int64, counts func(*binding) bool) (sum lease.RSet) {
 	for _, b := range live {
 		if !counts(b) || !b.term.Covers(at) {
@@ -160,7 +161,9 @@ func (w *world) withinPools(live []*binding, at int64) {
 func (w *world) withinClaims(live []*binding, at int64) {
 	for id := range w.above(live) {
 		_, s, _ := w.claim(id)
-		sum := w.load(live, at, func(b *binding) bool { return b.redeem != nil && w.below(b.redeem.Parent, id) })
+		sum := w.load(live, at, func(b *binding) bool {
+			return b.redeem != nil && w.below(b.redeem.Parent, id) && (b.endAt == 0 || at < b.endAt)
+		})
 		if !sum.Within(s) {
 			w.fail("claim %s of %s is drawn by %s at %d", id.Short(), s, sum, at-epoch)
 		}

@@ -44,8 +44,10 @@ type world struct {
 	answered map[lease.ID][][]byte     // the first answer to each wish
 	known    map[string]lease.ID       // their ids, by the bytes
 	saw      map[lease.ID]bool         // what the node had before it in a chain that verifies
+	proved   [][]byte                  // proofs that the ledger told of
 	bindings []*binding                // what the journal says that the node granted, in order
 	bound    map[lease.ID]*binding     // by hold and by lease
+	proofs   int                       // conflicts that the node saw, and proved
 	log      []string
 }
 
@@ -121,8 +123,9 @@ func (w *world) fresh() (q lease.Request) {
 
 // bring has the node take an input, and notes what it then has seen.
 func (w *world) bring(in lease.Input) {
-	if answers := w.node(in); len(answers) == 0 {
-		return // power failed, or there is nothing to answer
+	answers := w.node(in)
+	if len(answers) == 0 || len(answers[0].Statements) == 0 {
+		return // power failed, or it was not kept: what is not kept is not seen
 	}
 	wish, ok := in.(lease.Wish)
 	if !ok || len(wish.Chain) < 2 {
@@ -175,7 +178,7 @@ func (w *world) write(f lease.Fact) {
 	w.say("  %s", f)
 	w.journal = append(w.journal, f)
 	for _, b := range [][]byte{f.Wish, f.Signed} {
-		if len(b) > 0 {
+		if len(b) > 0 && f.K != lease.FactProof {
 			w.see(b)
 		}
 	}
@@ -185,6 +188,13 @@ func (w *world) write(f lease.Fact) {
 // effect checks what leaves the node: all that it signed is in the journal
 // already, and the same wish has the same answer for ever.
 func (w *world) effect(in lease.Input, e lease.Effect) *lease.Answer {
+	if p, ok := e.(lease.Proved); ok {
+		w.say("  %s", e)
+		if !w.durable(p.Proof) {
+			w.fail("a proof left the node before it was durable")
+		}
+		w.proved = append(w.proved, p.Proof)
+	}
 	a, ok := e.(lease.Answer)
 	if !ok {
 		return nil
