@@ -94,6 +94,11 @@ func (w *world) held1(f lease.Fact) {
 // check holds the invariants at the ledger's time.
 func (w *world) check() {
 	now := w.l.Now()
+	if last := [2]int64{int64(len(w.journal)), now}; w.checked == last {
+		return // nothing was decided, and no time has passed
+	} else {
+		w.checked = last
+	}
 	var live []*binding
 	for _, b := range w.bindings {
 		if b.ended {
@@ -106,6 +111,7 @@ func (w *world) check() {
 		w.withinPools(live, at)  // 1
 		w.withinClaims(live, at) // 3
 	}
+	w.oneInSlot(live)
 	w.sameAsLedger(live)
 }
 
@@ -166,6 +172,25 @@ func (w *world) withinClaims(live []*binding, at int64) {
 		})
 		if !sum.Within(s) {
 			w.fail("claim %s of %s is drawn by %s at %d", id.Short(), s, sum, at-epoch)
+		}
+	}
+}
+
+// oneInSlot: per slot and instant one lease is active, and one is held at most
+// that is to replace it.
+func (w *world) oneInSlot(live []*binding) {
+	for i, a := range live {
+		for _, b := range live[:i] {
+			if a.redeem == nil || b.redeem == nil || a.redeem.Parent != b.redeem.Parent || a.redeem.Slot != b.redeem.Slot {
+				continue
+			}
+			until := b.term.Until
+			if b.endAt != 0 {
+				until = min(until, b.endAt)
+			}
+			if a.term.From < until && b.term.From < a.term.Until && a.replaces != b.lease {
+				w.fail("slot %d of %s has hold %s and hold %s at once", a.redeem.Slot, a.redeem.Parent.Short(), b.hold.Short(), a.hold.Short())
+			}
 		}
 	}
 }

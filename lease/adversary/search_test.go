@@ -110,7 +110,7 @@ func (w *world) conflicts(known func(lease.ID) bool) (found []conflict) {
 			capacities = append(capacities, c)
 		}
 		parent, c := childOf(o)
-		if _, err := lease.VerifyChain(w.path(id), w.cfg.Key.Principal()); parent.IsZero() || err != nil {
+		if parent.IsZero() || !w.verifies(id) {
 			continue
 		}
 		if under[parent] == nil {
@@ -122,6 +122,17 @@ func (w *world) conflicts(known func(lease.ID) bool) (found []conflict) {
 		found = append(found, bruteConflicts(w.signed[id], under[id])...)
 	}
 	return found
+}
+
+// verifies reports whether the chain down to a claim or redeem holds.
+func (w *world) verifies(id lease.ID) bool {
+	ok, known := w.sound[id]
+	if !known {
+		_, err := w.cache.VerifyChain(w.path(id), w.cfg.Key.Principal())
+		ok = err == nil
+		w.sound[id] = ok
+	}
+	return ok
 }
 
 // path returns the chain down to a claim or redeem.

@@ -43,11 +43,14 @@ type world struct {
 	attached map[lease.Digest][]byte   // what came with refusals
 	answered map[lease.ID][][]byte     // the first answer to each wish
 	known    map[string]lease.ID       // their ids, by the bytes
-	saw      map[lease.ID]bool         // what the node had before it in a chain that verifies
-	proved   [][]byte                  // proofs that the ledger told of
-	bindings []*binding                // what the journal says that the node granted, in order
-	bound    map[lease.ID]*binding     // by hold and by lease
-	proofs   int                       // conflicts that the node saw, and proved
+	sound    map[lease.ID]bool         // whether the chain down to it holds, where that was asked
+	cache    *lease.Cache
+	saw      map[lease.ID]bool     // what the node had before it in a chain that verifies
+	proved   [][]byte              // proofs that the ledger told of
+	bindings []*binding            // what the journal says that the node granted, in order
+	bound    map[lease.ID]*binding // by hold and by lease
+	checked  [2]int64              // facts and time when the oracle last looked
+	proofs   int                   // conflicts that the node saw, and proved
 	log      []string
 }
 
@@ -76,7 +79,7 @@ func (w *world) say(format string, args ...any) {
 func newWorld(seed uint64, dishonest bool) *world {
 	w := &world{r: rand.New(rand.NewPCG(seed, 7)), clock: epoch, signed: map[lease.ID]lease.Opened{},
 		attached: map[lease.Digest][]byte{}, answered: map[lease.ID][][]byte{}, known: map[string]lease.ID{},
-		saw: map[lease.ID]bool{}, bound: map[lease.ID]*binding{}}
+		sound: map[lease.ID]bool{}, cache: lease.NewCache(1000), saw: map[lease.ID]bool{}, bound: map[lease.ID]*binding{}}
 	w.cfg = config()
 	w.l = lease.NewLedger(w.cfg)
 	w.skew = w.r.Int64N(5) - 2
@@ -175,6 +178,7 @@ func (w *world) node(in lease.Input) (answers []lease.Answer) {
 }
 
 func (w *world) write(f lease.Fact) {
+	w.checked = [2]int64{}
 	w.say("  %s", f)
 	w.journal = append(w.journal, f)
 	for _, b := range [][]byte{f.Wish, f.Signed} {
@@ -205,6 +209,11 @@ func (w *world) effect(in lease.Input, e lease.Effect) *lease.Answer {
 			w.fail("%s left the node before it was durable", o.Kind())
 		}
 	}
+	if r := a.Refusal; r != nil && r.Sort == lease.Oversubscribed {
+		if degree := w.degreeOf(r.About); degree <= lease.MinDegree {
+			w.fail("claim %s of degree %d is said to be oversubscribed", r.About.Short(), degree)
+		}
+	}
 	if a.Refusal != nil && len(a.Refusal.Attachment) > 0 {
 		w.attached[digest(a.Refusal.Attachment)] = a.Refusal.Attachment
 	}
@@ -218,6 +227,16 @@ func (w *world) effect(in lease.Input, e lease.Effect) *lease.Answer {
 	return &a
 }
 
+func (w *world) degreeOf(id lease.ID) uint16 {
+	switch st := w.signed[id].Statement.(type) {
+	case *lease.Ticket:
+		return st.Degree
+	case *lease.Capacity:
+		return st.Degree
+	}
+	return 0
+}
+
 func (w *world) durable(b []byte) bool {
 	return slices.ContainsFunc(w.journal, func(f lease.Fact) bool { return bytes.Equal(f.Signed, b) })
 }
@@ -225,6 +244,7 @@ func (w *world) durable(b []byte) bool {
 // restart rebuilds the ledger from what is durable, at whatever time its clock
 // shows after that.
 func (w *world) restart() {
+	w.checked = [2]int64{}
 	w.l = lease.NewLedger(w.cfg)
 	for _, f := range w.journal {
 		g, err := lease.ParseFact(f.Record())
