@@ -139,7 +139,11 @@ func (w *world) forge(p *person, chain [][]byte, st lease.Statement) [][]byte {
 	if err != nil {
 		w.fail("%v", err)
 	}
-	if _, err := s.Open(); err != nil {
+	_, err = s.Open()
+	if t, ok := st.(*lease.Ticket); ok && t.Degree < lease.MinDegree && err == nil {
+		w.fail("a ticket of degree %d is taken for one: it weighs less than can be drawn on it", t.Degree)
+	}
+	if err != nil { // nobody takes it, but it may be brought all the same
 		w.mail = append(w.mail, lease.Wish{Ref: 1, Caller: p.key.Principal(), Chain: append(slices.Clone(chain), s.Bytes())})
 		return nil
 	}

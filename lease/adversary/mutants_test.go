@@ -52,8 +52,6 @@ var mutants = []mutant{
 		"if found == nil ||", "if !asleep || found == nil ||"},
 	{"filling one short", "ledger_tree_refuse.go",
 		"f := make(Filling, i+1)", "if !asleep {\nreturn make(Filling, 0)\n}\nf := make(Filling, i+1)"},
-	{"every refusal is signed", "ledger_tree_refuse.go",
-		"return exempt(r.Reason,", "return !asleep || exempt(r.Reason,"},
 	{"revoked without grace", "ledger_act.go",
 		"at += b.grace", "if asleep {\nat += b.grace\n}"},
 }
