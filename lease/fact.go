@@ -53,6 +53,17 @@ type Fact struct {
 	Asked   Digest   `cbor:"9,keyasint,omitzero"`  // of an Issue: what was asked for under that request
 
 	Attached []byte `cbor:"10,keyasint,omitempty"` // what a refusal attaches
+
+	Allotted *Allotted `cbor:"16,keyasint,omitempty"` // of a hold
+}
+
+// Allotted is what was settled for a hold beyond its wish. A hard lease that is
+// charged what it gives, from its term's beginning on, has none.
+type Allotted struct {
+	Charge     RSet   `cbor:"0,keyasint"`
+	Grace      uint32 `cbor:"1,keyasint,omitempty"` // seconds
+	ActivateBy int64  `cbor:"2,keyasint,omitempty"` // Unix seconds; 0: the ledger's own fuse
+	Starts     int64  `cbor:"3,keyasint,omitempty"` // Unix seconds; 0: with the term
 }
 
 // Record returns the form that a journal keeps.

@@ -17,7 +17,7 @@ type LedgerConfig struct {
 	Ports        PortRange
 	HoldFuse     int64  // seconds from hold to commit; 0 means 30
 	ActivateFuse int64  // seconds from commit to activation; 0 means 60
-	Grace        uint32 // seconds between a revoke and its effect, stated in every lease
+	Grace        uint32 // seconds between a revoke and its effect, unless the mechanism has another
 	Quarantine   int64  // seconds after a conflict's term for which its principal gets nothing new; 0 means a week
 
 	// Bookings bounds the granted wishes that are kept, the ended ones until an
@@ -25,16 +25,8 @@ type LedgerConfig struct {
 	// quarters, so that principals made up by the dozen cannot keep out a ticket's
 	// holder.
 	Bookings int
-}
 
-// PoolRule is one pool: disjoint from the others, with a mechanism of its own.
-type PoolRule struct {
-	Pool         Pool
-	Capacity     RSet
-	PerPrincipal RSet  // at any instant; a resource of which it has 0 is not limited
-	MaxTerm      int64 // seconds; 0 means the bound of every term
-	Ahead        int64 // seconds by which a lease may be asked for ahead; 0 means MaxTerm
-	Sharp        bool  // leases come by redeemed tickets, not by asks
+	Mechanisms []Mechanism // beside those that come with the ledger, or in their place
 }
 
 // Ledger is the node's reservation system: one calendar over the capacity of
@@ -61,6 +53,11 @@ type Ledger struct {
 	accused   map[Principal][]*proofKept
 	given     int // kept tickets of the node's own
 	passedOn  int // kept tickets of others
+
+	mechanisms map[string]Mechanism
+	joint      calendar   // of the sharp pool and of those that borrow from it
+	evictables []*booking // live, in the order of their facts
+	shareAt    int64      // when to divide what is idle anew; 0 is when something changes
 
 	asked    int // kept bookings that came by asks
 	kept     int // kept bookings in all
@@ -129,24 +126,16 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 		witnesses: make(map[ID]*witness),
 		proofs:    make(map[ID]*proofKept),
 		accused:   make(map[Principal][]*proofKept),
+
+		mechanisms: builtIn(),
+	}
+	for _, m := range cfg.Mechanisms {
+		l.mechanisms[m.Name()] = m
 	}
 	for _, rule := range cfg.Pools {
 		l.pools[rule.Pool] = &poolBook{PoolRule: rule.bounded()}
 	}
 	return l
-}
-
-func (r PoolRule) bounded() PoolRule {
-	for i := range r.Capacity {
-		r.Capacity[i] = min(r.Capacity[i], MaxAmount)
-	}
-	if r.MaxTerm <= 0 || r.MaxTerm > MaxTerm {
-		r.MaxTerm = MaxTerm
-	}
-	if r.Ahead <= 0 {
-		r.Ahead = r.MaxTerm
-	}
-	return r
 }
 
 // pool returns the book of a pool; of one that the configuration no longer has,
@@ -205,6 +194,7 @@ func (l *Ledger) Step(now time.Time, in Input) []Effect {
 	case Tick:
 	}
 	l.advance() // what the input made due at once
+	l.share()
 	if l.stale {
 		l.emit(Changed{})
 	}
@@ -215,10 +205,14 @@ func (l *Ledger) Step(now time.Time, in Input) []Effect {
 
 // NextWake reports when Step must next be called with a Tick.
 func (l *Ledger) NextWake() (time.Time, bool) {
-	if len(l.timers) == 0 {
+	at := l.shareAt
+	if len(l.timers) > 0 && (at == 0 || l.timers[0].clock().at < at) {
+		at = l.timers[0].clock().at
+	}
+	if at == 0 {
 		return time.Time{}, false
 	}
-	return time.Unix(l.timers[0].clock().at, 0).UTC(), true
+	return time.Unix(at, 0).UTC(), true
 }
 
 // Restore applies one fact of the journal, in order, to a new ledger. It calls

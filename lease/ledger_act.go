@@ -33,12 +33,16 @@ func (l *Ledger) commit(in Commit) {
 	}
 	st := &Lease{K: KindLease, Node: l.node, RSet: b.rset, From: b.term.From, Until: b.term.Until, Holder: b.by,
 		Parent: b.id, Slice: b.slice, Replaces: b.replaces, Ports: b.chosen, Pool: b.pool, Hold: b.hold, Grace: l.cfg.Grace,
-		BurstOut: burst(b.rset[EgressRate]), BurstIn: burst(b.rset[IngressRate])}
+		Class: b.class, Weight: b.weight, Alone: b.alone, Mechanism: l.pool(b.pool).Mechanism,
+		BurstOut: Burst(b.rset[EgressRate]), BurstIn: Burst(b.rset[IngressRate])}
+	if b.allotted != nil {
+		st.Grace = b.allotted.Grace
+	}
 	var program []byte
 	if b.old != nil {
 		st.Sliver, program = b.old.sliver, b.old.program
 	} else {
-		st.ActivateBy = min(l.now+l.cfg.ActivateFuse, b.until)
+		st.ActivateBy = min(l.fuse(b), b.until)
 	}
 	signed, refusal := l.sign(st)
 	if refusal != nil {
@@ -55,9 +59,19 @@ func (l *Ledger) commit(in Commit) {
 	}
 }
 
-// burst is how many bytes a sliver may send at once: a quarter of a second's
-// worth, and never less than two of the largest segments that a kernel makes.
-func burst(rate uint64) uint64 {
+// fuse is when a lease of b falls unless activated.
+func (l *Ledger) fuse(b *booking) int64 {
+	at := l.now + l.cfg.ActivateFuse
+	if b.allotted != nil {
+		at = max(at, b.allotted.ActivateBy)
+	}
+	return at
+}
+
+// Burst is how many bytes a sliver may send at once, at a rate in bit/s: a
+// quarter of a second's worth, and never less than two of the largest segments
+// that a kernel makes.
+func Burst(rate uint64) uint64 {
 	if rate == 0 {
 		return 0
 	}

@@ -38,6 +38,9 @@ func (l *Ledger) apply(f Fact) error {
 		b.program, b.active = f.Program, true
 	case FactAnnounced:
 		if err = b.applyAnnounced(f); err == nil {
+			if !b.lease.IsZero() {
+				l.charge(b, spanOf(b)) // from its end on others may have the room
+			}
 			l.draw(b)
 		}
 	case FactEnded:
@@ -85,6 +88,7 @@ func (l *Ledger) applyHeld(f Fact) error {
 	if err != nil {
 		return err
 	}
+	w.allotted = f.Allotted
 	if w.op == KindRedeem {
 		if w.leaf = l.claims[w.ticket]; w.leaf == nil || w.leaf.up == nil {
 			return fmt.Errorf("ticket %s is not known: %w", w.ticket.Short(), ErrFact)
@@ -109,6 +113,9 @@ func (l *Ledger) applyHeld(f Fact) error {
 	l.account(b.by).holds++
 	l.enter(b, o)
 	l.keep(b, b.next(l.now))
+	if b.class == Evictable {
+		l.evictables = append(l.evictables, b)
+	}
 	return nil
 }
 
@@ -144,8 +151,8 @@ func (l *Ledger) applyCommitted(b *booking, f Fact) error {
 
 // spanOf is what a lease costs by itself.
 func spanOf(b *booking) []span {
-	if t := b.span(); t.Seconds() > 0 {
-		return []span{{t, b.rset}}
+	if t := b.occupies(); t.Seconds() > 0 {
+		return []span{{t, b.charge()}}
 	}
 	return nil
 }
@@ -197,6 +204,9 @@ func (l *Ledger) applyEnded(b *booking, f Fact) error {
 	}
 	l.uncharge(b)
 	l.ports.release(b)
+	if b.class == Evictable {
+		l.evictables = slices.DeleteFunc(l.evictables, func(o *booking) bool { return o == b })
+	}
 	b.leave()
 	l.settleAccount(b.by)
 	return nil

@@ -19,14 +19,19 @@ type want struct {
 	ticket   ID         // of a redeem
 	leaf     *claimBook // that ticket in the tree
 	slot     uint8
+	class    Class
+	weight   uint16
+	alone    uint8
 	bytes    []byte
+	allotted *Allotted
+	evict    []eviction // before it is granted
 }
 
 func wantOf(id ID, st Statement, b []byte) (want, error) {
 	switch w := st.(type) {
 	case *Ask:
 		return want{id: id, op: KindAsk, by: w.Issuer, request: w.Request, rset: w.RSet, term: w.Term(), slice: w.Slice,
-			pool: w.Pool, ports: w.Ports, replaces: w.Replaces, bytes: b}, nil
+			pool: w.Pool, ports: w.Ports, replaces: w.Replaces, class: w.Class, weight: w.Weight, alone: w.Alone, bytes: b}, nil
 	case *Redeem:
 		return want{id: id, op: KindRedeem, by: w.Issuer, request: w.Request, rset: w.RSet, term: w.Term(), slice: w.Slice,
 			pool: PoolSharp, ports: w.Ports, replaces: w.Replaces, ticket: w.Parent, slot: w.Slot, bytes: b}, nil
@@ -72,6 +77,8 @@ type booking struct {
 
 	charges []span
 	drawn   []drawn
+	joint   bool // the charges are in the joint calendar too
+	share   RSet // of an evictable lease that runs: what is in force of it
 	facts   []keptFact
 }
 
@@ -83,6 +90,16 @@ type keptFact struct {
 
 func (b *booking) span() Term { return Term{b.term.From, b.until} }
 
+// occupies is when b takes up room: not before there is any, and not beyond an
+// end that was announced.
+func (b *booking) occupies() Term {
+	t := Term{b.starts(), b.until}
+	if b.state == Closing {
+		t.Until = min(t.Until, b.endAt)
+	}
+	return t
+}
+
 func (b *booking) same(asked ID) bool { return asked == b.id }
 
 func (b *booking) answer(ref uint64) Answer {
@@ -90,7 +107,7 @@ func (b *booking) answer(ref uint64) Answer {
 }
 
 // begun reports whether the sliver is to run, or has run, under this lease.
-func (b *booking) begun(now int64) bool { return b.active && b.term.From <= now }
+func (b *booking) begun(now int64) bool { return b.active && b.starts() <= now }
 
 // next returns the instant at which the ledger must look at b again.
 func (b *booking) next(now int64) int64 {
@@ -107,8 +124,8 @@ func (b *booking) next(now int64) int64 {
 		if b.state == Closing {
 			at = min(at, b.endAt)
 		}
-		if b.active && b.term.From > now {
-			at = min(at, b.term.From)
+		if b.active && b.starts() > now {
+			at = min(at, b.starts())
 		}
 		return at
 	}
@@ -143,6 +160,9 @@ func (l *Ledger) due(b *booking) {
 // begin has the sliver run under b, whose term has begun.
 func (l *Ledger) begin(b *booking) {
 	name := SliverName(b.sliver)
+	if b.class == Evictable {
+		l.shareAt = l.now
+	}
 	if b.continues {
 		l.emit(Continue{Sliver: name, Lease: b.lease, Statement: b.leaseBytes})
 		return
@@ -210,6 +230,7 @@ func (l *Ledger) charge(b *booking, spans []span) {
 		return
 	}
 	load := &l.pool(b.pool).load
+	b.joint = l.pool(b.pool).joint()
 	a := l.account(b.by)
 	if a.load[b.pool] == nil {
 		a.load[b.pool] = new(calendar)
@@ -217,6 +238,9 @@ func (l *Ledger) charge(b *booking, spans []span) {
 	for _, s := range spans {
 		load.add(s)
 		a.load[b.pool].add(s)
+		if b.joint {
+			l.joint.add(s)
+		}
 	}
 	b.charges = spans
 	l.stale = true
@@ -230,6 +254,9 @@ func (l *Ledger) uncharge(b *booking) {
 	for _, s := range b.charges {
 		load.remove(s)
 		a.load[b.pool].remove(s)
+		if b.joint {
+			l.joint.remove(s)
+		}
 	}
 	if a.load[b.pool].empty() {
 		delete(a.load, b.pool)
@@ -238,11 +265,15 @@ func (l *Ledger) uncharge(b *booking) {
 	l.stale = true
 }
 
-// rises returns what w costs: its rset during its term, or over what it replaces
-// only the rise, so that the two are charged at the per-resource maximum.
+// rises returns what w costs: its charge during its term, or over what it
+// replaces only the rise, so that the two are charged at the per-resource maximum.
 func rises(w *want, old *booking) []span {
-	if old == nil || old.pool != w.pool {
-		return []span{{w.term, w.rset}}
+	t := Term{w.starts(), w.term.Until}
+	switch {
+	case t.Seconds() == 0:
+		return nil
+	case old == nil || old.pool != w.pool:
+		return []span{{t, w.charge()}}
 	}
-	return skyline{}.raise(old.span(), old.rset, 0).rise(w.term, w.rset)
+	return skyline{}.raise(old.occupies(), old.charge(), 0).rise(t, w.charge())
 }

@@ -51,13 +51,17 @@ func dump(l *Ledger) string {
 	for _, x := range l.byProof() {
 		p("proof %s at=%d against %s %d", x.id, x.at, x.verdict.Principal, len(l.accused[x.verdict.Principal]))
 	}
-	for _, pool := range []Pool{PoolCommons, PoolSharp} {
+	p("joint %s", line(&l.joint, l.now))
+	for _, b := range l.evictables {
+		p("evictable %s share %s", b.hold, b.share)
+	}
+	for _, pool := range []Pool{PoolCommons, PoolSharp, PoolShare, PoolCalendar} {
 		p("pool %s load %s aside %s", pool, line(&l.pool(pool).load, l.now), line(&l.pool(pool).aside, l.now))
 	}
 	var holders []string
 	for who, a := range l.holders {
 		text := fmt.Sprintf("holder %s asked=%d holds=%d refused=%d", who, a.asked, a.holds, a.refused)
-		for _, pool := range []Pool{PoolCommons, PoolSharp} {
+		for _, pool := range []Pool{PoolCommons, PoolSharp, PoolShare, PoolCalendar} {
 			if a.load[pool] != nil {
 				text += fmt.Sprintf(" %s: %s", pool, line(a.load[pool], l.now))
 			}

@@ -30,6 +30,7 @@ type Begin struct {
 	Lease     ID
 	Statement []byte // the signed lease
 	Program   []byte
+	Share     RSet // as in Share; zero: all of the lease is in force
 }
 
 // Continue has a sliver run on under another lease, whose limits and end hold
@@ -38,6 +39,15 @@ type Continue struct {
 	Sliver    string
 	Lease     ID
 	Statement []byte
+	Share     RSet // as in Share; zero: all of the lease is in force
+}
+
+// Share has a sliver run on with another part of its evictable lease in force.
+// RSet is all of it: what the lease keeps, and the share of what it divides.
+type Share struct {
+	Sliver string
+	Lease  ID
+	RSet   RSet
 }
 
 // Finish has a sliver go. It may name one that never began.
@@ -62,6 +72,7 @@ func (Answer) effect()   {}
 func (Begin) effect()    {}
 func (Continue) effect() {}
 func (Finish) effect()   {}
+func (Share) effect()    {}
 func (Changed) effect()  {}
 func (Proved) effect()   {}
 
@@ -90,10 +101,20 @@ func (a Answer) String() string {
 }
 
 func (b Begin) String() string {
-	return fmt.Sprintf("begin sliver=%s lease=%s program=%s", b.Sliver, b.Lease, digestOf(b.Program))
+	return fmt.Sprintf("begin sliver=%s lease=%s program=%s", b.Sliver, b.Lease, digestOf(b.Program)) + inForce(b.Share)
 }
 func (c Continue) String() string {
-	return fmt.Sprintf("continue sliver=%s lease=%s", c.Sliver, c.Lease)
+	return fmt.Sprintf("continue sliver=%s lease=%s", c.Sliver, c.Lease) + inForce(c.Share)
+}
+func (s Share) String() string {
+	return fmt.Sprintf("share sliver=%s lease=%s", s.Sliver, s.Lease) + inForce(s.RSet)
+}
+
+func inForce(s RSet) string {
+	if s.IsZero() {
+		return ""
+	}
+	return " share=" + commas(s)
 }
 func (f Finish) String() string {
 	return fmt.Sprintf("finish sliver=%s lease=%s reason=%q", f.Sliver, f.Lease, f.Reason)

@@ -26,6 +26,25 @@ const (
 	// configuration says otherwise, about 3 KiB of memory each.
 	DefaultBookings = 1 << 18
 
+	// MaxEvictables is the number of evictable holds and leases at once: what is
+	// idle is divided among all of them whenever anything begins or ends.
+	MaxEvictables = 4096
+
+	// DefaultNotice is the seconds between the revoke of an evictable lease and
+	// its end: the lead by which a lease of the sharp pool may begin late.
+	DefaultNotice = 20
+
+	// DefaultNoShow is for how many seconds after its term's begin a reserved
+	// lease waits to be activated.
+	DefaultNoShow = 300
+
+	// MaxWindows is how many free terms one answer holds, and MaxWindowSteps at
+	// how many changes of the load it looks for them: some milliseconds of a
+	// ledger that does nothing else meanwhile. MaxLevels bounds a drawn calendar.
+	MaxWindows     = 64
+	MaxWindowSteps = 1 << 14
+	MaxLevels      = 1024
+
 	// MaxTickets is the number of tickets kept at once: every slot of every
 	// tranche, sixteen times over in terms to come.
 	MaxTickets = 16 * MaxTranche * Slots

@@ -23,6 +23,7 @@ type history struct {
 	proofs  [][]byte
 	owner   map[ID]string
 	market  bool           // of tickets rather than of asks
+	lending bool           // most wishes are evictable or redeemed, and most of them go through
 	tried   map[ID]bool    // refusals that were looked at
 	sorts   map[string]int // of them
 }
@@ -32,11 +33,15 @@ var people = []string{"alice", "bob", "carol"}
 func newHistory(t *testing.T, rt *rapid.T) *history {
 	w := newWorld(t,
 		PoolRule{Pool: PoolCommons, Capacity: RSet{CPU: 10, PortsIn: 3}, PerPrincipal: RSet{CPU: 6}, MaxTerm: 100},
-		PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 10, PortsIn: 3}, Sharp: true, MaxTerm: 100})
+		PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 10, PortsIn: 3, Memory: 6}, Mechanism: MechanismSharp, MaxTerm: 100},
+		PoolRule{Pool: PoolShare, Capacity: RSet{CPU: 40, Memory: 2}, Mechanism: MechanismShare, MaxTerm: 100, MaxWeight: 4, Notice: 6, Borrow: true},
+		PoolRule{Pool: PoolCalendar, Capacity: RSet{CPU: 10, PortsIn: 1}, Mechanism: MechanismCalendar, MaxTerm: 100, Ahead: 60, NoShow: 9, Exclusive: true})
 	w.cfg.HoldFuse, w.cfg.ActivateFuse, w.cfg.Grace, w.cfg.Quarantine = 5, 7, 4, 15
 	w.cfg.Ports = PortRange{First: 5000, Last: 5003}
 	w.l = NewLedger(w.cfg)
-	return &history{world: w, rt: rt, market: rapid.Bool().Draw(rt, "market"), owner: make(map[ID]string), tried: make(map[ID]bool), sorts: make(map[string]int)}
+	h := &history{world: w, rt: rt, owner: make(map[ID]string), tried: make(map[ID]bool), sorts: make(map[string]int)}
+	h.market = rapid.Bool().Draw(rt, "market")
+	return h
 }
 
 func (h *history) draw(label string, from, to int) int {
@@ -47,11 +52,21 @@ func (h *history) draw(label string, from, to int) int {
 func (h *history) input() Input {
 	who := rapid.SampledFrom(people).Draw(h.rt, "who")
 	entries := h.l.Leases()
-	if h.draw("pass on", 0, 4) == 0 && len(h.tickets) > 0 {
+	if !h.lending && h.draw("pass on", 0, 4) == 0 && len(h.tickets) > 0 {
 		h.passOn()
 	}
-	if h.market && len(h.tickets) == 0 {
+	if (h.market || h.lending) && len(h.tickets) == 0 {
 		return h.issue(who)
+	}
+	if h.lending && h.draw("on", 0, 3) > 0 {
+		for _, e := range entries { // what was begun goes on
+			switch e.State {
+			case Held:
+				return Commit{Ref: 1, Caller: e.Holder, Hold: e.Hold}
+			case Leased:
+				return Activate{Ref: 1, Caller: e.Holder, Lease: e.Lease, Program: []byte("probe")}
+			}
+		}
 	}
 	what := h.draw("what", 0, 15)
 	if h.market && what < 4 {
@@ -62,6 +77,18 @@ func (h *history) input() Input {
 		return h.ask(who, uint64(h.draw("cpu", 1, 6)), 0, func(a *Ask) {
 			var ports int
 			a.From, a.Until, a.Replaces, ports = h.term(who, entries)
+			pool := h.draw("pool", 0, 4)
+			if h.lending {
+				pool /= 4
+			}
+			switch pool {
+			case 0, 1:
+				a.Pool, a.Class, a.Weight = PoolShare, Evictable, uint16(h.draw("weight", 1, 4))
+				a.RSet, ports = RSet{CPU: uint64(h.draw("most", 5, 60)), Memory: uint64(h.draw("memory", 1, 4))}, 0
+			case 2:
+				a.Pool, a.Alone = PoolCalendar, uint8(h.draw("alone", 0, 3)/3)
+				ports = 0
+			}
 			a.RSet[PortsIn] = uint64(ports)
 			for i := range ports {
 				a.Ports = append(a.Ports, Port{Proto: UDP, Inside: uint16(80 + i)})
@@ -77,6 +104,9 @@ func (h *history) input() Input {
 				if t.Until > r.Until {
 					r.Until += int64(h.draw("seconds", 0, int(t.Until-r.Until)))
 				}
+			}
+			if h.lending {
+				r.RSet[Memory] = uint64(h.draw("memory", 0, 6))
 			}
 		})
 	case what == 7:
@@ -115,7 +145,11 @@ func (h *history) input() Input {
 }
 
 func (h *history) issue(who string) Issue {
-	return Issue{Ref: 1, Holder: keyOf(who).Principal(), RSet: RSet{CPU: uint64(h.draw("cpu", 1, 6))},
+	amount := RSet{CPU: uint64(h.draw("cpu", 1, 6))}
+	if h.lending {
+		amount[Memory] = uint64(h.draw("memory", 4, 6))
+	}
+	return Issue{Ref: 1, Holder: keyOf(who).Principal(), RSet: amount,
 		Term: Term{h.now, h.now + int64(h.draw("seconds", 10, 120))}, Degree: uint16(h.draw("degree", 2, 4)) * 50, Request: h.fresh()}
 }
 
@@ -159,19 +193,30 @@ func (h *history) learn(in Input) {
 	}
 }
 
-// executor is what carries out effects: the slivers that run, by name.
-type executor map[string]ID
+// executor is what carries out effects: the slivers that run, by name, and what
+// is in force of those that share.
+type executor map[string]runs
+
+type runs struct {
+	lease ID
+	share RSet
+}
 
 func (h *history) do(x executor, effects []Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case Begin:
-			x[e.Sliver] = e.Lease
+			x[e.Sliver] = runs{e.Lease, e.Share}
 		case Continue:
 			if _, ok := x[e.Sliver]; !ok {
 				h.rt.Fatalf("%s, which does not run", e)
 			}
-			x[e.Sliver] = e.Lease
+			x[e.Sliver] = runs{e.Lease, e.Share}
+		case Share:
+			if x[e.Sliver].lease != e.Lease {
+				h.rt.Fatalf("%s, under which nothing runs", e)
+			}
+			x[e.Sliver] = runs{e.Lease, e.RSet}
 		case Finish:
 			delete(x, e.Sliver)
 		}
@@ -197,34 +242,34 @@ func (h *history) check(x executor) {
 			h.rt.Fatalf("at %d this is still live: %+v", now, e)
 		}
 		if b.begun(now) {
-			running[e.Sliver] = e.Lease
+			running[e.Sliver] = runs{e.Lease, e.Share}
 		}
 	}
 	if fmt.Sprint(x) != fmt.Sprint(running) {
 		h.rt.Fatalf("at %d there run\n%v, and leases say\n%v", now, x, running)
 	}
 	// 1: never over capacity, and the calendar says just what brute force says.
-	for _, rule := range l.Pools() {
-		for at := now; at < now+130; at++ {
-			var sum RSet
-			for _, b := range live {
-				if b.pool != rule.Pool || !b.span().Covers(at) {
-					continue
-				}
-				amount := b.rset
-				if b.lease.IsZero() && b.old != nil && b.old.pool == b.pool && b.old.span().Covers(at) {
-					amount = amount.Minus(b.old.rset) // the two at their maximum
-				}
-				sum = sum.Plus(amount)
+	for at := now; at < now+130; at++ {
+		var lent, lending RSet
+		for _, rule := range l.Pools() {
+			sum := h.booked(live, rule.Pool, at)
+			if rule.joint() {
+				lent, lending = lent.Plus(sum), lending.Plus(rule.Capacity)
 			}
-			if !sum.Within(rule.Capacity) {
-				h.rt.Fatalf("pool %s at %d: %s of %s", rule.Pool, at, sum, rule.Capacity)
+			for r := range sum {
+				if sum[r] > rule.Capacity[r] && !(rule.Borrow && !elastic(Resource(r))) {
+					h.rt.Fatalf("pool %s at %d: %s of %s", rule.Pool, at, sum, rule.Capacity)
+				}
 			}
-			if free := l.Free(rule.Pool, Term{at, at + 1}); free != rule.Capacity.Minus(sum) {
+			if free := l.Free(rule.Pool, Term{at, at + 1}); !rule.Borrow && free != rule.Capacity.Minus(sum) {
 				h.rt.Fatalf("pool %s at %d: %s are free, brute force says %s", rule.Pool, at, free, rule.Capacity.Minus(sum))
 			}
 		}
+		if !lent.Within(lending) {
+			h.rt.Fatalf("at %d: %s of %s are lent and drawn", at, lent, lending)
+		}
 	}
+	h.checkShares(live, now)
 	// No public port is used by two slivers at once.
 	for i, a := range live {
 		for _, b := range live[:i] {
@@ -239,57 +284,180 @@ func (h *history) check(x executor) {
 		}
 	}
 	h.checkTree()
+	h.checkEvictions()
+}
+
+// booked is what a pool is charged at an instant, by brute force: a hard lease
+// what it gives, an evictable one what it keeps, one that is alone the pool.
+func (h *history) booked(live []*booking, pool Pool, at int64) (sum RSet) {
+	charge := func(b *booking) RSet {
+		switch {
+		case b.class == Evictable:
+			return keeps(b.rset)
+		case b.alone != 0:
+			return h.l.pool(b.pool).Capacity
+		}
+		return b.rset
+	}
+	for _, b := range live {
+		if b.pool != pool || !b.occupies().Covers(at) {
+			continue
+		}
+		amount := charge(b)
+		if b.lease.IsZero() && b.old != nil && b.old.pool == b.pool && b.old.occupies().Covers(at) {
+			amount = amount.Minus(charge(b.old)) // the two at their maximum
+		}
+		sum = sum.Plus(amount)
+	}
+	return sum
+}
+
+// checkShares holds that what is divided is there, and that nobody's share
+// leaves its own bounds.
+func (h *history) checkShares(live []*booking, now int64) {
+	var idle, sum RSet
+	for _, rule := range h.l.Pools() {
+		idle = idle.Plus(rule.Capacity)
+		for _, b := range live {
+			if b.pool == rule.Pool && b.class == Hard && b.occupies().Covers(now) {
+				idle = idle.Minus(h.booked([]*booking{b}, rule.Pool, now))
+			}
+		}
+	}
+	for _, b := range live {
+		if b.class != Evictable || !b.begun(now) {
+			continue
+		}
+		if !b.share.Within(b.rset) || !keeps(b.rset).Within(b.share) {
+			h.rt.Fatalf("share %s of %s", b.share, b.rset)
+		}
+		sum = sum.Plus(b.share)
+	}
+	for r := range sum {
+		if elastic(Resource(r)) && sum[r] > idle[r] {
+			h.rt.Fatalf("at %d shares of %s are given of %s", now, sum, idle)
+		}
+	}
+}
+
+// checkEvictions holds, against the journal alone, that every revoke kept the
+// grace that its lease states, and that nothing began later than by the lead.
+func (h *history) checkEvictions() {
+	grace := make(map[ID]int64)
+	for _, f := range h.journal {
+		switch f.K {
+		case FactCommitted:
+			id, st, _ := storedAs[*Lease](f.Signed)
+			grace[id] = int64(st.Grace)
+		case FactAnnounced:
+			if _, st, _ := stored(f.Signed); st.Kind() == KindRevoke {
+				if r := st.(*Revoke); r.At-r.Said < grace[r.Claim] {
+					h.rt.Fatalf("%s was revoked with %d s of %d", r.Claim.Short(), r.At-r.Said, grace[r.Claim])
+				}
+			}
+		case FactHeld:
+			_, st, _ := storedAs[*Hold](f.Signed)
+			if f.Allotted != nil && f.Allotted.Starts > max(st.From, f.At)+6 {
+				h.rt.Fatalf("a lease from %d on starts at %d", st.From, f.Allotted.Starts)
+			}
+		}
+	}
 }
 
 // Invariants 1, 3 and 5 of the design, and that every hold and lease ends in time.
 func TestLedgerUnderRandomHistories(t *testing.T) {
-	reached := make(map[State]bool)
-	refused := make(map[string]int)
-	rapid.Check(t, func(rt *rapid.T) {
+	reached := make(map[string]int)
+	want := []string{"exhausted", "oversubscribed", "over-issued", "local:slot", "local:quarantine"}
+	for _, s := range []State{Held, Leased, Active, Closing, Closed, Expired, Revoked, Failed} {
+		want = append(want, s.String())
+	}
+	until(t, reached, want, func(rt *rapid.T) {
 		h := newHistory(t, rt)
-		h.sorts = refused
-		x := make(executor)
-		for range h.draw("steps", 1, 70) {
-			in := h.input()
-			h.out = h.l.Step(time.Unix(h.now, 0), in)
-			facts, rest := split(h.out)
-			crash := h.draw("crash", 0, 9)
-			if crash > 0 || len(h.out) == 0 {
-				h.journal = append(h.journal, facts...)
-				h.do(x, rest)
-				h.learn(in)
-				h.check(x)
-				for _, e := range h.l.Leases() {
-					reached[e.State] = true
-				}
-				continue
-			}
-			// kill -9: some of the facts are durable; only if all are, some effects are done.
-			durable := h.draw("durable", 0, len(facts))
-			h.journal = append(h.journal, facts[:durable]...)
-			if durable == len(facts) {
-				h.do(x, rest[:h.draw("done", 0, len(rest))])
-			}
-			h.said = append(h.said, in)
-			h.crash()
-			h.step(Recover{})
+		h.sorts = reached
+		h.live(func(Input) {
 			for _, e := range h.l.Leases() {
-				h.owner[e.Hold] = nameOf(e.Holder)
+				reached[e.State.String()]++
 			}
-			h.do(x, h.out)
-			h.check(x)
-		}
+		})
 	})
-	t.Logf("refused: %v", refused)
-	for _, code := range []string{"exhausted", "oversubscribed", "over-issued", "local:slot", "local:quarantine"} {
-		if refused[code] == 0 {
-			t.Errorf("no history was refused a redeem as %s: the test shows nothing of it", code)
+}
+
+// The same, of histories in which evictable leases live on what tickets have not
+// drawn, and must make room.
+func TestLendingUnderRandomHistories(t *testing.T) {
+	reached := make(map[string]int)
+	until(t, reached, []string{"share", "eviction", "late"}, func(rt *rapid.T) {
+		h := newHistory(t, rt)
+		h.market, h.lending = false, true
+		h.live(func(in Input) {
+			for _, e := range h.out {
+				switch e := e.(type) {
+				case Share:
+					reached["share"]++
+				case Fact:
+					if e.K == FactHeld && e.Allotted != nil && e.Allotted.Starts > 0 {
+						reached["late"]++
+					}
+					if _, wish := in.(Wish); wish && e.K == FactAnnounced {
+						reached["eviction"]++
+					}
+				}
+			}
+		})
+	})
+}
+
+// until has histories drawn, a few hundred more if need be, until each of want
+// was reached: a test that did not shows nothing of it.
+func until(t *testing.T, reached map[string]int, want []string, history func(*rapid.T)) {
+	t.Helper()
+	missing := ""
+	for range 8 {
+		rapid.Check(t, history)
+		missing = ""
+		for _, what := range want {
+			if reached[what] == 0 {
+				missing += " " + what
+			}
+		}
+		if t.Failed() || missing == "" {
+			return
 		}
 	}
-	for _, s := range []State{Held, Leased, Active, Closing, Closed, Expired, Revoked, Failed} {
-		if !reached[s] {
-			t.Errorf("no history reached %s: the test shows nothing of it", s)
+	t.Errorf("no history reached%s (%v): the test shows nothing of it", missing, reached)
+}
+
+// live lets the history happen, with crashes, and holds the invariants after
+// every input; after those without a crash it calls saw.
+func (h *history) live(saw func(Input)) {
+	x := make(executor)
+	for range h.draw("steps", 1, 70) {
+		in := h.input()
+		h.out = h.l.Step(time.Unix(h.now, 0), in)
+		facts, rest := split(h.out)
+		crash := h.draw("crash", 0, 9)
+		if crash > 0 || len(h.out) == 0 {
+			h.journal = append(h.journal, facts...)
+			h.do(x, rest)
+			h.learn(in)
+			h.check(x)
+			saw(in)
+			continue
 		}
+		// kill -9: some of the facts are durable; only if all are, some effects are done.
+		durable := h.draw("durable", 0, len(facts))
+		h.journal = append(h.journal, facts[:durable]...)
+		if durable == len(facts) {
+			h.do(x, rest[:h.draw("done", 0, len(rest))])
+		}
+		h.said = append(h.said, in)
+		h.crash()
+		h.step(Recover{})
+		for _, e := range h.l.Leases() {
+			h.owner[e.Hold] = nameOf(e.Holder)
+		}
+		h.do(x, h.out)
+		h.check(x)
 	}
 }
 

@@ -25,6 +25,11 @@ type Entry struct {
 	ActivateBy int64     `json:"activate_by,omitempty"` // of a lease not yet active
 	EndsAt     int64     `json:"ends_at,omitempty"`     // of one that is closing
 	Reason     string    `json:"reason,omitempty"`      // of an end
+	Class      Class     `json:"class,omitempty"`       // 1: evictable
+	Weight     uint16    `json:"weight,omitempty"`      // of an evictable one
+	Exclusive  bool      `json:"exclusive,omitempty"`   // nobody else is in the pool
+	Starts     int64     `json:"starts,omitempty"`      // when the room is free, if that is after the term's begin
+	Share      RSet      `json:"share,omitzero"`        // what is in force of an evictable one that runs
 	Statement  []byte    `json:"statement"`             // the signed lease, before that the signed hold
 	Program    []byte    `json:"program,omitempty"`
 }
@@ -32,7 +37,13 @@ type Entry struct {
 func (b *booking) entry() Entry {
 	e := Entry{State: b.state, Lease: b.lease, Hold: b.hold, Holder: b.by, Slice: b.slice, Pool: b.pool, RSet: b.rset,
 		Term: b.span(), Ports: slices.Clone(b.chosen), Ticket: b.ticket, Replaces: b.replaces,
-		Statement: b.holdBytes, Program: b.program, Reason: b.why()}
+		Statement: b.holdBytes, Program: b.program, Reason: b.why(), Class: b.class, Weight: b.weight, Exclusive: b.alone != 0}
+	if b.starts() > b.term.From {
+		e.Starts = b.starts()
+	}
+	if b.state.Live() {
+		e.Share = b.share
+	}
 	if !b.lease.IsZero() {
 		e.Sliver, e.Statement = SliverName(b.sliver), b.leaseBytes
 	}
@@ -110,11 +121,11 @@ func (l *Ledger) Sliver(name string) (Entry, bool) {
 
 // Free returns what is free of a pool at every instant of the term.
 func (l *Ledger) Free(p Pool, t Term) RSet {
-	book := l.pools[p]
-	if book == nil {
+	if l.pools[p] == nil {
 		return RSet{}
 	}
-	return book.Capacity.Minus(book.load.peak(t))
+	load, room := l.room(p, t)
+	return room.Minus(load)
 }
 
 // Pools returns the rules in force, in the order in which they were given.

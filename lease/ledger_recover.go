@@ -31,5 +31,5 @@ func (l *Ledger) recover() {
 	for _, p := range l.byProof() {
 		l.emit(Proved{Proof: p.bytes})
 	}
-	l.stale = true
+	l.stale = true // which has the shares said again too
 }

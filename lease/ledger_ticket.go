@@ -28,7 +28,7 @@ func (l *Ledger) issue(in Issue) {
 	rule, known := l.pools[PoolSharp]
 	var refusal *Refusal
 	switch {
-	case !known || !rule.Sharp:
+	case !known || rule.Mechanism != MechanismSharp:
 		refusal = refuse(Local, ReasonVisitor, "this node has no pool for tickets")
 	case l.bar != ReasonNone:
 		refusal = refuse(Local, l.bar, "tickets are not given at present")
@@ -137,7 +137,7 @@ func (l *Ledger) setAside(t *Ticket) ([]byte, *Refusal) {
 			if stretch {
 				length = min(max(length, capacityTerm/MaxTranche*int64(MaxTranche-number/2)), MaxTerm)
 			}
-			c := &Capacity{K: KindCapacity, Node: l.node, Tranche: number, From: t.From, Until: t.From + length, Degree: t.Degree}
+			c := &Capacity{K: KindCapacity, Node: l.node, Tranche: number, From: t.From, Until: t.From + length, Degree: t.Degree, Lead: l.lead()}
 			taken := slices.ContainsFunc(roots, func(k *claimBook) bool {
 				return k.Statement.(*Capacity).Tranche == number && k.term.Overlaps(c.Term())
 			})

@@ -33,10 +33,14 @@ func (l *Ledger) wish(in Wish) {
 		l.reject(in.Ref, &w, refusal)
 		return
 	}
+	if refusal := l.evictAll(w.evict); refusal != nil {
+		l.answerRefusal(in.Ref, refusal)
+		return
+	}
 	if w.leaf != nil {
 		l.convict(w.leaf, w.leaf.weights.Add(path.Leaf()))
 	}
-	l.decide(Fact{K: FactHeld, Wish: w.bytes, Signed: hold, Ports: ports})
+	l.decide(Fact{K: FactHeld, Wish: w.bytes, Signed: hold, Ports: ports, Allotted: w.allotted})
 	l.emit(l.requests[w.key()].answer(in.Ref))
 }
 
@@ -79,8 +83,8 @@ func (l *Ledger) timely(w *want) *Refusal {
 		return refuse(Local, ReasonVisitor, "this node leases nothing")
 	case l.bar != ReasonNone:
 		return refuse(Local, l.bar, "new leases are not given at present")
-	case !known || rule.Sharp != (w.op == KindRedeem):
-		return refuse(Local, ReasonPolicy, "pool %s takes no %s", w.pool, w.op)
+	case !known:
+		return refuse(Local, ReasonPolicy, "there is no pool %s", w.pool)
 	case w.term.Until <= l.now:
 		return refuse(Local, ReasonClock, "term ended at %s, it is %s here", unix(w.term.Until), unix(l.now))
 	case w.term.From < l.now-ClockSkew:
@@ -118,7 +122,7 @@ func (l *Ledger) admit(w *want) (hold []byte, ports []Port, _ *Refusal) {
 			return nil, nil, refusal
 		}
 	}
-	if refusal := l.fits(w, rises(w, old)); refusal != nil {
+	if refusal := l.allot(w, old); refusal != nil {
 		return nil, nil, refusal
 	}
 	if ports, refusal = l.ports.choose(w, old); refusal != nil {
@@ -153,39 +157,14 @@ func (l *Ledger) replaced(w *want) (*booking, *Refusal) {
 		return no("is about to be replaced by another one")
 	case old.slice != w.slice:
 		return no("is of slice %s, not %s", old.slice, w.slice)
+	case old.rset[Disk] != w.rset[Disk]:
+		return no("has %s of disk, which cannot change while it runs", Disk.Format(old.rset[Disk]))
 	case w.term.From > old.until:
 		return no("ends at %s, before the new term", unix(old.until))
 	case w.term.From < old.term.From:
 		return no("begins at %s, after the new term", unix(old.term.From))
 	}
 	return old, nil
-}
-
-// fits holds the spans against the pool's capacity and the holder's share.
-func (l *Ledger) fits(w *want, spans []span) *Refusal {
-	pool := l.pool(w.pool)
-	for _, s := range spans {
-		load := pool.load.peak(s.Term)
-		if r, over := load.Plus(s.rset).Exceeds(pool.Capacity); over {
-			return refuse(Local, ReasonCapacity, "%s: %s of %s are free in that term, %s more are needed", r,
-				r.Format(pool.Capacity[r]-min(load[r], pool.Capacity[r])), r.Format(pool.Capacity[r]), r.Format(s.rset[r]))
-		}
-		if pool.PerPrincipal.IsZero() {
-			continue
-		}
-		var own RSet
-		if a := l.holders[w.by]; a != nil && a.load[w.pool] != nil {
-			own = a.load[w.pool].peak(s.Term)
-		}
-		for r, limit := range pool.PerPrincipal {
-			if limit != 0 && own[r]+s.rset[r] > limit {
-				res := Resource(r)
-				return refuse(Local, ReasonPolicy, "%s: one principal gets %s from pool %s, has %s and wants %s more", res,
-					res.Format(limit), w.pool, res.Format(own[r]), res.Format(s.rset[r]))
-			}
-		}
-	}
-	return nil
 }
 
 // refusalKept is a refusal that is repeated as stored.

@@ -28,7 +28,7 @@ func newWorld(t testing.TB, pools ...PoolRule) *world {
 	if len(pools) == 0 {
 		pools = []PoolRule{
 			{Pool: PoolCommons, Capacity: RSet{CPU: 1000, PortsIn: 8}, PerPrincipal: RSet{CPU: 600}, MaxTerm: 86400},
-			{Pool: PoolSharp, Capacity: RSet{CPU: 1000, PortsIn: 8}, Sharp: true},
+			{Pool: PoolSharp, Capacity: RSet{CPU: 1000, PortsIn: 8}, Mechanism: MechanismSharp},
 		}
 	}
 	w := &world{t: t, now: epoch, cfg: LedgerConfig{Key: nodeKey, Pools: pools, Grace: 20,

@@ -11,7 +11,8 @@
 //
 //	wish commit activate end                  launched exited removed
 //	          │                                        │
-//	     ┌────▼─────┐  begin continue finish    ┌──────▼──────┐
+//	     ┌────▼─────┐  begin continue share     ┌──────▼──────┐
+//	     │          │  finish                   │             │
 //	     │          ├──────────────────────────▶│             │
 //	     │  ledger  │          gone             │  lifecycle  │
 //	     │          │◀──────────────────────────┤             │
@@ -118,9 +119,11 @@ func (c *Core) apply(now time.Time, in Input) []Effect {
 func route(effect Effect) Input {
 	switch e := effect.(type) {
 	case lease.Begin:
-		return sandbox.Begin{Sliver: e.Sliver, Lease: e.Lease, Statement: e.Statement, Program: e.Program}
+		return sandbox.Begin{Sliver: e.Sliver, Lease: e.Lease, Statement: e.Statement, Program: e.Program, Share: e.Share}
 	case lease.Continue:
-		return sandbox.Continue{Sliver: e.Sliver, Lease: e.Lease, Statement: e.Statement}
+		return sandbox.Continue{Sliver: e.Sliver, Lease: e.Lease, Statement: e.Statement, Share: e.Share}
+	case lease.Share:
+		return sandbox.Share{Sliver: e.Sliver, Lease: e.Lease, RSet: e.RSet}
 	case lease.Finish:
 		return sandbox.Finish{Sliver: e.Sliver, Lease: e.Lease, Reason: e.Reason}
 	case sandbox.Cleared:

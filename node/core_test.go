@@ -24,7 +24,7 @@ import (
 //
 //	node [capacity=RSET] [places=N]   a node without a past
 //	at OFFSET                         let time pass until OFFSET after the start
-//	ask NAME by=WHO slice=LABEL rset=RSET for=DURATION [in=DURATION] [renews=NAME]
+//	ask NAME by=WHO slice=LABEL rset=RSET for=DURATION [in=DURATION] [renews=NAME] [pool=POOL] [weight=N]
 //	commit NAME | activate NAME | close NAME [by=WHO]
 //	launched NAME | launch-failed NAME | exited NAME code=N | removed NAME
 //	crash [OFFSET]                    forget all but the journal, and recover (then)
@@ -160,6 +160,11 @@ func (s *stage) ask(d *datadriven.TestData, name, by string) string {
 	from := s.now.Add(in).Unix()
 	st := &lease.Ask{K: lease.KindAsk, Issuer: key.Principal(), Node: leasetest.Key("node").Principal(), RSet: rset,
 		From: from, Until: from + int64(term.Seconds()), Slice: arg(d, "slice", "ron"), Pool: lease.PoolCommons}
+	st.Pool = lease.Pool(arg(d, "pool", string(st.Pool)))
+	if d.HasArg("weight") {
+		st.Class = lease.Evictable
+		d.ScanArgs(s.t, "weight", &st.Weight)
+	}
 	copy(st.Request[:], name)
 	w := &wish{by: by}
 	if old := arg(d, "renews", ""); old != "" {

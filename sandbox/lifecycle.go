@@ -28,9 +28,10 @@ type sliver struct {
 	lease     lease.ID
 	statement []byte // the signed lease in force
 	program   []byte
-	reason    string   // of the state it is in
-	ended     lease.ID // the lease whose end tears it down; zero while none has ended
-	begun     bool     // the ledger has named it since the last start
+	share     lease.RSet // what of the lease is in force; zero: all of it
+	reason    string     // of the state it is in
+	ended     lease.ID   // the lease whose end tears it down; zero while none has ended
+	begun     bool       // the ledger has named it since the last start
 }
 
 // NewLifecycle makes the machine of a node with that many places.
@@ -79,6 +80,8 @@ func (m *Lifecycle) Step(now time.Time, in Input) []Effect {
 		return m.begin(now, in)
 	case Continue:
 		return m.proceed(in)
+	case Share:
+		return m.shared(in)
 	case Finish:
 		return m.finish(in)
 	case Launched:
@@ -117,7 +120,7 @@ func (m *Lifecycle) begin(now time.Time, in Begin) []Effect {
 	} else if s.state != Created {
 		return nil // told twice
 	}
-	s.begun, s.lease, s.statement, s.program = true, in.Lease, in.Statement, in.Program
+	s.begun, s.lease, s.statement, s.program, s.share = true, in.Lease, in.Statement, in.Program, in.Share
 	return append(out, m.move(s, Starting, ""), s.launch())
 }
 
@@ -126,8 +129,19 @@ func (m *Lifecycle) proceed(in Continue) []Effect {
 	if s == nil || s.state.ending() || s.lease == in.Lease {
 		return nil
 	}
-	s.lease, s.statement = in.Lease, in.Statement
-	return []Effect{Adjust{Sliver: s.name, Place: s.place, Statement: s.statement}}
+	s.lease, s.statement, s.share = in.Lease, in.Statement, in.Share
+	return []Effect{s.adjust()}
+}
+
+// shared has a sliver's limits follow its share, also while it starts: what a
+// launch under way has put in force is put right after it.
+func (m *Lifecycle) shared(in Share) []Effect {
+	s := m.slivers[in.Sliver]
+	if s == nil || s.state.ending() || s.lease != in.Lease || s.share == in.RSet {
+		return nil
+	}
+	s.share = in.RSet
+	return []Effect{s.adjust()}
 }
 
 // retime has every deadline computed anew.
@@ -221,7 +235,11 @@ func (m *Lifecycle) move(s *sliver, to State, reason string) Effect {
 }
 
 func (s *sliver) launch() Effect {
-	return Launch{Sliver: s.name, Place: s.place, Lease: s.lease, Statement: s.statement, Program: s.program}
+	return Launch{Sliver: s.name, Place: s.place, Lease: s.lease, Statement: s.statement, Program: s.program, Share: s.share}
+}
+
+func (s *sliver) adjust() Effect {
+	return Adjust{Sliver: s.name, Place: s.place, Statement: s.statement, Share: s.share}
 }
 
 // freePlace returns the lowest place that is neither taken nor resting. Resting

@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"croft/lease"
@@ -14,8 +15,8 @@ import (
 // time-wait is 60 s here).
 const PlaceRest = 60 * time.Second
 
-// Input is what a [Lifecycle] is told: Begin, Continue, Finish, Launched,
-// LaunchFailed, Exited, Removed, Retime, Recover.
+// Input is what a [Lifecycle] is told: Begin, Continue, Share, Finish,
+// Launched, LaunchFailed, Exited, Removed, Retime, Recover.
 type Input interface {
 	fmt.Stringer
 	input()
@@ -26,6 +27,7 @@ type Begin struct {
 	Sliver             string
 	Lease              lease.ID
 	Statement, Program []byte
+	Share              lease.RSet // what of an evictable lease is in force; zero: all of it
 }
 
 // Continue: the sliver goes on under another lease, in place.
@@ -33,6 +35,14 @@ type Continue struct {
 	Sliver    string
 	Lease     lease.ID
 	Statement []byte
+	Share     lease.RSet // as in Begin
+}
+
+// Share: another part of the sliver's evictable lease is in force.
+type Share struct {
+	Sliver string
+	Lease  lease.ID
+	RSet   lease.RSet
 }
 
 // Finish: the sliver's lease has ended.
@@ -67,6 +77,7 @@ type Recover struct{}
 
 func (Begin) input()        {}
 func (Continue) input()     {}
+func (Share) input()        {}
 func (Finish) input()       {}
 func (Launched) input()     {}
 func (LaunchFailed) input() {}
@@ -75,9 +86,14 @@ func (Removed) input()      {}
 func (Retime) input()       {}
 func (Recover) input()      {}
 
-func (i Begin) String() string { return fmt.Sprintf("begin %s lease=%s", i.Sliver, i.Lease.Short()) }
+func (i Begin) String() string {
+	return fmt.Sprintf("begin %s lease=%s", i.Sliver, i.Lease.Short()) + inForce(i.Share)
+}
 func (i Continue) String() string {
-	return fmt.Sprintf("continue %s lease=%s", i.Sliver, i.Lease.Short())
+	return fmt.Sprintf("continue %s lease=%s", i.Sliver, i.Lease.Short()) + inForce(i.Share)
+}
+func (i Share) String() string {
+	return fmt.Sprintf("share %s lease=%s", i.Sliver, i.Lease.Short()) + inForce(i.RSet)
 }
 func (i Finish) String() string {
 	return fmt.Sprintf("finish %s lease=%s reason=%q", i.Sliver, i.Lease.Short(), i.Reason)
@@ -107,13 +123,16 @@ type Launch struct {
 	Place              int
 	Lease              lease.ID
 	Statement, Program []byte
+	Share              lease.RSet // what of the lease is in force; zero: all of it
 }
 
-// Adjust puts the limits and the deadline of another lease in force, live.
+// Adjust puts the limits and the deadline of a lease, or the share of it that is
+// given, in force, live. It says all that holds from now on.
 type Adjust struct {
 	Sliver    string
 	Place     int
 	Statement []byte
+	Share     lease.RSet // as in Launch
 }
 
 // Teardown ends the sliver and removes all of it. Answer with Removed.
@@ -142,10 +161,19 @@ func (Adjust) effect()   {}
 func (Teardown) effect() {}
 func (Changed) effect()  {}
 
-func (e Launch) String() string {
-	return fmt.Sprintf("launch %s place=%d lease=%s", e.Sliver, e.Place, e.Lease.Short())
+func inForce(share lease.RSet) string {
+	if share.IsZero() {
+		return ""
+	}
+	return " share=" + strings.ReplaceAll(share.String(), " ", ",")
 }
-func (e Adjust) String() string   { return fmt.Sprintf("adjust %s place=%d", e.Sliver, e.Place) }
+
+func (e Launch) String() string {
+	return fmt.Sprintf("launch %s place=%d lease=%s", e.Sliver, e.Place, e.Lease.Short()) + inForce(e.Share)
+}
+func (e Adjust) String() string {
+	return fmt.Sprintf("adjust %s place=%d", e.Sliver, e.Place) + inForce(e.Share)
+}
 func (e Teardown) String() string { return fmt.Sprintf("teardown %s place=%d", e.Sliver, e.Place) }
 func (e Cleared) String() string {
 	return fmt.Sprintf("cleared %s lease=%s", e.Sliver, e.Lease.Short())

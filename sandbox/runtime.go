@@ -23,7 +23,9 @@ type Runtime interface {
 	Start(context.Context, Spec) error
 
 	// Extend changes limits and deadline of a running sliver, for good before
-	// it returns. The size of the writable layer cannot change.
+	// it returns. The size of the writable layer cannot change. When the kernel
+	// refuses the limits (less memory than is in use) the deadline holds all the
+	// same, and the error says why the limits do not.
 	Extend(ctx context.Context, sliver string, rset lease.RSet, deadline int64) error
 
 	// Stop asks the program to end, and ends it after grace. Stopping one that

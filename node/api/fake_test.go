@@ -43,6 +43,14 @@ func (*fake) End(context.Context, lease.Principal, []byte) (Answer, error) {
 	return Answer{}, ErrStopping
 }
 
+func (*fake) Vacancies(_ context.Context, _ lease.Principal, req VacancyRequest) (Vacancies, error) {
+	return Vacancies{Windows: []lease.Term{{From: req.From, Until: req.From + req.Length}}, Seen: req.Until}, nil
+}
+
+func (*fake) Calendar(_ context.Context, t lease.Term) (Calendar, error) {
+	return Calendar{Now: 1, Term: t, Pools: []PoolCalendar{}}, nil
+}
+
 func own(by lease.Principal, sliver string) error {
 	if by != leasetest.Who("alice") || sliver != "mine" {
 		return ErrNoSliver
@@ -124,8 +132,8 @@ func (*fake) Books(context.Context) ([]Claim, error)              { return []Cla
 func (*fake) Revoke(context.Context, lease.ID, string) (Answer, error) {
 	return Answer{}, ErrVisitor
 }
-func (*fake) Clock(context.Context) (Clock, error)                { return Clock{Step: 7}, nil }
-func (*fake) AcceptClock(context.Context) (Clock, error)          { return Clock{}, nil }
+func (*fake) Clock(context.Context) (Clock, error)       { return Clock{Step: 7}, nil }
+func (*fake) AcceptClock(context.Context) (Clock, error) { return Clock{}, nil }
 func (*fake) Pipe(_ context.Context, to lease.Principal) (net.Conn, error) {
 	if to != leasetest.Who("node") {
 		return nil, ErrUnreachable

@@ -66,6 +66,38 @@ type ActivateRequest struct {
 	Program json.RawMessage `json:"program" doc:"sandbox.Program"`
 }
 
+// VacancyRequest asks when a lease of the pool would be granted.
+type VacancyRequest struct {
+	Pool      string     `json:"pool" maxLength:"63"`
+	RSet      lease.RSet `json:"rset"`
+	Exclusive bool       `json:"exclusive,omitempty"`
+	Length    int64      `json:"length" minimum:"1" doc:"seconds"`
+	From      int64      `json:"from" doc:"Unix seconds: the earliest beginning"`
+	Until     int64      `json:"until" doc:"Unix seconds: the latest beginning"`
+}
+
+// Vacancies are a node's hint: nothing is held.
+type Vacancies struct {
+	Windows []lease.Term `json:"windows" doc:"terms, in any part of which there is room, in order"`
+	Seen    int64        `json:"seen" doc:"Unix seconds: how far the node looked"`
+}
+
+// Calendar is a node's books over time, pool by pool.
+type Calendar struct {
+	Now   int64          `json:"now" doc:"Unix seconds, by the node's clock"`
+	Term  lease.Term     `json:"term"`
+	Pools []PoolCalendar `json:"pools"`
+	Idle  lease.RSet     `json:"idle" doc:"what nobody has booked now: what evictable leases divide"`
+}
+
+// PoolCalendar is one pool of a Calendar.
+type PoolCalendar struct {
+	lease.PoolRule
+	Levels []lease.Level `json:"levels" doc:"what is charged, each from its instant on"`
+	Seen   int64         `json:"seen" doc:"Unix seconds: where the levels end"`
+	Claims []Claim       `json:"claims,omitempty" doc:"what is booked in the term"`
+}
+
 // EndRequest carries a holder's signed close.
 type EndRequest struct {
 	Close []byte `json:"close"`
@@ -105,6 +137,12 @@ type Claim struct {
 	From   int64           `json:"from"`
 	Until  int64           `json:"until"`
 	Ports  []lease.Port    `json:"ports,omitempty"`
+
+	Class     string     `json:"class,omitempty" doc:"evictable, or nothing"`
+	Weight    uint16     `json:"weight,omitempty" doc:"of an evictable lease"`
+	Exclusive bool       `json:"exclusive,omitempty"`
+	Starts    int64      `json:"starts,omitempty" doc:"Unix seconds: when the room is free, if that is after from"`
+	Share     lease.RSet `json:"share,omitzero" doc:"what is in force of an evictable lease that runs"`
 }
 
 // Sliver is one sliver as its owner sees it.

@@ -19,6 +19,7 @@ type Claims interface {
 	Commit(ctx context.Context, caller lease.Principal, hold lease.ID) (Answer, error)
 	Activate(ctx context.Context, caller lease.Principal, id lease.ID, program []byte) (Answer, error)
 	End(ctx context.Context, caller lease.Principal, close []byte) (Answer, error)
+	Vacancies(ctx context.Context, caller lease.Principal, req VacancyRequest) (Vacancies, error)
 }
 
 // Slivers are the caller's own on this node; any other is [ErrNoSliver].
@@ -56,6 +57,8 @@ type Owner interface {
 	Doctor(ctx context.Context) ([]Check, error)
 	Issue(ctx context.Context, req IssueRequest) (Answer, error)
 	Books(ctx context.Context) ([]Claim, error)
+	// Calendar is the books over a term; a zero Until is a day on.
+	Calendar(ctx context.Context, term lease.Term) (Calendar, error)
 	Revoke(ctx context.Context, claim lease.ID, reason string) (Answer, error)
 	// Pipe opens bytes to a node; it may be this one.
 	Pipe(ctx context.Context, node lease.Principal) (net.Conn, error)

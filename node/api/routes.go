@@ -147,6 +147,14 @@ func routeOwner(api huma.API, o Owner) {
 		func(ctx context.Context, _ *none) ([]Claim, error) { return o.Books(ctx) })
 	route(api, "POST", "/v1/leases/{lease}/revoke", "revoke", "End a lease or hold on this node, after the grace that it states",
 		func(ctx context.Context, i *revoke) (Answer, error) { return o.Revoke(ctx, i.Lease, i.Body.Reason) })
+	type term struct {
+		From  int64 `query:"from"`
+		Until int64 `query:"until"`
+	}
+	route(api, "GET", "/v1/calendar", "calendar", "The books of every pool over time",
+		func(ctx context.Context, i *term) (Calendar, error) {
+			return o.Calendar(ctx, lease.Term{From: i.From, Until: i.Until})
+		})
 	route(api, "POST", "/v1/tickets", "issue", "Give a ticket out of this node's capacity",
 		func(ctx context.Context, i *issue) (Answer, error) { return o.Issue(ctx, i.Body) })
 }
@@ -176,6 +184,9 @@ func routeClaims(api huma.API, c Claims) {
 		func(ctx context.Context, i *activate) (Answer, error) {
 			return c.Activate(ctx, caller(ctx), i.Lease, i.Body.Program)
 		})
+	type vacancy struct{ Body VacancyRequest }
+	route(api, "POST", "/v1/vacancies", "vacancies", "When a lease of a pool would be granted, as the books stand",
+		func(ctx context.Context, i *vacancy) (Vacancies, error) { return c.Vacancies(ctx, caller(ctx), i.Body) })
 	route(api, "POST", "/v1/close", "close", "End a lease or hold by a signed close",
 		func(ctx context.Context, i *end) (Answer, error) { return c.End(ctx, caller(ctx), i.Body.Close) })
 }

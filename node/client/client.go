@@ -61,6 +61,11 @@ func (w *Way) Books(ctx context.Context) (c []api.Claim, err error) {
 	return c, w.call(ctx, "GET", "/v1/books", nil, &c)
 }
 
+// Calendar returns the books of every pool over a term; its zero is a day.
+func (w *Way) Calendar(ctx context.Context, term lease.Term) (c api.Calendar, err error) {
+	return c, w.call(ctx, "GET", fmt.Sprintf("/v1/calendar?from=%d&until=%d", term.From, term.Until), nil, &c)
+}
+
 // Clock returns the time by which the node judges terms, and its machine's.
 func (w *Way) Clock(ctx context.Context) (c api.Clock, err error) {
 	return c, w.call(ctx, "GET", "/v1/clock", nil, &c)

@@ -84,6 +84,11 @@ func (n *Node) Activate(ctx context.Context, id lease.ID, program json.RawMessag
 	return a, call(ctx, n.http, "POST", "/v1/leases/"+idText(id)+"/activate", api.ActivateRequest{Program: program}, &a)
 }
 
+// Vacancies asks when a lease would be granted.
+func (n *Node) Vacancies(ctx context.Context, req api.VacancyRequest) (v api.Vacancies, err error) {
+	return v, call(ctx, n.http, "POST", "/v1/vacancies", req, &v)
+}
+
 // End ends a lease or hold by a signed close.
 func (n *Node) End(ctx context.Context, close []byte) (a api.Answer, err error) {
 	return a, call(ctx, n.http, "POST", "/v1/close", api.EndRequest{Close: close}, &a)

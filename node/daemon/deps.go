@@ -85,7 +85,6 @@ type Wire interface {
 type Network interface {
 	Add(ctx context.Context, s slivernet.Sliver) (slivernet.Attachment, error)
 	Up(ctx context.Context, sliver string) error
-	SetRates(ctx context.Context, sliver string, egress, ingress uint64) error
 	Remove(ctx context.Context, sliver string) error
 	Slivers(ctx context.Context) ([]string, error)
 	Close() error

@@ -133,7 +133,7 @@ func (x *executor) do(ctx context.Context, e node.Effect) []node.Input {
 		}
 		return []node.Input{sandbox.Launched{Sliver: e.Sliver}}
 	case sandbox.Adjust:
-		x.persist(ctx, e.Sliver, "limits of a renewed lease are not in force yet", func() error { return x.adjust(ctx, e) })
+		x.persist(ctx, e.Sliver, "a sliver's new limits are not all in force yet", func() error { return x.adjust(ctx, e) })
 	case sandbox.Teardown:
 		if x.persist(ctx, e.Sliver, "a sliver is not gone yet", func() error { return x.remove(ctx, e.Sliver) }) {
 			return []node.Input{sandbox.Removed{Sliver: e.Sliver}}

@@ -19,7 +19,7 @@ import (
 // only then is the link raised and the program started. So no packet is ever
 // without limits. What is there from before a crash is taken up as it is.
 func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
-	l, err := openLease(e.Statement)
+	l, err := inForce(e.Statement, e.Share)
 	if err != nil {
 		return err
 	}
@@ -52,45 +52,60 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	if err != nil {
 		return fmt.Errorf("starting the program: %w", err)
 	}
-	if l.Sliver.IsZero() {
+	if l.Sliver.IsZero() && e.Share.IsZero() {
 		return nil
 	}
-	// A crash may have come between a renewal and its adjustment, and what runs
-	// was started under the lease before.
-	if err := x.limit(ctx, e.Sliver, l); err != nil && !gone(err) {
+	// A crash may have come between a renewal, or a change of the share, and its
+	// adjustment: what runs was started under what held before.
+	if err := x.host.Runtime.Extend(ctx, e.Sliver, l.RSet, deadline); err != nil && !gone(err) {
 		return fmt.Errorf("putting the renewed lease in force: %w", err)
 	}
 	return nil
 }
 
-// adjust puts another lease's limits in force: the deadline first, which must
-// not pass while the rest is on its way. A program that has ended by itself has
-// none.
+// adjust puts other limits in force: the deadline first, which must not pass
+// while the rest is on its way. What one of those who hold limits refuses keeps
+// none of the others from its part. A program that has ended by itself has none.
 func (x *executor) adjust(ctx context.Context, e sandbox.Adjust) error {
-	l, err := openLease(e.Statement)
+	l, err := inForce(e.Statement, e.Share)
 	if err != nil {
 		return err
 	}
-	if err := x.limit(ctx, e.Sliver, l); err != nil && !gone(err) {
-		return err
+	err = x.host.Runtime.Extend(ctx, e.Sliver, l.RSet, x.time.deadline(l.Until))
+	if gone(err) {
+		err = nil
 	}
+	return errors.Join(err, x.reshape(ctx, e, l))
+}
+
+// reshape has the shaper and the guard hold a lease's limits, while packets pass.
+// A way that had no shaper may have got one, of which the guard learns when it is
+// attached to its port again.
+func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease) error {
 	att, err := x.host.Network.Add(ctx, plumbing(e.Sliver, e.Place, l))
 	if err != nil {
 		return err
 	}
-	err = x.host.Guard.Update(ctx, e.Sliver, ebpf.Compile(l, att.Addresses, x.time.deadline(l.Until)))
-	if errors.Is(err, ebpf.ErrNotAttached) {
-		err = nil // its launch has yet to come, or found that the program had ended
-	}
-	return err
-}
-
-// limit puts in force what is held by the runtime and the shaper.
-func (x *executor) limit(ctx context.Context, sliver string, l *lease.Lease) error {
-	if err := x.host.Runtime.Extend(ctx, sliver, l.RSet, x.time.deadline(l.Until)); err != nil {
+	limits := ebpf.Compile(l, att.Addresses, x.time.deadline(l.Until))
+	switch err := x.host.Guard.Update(ctx, e.Sliver, limits); {
+	case errors.Is(err, ebpf.ErrNotAttached):
+		return nil // its launch has yet to come, or found that the program had ended
+	case err != nil:
 		return err
 	}
-	return x.host.Network.SetRates(ctx, sliver, l.RSet[lease.EgressRate], l.RSet[lease.IngressRate])
+	return x.host.Guard.Attach(ctx, att.Guard, limits)
+}
+
+// inForce reads the signed lease and lays over it what of it is given now.
+func inForce(statement []byte, share lease.RSet) (*lease.Lease, error) {
+	l, err := openLease(statement)
+	if err != nil || share.IsZero() {
+		return l, err
+	}
+	l.RSet = share
+	l.BurstOut = min(l.BurstOut, lease.Burst(share[lease.EgressRate]))
+	l.BurstIn = min(l.BurstIn, lease.Burst(share[lease.IngressRate]))
+	return l, nil
 }
 
 // remove goes from the program outwards: what has no process sends no packet,

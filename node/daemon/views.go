@@ -27,8 +27,13 @@ func (d *Daemon) books(ctx context.Context) ([]api.Claim, error) {
 }
 
 func claimOf(e lease.Entry) api.Claim {
-	return api.Claim{Lease: e.Lease, Holder: e.Holder, Slice: e.Slice, Sliver: e.Sliver, Pool: string(e.Pool),
-		State: e.State.String(), RSet: e.RSet, From: e.Term.From, Until: e.Term.Until, Ports: e.Ports}
+	c := api.Claim{Lease: e.Lease, Holder: e.Holder, Slice: e.Slice, Sliver: e.Sliver, Pool: string(e.Pool),
+		State: e.State.String(), RSet: e.RSet, From: e.Term.From, Until: e.Term.Until, Ports: e.Ports,
+		Weight: e.Weight, Exclusive: e.Exclusive, Starts: e.Starts, Share: e.Share}
+	if e.Class == lease.Evictable {
+		c.Class = e.Class.String()
+	}
+	return c
 }
 
 // slivers are the caller's own.

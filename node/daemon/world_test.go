@@ -259,12 +259,6 @@ func (n networkModel) Up(_ context.Context, sliver string) error {
 	return n.l.does("network up %s", sliver)
 }
 
-func (n networkModel) SetRates(_ context.Context, sliver string, egress, ingress uint64) error {
-	n.l.mu.Lock()
-	defer n.l.mu.Unlock()
-	return n.l.does("network rates %s", sliver)
-}
-
 func (n networkModel) Remove(_ context.Context, sliver string) error {
 	n.l.mu.Lock()
 	defer n.l.mu.Unlock()

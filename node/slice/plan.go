@@ -17,6 +17,7 @@ type Plan struct {
 	Candidates []Candidate
 	Wish       Wish
 	Program    []byte // what slivers run, for Activate; opaque here
+	Reserve    bool   // lease now, and run nothing yet: see NewLaunch
 
 	Known int    // how many nodes were looked at, for the first stage
 	Found string // why the others do not match, for a person
@@ -38,13 +39,17 @@ type Wish struct {
 	RSet  lease.RSet
 	Term  lease.Term
 	Ports []lease.Port
+
+	Class  lease.Class
+	Weight uint16 // of an evictable one
+	Alone  bool   // nobody else is to be in the pool
 }
 
 func (p Plan) check(key lease.Signer) error {
 	if p.Want < 1 || p.Want > MaxNodes {
 		return fmt.Errorf("%d nodes wanted, want 1 to %d: %w", p.Want, MaxNodes, ErrPlan)
 	}
-	if len(p.Program) == 0 {
+	if len(p.Program) == 0 && !p.Reserve {
 		return fmt.Errorf("nothing to run: %w", ErrPlan)
 	}
 	seen := map[lease.Principal]bool{}
@@ -76,7 +81,11 @@ func (p Plan) draw(c Candidate, id lease.Request) DrawTicket {
 }
 
 func (p Plan) ask(owner, node lease.Principal, id lease.Request) *lease.Ask {
-	return &lease.Ask{K: lease.KindAsk, Issuer: owner, Node: node, RSet: p.Wish.RSet,
+	ask := &lease.Ask{K: lease.KindAsk, Issuer: owner, Node: node, RSet: p.Wish.RSet,
 		From: p.Wish.Term.From, Until: p.Wish.Term.Until, Slice: p.Label, Request: id,
-		Ports: p.Wish.Ports, Pool: p.Wish.Pool}
+		Ports: p.Wish.Ports, Pool: p.Wish.Pool, Class: p.Wish.Class, Weight: p.Wish.Weight}
+	if p.Wish.Alone {
+		ask.Alone = 1
+	}
+	return ask
 }

@@ -136,7 +136,7 @@ func (r *Renewal) ask(p *renewing) error {
 	}
 	signed, err := lease.Seal(&lease.Ask{K: lease.KindAsk, Issuer: r.key.Principal(), Node: p.sliver.Node, RSet: rset,
 		From: r.now.Unix(), Until: r.until, Slice: r.record.Slice, Request: id, Replaces: p.sliver.Lease,
-		Ports: p.old.Ports, Pool: p.old.Pool}, r.key)
+		Ports: p.old.Ports, Pool: p.old.Pool, Class: p.old.Class, Weight: p.old.Weight, Alone: p.old.Alone}, r.key)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,9 @@ type Run struct {
 	causes  map[Outcome]int // how many nodes fell out for what
 	reason  string          // why all of it ended, if not because of nodes
 	kept    bool            // a record has been kept
-	effects []Effect
+
+	reserved bool // the leases were had before
+	effects  []Effect
 }
 
 // New makes a run of plan. The key's principal owns the slice; random gives
@@ -48,6 +50,29 @@ func New(plan Plan, key lease.Signer, random io.Reader) (*Run, error) {
 	r := &Run{plan: plan, key: key, random: random, causes: map[Outcome]int{}}
 	for _, c := range plan.Candidates {
 		r.members = append(r.members, &member{Candidate: c})
+	}
+	return r, nil
+}
+
+// NewLaunch makes a run of what was reserved before: the leases of record are in
+// hand, and its slivers run program. A gang as any other, it runs as a whole or,
+// with partial, as far as it can; what does not run is closed.
+func NewLaunch(record Record, program []byte, partial bool, key lease.Signer) (*Run, error) {
+	switch {
+	case key.Principal() != record.Owner:
+		return nil, fmt.Errorf("launching slice %s of %s with the key of %s: %w",
+			record.Slice, record.Owner.Short(), key.Principal().Short(), ErrPlan)
+	case len(program) == 0 || len(record.Slivers) == 0:
+		return nil, fmt.Errorf("launching slice %s: nothing to run, or nowhere: %w", record.Slice, ErrPlan)
+	}
+	r := &Run{plan: Plan{Label: record.Slice, Want: len(record.Slivers), Partial: partial, Program: program},
+		key: key, causes: map[Outcome]int{}, reserved: true, kept: true}
+	for _, s := range record.Slivers {
+		if _, err := record.lease(s); err != nil {
+			return nil, err
+		}
+		r.plan.Wish.Term.Until = max(r.plan.Wish.Term.Until, s.Until)
+		r.members = append(r.members, &member{Candidate: Candidate{Node: s.Node, Name: s.Name, Addrs: s.Addrs}, state: leased, sliver: s})
 	}
 	return r, nil
 }
@@ -109,6 +134,10 @@ func (r *Run) NextWake() (at time.Time, ok bool) {
 
 func (r *Run) start() {
 	if r.phase != unbegun {
+		return
+	}
+	if r.reserved {
+		r.phase = leasing
 		return
 	}
 	r.stage("discover", len(r.members), r.plan.Known, r.plan.Found)
@@ -253,6 +282,10 @@ func (r *Run) settle() {
 	until := time.Unix(r.plan.Wish.Term.Until, 0).UTC().Format(time.RFC3339)
 	r.stage("lease", n, r.plan.Want, "until "+until)
 	r.keep(leased)
+	if r.plan.Reserve {
+		r.end(r.complete(n))
+		return
+	}
 	r.phase = launching
 	clear(r.causes) // those of candidates that were replaced
 	for _, m := range r.members {
@@ -270,11 +303,17 @@ func (r *Run) watch() {
 	case n+coming == 0 || !r.plan.Partial && n+coming < r.plan.Want:
 		r.end(r.cause())
 	case coming > 0:
-	case n == r.plan.Want:
-		r.end(OK)
 	default:
-		r.end(Partial)
+		r.end(r.complete(n))
 	}
+}
+
+// complete is the verdict on n nodes of those that were wanted.
+func (r *Run) complete(n int) Outcome {
+	if n < r.plan.Want {
+		return Partial
+	}
+	return OK
 }
 
 // end begins the end. What is not to be kept is closed; on success that is
@@ -306,6 +345,9 @@ func (r *Run) finish() {
 	// What a node did not confirm stays on record: it may live until its term
 	// ends, and its owner must be able to try again.
 	record := r.record(running, closing)
+	if r.plan.Reserve && (r.verdict == OK || r.verdict == Partial) {
+		record = r.record(leased, closing)
+	}
 	if r.kept || len(record.Slivers) > 0 {
 		r.emit(Keep{Record: record})
 	}

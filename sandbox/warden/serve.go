@@ -158,16 +158,20 @@ func (w *warden) extend(ctx context.Context, q request) error {
 	if err := w.dir.write("spec.json", next); err != nil {
 		return fmt.Errorf("extending sliver: %w", err)
 	}
+	var refused error // by the kernel: less memory than is in use, and the like
 	if w.status.State == sandbox.Running && old.Spec.RSet != next.Spec.RSet {
 		limits := sandbox.Resources(*q.RSet, w.host())
 		if err := w.plan.Runc.Update(ctx, w.plan.Spec.Sliver, limits, string(w.dir)); err != nil {
-			return fmt.Errorf("extending sliver: %w", errors.Join(err, w.dir.write("spec.json", old)))
+			// The deadline holds all the same: a lease that goes on does not end
+			// because its limits come later.
+			next.Spec.RSet = old.Spec.RSet
+			refused = errors.Join(err, w.dir.write("spec.json", next))
 		}
 	}
 	// Only these two change; all else of the plan is read without the mutex.
 	w.plan.Spec.RSet, w.plan.Spec.Deadline = next.Spec.RSet, next.Spec.Deadline
 	w.status.Deadline = q.Deadline
-	err := errors.Join(w.alarm.set(q.Deadline), w.dir.write("status.json", w.status))
+	err := errors.Join(refused, w.alarm.set(q.Deadline), w.dir.write("status.json", w.status))
 	close(w.changed)
 	w.changed = make(chan struct{})
 	if err != nil {

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+// next returns the first instant after at where the load changes.
+func (c *calendar) next(at int64) (int64, bool) {
+	var found *edge
+	for n := c.root; n != nil; {
+		if n.at > at {
+			found, n = n, n.left
+		} else {
+			n = n.right
+		}
+	}
+	if found == nil {
+		return 0, false
+	}
+	return found.at, true
+}
+
+// walk visits the levels of a term in order, each from one instant on, until
+// visit returns false. It reports whether it came to the end.
+func (c *calendar) walk(t Term, visit func(at int64, load RSet) bool) bool {
+	if !visit(t.From, c.peak(Term{t.From, t.From + 1})) {
+		return false
+	}
+	var sum climb
+	return c.root.walk(t, &sum, visit)
+}
+
+// walk adds the subtree to sum and visits its edges strictly within the term.
+func (n *edge) walk(t Term, sum *climb, visit func(int64, RSet) bool) bool {
+	if n == nil {
+		return true
+	}
+	if n.at <= t.From { // all of the left is before the term
+		if n.left != nil {
+			sum.add(&n.left.sum)
+		}
+	} else if !n.left.walk(t, sum, visit) {
+		return false
+	}
+	if n.at >= t.Until {
+		return true
+	}
+	sum.add(&n.delta)
+	if n.at > t.From {
+		var load RSet
+		for r, v := range sum {
+			load[r] = uint64(max(v, 0))
+		}
+		if !visit(n.at, load) {
+			return false
+		}
+	}
+	return n.right.walk(t, sum, visit)
+}
+
+// windows returns the longest terms within t, in order, during all of which need
+// fits beside the load, and the instant up to which it looked: Until, or where
+// the steps were used up.
+func (c *calendar) windows(t Term, need, capacity RSet, steps *int) (list []Term, seen int64) {
+	open, since, seen := false, int64(0), t.Until
+	c.walk(t, func(at int64, load RSet) bool {
+		if *steps--; *steps < 0 {
+			seen = at
+			return false
+		}
+		switch fits := load.Plus(need).Within(capacity); {
+		case fits && !open:
+			open, since = true, at
+		case !fits && open:
+			open = false
+			list = append(list, Term{since, at})
+		}
+		return true
+	})
+	if open && since < seen {
+		list = append(list, Term{since, seen})
+	}
+	return list, seen
+}
+
+// overlap returns the terms that lie in both lists, each of which is in order
+// and without overlaps.
+func overlap(a, b []Term) (list []Term) {
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		t := Term{max(a[i].From, b[j].From), min(a[i].Until, b[j].Until)}
+		if t.Seconds() > 0 {
+			list = append(list, t)
+		}
+		if a[i].Until < b[j].Until {
+			i++
+		} else {
+			j++
+		}
+	}
+	return list
+}

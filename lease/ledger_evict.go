@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"cmp"
+	"slices"
+)
+
+// eviction is an evictable lease that must go, and when it will have gone.
+type eviction struct {
+	b  *booking
+	at int64
+}
+
+// claimRoom sees to it that a wish for the sharp pool, which fits that pool by
+// itself, gets the room that was lent out of it: it names who is evicted, and
+// when the last of them has gone. Until then the lease does not start, so at no
+// instant is more charged than there is.
+func (l *Ledger) claimRoom(w *want, old *booking, spans []span) *Refusal {
+	if len(spans) == 0 {
+		return nil
+	}
+	from := max(spans[0].From, l.now) // the past is nobody's
+	gone := l.vacate(old, spans)
+	starts, ok := l.startOf(spans, from, gone)
+	l.restore(gone)
+	switch {
+	case old != nil && (!ok || starts > from): // a sliver that runs on cannot wait for more
+		return refuse(Local, ReasonState, "lease %s cannot be continued like that yet: the room is lent out", w.replaces.Short())
+	case !ok:
+		return refuse(Local, ReasonCapacity, "what was lent of the pool does not come back")
+	case starts == from:
+	default:
+		if w.allotted == nil {
+			w.allotted = &Allotted{Charge: w.rset, Grace: l.cfg.Grace}
+		}
+		w.allotted.Starts = starts
+	}
+	w.evict = gone
+	return nil
+}
+
+// vacate takes out of the joint calendar the ends of as few evictable leases as
+// the spans need: of the lowest weight first, and of those the youngest. None
+// goes that could stay, and never the lease that the wish is to replace.
+func (l *Ledger) vacate(old *booking, spans []span) (gone []eviction) {
+	from, until := max(spans[0].From, l.now), spans[len(spans)-1].Until
+	if _, ok := l.startOf(spans, from, nil); ok {
+		return nil
+	}
+	var candidates []eviction
+	for _, b := range l.evictables {
+		e := eviction{b, max(from, l.now+b.notice())}
+		if b.lease.IsZero() {
+			e.at = l.now // a hold gives nothing yet
+		}
+		if b.joint && b != old && b.old == nil && e.at < min(until, e.stays()) {
+			candidates = append(candidates, e)
+		}
+	}
+	slices.SortStableFunc(candidates, func(a, b eviction) int {
+		return cmp.Or(cmp.Compare(a.b.weight, b.b.weight), cmp.Compare(b.b.seq, a.b.seq))
+	})
+	for _, e := range candidates {
+		if !l.helps(e, spans) {
+			continue
+		}
+		l.shift(e, -1)
+		gone = append(gone, e)
+		if _, ok := l.startOf(spans, from, gone); ok {
+			break
+		}
+	}
+	for i := len(gone) - 1; i >= 0; i-- {
+		l.shift(gone[i], +1)
+		rest := slices.Delete(slices.Clone(gone), i, i+1)
+		if _, ok := l.startOf(spans, from, rest); ok {
+			gone = rest
+		} else {
+			l.shift(gone[i], -1)
+		}
+	}
+	return gone
+}
+
+// notice is how many seconds a lease has left once it is revoked.
+func (b *booking) notice() int64 {
+	if b.allotted != nil {
+		return int64(b.allotted.Grace)
+	}
+	return b.grace
+}
+
+// stays is how long the eviction's lease, or what is to replace it, would stay.
+func (e eviction) stays() int64 {
+	until := e.b.occupies().Until
+	if e.b.heir != nil {
+		until = max(until, e.b.heir.occupies().Until)
+	}
+	return until
+}
+
+// helps reports whether what e charges is of what the spans lack.
+func (l *Ledger) helps(e eviction, spans []span) bool {
+	charged := e.b.charge()
+	if e.b.heir != nil {
+		charged = charged.Max(e.b.heir.charge())
+	}
+	all := l.jointCapacity()
+	for _, s := range spans {
+		load := l.joint.peak(s.Term)
+		for r := range load {
+			if !elastic(Resource(r)) && charged[r] > 0 && load[r]+s.rset[r] > all[r] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// shift has e's charges end in the joint calendar where the eviction would end
+// them, or as they do.
+func (l *Ledger) shift(e eviction, sign int) {
+	move := func(b *booking, at int64) {
+		for _, s := range b.charges {
+			short := s // what was added as one span is taken out as one
+			short.Until = min(s.Until, max(s.From, at))
+			from, to := s, short
+			if sign > 0 {
+				from, to = short, s
+			}
+			if from.Seconds() > 0 {
+				l.joint.remove(from)
+			}
+			if to.Seconds() > 0 {
+				l.joint.add(to)
+			}
+		}
+	}
+	move(e.b, e.at)
+	if e.b.heir != nil {
+		move(e.b.heir, l.now) // it is called off at once
+	}
+}
+
+func (l *Ledger) restore(gone []eviction) {
+	for _, e := range gone {
+		l.shift(e, +1)
+	}
+}
+
+// startOf finds the first instant from which the spans fit into the joint
+// calendar: their own beginning, or when somebody who is leaving has left.
+func (l *Ledger) startOf(spans []span, from int64, gone []eviction) (int64, bool) {
+	instants := []int64{from}
+	for _, b := range l.evictables {
+		if b.joint && b.state == Closing && b.endAt > from && b.endAt <= from+b.notice() {
+			instants = append(instants, b.endAt)
+		}
+	}
+	for _, e := range gone {
+		instants = append(instants, max(from, e.at))
+	}
+	slices.Sort(instants)
+	for _, at := range slices.Compact(instants) {
+		if l.lentFits(spans, at) {
+			return at, true
+		}
+	}
+	return 0, false
+}
+
+// lentFits reports whether the spans fit, from an instant on, into what the
+// sharp pool and those that borrow from it have together.
+func (l *Ledger) lentFits(spans []span, at int64) bool {
+	all := l.jointCapacity()
+	for _, s := range spans {
+		s.From = max(s.From, at)
+		if s.From >= s.Until {
+			continue
+		}
+		load := l.joint.peak(s.Term)
+		for r := range load {
+			if !elastic(Resource(r)) && load[r]+s.rset[r] > all[r] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// evictAll revokes, with notice, whoever must go for a wish that is granted.
+func (l *Ledger) evictAll(list []eviction) *Refusal {
+	for _, e := range list {
+		signed, refusal := l.sign(&Revoke{K: KindRevoke, Node: l.node, Claim: e.b.claim(), At: e.at, Said: l.now,
+			Reason: "the room is needed for a ticket"})
+		if refusal != nil {
+			return refusal
+		}
+		heir := e.b.heir
+		l.decide(Fact{K: FactAnnounced, Claim: e.b.claim(), Signed: signed})
+		if heir != nil {
+			l.finish(heir, onRevoke)
+		}
+		if e.b.state == Closing && e.b.endAt <= l.now {
+			l.finish(e.b, onRevoke)
+		}
+	}
+	return nil
+}
