@@ -189,7 +189,7 @@ func (w *world) wishOf(e lease.Entry) lease.ID {
 
 func (w *world) ask(p *person) {
 	a := &lease.Ask{K: lease.KindAsk, Issuer: p.key.Principal(), Node: w.cfg.Key.Principal(), RSet: w.rset(lease.RSet{lease.CPU: cpus, lease.Pids: pids}),
-		Slice: "s", Request: w.fresh(), Pool: lease.PoolCommons}
+		Slice: "s", Request: w.fresh(), Pool: []lease.Pool{lease.PoolCommons, lease.PoolCommons, lease.PoolCalendar}[w.r.IntN(3)]}
 	t := w.term(w.everything())
 	for _, e := range w.l.Holder(a.Issuer) {
 		if e.State == lease.Active && e.Pool == a.Pool && w.r.IntN(2) == 0 {

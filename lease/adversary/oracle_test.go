@@ -55,8 +55,11 @@ func (w *world) follow(f lease.Fact) {
 		case *lease.Revoke:
 			at = max(at, st.At)
 		}
-		if b.endAt = at; b.lease.IsZero() {
+		switch b.endAt = at; {
+		case b.lease.IsZero():
 			b.endAt = f.At
+		case b.activateBy != 0:
+			b.endAt = min(at, b.activateBy)
 		}
 	case lease.FactEnded:
 		b.ended, b.term.Until = true, min(b.term.Until, max(f.At, b.term.From))
@@ -135,21 +138,23 @@ func (w *world) notLate(b *binding, now int64) {
 }
 
 // load adds up what binds at one instant; a replacement that is only held costs
-// no more than the rise above what it replaces. An announced end frees claims at
-// once for the time after it, pools when it has come.
+// no more than the rise above what it replaces. An announced end frees the time
+// after it at once.
 func (w *world) load(live []*binding, at int64, counts func(*binding) bool) (sum lease.RSet) {
 	for _, b := range live {
-		if !counts(b) || !b.term.Covers(at) {
+		if !counts(b) || !b.covers(at) {
 			continue
 		}
 		amount := b.rset
-		if old := w.bound[b.replaces]; b.lease.IsZero() && old != nil && !old.ended && old.term.Covers(at) && counts(old) {
+		if old := w.bound[b.replaces]; b.lease.IsZero() && old != nil && !old.ended && old.covers(at) && counts(old) {
 			amount = amount.Minus(old.rset)
 		}
 		sum = sum.Plus(amount)
 	}
 	return sum
 }
+
+func (b *binding) covers(at int64) bool { return b.term.Covers(at) && (b.endAt == 0 || at < b.endAt) }
 
 func (w *world) withinPools(live []*binding, at int64) {
 	for _, rule := range w.l.Pools() {
@@ -168,7 +173,7 @@ func (w *world) withinClaims(live []*binding, at int64) {
 	for id := range w.above(live) {
 		_, s, _ := w.claim(id)
 		sum := w.load(live, at, func(b *binding) bool {
-			return b.redeem != nil && w.below(b.redeem.Parent, id) && (b.endAt == 0 || at < b.endAt)
+			return b.redeem != nil && w.below(b.redeem.Parent, id)
 		})
 		if !sum.Within(s) {
 			w.fail("claim %s of %s is drawn by %s at %d", id.Short(), s, sum, at-epoch)

@@ -96,8 +96,9 @@ func config() lease.LedgerConfig {
 	var capacity lease.RSet
 	capacity[lease.CPU], capacity[lease.Pids] = cpus, pids
 	return lease.LedgerConfig{Key: leasetest.Key("n1"), HoldFuse: 4, ActivateFuse: 6, Grace: 3, Pools: []lease.PoolRule{
-		{Pool: lease.PoolSharp, Capacity: capacity, Sharp: true},
-		{Pool: lease.PoolCommons, Capacity: capacity, MaxTerm: 30},
+		{Pool: lease.PoolSharp, Capacity: capacity, Mechanism: lease.MechanismSharp},
+		{Pool: lease.PoolCommons, Capacity: capacity, Mechanism: lease.MechanismGang, MaxTerm: 30},
+		{Pool: lease.PoolCalendar, Capacity: capacity, Mechanism: lease.MechanismCalendar, MaxTerm: 30},
 	}}
 }
 
