@@ -11,21 +11,6 @@ import (
 	"croft/lease/leasetest"
 )
 
-// evidence of a drawing's leaves, in the order that a proof wants unless the
-// drawing is about the order.
-func bySlot(a, b *leasetest.Drawn) int {
-	slot := func(d *leasetest.Drawn) int {
-		switch st := d.Statement.(type) {
-		case *lease.Ticket:
-			return int(st.Slot)
-		case *lease.Redeem:
-			return int(st.Slot)
-		}
-		return 0
-	}
-	return slot(a) - slot(b)
-}
-
 // add gives the leaves of a drawing to Children of the first statement's
 // leaf's parent, in order, and returns what the last one completes.
 func search(t *testing.T, drawing string) (*lease.Found, lease.Chain) {
