@@ -2,7 +2,10 @@
 
 package lease
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // want is a wish as the ledger judges it: what asks and redeems have in common.
 type want struct {
@@ -23,6 +26,7 @@ type want struct {
 	weight   uint16
 	alone    uint8
 	bytes    []byte
+	source   netip.Prefix // the network that it was seen to come from
 	allotted *Allotted
 	evict    []eviction // before it is granted
 }
@@ -243,6 +247,7 @@ func (l *Ledger) charge(b *booking, spans []span) {
 		}
 	}
 	b.charges = spans
+	l.tally(b, spans, false)
 	l.stale = true
 }
 
@@ -261,6 +266,7 @@ func (l *Ledger) uncharge(b *booking) {
 	if a.load[b.pool].empty() {
 		delete(a.load, b.pool)
 	}
+	l.tally(b, b.charges, true)
 	b.charges = nil
 	l.stale = true
 }

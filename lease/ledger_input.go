@@ -4,6 +4,7 @@ package lease
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -20,6 +21,7 @@ type Wish struct {
 	Ref    uint64
 	Caller Principal
 	Chain  [][]byte
+	Source netip.Prefix // the network that it came from, where that was seen directly
 }
 
 // Commit turns a hold into a lease. Repeated, it returns the same bytes.
@@ -102,7 +104,11 @@ func (Recover) input()  {}
 func (Tick) input()     {}
 
 func (in Wish) String() string {
-	return fmt.Sprintf("wish ref=%d caller=%s chain=%s", in.Ref, in.Caller, digests(in.Chain))
+	s := fmt.Sprintf("wish ref=%d caller=%s chain=%s", in.Ref, in.Caller, digests(in.Chain))
+	if in.Source.IsValid() {
+		s += " source=" + in.Source.String()
+	}
+	return s
 }
 func (in Commit) String() string {
 	return fmt.Sprintf("commit ref=%d caller=%s hold=%s", in.Ref, in.Caller, in.Hold)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"croft/lease/leasetest"
 )
 
 var update = flag.Bool("update", false, "write what commands print into the scripts' golden files")
@@ -41,6 +43,9 @@ func clean(e *testscript.Env) error {
 		e.Setenv(name, "")
 	}
 	e.Setenv("TZ", "UTC")
+	now := time.Now().Unix() - leasetest.Epoch
+	e.Setenv("NOW", fmt.Sprintf("%ds..%ds", now-60, now+86_400))
+	e.Setenv("PAST", fmt.Sprintf("%ds..%ds", now-600, now-300))
 	return os.MkdirAll(e.WorkDir+"/home", 0o700)
 }
 
@@ -54,6 +59,8 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"daemon":     signalDaemon,
 		"envsubst":   substitute,
 		"keep":       keep,
+		"drawn":      drawn,
+		"keyof":      keyOf,
 	}
 }
 
@@ -132,6 +139,26 @@ func keep(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: keep NAME FILE")
 	}
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
+// drawn: "drawn FILE DRAWING" writes the chain of a drawing's last statement.
+func drawn(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: drawn FILE DRAWING")
+	}
+	tree, err := leasetest.Parse(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text(tree.Last().Chain())), 0o600))
+}
+
+// keyOf: "keyof NAME FILE" writes the private key of a name in drawings.
+func keyOf(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keyof NAME FILE")
+	}
+	b, err := leasetest.Key(args[0]).Marshal(args[0], nil)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
 }
 
 // hear listens at an address and prints from where the first caller came.

@@ -80,12 +80,21 @@ type life struct {
 	copy    bool // put back from a backup
 }
 
+var (
+	alice = leasetest.Key("alice")
+	bob   = leasetest.Who("bob")
+	n1    = leasetest.Who("n1")
+	drawn = map[int]leasetest.Tree{} // by degree: the same in all worlds
+)
+
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, r: rand.New(rand.NewPCG(seed, 1)), signed: map[lease.ID]lease.Opened{}}
 	degree := []int{100, 150, 250}[w.r.IntN(3)]
-	tree := leasetest.Draw(t, fmt.Sprintf("cap(n1 cpu=8 pids=6 @250 0s..%ds) -> { t0(alice cpu=4 pids=3 @%d), t1(alice cpu=3 @100) }", grid, degree))
-	w.roots = tree[1:]
-	w.lives = []*life{{p: purse.New(leasetest.Key("alice"))}}
+	if drawn[degree] == nil {
+		drawn[degree] = leasetest.Draw(t, fmt.Sprintf("cap(n1 cpu=8 pids=6 @250 0s..%ds) -> { t0(alice cpu=4 pids=3 @%d), t1(alice cpu=3 @100) }", grid, degree))
+	}
+	w.roots = drawn[degree][1:]
+	w.lives = []*life{{p: purse.New(alice)}}
 	for _, d := range w.roots {
 		w.step(w.lives[0], purse.Keep{Chain: d.Chain()}, -1)
 	}
@@ -152,7 +161,7 @@ func (w *world) wish(l *life) purse.Input {
 	if w.r.IntN(3) > 0 {
 		return purse.Redeem{Ticket: ticket, Slot: slot, RSet: s, Term: term, Slice: "s", Request: q}
 	}
-	holder := leasetest.Who([]string{"alice", "bob"}[w.r.IntN(2)])
+	holder := []lease.Principal{alice.Principal(), bob}[w.r.IntN(2)]
 	degree := []uint16{100, 100, 100, 150, 250, 50}[w.r.IntN(6)]
 	return purse.Give{Ticket: ticket, Slot: slot, Holder: holder, RSet: s, Term: term, Degree: degree, Request: q}
 }
@@ -189,7 +198,7 @@ func (w *world) step(l *life, in purse.Input, fail int) {
 			if len(e.Chain) == 0 {
 				break
 			}
-			if _, err := lease.VerifyChain(e.Chain, leasetest.Who("n1")); err != nil {
+			if _, err := lease.VerifyChain(e.Chain, n1); err != nil {
 				w.t.Fatalf("released a chain that does not verify: %v\n%s", err, strings.Join(w.log, "\n"))
 			}
 			if _, ok := in.(purse.Keep); !ok {
@@ -211,24 +220,33 @@ func (w *world) say(format string, args ...any) { w.log = append(w.log, fmt.Spri
 
 func (w *world) rebuild(facts []purse.Fact) *purse.Purse { return rebuilt(w.t, facts) }
 
-// conflict searches for a proof against alice.
+// conflict searches for a proof against alice, both with the search that nodes
+// use and by brute force.
 func (w *world) conflict() string {
-	parents := map[lease.ID]*lease.Ticket{}
+	parents := map[lease.ID]lease.Opened{}
 	for _, d := range w.roots {
-		parents[d.ID] = d.Statement.(*lease.Ticket)
+		parents[d.ID] = lease.Opened{Signed: d.Signed, ID: d.ID, Statement: d.Statement}
 	}
 	under := map[lease.ID][]lease.Opened{}
 	for id, o := range w.signed {
 		switch st := o.Statement.(type) {
 		case *lease.Ticket:
-			parents[id] = st
+			parents[id] = o
 			under[st.Parent] = append(under[st.Parent], o)
 		case *lease.Redeem:
 			under[st.Parent] = append(under[st.Parent], o)
 		}
 	}
 	for id, children := range under {
-		if found := bruteForce(parents[id], children); found != "" {
+		known, quick := lease.NewChildren(parents[id]), false
+		for _, o := range children {
+			quick = known.Add(o) != nil || quick
+		}
+		found := bruteForce(parents[id].Statement.(*lease.Ticket), children)
+		if quick != (found != "") {
+			return fmt.Sprintf("lease.Children finds %v, brute force %q", quick, found)
+		}
+		if found != "" {
 			return found
 		}
 	}

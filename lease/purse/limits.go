@@ -16,6 +16,10 @@ const (
 	// MaxFact is the size in bytes of a stored fact: a chain and its frame.
 	MaxFact = lease.MaxChain + 128
 
+	// MaxPrefixes is the number of statements that are not verified again when
+	// another ticket stands under them.
+	MaxPrefixes = 1024
+
 	// Slack is how long, in seconds, what has ended is remembered: so much may a
 	// wish's term begin in the past, for a clock that runs behind.
 	Slack = 3600

@@ -48,6 +48,7 @@ type Purse struct {
 	restored int64     // when the book was found to be a copy; 0: it is not
 	tickets  []*ticket // in the order in which they came, a child after its parent
 	requests map[request]*child
+	cache    *lease.Cache // of what tickets share: a capacity, the tickets of one hand
 	out      []Effect
 }
 
@@ -67,7 +68,7 @@ type ticket struct {
 
 // New returns an empty purse of the key's principal.
 func New(key lease.Signer) *Purse {
-	return &Purse{key: key, requests: make(map[request]*child)}
+	return &Purse{key: key, requests: make(map[request]*child), cache: lease.NewCache(MaxPrefixes)}
 }
 
 // Step advances the purse to now, applies one input and returns what its owner
@@ -156,7 +157,7 @@ func (p *Purse) open(path [][]byte) (*ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain, err := lease.VerifyChain(path, root.By())
+	chain, err := p.cache.VerifyChain(path, root.By())
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +202,7 @@ func (p *Purse) give(in Give) error {
 		return fmt.Errorf("%d tickets, limit %d: %w", len(p.tickets), MaxTickets, ErrFull)
 	}
 	if in.Degree < lease.MinDegree { // one below would count for less than can be drawn
-		return fmt.Errorf("degree %d, at least %d: %w", in.Degree, lease.MinDegree, lease.ErrField)
+		return fmt.Errorf("degree %d, at least %d: %w", in.Degree, lease.MinDegree, lease.ErrDegree)
 	}
 	slot, err := p.admit(t, wish{in.Slot, in.RSet, in.Term, in.Degree})
 	if err != nil {

@@ -274,7 +274,7 @@ func TestRestoreRefusesWhatDoesNotFit(t *testing.T) {
 }
 
 func rebuilt(t testing.TB, facts []purse.Fact) *purse.Purse {
-	p := purse.New(leasetest.Key("alice"))
+	p := purse.New(alice)
 	for _, f := range facts {
 		if err := p.Restore(f); err != nil {
 			t.Fatal(err)
