@@ -120,6 +120,12 @@ func mechanism(s string) error {
 	return CheckLabel(s)
 }
 
+// CheckPrincipal reports whether p can be held to a signature: rule S5.
+func CheckPrincipal(what string, p Principal) error { return principal(what, p) }
+
+// CheckTerm reports whether t is one that a statement may have: rule S6.
+func CheckTerm(t Term) error { return term(t) }
+
 // CheckLabel reports whether s can name a slice: 1 to 63 of a-z, 0-9 and '-',
 // neither first nor last a dash (RFC 1123), so that slivers have host names.
 func CheckLabel(s string) error {

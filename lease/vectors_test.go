@@ -3,6 +3,7 @@
 package lease_test
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
@@ -15,6 +16,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/leasetest"
+	"croft/lease/sign"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/vectors anew")
@@ -36,6 +38,7 @@ type vector struct {
 	Claim  string   `json:"claim,omitempty"`
 	End    string   `json:"end,omitempty"`
 	Proof  string   `json:"proof,omitempty"`
+	Site   string   `json:"site,omitempty"`
 	Filled *string  `json:"attachment,omitempty"`  // of the answer to the chain's redeem
 	ID     string   `json:"id,omitempty"`          // of the statement, leaf or proof, where the verdict is ok
 	Blames string   `json:"accountable,omitempty"` // by a proof, where the verdict is ok
@@ -51,6 +54,12 @@ func (v vector) judge() (lease.ID, error) {
 			err = fmt.Errorf("accuses %s", verdict.Principal)
 		}
 		return p.ID(), err
+	case v.Site != "":
+		s, err := lease.ParseSigned(unhex(v.Site), sign.MaxSiteCert)
+		if err == nil {
+			_, err = sign.OpenSite(unhex(v.Site))
+		}
+		return sha256.Sum256(append([]byte(sign.SiteDomain), s.Payload...)), err
 	case v.Filled != nil:
 		return v.judgeFilling()
 	case v.Chain != nil:
@@ -117,6 +126,7 @@ var vectorFiles = map[string]func(testing.TB) []vector{
 	"answers.json":    answerVectors,
 	"proofs.json":     proofVectors,
 	"fillings.json":   fillingVectors,
+	"sites.json":      siteVectors,
 }
 
 func TestVectors(t *testing.T) {

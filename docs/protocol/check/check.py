@@ -11,6 +11,7 @@ sys.dont_write_bytecode = True
 
 from chain import verify_answer, verify_chain, verify_end  # noqa: E402
 from proof import Proof, attachment  # noqa: E402
+from site_certificate import Site  # noqa: E402
 from statement import Broken, from_text, open_statement, text_form  # noqa: E402
 
 # The rules that say of a statement within a chain, an answer or an end that it
@@ -65,6 +66,8 @@ REFERS = {"C9": "S", "A9": "S", "E4": "S", "P3": "CS", "P4": "S", "P5": "C", "P1
 def judge(vector):
     """judge returns what verifies, and whom it accuses; or raises Broken."""
     data = {key: bytes.fromhex(vector.get(key, "")) for key in ("open", "wish", "answer", "claim", "end", "proof", "attachment")}
+    if "site" in vector:
+        return Site(bytes.fromhex(vector["site"])), None
     if "proof" in vector:
         proof = Proof(data["proof"])
         return proof, text_form(proof.accountable)
