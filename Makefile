@@ -40,7 +40,7 @@ test: setup-test ## 2 min | every test; those that need root only as root
 test-root: setup-test ## 1 min | only tests with the real kernel; fail where they cannot run
 	CROFT_REQUIRE_ROOT=1 go test -count=1 -timeout 10m -run Root $(T)
 
-check-deep: ## 2 h | 100,000 random histories of ledger and purses; CROFT_HISTORIES=N for others
+check-deep: ## 1 h | 100,000 random histories of ledger and purses; CROFT_HISTORIES=N for others
 	CROFT_HISTORIES=$${CROFT_HISTORIES:-100000} go test -count=1 -timeout 12h ./lease/adversary ./lease/purse
 
 race: setup-test ## 5 min | every test under the race detector
