@@ -20,5 +20,8 @@
 //	effects := h.Step(now, dht.Register{Offer: b, Buckets: keys, From: addr})
 //	answer := effects[0].(dht.Answer)
 //
+// Slice records are values of the DHT itself: [RecordKey], [CheckRecord] and
+// [NewestRecord] say where, which, and which of several.
+//
 // A Holder is not safe for concurrent use; everything else is a pure function.
 package dht

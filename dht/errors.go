@@ -4,5 +4,9 @@ package dht
 
 import "errors"
 
-// ErrMessage: a message that the index protocol does not allow.
-var ErrMessage = errors.New("no message of the index protocol")
+var (
+	// ErrMessage: a message that the index protocol does not allow.
+	ErrMessage = errors.New("no message of the index protocol")
+	// ErrRecordKey: a slice record under the key of another slice.
+	ErrRecordKey = errors.New("record is of another slice")
+)

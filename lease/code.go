@@ -45,6 +45,9 @@ var codes = [...]struct {
 	{"depth", ErrDepth},
 	{"answer", ErrAnswer},
 	{"chain", ErrChain},
+	{"grant", ErrGrant},
+	{"lapsed", ErrLapsed},
+	{"revoked", ErrRevoked},
 }
 
 // Code returns the word for why a statement, a chain, a proof or an attachment

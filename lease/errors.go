@@ -15,6 +15,13 @@ var (
 	ErrField           = errors.New("impossible field")
 )
 
+// What keeps a grant from allowing something.
+var (
+	ErrGrant   = errors.New("is not granted")
+	ErrLapsed  = errors.New("is not granted at that time")
+	ErrRevoked = errors.New("the grant stands no more")
+)
+
 // What can be wrong with a chain of statements that are sound one by one.
 var (
 	ErrChain     = errors.New("chain is broken")

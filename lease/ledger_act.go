@@ -32,7 +32,7 @@ func (l *Ledger) commit(in Commit) {
 		return
 	}
 	st := &Lease{K: KindLease, Node: l.node, RSet: b.rset, From: b.term.From, Until: b.term.Until, Holder: b.by,
-		Parent: b.id, Slice: b.slice, Replaces: b.replaces, Ports: b.chosen, Pool: b.pool, Hold: b.hold, Grace: l.cfg.Grace,
+		Parent: b.id, Slice: b.slice, Owner: b.foreign(), Replaces: b.replaces, Ports: b.chosen, Pool: b.pool, Hold: b.hold, Grace: l.cfg.Grace,
 		Class: b.class, Weight: b.weight, Alone: b.alone, Mechanism: l.pool(b.pool).Mechanism,
 		BurstOut: Burst(b.rset[EgressRate]), BurstIn: Burst(b.rset[IngressRate])}
 	if b.allotted != nil {
@@ -125,7 +125,7 @@ func (l *Ledger) end(in End) {
 		l.answerRefusal(in.Ref, refuse(Local, ReasonInvalid, "reading a close: %v", err))
 		return
 	}
-	b, refusal := l.own(st.Claim, in.Caller)
+	b, refusal := l.endable(st.Claim, in)
 	if refusal != nil {
 		l.answerRefusal(in.Ref, refusal)
 		return

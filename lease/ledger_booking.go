@@ -16,6 +16,7 @@ type want struct {
 	rset     RSet
 	term     Term
 	slice    string
+	owner    Principal // of the slice: by, or who granted it
 	pool     Pool
 	ports    []Port
 	replaces ID
@@ -35,10 +36,10 @@ func wantOf(id ID, st Statement, b []byte) (want, error) {
 	switch w := st.(type) {
 	case *Ask:
 		return want{id: id, op: KindAsk, by: w.Issuer, request: w.Request, rset: w.RSet, term: w.Term(), slice: w.Slice,
-			pool: w.Pool, ports: w.Ports, replaces: w.Replaces, class: w.Class, weight: w.Weight, alone: w.Alone, bytes: b}, nil
+			owner: ownerOf(w.Owner, w.Issuer), pool: w.Pool, ports: w.Ports, replaces: w.Replaces, class: w.Class, weight: w.Weight, alone: w.Alone, bytes: b}, nil
 	case *Redeem:
 		return want{id: id, op: KindRedeem, by: w.Issuer, request: w.Request, rset: w.RSet, term: w.Term(), slice: w.Slice,
-			pool: PoolSharp, ports: w.Ports, replaces: w.Replaces, ticket: w.Parent, slot: w.Slot, bytes: b}, nil
+			owner: ownerOf(w.Owner, w.Issuer), pool: PoolSharp, ports: w.Ports, replaces: w.Replaces, ticket: w.Parent, slot: w.Slot, bytes: b}, nil
 	}
 	return want{}, fmt.Errorf("%s is no wish: %w", st.Kind(), ErrKind)
 }
@@ -214,9 +215,9 @@ func (b *booking) why() string {
 	text := ""
 	switch _, st, _ := stored(b.endBytes); st := st.(type) {
 	case *Close:
-		text = "closed by its holder: " + st.Reason
-		if st.Reason == "" {
-			text = "closed by its holder"
+		text = "closed by " + b.role(st.Issuer)
+		if st.Reason != "" {
+			text += ": " + st.Reason
 		}
 	case *Revoke:
 		text = "revoked by the node: " + st.Reason
@@ -273,12 +274,13 @@ func (l *Ledger) uncharge(b *booking) {
 
 // rises returns what w costs: its charge during its term, or over what it
 // replaces only the rise, so that the two are charged at the per-resource maximum.
+// What another holds is not ours to be charged over: for a moment both are.
 func rises(w *want, old *booking) []span {
 	t := Term{w.starts(), w.term.Until}
 	switch {
 	case t.Seconds() == 0:
 		return nil
-	case old == nil || old.pool != w.pool:
+	case old == nil || old.pool != w.pool || old.by != w.by:
 		return []span{{t, w.charge()}}
 	}
 	return skyline{}.raise(old.occupies(), old.charge(), 0).rise(t, w.charge())

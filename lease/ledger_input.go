@@ -18,10 +18,11 @@ type Input interface {
 
 // Wish asks for a hold: an ask alone, or a chain from capacity to redeem.
 type Wish struct {
-	Ref    uint64
-	Caller Principal
-	Chain  [][]byte
-	Source netip.Prefix // the network that it came from, where that was seen directly
+	Ref       uint64
+	Caller    Principal
+	Chain     [][]byte
+	Authority []byte       // for a slice of another's: see [OpenAuthority]
+	Source    netip.Prefix // the network that it came from, where that was seen directly
 }
 
 // Commit turns a hold into a lease. Repeated, it returns the same bytes.
@@ -40,11 +41,13 @@ type Activate struct {
 	Program []byte
 }
 
-// End ends a hold or lease by its holder's signed close.
+// End ends a hold or lease by its holder's signed close; a lease also by that of
+// the slice's owner, or of who shows that the owner granted it.
 type End struct {
-	Ref    uint64
-	Caller Principal
-	Close  []byte
+	Ref       uint64
+	Caller    Principal
+	Close     []byte
+	Authority []byte
 }
 
 // Issue gives a ticket out of the sharp pool. Only the node's owner may cause it.
@@ -104,7 +107,7 @@ func (Recover) input()  {}
 func (Tick) input()     {}
 
 func (in Wish) String() string {
-	s := fmt.Sprintf("wish ref=%d caller=%s chain=%s", in.Ref, in.Caller, digests(in.Chain))
+	s := fmt.Sprintf("wish ref=%d caller=%s chain=%s%s", in.Ref, in.Caller, digests(in.Chain), shown(in.Authority))
 	if in.Source.IsValid() {
 		s += " source=" + in.Source.String()
 	}
@@ -117,7 +120,15 @@ func (in Activate) String() string {
 	return fmt.Sprintf("activate ref=%d caller=%s lease=%s program=%s", in.Ref, in.Caller, in.Lease, digestOf(in.Program))
 }
 func (in End) String() string {
-	return fmt.Sprintf("end ref=%d caller=%s close=%s", in.Ref, in.Caller, digestOf(in.Close))
+	return fmt.Sprintf("end ref=%d caller=%s close=%s%s", in.Ref, in.Caller, digestOf(in.Close), shown(in.Authority))
+}
+
+// shown is the field of an authority, where there is one.
+func shown(authority []byte) string {
+	if len(authority) == 0 {
+		return ""
+	}
+	return " authority=" + digestOf(authority).String()
 }
 func (in Issue) String() string {
 	return fmt.Sprintf("issue ref=%d holder=%s rset=%s from=%d until=%d degree=%d request=%x",

@@ -21,13 +21,13 @@ func ParseInput(line string, blob func(Digest) ([]byte, bool)) (Input, error) {
 	var in Input
 	switch name {
 	case "wish":
-		in = Wish{Ref: p.number("ref", 64), Caller: p.principal("caller"), Chain: p.blobs("chain"), Source: p.source()}
+		in = Wish{Ref: p.number("ref", 64), Caller: p.principal("caller"), Chain: p.blobs("chain"), Authority: p.maybe("authority"), Source: p.source()}
 	case "commit":
 		in = Commit{Ref: p.number("ref", 64), Caller: p.principal("caller"), Hold: p.id("hold")}
 	case "activate":
 		in = Activate{Ref: p.number("ref", 64), Caller: p.principal("caller"), Lease: p.id("lease"), Program: p.bytes("program")}
 	case "end":
-		in = End{Ref: p.number("ref", 64), Caller: p.principal("caller"), Close: p.bytes("close")}
+		in = End{Ref: p.number("ref", 64), Caller: p.principal("caller"), Close: p.bytes("close"), Authority: p.maybe("authority")}
 	case "issue":
 		in = Issue{Ref: p.number("ref", 64), Holder: p.principal("holder"), RSet: p.rset("rset"),
 			Term: Term{int64(p.number("from", 63)), int64(p.number("until", 63))}, Degree: uint16(p.number("degree", 16)), Request: p.request("request")}
@@ -144,6 +144,14 @@ func (p *fieldReader) request(key string) (r Request) {
 }
 
 func (p *fieldReader) bytes(key string) []byte { return p.find(p.take(key)) }
+
+// maybe is bytes where they need not be.
+func (p *fieldReader) maybe(key string) []byte {
+	if _, ok := p.fields[key]; !ok {
+		return nil
+	}
+	return p.bytes(key)
+}
 
 func (p *fieldReader) blobs(key string) (list [][]byte) {
 	for _, d := range strings.Split(p.take(key), ",") {

@@ -14,6 +14,7 @@ type Entry struct {
 	Lease      ID        `json:"lease,omitzero"`
 	Hold       ID        `json:"hold"`
 	Holder     Principal `json:"holder"`
+	Owner      Principal `json:"owner"` // of the slice: the holder, unless it acts under a grant
 	Slice      string    `json:"slice"`
 	Pool       Pool      `json:"pool"`
 	RSet       RSet      `json:"rset"`
@@ -35,7 +36,7 @@ type Entry struct {
 }
 
 func (b *booking) entry() Entry {
-	e := Entry{State: b.state, Lease: b.lease, Hold: b.hold, Holder: b.by, Slice: b.slice, Pool: b.pool, RSet: b.rset,
+	e := Entry{State: b.state, Lease: b.lease, Hold: b.hold, Holder: b.by, Owner: b.owner, Slice: b.slice, Pool: b.pool, RSet: b.rset,
 		Term: b.span(), Ports: slices.Clone(b.chosen), Ticket: b.ticket, Replaces: b.replaces,
 		Statement: b.holdBytes, Program: b.program, Reason: b.why(), Class: b.class, Weight: b.weight, Exclusive: b.alone != 0}
 	if b.starts() > b.term.From {
@@ -80,6 +81,12 @@ func (l *Ledger) Leases() []Entry { return l.entries(func(*booking) bool { retur
 // Holder returns those of one principal, oldest first.
 func (l *Ledger) Holder(p Principal) []Entry {
 	return l.entries(func(b *booking) bool { return b.by == p })
+}
+
+// Owner returns those for slices of one principal, whoever holds them, oldest
+// first.
+func (l *Ledger) Owner(p Principal) []Entry {
+	return l.entries(func(b *booking) bool { return b.owner == p })
 }
 
 func (l *Ledger) entries(keep func(*booking) bool) []Entry {

@@ -17,6 +17,8 @@ func TestInputsPrintInAFormThatParses(t *testing.T) {
 		Commit{Ref: 1, Caller: alice, Hold: ID{2}},
 		Activate{Ref: 1, Caller: alice, Lease: ID{2}, Program: put("program")},
 		End{Ref: 1, Caller: alice, Close: put("close")},
+		Wish{Ref: 7, Caller: alice, Chain: [][]byte{put("ask")}, Authority: put("authority")},
+		End{Ref: 1, Caller: alice, Close: put("close"), Authority: put("authority")},
 		Issue{Ref: 1, Holder: alice, RSet: RSet{CPU: 500, Memory: 256 << 20}, Term: Term{5, 9}, Degree: 100, Request: Request{3}},
 		Recall{Ref: 1, Lease: ID{2}, Reason: `a "quoted" reason = so`},
 		Bar{ReasonClock}, Accuse{Ref: 4, Proof: put("proof")}, Gone{ID{9}}, Recover{}, Tick{},

@@ -73,6 +73,9 @@ func (l *Ledger) verified(in Wish) (w want, path Chain, err error) {
 	if err == nil {
 		w, err = wantOf(leaf.ID, leaf.Statement, last)
 	}
+	if err == nil && w.owner != w.by {
+		err = l.granted(in.Authority, w.deed(l.now))
+	}
 	return w, path, err
 }
 
@@ -154,7 +157,7 @@ func (l *Ledger) replaced(w *want) (*booking, *Refusal) {
 		return nil, refuse(Local, ReasonState, "lease %s "+format, append([]any{w.replaces.Short()}, args...)...)
 	}
 	switch {
-	case old == nil || old.lease != w.replaces || old.by != w.by:
+	case old == nil || old.lease != w.replaces || old.owner != w.owner:
 		return nil, refuse(Local, ReasonUnknown, "lease %s is not here, or not of this principal", w.replaces.Short())
 	case old.state == Closing:
 		return nil, refuse(Local, ReasonClosing, "lease %s is closing", w.replaces.Short())

@@ -47,6 +47,21 @@ const (
 	// MaxWeight bounds the weight of an evictable lease.
 	MaxWeight = 1000
 
+	// MaxGrants is the number of grants that stand on one slice record: a team
+	// and its machines.
+	MaxGrants = 32
+
+	// MaxSliceNodes is the number of nodes that a slice record names: where a
+	// slice has slivers on more, who holds a grant finds the others by asking.
+	MaxSliceNodes = 128
+
+	// MaxSliceRecord is the size in bytes of a signed slice record. The fields
+	// take at most 5,700; the rest is room for later ones.
+	MaxSliceRecord = 8 << 10
+
+	// MaxAuthority is the size in bytes of a grant with its record.
+	MaxAuthority = MaxStatement + MaxSliceRecord + 16
+
 	// MaxAmount bounds one resource of one claim, so that a product with a
 	// degree and a sum over all slots fit into 128 bits with room to spare.
 	MaxAmount = 1 << 60

@@ -2,7 +2,10 @@
 
 package lease
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // wish is what a redeem and an ask have in common.
 type wish struct {
@@ -106,14 +109,24 @@ func (w wish) sameports(got []Port) error {
 
 // VerifyEnd reads a close or revoke and verifies that it ends the claim (a hold
 // or a lease): named by id, at its node, and signed by who may: the holder
-// closes, the node revokes.
-func VerifyEnd(of Opened, end []byte) (Opened, error) {
-	var node, holder Principal
+// closes, and the owner of the slice where a lease names another; the node
+// revokes.
+func VerifyEnd(of Opened, end []byte) (Opened, error) { return verifyEnd(of, end, nil) }
+
+// VerifyGrantedEnd is VerifyEnd for a close by whom the owner of the slice has
+// granted it, as the record stood that was shown with the grant (rule E4).
+func VerifyGrantedEnd(of Opened, end []byte, by Authority) (Opened, error) {
+	return verifyEnd(of, end, &by)
+}
+
+func verifyEnd(of Opened, end []byte, by *Authority) (Opened, error) {
+	var node, holder, owner Principal
+	var label string
 	switch st := of.Statement.(type) {
 	case *Hold:
 		node, holder = st.Node, st.Holder
 	case *Lease:
-		node, holder = st.Node, st.Holder
+		node, holder, owner, label = st.Node, st.Holder, st.SliceOwner(), st.Slice
 	default:
 		return Opened{}, fmt.Errorf("%s has no signed end: %w", of.Kind(), ErrKind)
 	}
@@ -123,7 +136,16 @@ func VerifyEnd(of Opened, end []byte) (Opened, error) {
 	}
 	switch st := o.Statement.(type) {
 	case *Close:
-		err = ends(of.ID, st.Claim, node, st.Node, holder, st.Issuer)
+		may := holder
+		if owner == st.Issuer {
+			may = owner
+		}
+		if by != nil && label != "" && st.Issuer != may {
+			if err = by.Allows(Deed{By: st.Issuer, Owner: owner, Slice: label, Any: VerbStop, At: st.At}); err == nil {
+				may = st.Issuer
+			}
+		}
+		err = cmp.Or(err, ends(of.ID, st.Claim, node, st.Node, may, st.Issuer))
 	case *Revoke:
 		err = ends(of.ID, st.Claim, node, st.Node, node, st.Node)
 	default:

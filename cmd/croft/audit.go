@@ -155,20 +155,16 @@ func (a *app) auditFlows() *cobra.Command {
 		Long: `Ask the nodes of a slice for every flow of its slivers. A node records flows by the
 slice's name: --earlier shows also those of the slices that had the name before.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			rec, err := a.slice(args[0])
-			if err != nil {
-				return err
-			}
-			key, err := a.mine()
+			t, err := a.target(cmd.Context(), args[0], lease.VerbAudit)
 			if err != nil {
 				return err
 			}
 			var mu sync.Mutex
 			var all []api.Flow
-			out := a.group(cmd.Context(), rec, key, func(ctx context.Context, n remote) error {
+			out := a.group(cmd.Context(), t, func(ctx context.Context, n remote) error {
 				ctx, cancel := context.WithTimeout(ctx, callLimit)
 				defer cancel()
-				flows, err := n.Flows(ctx, rec.Slice)
+				flows, err := n.Flows(ctx, t.Slice)
 				if !earlier {
 					flows = slices.DeleteFunc(flows, func(f api.Flow) bool { return f.Sliver != n.Sliver.Sliver })
 				}

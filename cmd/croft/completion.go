@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"croft/lease"
 	"croft/lease/offer"
 	"croft/sim/lab"
 )
@@ -29,11 +31,18 @@ func (a *app) complete(root *cobra.Command) {
 			return list(cmd, args)
 		}
 	}
-	for _, verb := range []string{"ps", "logs", "exec", "renew", "audit flows"} {
+	for _, verb := range []string{"ps", "logs", "exec", "renew", "audit flows", "slice show"} {
+		at(root, verb).ValidArgsFunction = completer(first(a.allLabels))
+	}
+	at(root, "stop").ValidArgsFunction = completer(a.allLabels)
+	for _, verb := range []string{"slice publish", "slice grant"} {
 		at(root, verb).ValidArgsFunction = completer(first(a.myLabels))
 	}
 	at(root, "ticket fetch").ValidArgsFunction = completer(first(a.allNodes))
-	at(root, "stop").ValidArgsFunction = completer(a.myLabels)
+	at(root, "slice revoke").ValidArgsFunction = completer(a.grantNames)
+	for _, verb := range []string{"slice grant", "key device add"} {
+		must(at(root, verb).RegisterFlagCompletionFunc("verbs", completer(verbNames)))
+	}
 	for _, verb := range []string{"exec", "kill", "stop", "start", "socket"} {
 		at(root, "lab "+verb).ValidArgsFunction = completer(first(labNodes))
 	}
@@ -116,6 +125,41 @@ func (a *app) myLabels(_ *cobra.Command, args []string) []string {
 		}
 	}
 	return out
+}
+
+// allLabels are those, and the slices of others that a grant is kept for.
+func (a *app) allLabels(cmd *cobra.Command, args []string) []string {
+	out := a.myLabels(cmd, args)
+	for _, g := range a.held() {
+		if g.Slice != "" && !slices.Contains(args, g.name()) {
+			out = append(out, g.name())
+		}
+	}
+	return out
+}
+
+// grantNames are slices of which something was said, then whom they let.
+func (a *app) grantNames(_ *cobra.Command, args []string) []string {
+	if len(args) == 0 {
+		return a.sliceLabels()
+	}
+	label, err := ownLabel(args[0])
+	if err != nil {
+		return nil
+	}
+	p, err := a.published(label)
+	if err != nil {
+		return nil // the command itself will say why
+	}
+	var out []string
+	for _, o := range p.grants {
+		out = append(out, o.Statement.(*lease.Grant).Holder.Short())
+	}
+	return out
+}
+
+func verbNames(*cobra.Command, []string) []string {
+	return append(strings.Split(lease.AllVerbs.String(), ","), "all")
 }
 
 // sliceNodes are the nodes of the slice that the first argument names.

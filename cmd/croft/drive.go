@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"croft/lease"
-	"croft/lease/sign"
 	"croft/node/api"
 	"croft/node/client"
 	"croft/node/slice"
@@ -28,8 +27,8 @@ type machine interface {
 // driver does what a machine of package slice returns, and tells it what came
 // of it.
 type driver struct {
-	app     *app
-	key     *sign.Key
+	app *app
+	target
 	program *program // of a run
 	began   time.Time
 	told    time.Time // when progress was last shown
@@ -40,8 +39,8 @@ type driver struct {
 	nodes  map[lease.Principal]*client.Node
 }
 
-func (a *app) driver(key *sign.Key, p *program) *driver {
-	d := &driver{app: a, key: key, program: p, began: time.Now(), inputs: make(chan slice.Input, 64),
+func (a *app) driver(t target, p *program) *driver {
+	d := &driver{app: a, target: t, program: p, began: time.Now(), inputs: make(chan slice.Input, 64),
 		nodes: map[lease.Principal]*client.Node{}}
 	d.show = d.stage
 	return d
@@ -253,7 +252,7 @@ func (d *driver) node(p lease.Principal) *client.Node {
 	defer d.mu.Unlock()
 	n := d.nodes[p]
 	if n == nil {
-		n = d.app.way().Node(p, d.key)
+		n = d.app.node(d.target, p)
 		d.nodes[p] = n
 	}
 	return n

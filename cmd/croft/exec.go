@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"croft/node/slice"
+	"croft/lease"
 	"croft/sandbox"
 )
 
@@ -41,24 +41,24 @@ Exit code 1 if a command's status is not 0 anywhere.`,
 			if err := dashAfter(cmd, 1); err != nil {
 				return err
 			}
-			rec, err := a.slice(args[0])
+			t, err := a.target(cmd.Context(), args[0], lease.VerbExec)
 			if err != nil {
 				return err
 			}
-			if rec, err = only(rec, node); err != nil {
+			if t, err = only(t, node); err != nil {
 				return err
 			}
 			what := sandbox.Exec{Args: args[1:], TTY: tty}
 			if err := what.Check(); err != nil {
 				return usage("croft exec SLICE -- COMMAND…", "%w", err)
 			}
-			if len(rec.Slivers) == 1 && !a.json {
-				return a.execOne(cmd.Context(), rec, what)
+			if len(t.Slivers) == 1 && !a.json {
+				return a.execOne(cmd.Context(), t, what)
 			}
 			if tty {
-				return usage("name one with --node", "-t wants one sliver, the slice has %d", len(rec.Slivers))
+				return usage("name one with --node", "-t wants one sliver, the slice has %d", len(t.Slivers))
 			}
-			return a.execAll(cmd.Context(), rec, what)
+			return a.execAll(cmd.Context(), t, what)
 		},
 	}
 	c.Flags().StringVar(&node, "node", "", "only this node's sliver")
@@ -67,11 +67,7 @@ Exit code 1 if a command's status is not 0 anywhere.`,
 }
 
 // execOne passes the standard streams through, as if the command ran here.
-func (a *app) execOne(ctx context.Context, rec slice.Record, what sandbox.Exec) error {
-	key, err := a.mine()
-	if err != nil {
-		return err
-	}
+func (a *app) execOne(ctx context.Context, t target, what sandbox.Exec) error {
 	stdio := sandbox.IO{In: a.in, Out: a.out, Err: a.err}
 	if what.TTY {
 		restore, err := a.raw(&what)
@@ -80,8 +76,8 @@ func (a *app) execOne(ctx context.Context, rec slice.Record, what sandbox.Exec) 
 		}
 		defer restore()
 	}
-	s := rec.Slivers[0]
-	n := a.way().Node(s.Node, key)
+	s := t.Slivers[0]
+	n := a.node(t, s.Node)
 	defer n.Close()
 	status, err := n.Exec(ctx, s.Sliver, what, stdio)
 	if err != nil {
@@ -125,14 +121,10 @@ func (a *app) raw(what *sandbox.Exec) (restore func(), err error) {
 }
 
 // execAll runs the command everywhere, lines marked with the node they are from.
-func (a *app) execAll(ctx context.Context, rec slice.Record, what sandbox.Exec) error {
-	key, err := a.mine()
-	if err != nil {
-		return err
-	}
+func (a *app) execAll(ctx context.Context, t target, what sandbox.Exec) error {
 	var mu sync.Mutex
 	failed := 0
-	out := a.group(ctx, rec, key, func(ctx context.Context, n remote) error {
+	out := a.group(ctx, t, func(ctx context.Context, n remote) error {
 		row, err := a.execRow(ctx, n, what, &mu)
 		mu.Lock()
 		defer mu.Unlock()

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"croft/lease/sign"
 	"croft/node/client"
 	"croft/node/slice"
 )
@@ -36,15 +35,15 @@ type outcome struct {
 
 // group does something at every sliver of a slice at once. Partial failure is
 // normal: it returns what each node said.
-func (a *app) group(ctx context.Context, rec slice.Record, key *sign.Key, do func(context.Context, remote) error) []outcome {
-	out := make([]outcome, len(rec.Slivers))
+func (a *app) group(ctx context.Context, t target, do func(context.Context, remote) error) []outcome {
+	out := make([]outcome, len(t.Slivers))
 	slots := make(chan struct{}, groupLimit)
 	var wg sync.WaitGroup
-	for i, s := range rec.Slivers {
+	for i, s := range t.Slivers {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			n := remote{a.way().Node(s.Node, key), s}
+			n := remote{a.node(t, s.Node), s}
 			defer n.Close()
 			out[i] = outcome{s.Name, do(ctx, n)}
 		})
@@ -80,18 +79,18 @@ func (a *app) summary(out []outcome) error {
 	return &failure{code: exitPartial, err: fmt.Errorf("%d of %d nodes did not do it", bad, len(out))}
 }
 
-// only narrows a record to one node, if one is named.
-func only(rec slice.Record, node string) (slice.Record, error) {
+// only narrows a target to one node, if one is named.
+func only(t target, node string) (target, error) {
 	if node == "" {
-		return rec, nil
+		return t, nil
 	}
 	var names []string
-	for _, s := range rec.Slivers {
+	for _, s := range t.Slivers {
 		if s.Name == node || s.Node.String() == node || s.Node.Short() == node {
-			rec.Slivers = []slice.Sliver{s}
-			return rec, nil
+			t.Slivers = []slice.Sliver{s}
+			return t, nil
 		}
 		names = append(names, s.Name)
 	}
-	return rec, fail(exitNothing, didYouMean(node, names), "slice %s has no sliver on node %q", rec.Slice, node)
+	return t, fail(exitNothing, didYouMean(node, names), "slice %s has no sliver on node %q", t.Slice, node)
 }

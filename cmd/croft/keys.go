@@ -21,7 +21,7 @@ import (
 // mine returns the person's key, made at first use.
 func (a *app) mine() (*sign.Key, error) {
 	path := a.keyPath()
-	key, err := readKey(path)
+	key, err := a.readKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
@@ -38,31 +38,6 @@ func (a *app) keyPath() string {
 		return a.keyFile
 	}
 	return filepath.Join(a.home, "key")
-}
-
-// readKey reads a private key that nobody else can.
-func readKey(path string) (*sign.Key, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if st.Mode().Perm()&0o077 != 0 {
-		return nil, fail(exitFailed, "chmod 600 "+path, "key %s can be read by others (mode %04o)", path, st.Mode().Perm())
-	}
-	b, err := io.ReadAll(io.LimitReader(f, sign.MaxKeyFile+1))
-	if err != nil {
-		return nil, err
-	}
-	key, err := sign.Parse(b, nil)
-	if err != nil {
-		return nil, fmt.Errorf("reading key %s: %w", path, err)
-	}
-	return key, nil
 }
 
 // makeKey writes a new key, whole or not at all, and never over another.
@@ -95,25 +70,9 @@ func writeNew(path string, b []byte, mode fs.FileMode) error {
 }
 
 func (a *app) key() *cobra.Command {
-	c := &cobra.Command{Use: "key", Short: "Make, show and certify keys"}
-	c.AddCommand(a.keyShow(), a.keyNew(), a.keyCertify())
+	c := &cobra.Command{Use: "key", Short: "Make, import, show and certify keys; grants for your devices"}
+	c.AddCommand(a.keyShow(), a.keyNew(), a.keyImport(), a.keyCertify(), a.keyDevice())
 	return c
-}
-
-func (a *app) keyShow() *cobra.Command {
-	return &cobra.Command{
-		Use: "show", Short: "Print your principal", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			key, err := a.mine()
-			if err != nil {
-				return err
-			}
-			return a.print(struct {
-				Principal lease.Principal `json:"principal"`
-				File      string          `json:"file"`
-			}{key.Principal(), a.keyPath()}, func(w io.Writer) { fmt.Fprintln(w, key.Principal()) })
-		},
-	}
 }
 
 func (a *app) keyNew() *cobra.Command {
@@ -150,11 +109,11 @@ func (a *app) keyCertify() *cobra.Command {
 		Use: "certify NODE", Short: "Sign that a node is your site's", Args: cobra.ExactArgs(1),
 		Long: "Sign with your site's key (--key) that the node with this principal is one of the site's own. Name the file in the node's croft.toml as site_cert.",
 		RunE: func(_ *cobra.Command, args []string) error {
-			node, err := sign.ParsePrincipal(args[0])
+			node, err := principal("`croft up` prints a node's principal", args[0])
 			if err != nil {
-				return usage("`croft up` prints a node's principal", "%w", err)
+				return err
 			}
-			key, err := readKey(a.keyPath())
+			key, err := a.readKey(a.keyPath())
 			if err != nil {
 				return err
 			}

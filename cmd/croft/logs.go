@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"croft/lease"
 	"croft/sandbox"
 )
 
@@ -17,19 +18,15 @@ func (a *app) logs() *cobra.Command {
 	c := &cobra.Command{
 		Use: "logs SLICE", Short: "What a slice's programs wrote, all slivers in one stream", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			rec, err := a.slice(args[0])
+			t, err := a.target(cmd.Context(), args[0], lease.VerbLogs)
 			if err != nil {
 				return err
 			}
-			if rec, err = only(rec, node); err != nil {
-				return err
-			}
-			key, err := a.mine()
-			if err != nil {
+			if t, err = only(t, node); err != nil {
 				return err
 			}
 			var mu sync.Mutex
-			return a.summary(a.group(cmd.Context(), rec, key, func(ctx context.Context, n remote) error {
+			return a.summary(a.group(cmd.Context(), t, func(ctx context.Context, n remote) error {
 				out := &lines{mu: &mu, to: a.out, head: n.Name + " | "}
 				switch {
 				case a.json:

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"croft/lease"
 	"croft/node/api"
-	"croft/node/slice"
 	"croft/sandbox"
 )
 
@@ -31,37 +31,33 @@ func (a *app) ps() *cobra.Command {
 	return &cobra.Command{
 		Use: "ps [SLICE]", Short: "Your slices and their slivers, as their nodes see them", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			labels := a.labels()
+			names := a.labels()
 			if len(args) == 1 {
-				labels = args
+				names = args
 			}
-			var recs []slice.Record
-			for _, label := range labels {
-				rec, err := a.slice(label)
+			var targets []target
+			for _, name := range names {
+				t, err := a.target(cmd.Context(), name, lease.AllVerbs)
 				if err != nil {
 					return err
 				}
-				recs = append(recs, rec)
+				targets = append(targets, t)
 			}
-			if len(recs) == 0 {
+			if len(targets) == 0 {
 				a.say("no slices; `croft run` makes one")
 				return nil
 			}
-			key, err := a.mine()
-			if err != nil {
-				return err
-			}
 			var rows []psRow
 			var out []outcome
-			for _, rec := range recs {
-				mine := make([]psRow, len(rec.Slivers))
+			for _, t := range targets {
+				mine := make([]psRow, len(t.Slivers))
 				index := map[string]*psRow{}
-				for i, s := range rec.Slivers {
-					mine[i] = psRow{Slice: rec.Slice, Node: s.Name, Until: s.Until}
-					index[s.Sliver] = &mine[i]
+				for i, s := range t.Slivers {
+					mine[i] = psRow{Slice: t.name(), Node: s.Name, Until: s.Until}
+					index[s.Node.String()+s.Sliver] = &mine[i]
 				}
-				got := a.group(cmd.Context(), rec, key, func(ctx context.Context, n remote) error {
-					return look(ctx, n, index[n.Sliver.Sliver])
+				got := a.group(cmd.Context(), t, func(ctx context.Context, n remote) error {
+					return look(ctx, n, index[n.Sliver.Node.String()+n.Sliver.Sliver])
 				})
 				for i, o := range got {
 					if o.err != nil {

@@ -113,7 +113,7 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	label, err := a.newLabel(f.name, began)
+	t, err := a.runTarget(ctx, f.name, began, len(tickets) > 0)
 	if err != nil {
 		return err
 	}
@@ -126,24 +126,20 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	key, err := a.mine()
-	if err != nil {
-		return err
-	}
-	plan := slice.Plan{Label: label, Want: f.nodes, Partial: f.partial, Wish: wish, Program: text}
+	plan := slice.Plan{Label: t.Slice, Owner: t.Owner, Want: f.nodes, Partial: f.partial, Wish: wish, Program: text}
 	if len(tickets) > 0 {
-		err = a.ticketCandidates(ctx, key, tickets, &plan)
+		err = a.ticketCandidates(ctx, t.key, tickets, &plan)
 	} else {
 		err = a.seekCandidates(ctx, f, &plan)
 	}
 	if err != nil {
 		return err
 	}
-	m, err := slice.New(plan, key, rand.Reader)
+	m, err := slice.New(plan, t.key, rand.Reader)
 	if err != nil {
 		return usage("", "%w", err)
 	}
-	d := a.driver(key, p)
+	d := a.driver(t, p)
 	d.began = began
 	done, err := d.drive(ctx, m)
 	if err != nil {
@@ -154,7 +150,7 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 
 // ran tells how a run ended, and what to type next.
 func (a *app) ran(done slice.Done, p sandbox.Program) error {
-	label := done.Record.Slice
+	label := target{Record: done.Record}.name()
 	a.whys(done)
 	if len(done.Record.Slivers) > 0 {
 		err := a.print(done.Record, func(w io.Writer) { fmt.Fprintln(w, label) })
@@ -190,6 +186,32 @@ func outcomeError(what string, done slice.Done) error {
 		why += ": " + done.Why[len(done.Why)-1]
 	}
 	return &failure{code: done.Outcome.ExitCode(), err: fmt.Errorf("%s: %s", what, why)}
+}
+
+// runTarget is the slice that a run is for: a new one, or by a grant another's,
+// which may have slivers already.
+func (a *app) runTarget(ctx context.Context, name string, now time.Time, tickets bool) (t target, err error) {
+	if t.key, err = a.mine(); err != nil {
+		return t, err
+	}
+	label, owner, foreign := strings.Cut(name, "@")
+	if !foreign || owner == "you" || owner != "" && strings.HasPrefix(t.key.Principal().String(), owner) {
+		t.Slice, err = a.newLabel(label, now)
+		return t, err
+	}
+	if err := lease.CheckLabel(label); err != nil {
+		return t, usage("", "--name: %w", err)
+	}
+	if tickets {
+		return t, usage("leave --name or --ticket out", "a ticket is redeemed for a slice of your own")
+	}
+	grants, err := a.choose(label, owner, t.key.Principal(), lease.VerbRun)
+	if err != nil {
+		return t, err
+	}
+	t.Slice, t.Owner, t.Actor = label, grants[0].Issuer, t.key.Principal()
+	t.authority, _, err = a.authority(ctx, grants, label)
+	return t, err
 }
 
 // newLabel takes the name that was given, or makes one up; never one in use. A

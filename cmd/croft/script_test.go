@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -17,13 +18,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"croft/lease/leasetest"
+	"croft/lease/offer"
+	"croft/lease/sign"
+	"croft/node/client"
+	"croft/sandbox"
 )
 
 var update = flag.Bool("update", false, "write what commands print into the scripts' golden files")
 
 // TestMain lets scripts run this test binary as croft.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"croft": main, "hear": hear})
+	testscript.Main(m, map[string]func(){"croft": main, "hear": hear, "insist": insist})
 }
 
 // TestScripts plays what needs neither root nor a daemon.
@@ -176,6 +181,48 @@ func hear() {
 	}
 	defer c.Close()
 	fmt.Println(c.RemoteAddr())
+}
+
+// insist shows a node an old grant with the record that came with it, as one
+// would who had a client of his own: insist SOCKET KEY NODE GRANT SLICE.
+func insist() {
+	err := func() error {
+		text, err := os.ReadFile(os.Args[2])
+		if err != nil {
+			return err
+		}
+		key, err := sign.Parse(text, nil)
+		if err != nil {
+			return err
+		}
+		way := client.New(os.Args[1])
+		found, err := way.Find(context.Background(), offer.FindRequest{Query: "name=" + os.Args[3], View: true})
+		if err != nil || len(found.Offers) != 1 {
+			return fmt.Errorf("%d nodes, %w", len(found.Offers), err)
+		}
+		g, err := readGrant(os.Args[4])
+		if err != nil {
+			return err
+		}
+		node := way.Node(found.Offers[0].Offer.Node, key).Under(g.Bytes())
+		defer node.Close()
+		list, err := node.Slivers(context.Background())
+		if err != nil {
+			return err
+		}
+		for _, s := range list {
+			status, err := node.Exec(context.Background(), s.Sliver, sandbox.Exec{Args: []string{"/bin/busybox", "echo", "in"}}, sandbox.IO{Out: os.Stdout})
+			if err != nil || status != 0 {
+				return fmt.Errorf("status %d, %w", status, err)
+			}
+		}
+		fmt.Println("slivers:", len(list))
+		return nil
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // substitute: "envsubst FILE" puts variables into a file of the script.

@@ -3,8 +3,11 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
+	"croft/lease"
 	"croft/node/slice"
 )
 
@@ -13,39 +16,42 @@ func (a *app) stop() *cobra.Command {
 		Use: "stop SLICE…", Short: "End slices", Args: cobra.MinimumNArgs(1),
 		Long: "End every lease of a slice by a signed close. What a node does not confirm stays on record, and ends with its lease.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var recs []slice.Record
+			var targets []target
 			for _, name := range args {
-				rec, err := a.slice(name)
+				t, err := a.target(cmd.Context(), name, lease.VerbStop)
 				if err != nil {
 					return err
 				}
-				recs = append(recs, rec)
+				targets = append(targets, t)
 			}
-			key, err := a.mine()
-			if err != nil {
-				return err
-			}
-			for _, rec := range recs {
-				m, err := slice.NewStop(rec, key)
-				if err != nil {
-					return err
-				}
-				done, err := a.driver(key, nil).drive(cmd.Context(), m)
-				if err != nil {
-					return err
-				}
-				if a.json {
-					if err := a.print(stopped{rec.Slice, len(rec.Slivers) - len(done.Record.Slivers), len(done.Record.Slivers)}, nil); err != nil {
+			for _, t := range targets {
+				for _, rec := range t.rounds() {
+					if err := a.stopAll(cmd.Context(), t, rec); err != nil {
 						return err
 					}
-				}
-				if err := a.told("stopping slice "+rec.Slice, done); err != nil {
-					return err
 				}
 			}
 			return nil
 		},
 	}
+}
+
+// stopAll ends what a record names.
+func (a *app) stopAll(ctx context.Context, t target, rec slice.Record) error {
+	m, err := slice.NewStop(rec, t.key)
+	if err != nil {
+		return err
+	}
+	done, err := a.driver(t, nil).drive(ctx, m)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		if err := a.print(stopped{rec.Slice, len(rec.Slivers) - len(done.Record.Slivers), len(done.Record.Slivers)}, nil); err != nil {
+			return err
+		}
+	}
+	return a.told("stopping slice "+rec.Slice, done)
 }
 
 type stopped struct {

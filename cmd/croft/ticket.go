@@ -109,7 +109,7 @@ func (a *app) ticketNamed(ctx context.Context, name string) ([]rawTicket, error)
 
 // lookIntoPurse returns what is in it; who has no key has no purse.
 func (a *app) lookIntoPurse(ctx context.Context) (held []purse.Held, restored bool, err error) {
-	key, err := readKey(a.keyPath())
+	key, err := a.readKey(a.keyPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
@@ -282,7 +282,7 @@ func (a *app) ticketMoved() *cobra.Command {
 		Use: "moved", Short: "Say that your purse is the newest and the only copy", Args: cobra.NoArgs,
 		Long: "A purse that finds itself to be a copy signs nothing new, as it cannot know what was signed since the copy was made. If you moved it whole, or only changed its owner or mode, say so here. If another copy was used later than this one, do not: it would sign twice what it signed once, and anybody could prove that against you.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			key, err := readKey(a.keyPath())
+			key, err := a.readKey(a.keyPath())
 			if errors.Is(err, fs.ErrNotExist) {
 				return fail(exitNothing, "", "you have no key, and no purse")
 			}

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package kad routes by Kademlia: it wraps kad-dht on Croft's own protocol
-// prefix and uses it for nothing but finding peers. Values and provider records
-// are switched off; what is kept at the peers closest to a key is the business
-// of dht/index.
+// prefix, to find peers and to keep slice records: of each slice the newest
+// that its owner signed. Other values and provider records are switched off; what
+// else is kept at the peers closest to a key is the business of dht/index.
 //
 //	d, err := kad.New(host, kad.Config{Server: true})
 //	n, err := d.Join(ctx, remembered, given)
 //	peers, err := d.Closest(ctx, key[:])
+//	record, err := d.Record(ctx, owner, "web")
 //
 // A full node answers others (Server); a visitor only asks. The host is the
 // caller's, here it is neither made nor closed. Methods are safe for concurrent

@@ -11,6 +11,7 @@ import (
 
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
 	kb "github.com/libp2p/go-libp2p-kbucket"
+	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -18,6 +19,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"croft/dht"
 	"croft/lease"
 )
 
@@ -55,6 +57,8 @@ type Config struct {
 	// Refresh is how often the table is refreshed; 0 is 30 minutes, below 0 is
 	// never.
 	Refresh time.Duration
+	// Now is the clock by which records lapse; nil is the machine's.
+	Now func() time.Time
 }
 
 // DHT is this node's place in the overlay.
@@ -70,13 +74,18 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	if keep == nil {
 		keep = func(a []ma.Multiaddr) []ma.Multiaddr { return a }
 	}
+	now := cfg.Now
+	if now == nil {
+		now = time.Now
+	}
 	mode := kaddht.ModeClient
 	if cfg.Server {
 		mode = kaddht.ModeServer
 	}
 	options := []kaddht.Option{
 		kaddht.ProtocolPrefix(Prefix), kaddht.Mode(mode),
-		kaddht.DisableValues(), kaddht.DisableProviders(),
+		kaddht.Validator(record.NamespacedValidator{dht.RecordSpace: validator{now}}), kaddht.ValueDatastore(newValues(MaxValues)),
+		kaddht.DisableProviders(),
 		kaddht.AddressFilter(keep),
 		kaddht.QueryFilter(func(_ any, ai peer.AddrInfo) bool { return len(keep(ai.Addrs)) > 0 }),
 	}
@@ -88,11 +97,11 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	default:
 		options = append(options, kaddht.RoutingTableRefreshPeriod(cfg.Refresh))
 	}
-	d, err := kaddht.New(h, options...)
+	routing, err := kaddht.New(h, options...)
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT: %w", err)
 	}
-	return &DHT{host: h, dht: d, keep: keep}, nil
+	return &DHT{host: h, dht: routing, keep: keep}, nil
 }
 
 // Public keeps addresses that the internet routes.

@@ -28,7 +28,7 @@
 // request=7; port=tcp/80:8080, numbers outside and inside; replaces=3,
 // sliver=3 and parent=3, the statement drawn as the fourth; tranche=1; owner=bob;
 // weight=3, of an evictable lease; exclusive=1; mechanism=share; grace=20s;
-// verbs=3 sequence=1; and instants counted from Epoch: at=1m, said=30s and, of a
+// verbs=3 or verbs=run,renew; sequence=1; and instants counted from Epoch: at=1m, said=30s and, of a
 // hold, commit=30s. Nothing is checked.
 //
 // A reject says what it is about with about=0 lacks=cpu instant=1h, and what it

@@ -103,7 +103,9 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 	case "exclusive":
 		s.alone, err = number[uint8](value)
 	case "verbs":
-		s.verbs, err = number[lease.Verbs](value)
+		if s.verbs, err = number[lease.Verbs](value); err != nil {
+			s.verbs, err = lease.ParseVerbs(value)
+		}
 	case "sequence":
 		s.sequence, err = number[uint64](value)
 	case "request":

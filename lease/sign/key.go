@@ -36,6 +36,9 @@ var (
 	// ErrPassphrase is returned for an encrypted key when no passphrase, or the
 	// wrong one, came with it.
 	ErrPassphrase = errors.New("key is encrypted: wrong or no passphrase")
+	// ErrEncrypted is returned for a key that is encrypted as PKCS #8, which has
+	// many ways of it; OpenSSH's one way is read.
+	ErrEncrypted = errors.New("key is encrypted as PKCS #8")
 	// ErrKeyFile is returned for bytes that are no key at all.
 	ErrKeyFile = errors.New("no private key in OpenSSH or PKCS #8 form")
 	// ErrExpired is returned for a certificate outside its term.
@@ -107,6 +110,9 @@ func (k *Key) Marshal(comment string, passphrase []byte) ([]byte, error) {
 func Parse(file, passphrase []byte) (*Key, error) {
 	if len(file) > MaxKeyFile {
 		return nil, fmt.Errorf("%d bytes, limit %d: %w", len(file), MaxKeyFile, ErrKeyFile)
+	}
+	if block, _ := pem.Decode(file); block != nil && block.Type == "ENCRYPTED PRIVATE KEY" {
+		return nil, ErrEncrypted
 	}
 	raw, err := ssh.ParseRawPrivateKey(file)
 	var missing *ssh.PassphraseMissingError

@@ -18,6 +18,8 @@ var (
 	ErrNoSliver    = errors.New("no such sliver of yours on this node")
 	ErrNotRunning  = errors.New("the sliver is not running")
 	ErrNoLease     = errors.New("you have no lease on this node")
+	ErrNotGranted  = errors.New("the slice's owner does not let you")
+	ErrNoRecord    = errors.New("no record of that slice is known")
 	ErrVisitor     = errors.New("this node is a visitor and hosts nothing")
 	ErrUnreachable = errors.New("cannot reach the node")
 	ErrQuota       = errors.New("over the quota")
@@ -38,6 +40,8 @@ var statuses = []struct {
 	{ErrNoSliver, http.StatusNotFound},
 	{ErrNotRunning, http.StatusConflict},
 	{ErrNoLease, http.StatusForbidden},
+	{ErrNotGranted, http.StatusForbidden},
+	{ErrNoRecord, http.StatusGone},
 	{ErrVisitor, http.StatusNotImplemented},
 	{ErrUnreachable, http.StatusBadGateway},
 	{ErrQuota, http.StatusInsufficientStorage},

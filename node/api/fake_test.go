@@ -27,28 +27,28 @@ type fake struct {
 }
 
 func (f *fake) node() Node {
-	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Discovery: f, Owner: f, Clocks: f}
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Slices: f, Discovery: f, Owner: f, Clocks: f}
 }
 
-func (*fake) Wish(_ context.Context, by lease.Principal, chain [][]byte) (Answer, error) {
-	return Answer{Statements: chain, Refusal: &Refusal{Sort: "local", Code: "local:policy", Text: by.String()}}, nil
+func (*fake) Wish(_ context.Context, by Caller, chain [][]byte) (Answer, error) {
+	return Answer{Statements: chain, Refusal: &Refusal{Sort: "local", Code: "local:policy", Text: by.Principal.String()}}, nil
 }
-func (*fake) Commit(context.Context, lease.Principal, lease.ID) (Answer, error) {
+func (*fake) Commit(context.Context, Caller, lease.ID) (Answer, error) {
 	return Answer{}, ErrAgain
 }
-func (*fake) Activate(_ context.Context, _ lease.Principal, _ lease.ID, program []byte) (Answer, error) {
+func (*fake) Activate(_ context.Context, _ Caller, _ lease.ID, program []byte) (Answer, error) {
 	return Answer{Statements: [][]byte{program}}, nil
 }
-func (*fake) End(context.Context, lease.Principal, []byte) (Answer, error) {
+func (*fake) End(context.Context, Caller, []byte) (Answer, error) {
 	return Answer{}, ErrStopping
 }
 
-func (*fake) Tickets(context.Context, lease.Principal) ([]HeldTicket, error) {
+func (*fake) Tickets(context.Context, Caller) ([]HeldTicket, error) {
 	return []HeldTicket{}, nil
 }
 func (*fake) Policy(context.Context) (Policy, error) { return Policy{}, nil }
 func (*fake) Reload(context.Context) (Policy, error) { return Policy{}, ErrPolicy }
-func (*fake) Vacancies(_ context.Context, _ lease.Principal, req VacancyRequest) (Vacancies, error) {
+func (*fake) Vacancies(_ context.Context, _ Caller, req VacancyRequest) (Vacancies, error) {
 	return Vacancies{Windows: []lease.Term{{From: req.From, Until: req.From + req.Length}}, Seen: req.Until}, nil
 }
 
@@ -56,16 +56,16 @@ func (*fake) Calendar(_ context.Context, t lease.Term) (Calendar, error) {
 	return Calendar{Now: 1, Term: t, Pools: []PoolCalendar{}}, nil
 }
 
-func own(by lease.Principal, sliver string) error {
-	if by != leasetest.Who("alice") || sliver != "mine" {
+func own(by Caller, sliver string) error {
+	if by.Principal != leasetest.Who("alice") || sliver != "mine" {
 		return ErrNoSliver
 	}
 	return nil
 }
 
-func (*fake) Slivers(context.Context, lease.Principal) ([]Sliver, error) { return []Sliver{}, nil }
+func (*fake) Slivers(context.Context, Caller) ([]Sliver, error) { return []Sliver{}, nil }
 
-func (*fake) Logs(_ context.Context, by lease.Principal, sliver string, o sandbox.LogOptions, w io.Writer) error {
+func (*fake) Logs(_ context.Context, by Caller, sliver string, o sandbox.LogOptions, w io.Writer) error {
 	if err := own(by, sliver); err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (*fake) Logs(_ context.Context, by lease.Principal, sliver string, o sandbo
 	return err
 }
 
-func (f *fake) Exec(ctx context.Context, by lease.Principal, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error) {
+func (f *fake) Exec(ctx context.Context, by Caller, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error) {
 	if err := own(by, sliver); err != nil {
 		return 0, err
 	}
@@ -95,18 +95,18 @@ func (f *fake) Exec(ctx context.Context, by lease.Principal, sliver string, cmd 
 	return 42, nil
 }
 
-func (*fake) Traffic(_ context.Context, by lease.Principal, sliver string) (Traffic, error) {
+func (*fake) Traffic(_ context.Context, by Caller, sliver string) (Traffic, error) {
 	return Traffic{}, own(by, sliver)
 }
 
-func (f *fake) Blob(_ context.Context, _ lease.Principal, d lease.Digest, size int64) (Blob, error) {
+func (f *fake) Blob(_ context.Context, _ Caller, d lease.Digest, size int64) (Blob, error) {
 	if size > 1<<20 {
 		return Blob{}, ErrQuota
 	}
 	return Blob{Digest: d, Size: size, Have: int64(len(f.blob)), Done: int64(len(f.blob)) == size}, nil
 }
 
-func (f *fake) Append(_ context.Context, _ lease.Principal, d lease.Digest, offset, size int64, r io.Reader) (Blob, error) {
+func (f *fake) Append(_ context.Context, _ Caller, d lease.Digest, offset, size int64, r io.Reader) (Blob, error) {
 	if offset != int64(len(f.blob)) {
 		return Blob{}, ErrOffset
 	}
@@ -123,9 +123,21 @@ func (f *fake) Append(_ context.Context, _ lease.Principal, d lease.Digest, offs
 	return state, nil
 }
 
-func (*fake) Flows(context.Context, lease.Principal, string) ([]Flow, error) { return []Flow{}, nil }
-func (*fake) Who(context.Context, lease.Principal, WhoRequest) (WhoAnswer, error) {
+func (*fake) Flows(context.Context, Caller, string) ([]Flow, error) { return []Flow{}, nil }
+func (*fake) Who(context.Context, Caller, WhoRequest) (WhoAnswer, error) {
 	return WhoAnswer{Verdict: "none"}, nil
+}
+func (*fake) Tell(_ context.Context, by Caller, record []byte) (SliceRecord, error) {
+	return SliceRecord{Record: append(by.Authority, record...)}, nil
+}
+func (*fake) Publish(_ context.Context, record []byte) (SliceRecord, error) {
+	return SliceRecord{Record: record}, nil
+}
+func (*fake) Record(_ context.Context, owner lease.Principal, label string) (SliceRecord, error) {
+	if owner != leasetest.Who("alice") {
+		return SliceRecord{}, ErrNoRecord
+	}
+	return SliceRecord{Record: []byte(label)}, nil
 }
 func (*fake) Find(context.Context, offer.FindRequest) (offer.Result, error) {
 	return offer.Result{}, nil

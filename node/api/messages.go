@@ -122,6 +122,11 @@ type EndRequest struct {
 	Close []byte `json:"close"`
 }
 
+// SliceRecord carries what an owner says of a slice, as it was signed.
+type SliceRecord struct {
+	Record []byte `json:"record" doc:"signed, docs/protocol/slices.md"`
+}
+
 // RevokeRequest is the node owner's wish to end a lease.
 type RevokeRequest struct {
 	Reason string `json:"reason" maxLength:"200" doc:"for the holder to read; it is signed"`
@@ -148,6 +153,7 @@ type Clock struct {
 type Claim struct {
 	Lease  lease.ID        `json:"lease"`
 	Holder lease.Principal `json:"holder"`
+	Owner  lease.Principal `json:"owner" doc:"of the slice: the holder, unless it acts for another"`
 	Slice  string          `json:"slice"`
 	Sliver string          `json:"sliver,omitempty"`
 	Pool   string          `json:"pool"`
@@ -175,6 +181,7 @@ type Sliver struct {
 	Addr     string    `json:"addr,omitempty" doc:"the sliver's own address, before NAT"`
 	Public   string    `json:"public,omitempty" doc:"the node's address, on which leased ports answer"`
 	Started  time.Time `json:"started,omitzero"`
+	Signed   []byte    `json:"signed,omitempty" doc:"the lease in force"`
 }
 
 // Way counts one direction.

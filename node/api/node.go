@@ -15,42 +15,54 @@ import (
 // Claims is the ledger as a caller meets it. A refusal is in the Answer; an
 // error means that there is none.
 type Claims interface {
-	Wish(ctx context.Context, caller lease.Principal, chain [][]byte) (Answer, error)
-	Commit(ctx context.Context, caller lease.Principal, hold lease.ID) (Answer, error)
-	Activate(ctx context.Context, caller lease.Principal, id lease.ID, program []byte) (Answer, error)
-	End(ctx context.Context, caller lease.Principal, close []byte) (Answer, error)
+	Wish(ctx context.Context, by Caller, chain [][]byte) (Answer, error)
+	Commit(ctx context.Context, by Caller, hold lease.ID) (Answer, error)
+	Activate(ctx context.Context, by Caller, id lease.ID, program []byte) (Answer, error)
+	End(ctx context.Context, by Caller, close []byte) (Answer, error)
 	// Tickets are those that the caller holds of this node.
-	Tickets(ctx context.Context, caller lease.Principal) ([]HeldTicket, error)
-	Vacancies(ctx context.Context, caller lease.Principal, req VacancyRequest) (Vacancies, error)
+	Tickets(ctx context.Context, by Caller) ([]HeldTicket, error)
+	Vacancies(ctx context.Context, by Caller, req VacancyRequest) (Vacancies, error)
 }
 
-// Slivers are the caller's own on this node; any other is [ErrNoSliver].
+// Slivers are the caller's on this node: of his slices, or of the slice whose
+// owner's grant he shows. Any other is [ErrNoSliver].
 type Slivers interface {
-	Slivers(ctx context.Context, caller lease.Principal) ([]Sliver, error)
-	Logs(ctx context.Context, caller lease.Principal, sliver string, opt sandbox.LogOptions, w io.Writer) error
-	Exec(ctx context.Context, caller lease.Principal, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error)
-	Traffic(ctx context.Context, caller lease.Principal, sliver string) (Traffic, error)
+	Slivers(ctx context.Context, by Caller) ([]Sliver, error)
+	Logs(ctx context.Context, by Caller, sliver string, opt sandbox.LogOptions, w io.Writer) error
+	Exec(ctx context.Context, by Caller, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error)
+	Traffic(ctx context.Context, by Caller, sliver string) (Traffic, error)
 }
 
 // Blobs takes what slivers are made of, by digest.
 type Blobs interface {
 	// Blob tells how much of a blob of size bytes is in hand, and makes room for
 	// the rest.
-	Blob(ctx context.Context, caller lease.Principal, digest lease.Digest, size int64) (Blob, error)
+	Blob(ctx context.Context, by Caller, digest lease.Digest, size int64) (Blob, error)
 	// Append adds what r gives at offset to a blob of size bytes in all.
-	Append(ctx context.Context, caller lease.Principal, digest lease.Digest, offset, size int64, r io.Reader) (Blob, error)
+	Append(ctx context.Context, by Caller, digest lease.Digest, offset, size int64, r io.Reader) (Blob, error)
 }
 
 // Audit answers from the node's own durable record.
 type Audit interface {
-	Flows(ctx context.Context, caller lease.Principal, slice string) ([]Flow, error)
-	Who(ctx context.Context, caller lease.Principal, q WhoRequest) (WhoAnswer, error)
+	Flows(ctx context.Context, by Caller, slice string) ([]Flow, error)
+	Who(ctx context.Context, by Caller, q WhoRequest) (WhoAnswer, error)
 }
 
 // Discovery finds nodes. What goes in and comes out could go as JSON over a
 // socket: here a successor takes over.
 type Discovery interface {
 	Find(ctx context.Context, req offer.FindRequest) (offer.Result, error)
+}
+
+// Slices keeps what owners say of their slices. What it returns is the record
+// that counts as far as this node knows.
+type Slices interface {
+	// Tell gives this node a record of a slice that has slivers here.
+	Tell(ctx context.Context, by Caller, record []byte) (SliceRecord, error)
+	// Publish has others keep a record too.
+	Publish(ctx context.Context, record []byte) (SliceRecord, error)
+	// Record looks one up; [ErrNoRecord] if there is none.
+	Record(ctx context.Context, owner lease.Principal, label string) (SliceRecord, error)
 }
 
 // Owner is what only the unix socket serves.
@@ -85,6 +97,7 @@ type Node struct {
 	Slivers   Slivers
 	Blobs     Blobs
 	Audit     Audit
+	Slices    Slices
 	Discovery Discovery
 	Owner     Owner
 	Clocks    Clocks

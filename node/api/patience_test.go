@@ -36,7 +36,7 @@ func (s slow) Find(ctx context.Context, _ offer.FindRequest) (offer.Result, erro
 }
 
 // Logs writes until the caller is gone.
-func (s slow) Logs(ctx context.Context, _ lease.Principal, _ string, _ sandbox.LogOptions, w io.Writer) error {
+func (s slow) Logs(ctx context.Context, _ Caller, _ string, _ sandbox.LogOptions, w io.Writer) error {
 	for ctx.Err() == nil {
 		if _, err := w.Write(make([]byte, 4096)); err != nil {
 			return err
@@ -46,7 +46,7 @@ func (s slow) Logs(ctx context.Context, _ lease.Principal, _ string, _ sandbox.L
 }
 
 // Append takes its time to check what has come.
-func (s slow) Append(ctx context.Context, by lease.Principal, d lease.Digest, offset, size int64, r io.Reader) (Blob, error) {
+func (s slow) Append(ctx context.Context, by Caller, d lease.Digest, offset, size int64, r io.Reader) (Blob, error) {
 	state, err := s.fake.Append(ctx, by, d, offset, size, r)
 	select {
 	case <-time.After(s.takes):

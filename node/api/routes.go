@@ -22,25 +22,13 @@ const maxBody = 64 << 10
 // Amounts is an rset as JSON has it: resource name to amount.
 type Amounts map[string]uint64
 
-type callerKey struct{}
-
-// WithCaller marks a request as made by the principal that proved its key on
-// the channel.
-func WithCaller(ctx context.Context, p lease.Principal) context.Context {
-	return context.WithValue(ctx, callerKey{}, p)
-}
-
-func caller(ctx context.Context) lease.Principal {
-	p, _ := ctx.Value(callerKey{}).(lease.Principal)
-	return p
-}
-
 // Local returns what the unix socket serves.
 func Local(n Node, version string) http.Handler {
 	mux := http.NewServeMux()
 	api := document(mux, version)
 	routeDiscovery(api, n.Discovery)
 	routeOwner(api, n.Owner)
+	routeRecords(api, n.Slices)
 	routeClocks(api, n.Clocks)
 	raw(api, mux, pipe(n.Owner), huma.Operation{Method: "GET", Path: "/v1/nodes/{node}/pipe", OperationID: "pipe",
 		Summary: "Bytes to a node and back: the connection itself, after 101", Parameters: []*huma.Param{
@@ -57,6 +45,7 @@ func Remote(n Node, version string) http.Handler {
 	routeClaims(api, n.Claims)
 	routeSlivers(api, n.Slivers)
 	routeAudit(api, n.Audit)
+	routeTell(api, n.Slices)
 	raw(api, mux, logs(n.Slivers), huma.Operation{Method: "GET", Path: "/v1/slivers/{sliver}/logs", OperationID: "logs",
 		Summary: "What a sliver's program wrote", Parameters: []*huma.Param{
 			inPath("sliver", "name"), inQuery("follow", "1: until the sliver ends"), inQuery("tail", "only the last so many records")}},
@@ -74,7 +63,7 @@ func Remote(n Node, version string) http.Handler {
 			inPath("digest", "SHA-256"), inHeader(HeaderOffset, "where the part begins"), inHeader(HeaderSize, "bytes in all")},
 		RequestBody: &huma.RequestBody{Content: map[string]*huma.MediaType{"application/octet-stream": {}}}},
 		http.StatusOK, "application/json")
-	return mux
+	return authorized(mux)
 }
 
 // document makes the OpenAPI side: /v1/openapi.json, no page that would load
@@ -205,6 +194,26 @@ func routeSlivers(api huma.API, s Slivers) {
 		func(ctx context.Context, _ *none) ([]Sliver, error) { return s.Slivers(ctx, caller(ctx)) })
 	route(api, "GET", "/v1/slivers/{sliver}/traffic", "traffic", "What the guard counted for a sliver",
 		func(ctx context.Context, i *one) (Traffic, error) { return s.Traffic(ctx, caller(ctx), i.Sliver) })
+}
+
+func routeRecords(api huma.API, s Slices) {
+	type publish struct{ Body SliceRecord }
+	type record struct {
+		Owner lease.Principal `path:"owner"`
+		Label string          `query:"label" maxLength:"63" doc:"none: the record of all the owner's slices"`
+	}
+	route(api, "POST", "/v1/slices", "publish", "Have the network keep a slice's record",
+		func(ctx context.Context, i *publish) (SliceRecord, error) { return s.Publish(ctx, i.Body.Record) })
+	route(api, "GET", "/v1/slices/{owner}", "record", "Look a slice's record up",
+		func(ctx context.Context, i *record) (SliceRecord, error) { return s.Record(ctx, i.Owner, i.Label) })
+}
+
+func routeTell(api huma.API, s Slices) {
+	type tell struct{ Body SliceRecord }
+	route(api, "POST", "/v1/slices", "tell", "Tell the node a slice's record",
+		func(ctx context.Context, i *tell) (SliceRecord, error) {
+			return s.Tell(ctx, caller(ctx), i.Body.Record)
+		})
 }
 
 func routeAudit(api huma.API, a Audit) {

@@ -102,6 +102,18 @@ func (w *Way) ReloadPolicy(ctx context.Context) (p api.Policy, err error) {
 	return p, w.call(ctx, "POST", "/v1/policy/reload", nil, &p)
 }
 
+// Publish has the network keep a slice's record.
+func (w *Way) Publish(ctx context.Context, record []byte) error {
+	return w.call(ctx, "POST", "/v1/slices", api.SliceRecord{Record: record}, new(api.SliceRecord))
+}
+
+// Record looks a slice's record up; api.ErrNoRecord if none is known.
+func (w *Way) Record(ctx context.Context, owner lease.Principal, label string) ([]byte, error) {
+	var r api.SliceRecord
+	err := w.call(ctx, "GET", "/v1/slices/"+owner.String()+"?label="+url.QueryEscape(label), nil, &r)
+	return r.Record, err
+}
+
 func (w *Way) call(ctx context.Context, method, path string, in, out any) error {
 	err := call(ctx, w.http, method, path, in, out)
 	if netErr := new(net.OpError); errors.As(err, &netErr) && netErr.Op == "dial" {
@@ -129,6 +141,10 @@ func (p *Problem) Unwrap() error {
 		return api.ErrUnreachable
 	case http.StatusGatewayTimeout:
 		return context.DeadlineExceeded
+	case http.StatusGone:
+		return api.ErrNoRecord
+	case http.StatusForbidden:
+		return api.ErrNotGranted
 	case http.StatusNotFound:
 		return api.ErrNoSliver
 	case http.StatusInsufficientStorage:

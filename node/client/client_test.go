@@ -32,11 +32,11 @@ type far struct {
 	deaf   bool // and nothing arrives before they do
 }
 
-func (f *far) Blob(_ context.Context, _ lease.Principal, d lease.Digest, size int64) (api.Blob, error) {
+func (f *far) Blob(_ context.Context, _ api.Caller, d lease.Digest, size int64) (api.Blob, error) {
 	return api.Blob{Digest: d, Size: size, Have: int64(len(f.blob)), Done: int64(len(f.blob)) == size}, nil
 }
 
-func (f *far) Append(_ context.Context, _ lease.Principal, d lease.Digest, offset, size int64, r io.Reader) (api.Blob, error) {
+func (f *far) Append(_ context.Context, _ api.Caller, d lease.Digest, offset, size int64, r io.Reader) (api.Blob, error) {
 	if f.breaks.Add(-1) >= 0 {
 		if !f.deaf {
 			b, _ := io.ReadAll(io.LimitReader(r, 1000))
@@ -52,20 +52,20 @@ func (f *far) Append(_ context.Context, _ lease.Principal, d lease.Digest, offse
 	return api.Blob{Digest: d, Size: size, Have: int64(len(f.blob)), Done: int64(len(f.blob)) == size}, err
 }
 
-func (f *far) Slivers(_ context.Context, by lease.Principal) ([]api.Sliver, error) {
-	return []api.Sliver{{Reason: by.String()}}, nil
+func (f *far) Slivers(_ context.Context, by api.Caller) ([]api.Sliver, error) {
+	return []api.Sliver{{Reason: by.Principal.String()}}, nil
 }
-func (f *far) Logs(context.Context, lease.Principal, string, sandbox.LogOptions, io.Writer) error {
+func (f *far) Logs(context.Context, api.Caller, string, sandbox.LogOptions, io.Writer) error {
 	return api.ErrNotRunning
 }
-func (f *far) Exec(_ context.Context, _ lease.Principal, sliver string, _ sandbox.Exec, stdio sandbox.IO) (int, error) {
+func (f *far) Exec(_ context.Context, _ api.Caller, sliver string, _ sandbox.Exec, stdio sandbox.IO) (int, error) {
 	if sliver != "mine" {
 		return 0, api.ErrNoSliver
 	}
 	_, err := io.Copy(stdio.Out, stdio.In)
 	return 3, err
 }
-func (f *far) Traffic(context.Context, lease.Principal, string) (api.Traffic, error) {
+func (f *far) Traffic(context.Context, api.Caller, string) (api.Traffic, error) {
 	return api.Traffic{}, api.ErrNoSliver
 }
 

@@ -29,8 +29,11 @@ func (n *Node) Exec(ctx context.Context, sliver string, cmd sandbox.Exec, stdio 
 		return 0, err
 	}
 	defer raw.Close()
-	conn, err := upgrade(ctx, raw, "/v1/slivers/"+url.PathEscape(sliver)+"/exec", "croft-exec",
-		http.Header{api.HeaderExec: {string(head)}})
+	heads := http.Header{api.HeaderExec: {string(head)}}
+	if n.authority != "" {
+		heads.Set(api.HeaderAuthority, n.authority)
+	}
+	conn, err := upgrade(ctx, raw, "/v1/slivers/"+url.PathEscape(sliver)+"/exec", "croft-exec", heads)
 	if err != nil {
 		return 0, err
 	}

@@ -5,6 +5,7 @@ package client
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,14 +28,37 @@ type Node struct {
 	way       *Way
 	key       *sign.Key
 	http      *http.Client
+	authority string // in base64; empty: for oneself
 }
 
 // Node returns the channel to a node for the holder of key.
 func (w *Way) Node(node lease.Principal, key *sign.Key) *Node {
 	n := &Node{Principal: node, way: w, key: key}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx) }
-	n.http = &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 4, DisableCompression: true}}
+	n.http = &http.Client{Transport: showing{n, &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 4, DisableCompression: true}}}
 	return n
+}
+
+// Under has the node shown, with every call from now on, what lets the holder
+// of the key act on a slice of another's: see lease.OpenAuthority. It is called
+// before the first call.
+func (n *Node) Under(authority []byte) *Node {
+	n.authority = base64.StdEncoding.EncodeToString(authority)
+	return n
+}
+
+// showing puts the authority into every request.
+type showing struct {
+	node *Node
+	*http.Transport
+}
+
+func (s showing) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.node.authority != "" {
+		r = r.Clone(r.Context())
+		r.Header.Set(api.HeaderAuthority, s.node.authority)
+	}
+	return s.Transport.RoundTrip(r)
 }
 
 // Close drops the idle connections.
@@ -97,6 +121,13 @@ func (n *Node) End(ctx context.Context, close []byte) (a api.Answer, err error) 
 // Tickets returns the tickets that the caller holds of the node.
 func (n *Node) Tickets(ctx context.Context) (t []api.HeldTicket, err error) {
 	return t, call(ctx, n.http, "GET", "/v1/tickets/mine", nil, &t)
+}
+
+// Tell gives the node a slice's record and returns the one that counts there.
+func (n *Node) Tell(ctx context.Context, record []byte) ([]byte, error) {
+	var r api.SliceRecord
+	err := call(ctx, n.http, "POST", "/v1/slices", api.SliceRecord{Record: record}, &r)
+	return r.Record, err
 }
 
 // Slivers returns the caller's slivers on the node.

@@ -111,12 +111,16 @@ func (a audits) turn(ctx context.Context) (done func(), err error) {
 }
 
 // Flows returns what the caller's slice sent and received on this node.
-func (a audits) Flows(ctx context.Context, caller lease.Principal, slice string) ([]api.Flow, error) {
+func (a audits) Flows(ctx context.Context, by api.Caller, slice string) ([]api.Flow, error) {
 	if a.d.deps.Hosting == nil {
 		return nil, api.ErrVisitor
 	}
 	if err := lease.CheckLabel(slice); err != nil {
 		return nil, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	}
+	owner, err := a.owner(ctx, by, slice)
+	if err != nil {
+		return nil, err
 	}
 	done, err := a.turn(ctx)
 	if err != nil {
@@ -126,16 +130,30 @@ func (a audits) Flows(ctx context.Context, caller lease.Principal, slice string)
 	if err := a.d.drain(ctx); err != nil {
 		return nil, fmt.Errorf("emptying the kernel's table: %w", err)
 	}
-	page, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + caller.String(), From: 1, Until: a.d.deps.Clock.Wall().UnixNano()})
+	page, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + owner.String(), From: 1, Until: a.d.deps.Clock.Wall().UnixNano()})
 	if err != nil {
 		return nil, err
 	}
 	return a.d.flows(page.Rows), nil
 }
 
+// owner returns whose slice of that label is meant: the caller's, or that of the
+// owner who lets him read its record.
+func (a audits) owner(ctx context.Context, by api.Caller, slice string) (lease.Principal, error) {
+	r, err := a.d.rights(ctx, by)
+	if err != nil || r.shown == nil {
+		return by.Principal, err
+	}
+	err = r.shown.Allows(lease.Deed{By: r.who, Owner: r.shown.Issuer, Slice: slice, Any: lease.VerbAudit, At: a.d.time.now().Unix()})
+	if err != nil {
+		return by.Principal, fmt.Errorf("%w: %w", api.ErrNotGranted, err)
+	}
+	return r.shown.Issuer, nil
+}
+
 // Who names the slice that held a source port at an instant and sent to a
 // destination. Whoever asks shows the destination by naming it.
-func (a audits) Who(ctx context.Context, _ lease.Principal, q api.WhoRequest) (api.WhoAnswer, error) {
+func (a audits) Who(ctx context.Context, _ api.Caller, q api.WhoRequest) (api.WhoAnswer, error) {
 	answer := api.WhoAnswer{Node: a.d.deps.Key.Principal(), Verdict: "none"}
 	if a.d.deps.Hosting == nil {
 		return answer, nil

@@ -23,12 +23,12 @@ type blobs struct {
 
 // leased refuses callers to whom the node owes nothing: anybody else could fill
 // the quota with what no lease will ever run.
-func (b blobs) leased(ctx context.Context, caller lease.Principal) error {
+func (b blobs) leased(ctx context.Context, by api.Caller) error {
 	if b.d.deps.Hosting == nil {
 		return api.ErrVisitor
 	}
 	ok, err := look(ctx, b.d, func(l *lease.Ledger) bool {
-		return slices.ContainsFunc(l.Holder(caller), func(e lease.Entry) bool { return e.State.Live() })
+		return slices.ContainsFunc(l.Holder(by.Principal), func(e lease.Entry) bool { return e.State.Live() })
 	})
 	if err == nil && !ok {
 		err = api.ErrNoLease
@@ -36,8 +36,8 @@ func (b blobs) leased(ctx context.Context, caller lease.Principal) error {
 	return err
 }
 
-func (b blobs) Blob(ctx context.Context, caller lease.Principal, digest lease.Digest, size int64) (api.Blob, error) {
-	if err := b.leased(ctx, caller); err != nil {
+func (b blobs) Blob(ctx context.Context, by api.Caller, digest lease.Digest, size int64) (api.Blob, error) {
+	if err := b.leased(ctx, by); err != nil {
 		return api.Blob{}, err
 	}
 	store := b.d.deps.Hosting.Blobs
@@ -49,9 +49,9 @@ func (b blobs) Blob(ctx context.Context, caller lease.Principal, digest lease.Di
 }
 
 // Append writes one part. What arrived of a part that broke off stays.
-func (b blobs) Append(ctx context.Context, caller lease.Principal, digest lease.Digest, offset, size int64, r io.Reader) (api.Blob, error) {
+func (b blobs) Append(ctx context.Context, by api.Caller, digest lease.Digest, offset, size int64, r io.Reader) (api.Blob, error) {
 	state := api.Blob{Digest: digest, Size: size, Have: offset}
-	if err := b.leased(ctx, caller); err != nil {
+	if err := b.leased(ctx, by); err != nil {
 		return state, err
 	}
 	select {

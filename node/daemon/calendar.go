@@ -19,12 +19,12 @@ const (
 
 // Vacancies says when the caller would be granted a lease. It is a hint: nothing
 // is held.
-func (c claims) Vacancies(ctx context.Context, caller lease.Principal, req api.VacancyRequest) (api.Vacancies, error) {
+func (c claims) Vacancies(ctx context.Context, by api.Caller, req api.VacancyRequest) (api.Vacancies, error) {
 	if c.d.deps.Hosting == nil {
 		return api.Vacancies{}, api.ErrVisitor
 	}
 	return look(ctx, c.d, func(l *lease.Ledger) api.Vacancies {
-		list, seen := l.Windows(lease.Vacancy{Pool: lease.Pool(req.Pool), By: caller, RSet: req.RSet, Exclusive: req.Exclusive,
+		list, seen := l.Windows(lease.Vacancy{Pool: lease.Pool(req.Pool), By: by.Principal, RSet: req.RSet, Exclusive: req.Exclusive,
 			Length: req.Length, Within: lease.Term{From: req.From, Until: req.Until}})
 		if list == nil {
 			list = []lease.Term{}

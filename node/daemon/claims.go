@@ -20,24 +20,28 @@ type claims struct{ d *Daemon }
 
 // Wish looks at a renewal before the ledger grants it: the old lease ends where
 // the new one begins, whether its limits can be held or not.
-func (c claims) Wish(ctx context.Context, caller lease.Principal, chain [][]byte) (api.Answer, error) {
+func (c claims) Wish(ctx context.Context, by api.Caller, chain [][]byte) (api.Answer, error) {
 	if rset, renews := renewal(chain); renews {
 		if err := sandbox.CheckLimits(rset); err != nil {
 			return api.Answer{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 		}
 	}
+	shown, err := c.d.authority(ctx, by)
+	if err != nil {
+		return api.Answer{}, err
+	}
 	return c.ask(ctx, func(ref uint64) lease.Input {
-		return lease.Wish{Ref: ref, Caller: caller, Chain: chain, Source: api.Source(ctx)}
+		return lease.Wish{Ref: ref, Caller: by.Principal, Chain: chain, Authority: shown, Source: api.Source(ctx)}
 	})
 }
 
 // Tickets are those that the caller holds, those that end last at the end.
-func (c claims) Tickets(ctx context.Context, caller lease.Principal) ([]api.HeldTicket, error) {
+func (c claims) Tickets(ctx context.Context, by api.Caller) ([]api.HeldTicket, error) {
 	now := c.d.time.now().Unix()
 	return look(ctx, c.d, func(l *lease.Ledger) []api.HeldTicket {
 		out := []api.HeldTicket{}
 		for _, t := range l.Tickets() {
-			if t.Holder == caller && t.Term.Until > now {
+			if t.Holder == by.Principal && t.Term.Until > now {
 				out = append(out, api.HeldTicket{Ticket: t.Ticket, RSet: t.RSet, From: t.Term.From, Until: t.Term.Until, Degree: t.Degree,
 					Chain: t.Chain})
 			}
@@ -70,13 +74,13 @@ func renewal(chain [][]byte) (lease.RSet, bool) {
 	return lease.RSet{}, false
 }
 
-func (c claims) Commit(ctx context.Context, caller lease.Principal, hold lease.ID) (api.Answer, error) {
-	return c.ask(ctx, func(ref uint64) lease.Input { return lease.Commit{Ref: ref, Caller: caller, Hold: hold} })
+func (c claims) Commit(ctx context.Context, by api.Caller, hold lease.ID) (api.Answer, error) {
+	return c.ask(ctx, func(ref uint64) lease.Input { return lease.Commit{Ref: ref, Caller: by.Principal, Hold: hold} })
 }
 
 // Activate looks at the program before the ledger makes it durable: what cannot
 // run must not use up the lease's one activation.
-func (c claims) Activate(ctx context.Context, caller lease.Principal, id lease.ID, program []byte) (api.Answer, error) {
+func (c claims) Activate(ctx context.Context, by api.Caller, id lease.ID, program []byte) (api.Answer, error) {
 	var p sandbox.Program
 	if err := json.Unmarshal(program, &p); err != nil {
 		return api.Answer{}, fmt.Errorf("%w: program: %w", api.ErrBadRequest, err)
@@ -95,12 +99,18 @@ func (c claims) Activate(ctx context.Context, caller lease.Principal, id lease.I
 		return api.Answer{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
 	return c.ask(ctx, func(ref uint64) lease.Input {
-		return lease.Activate{Ref: ref, Caller: caller, Lease: id, Program: canonical}
+		return lease.Activate{Ref: ref, Caller: by.Principal, Lease: id, Program: canonical}
 	})
 }
 
-func (c claims) End(ctx context.Context, caller lease.Principal, close []byte) (api.Answer, error) {
-	return c.ask(ctx, func(ref uint64) lease.Input { return lease.End{Ref: ref, Caller: caller, Close: close} })
+func (c claims) End(ctx context.Context, by api.Caller, close []byte) (api.Answer, error) {
+	shown, err := c.d.authority(ctx, by)
+	if err != nil {
+		return api.Answer{}, err
+	}
+	return c.ask(ctx, func(ref uint64) lease.Input {
+		return lease.End{Ref: ref, Caller: by.Principal, Close: close, Authority: shown}
+	})
 }
 
 func (c claims) ask(ctx context.Context, in func(ref uint64) lease.Input) (api.Answer, error) {

@@ -17,6 +17,8 @@ import (
 type person struct {
 	t     *testing.T
 	name  string
+	shows []byte            // an authority
+	owner lease.Principal   // whose slices it asks for; zero: its own
 	given map[string][]byte // request → signed answer
 }
 
@@ -26,6 +28,9 @@ func newPerson(t *testing.T, name string) *person {
 
 func (p *person) key() lease.Signer    { return leasetest.Key(p.name) }
 func (p *person) who() lease.Principal { return leasetest.Who(p.name) }
+func (p *person) caller() api.Caller {
+	return api.Caller{Principal: p.who(), Authority: p.shows}
+}
 
 // wish is a request for a lease, in bytes that can be sent again.
 func (p *person) wish(request string, at time.Time, length time.Duration, rset string, replaces lease.ID) []byte {
@@ -35,7 +40,7 @@ func (p *person) wish(request string, at time.Time, length time.Duration, rset s
 		p.t.Fatal(err)
 	}
 	ask := &lease.Ask{K: lease.KindAsk, Issuer: p.who(), Node: leasetest.Who("node"), RSet: want, From: at.Unix(),
-		Until: at.Add(length).Unix(), Slice: "ron", Pool: lease.PoolCommons, Replaces: replaces}
+		Until: at.Add(length).Unix(), Slice: "ron", Pool: lease.PoolCommons, Replaces: replaces, Owner: p.owner}
 	copy(ask.Request[:], request)
 	signed, err := lease.Seal(ask, p.key())
 	if err != nil {
@@ -76,26 +81,26 @@ func (p *person) keep(request string, a api.Answer, err error) (lease.ID, error)
 
 func (p *person) hold(l *life, wish []byte) (lease.ID, error) {
 	p.t.Helper()
-	a, err := l.d.Node().Claims.Wish(p.t.Context(), p.who(), [][]byte{wish})
+	a, err := l.d.Node().Claims.Wish(p.t.Context(), p.caller(), [][]byte{wish})
 	return p.keep("wish "+string(wish), a, err)
 }
 
 func (p *person) commit(l *life, hold lease.ID) (lease.ID, error) {
 	p.t.Helper()
-	a, err := l.d.Node().Claims.Commit(p.t.Context(), p.who(), hold)
+	a, err := l.d.Node().Claims.Commit(p.t.Context(), p.caller(), hold)
 	return p.keep("commit "+hold.String(), a, err)
 }
 
 func (p *person) activate(l *life, id lease.ID) error {
 	p.t.Helper()
-	a, err := l.d.Node().Claims.Activate(p.t.Context(), p.who(), id, program(p.t))
+	a, err := l.d.Node().Claims.Activate(p.t.Context(), p.caller(), id, program(p.t))
 	_, err = p.keep("activate "+id.String(), a, err)
 	return err
 }
 
 func (p *person) end(l *life, close []byte) error {
 	p.t.Helper()
-	a, err := l.d.Node().Claims.End(p.t.Context(), p.who(), close)
+	a, err := l.d.Node().Claims.End(p.t.Context(), p.caller(), close)
 	_, err = p.keep("end "+string(close), a, err)
 	return err
 }
@@ -120,7 +125,7 @@ func (p *person) run(l *life, request string, length time.Duration) lease.ID {
 // sees returns the person's slivers on the node.
 func (p *person) sees(l *life) []api.Sliver {
 	p.t.Helper()
-	list, err := l.d.Node().Slivers.Slivers(p.t.Context(), p.who())
+	list, err := l.d.Node().Slivers.Slivers(p.t.Context(), p.caller())
 	if err != nil {
 		p.t.Fatal(err)
 	}

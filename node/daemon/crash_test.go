@@ -167,7 +167,7 @@ func TestAFailedSyncRebuildsTheCore(t *testing.T) {
 		wish := alice.wish("b", m.Wall(), time.Hour, "cpu=100", lease.ID{})
 		failed, looked := make(chan error, 1), make(chan int, 1)
 		go func() {
-			_, err := l.d.Node().Claims.Wish(t.Context(), alice.who(), [][]byte{wish})
+			_, err := l.d.Node().Claims.Wish(t.Context(), alice.caller(), [][]byte{wish})
 			failed <- err
 		}()
 		m.settle()

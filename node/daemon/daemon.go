@@ -24,6 +24,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -65,6 +67,9 @@ type Daemon struct {
 	notices  *notices
 	gives    *gives
 	drains   drains
+	slices   *sliceRecords
+	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
+	looking  sync.WaitGroup
 	sessions sessions
 	started  time.Time
 	joined   atomic.Pointer[time.Time]
@@ -76,7 +81,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d := &Daemon{
 		cfg: cfg, deps: deps, why: why, tag: Tag(deps.Key.Principal()), kernel: release(),
 		inputs: make(chan node.Input, maxQueue), answers: newAnswers(),
-		status: newStatus(), started: deps.Clock.Wall(), done: make(chan struct{}),
+		status: newStatus(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
 	}
 	if err := d.openSite(); err != nil {
 		return nil, err
@@ -88,6 +93,9 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d.tellLapsed(d.inForce())
 	d.offers, d.notices, d.gives = newOfferLoop(d), newNotices(d), newGives(d)
 	if err := d.offers.check(); err != nil {
+		return nil, err
+	}
+	if d.slices, err = openRecords(filepath.Join(cfg.State, "slices"), deps.Log.Warn); err != nil {
 		return nil, err
 	}
 	if err := d.load(); err != nil {
@@ -155,10 +163,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { d.watchSlivers(ctx, reports); return nil })
 		g.Go(func() error { d.drainLoop(ctx); return nil })
 		g.Go(func() error { d.collectLoop(ctx); return nil })
+		g.Go(func() error { d.republish(ctx); return nil })
 	}
 	err = g.Wait()
 	d.sessions.wait()
 	d.slivers.wg.Wait()
+	d.looking.Wait()
 	return errors.Join(err, d.shut())
 }
 
@@ -178,7 +188,7 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: audits{d, make(chan struct{}, maxQuestions)}, Discovery: d.deps.Discovery, Owner: owner{d},
+		Audit: audits{d, make(chan struct{}, maxQuestions)}, Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
 		Clocks: clocks{d},
 	}
 }

@@ -38,7 +38,7 @@ func TestALeaseFromWishToExpiry(t *testing.T) {
 		if s := bob.sees(l); len(s) != 0 {
 			t.Errorf("bob sees %+v", s)
 		}
-		if _, err := l.d.Node().Slivers.Traffic(t.Context(), bob.who(), sliver); !errors.Is(err, api.ErrNoSliver) {
+		if _, err := l.d.Node().Slivers.Traffic(t.Context(), bob.caller(), sliver); !errors.Is(err, api.ErrNoSliver) {
 			t.Errorf("bob reads alice's traffic: %v", err)
 		}
 		m.pass(time.Hour + time.Second)
@@ -233,7 +233,7 @@ func TestAVisitorSaysSo(t *testing.T) {
 		if _, err := alice.hold(l, []byte("x")); !errors.Is(err, api.ErrVisitor) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := l.d.Node().Blobs.Blob(t.Context(), alice.who(), blobOf("x"), 1); !errors.Is(err, api.ErrVisitor) {
+		if _, err := l.d.Node().Blobs.Blob(t.Context(), alice.caller(), blobOf("x"), 1); !errors.Is(err, api.ErrVisitor) {
 			t.Errorf("got %v", err)
 		}
 	})

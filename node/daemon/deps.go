@@ -39,6 +39,7 @@ type Deps struct {
 	Discovery api.Discovery // query → offers, with reasons
 	Gossip    Publisher     // offers, notices → whoever wants to know
 	Wire      Wire          // bytes to and from other nodes
+	Slices    SliceIndex    // records of slices, where every node finds them; may be nil
 
 	Hosting *Hosting // nil: a visitor
 }

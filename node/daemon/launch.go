@@ -46,7 +46,7 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	}
 	x.bind(e.Sliver, att)
 	err = x.host.Runtime.Start(ctx, sandbox.Spec{
-		Sliver: e.Sliver, Slice: l.Slice + "@" + l.Holder.Short(), Hostname: l.Slice, Place: e.Place,
+		Sliver: e.Sliver, Slice: l.Slice + "@" + l.SliceOwner().Short(), Hostname: l.Slice, Place: e.Place,
 		Program: program, RSet: l.RSet, NetNS: att.NetNS, Resolver: slivernet.Resolver, Deadline: deadline,
 	})
 	if err != nil {
@@ -138,7 +138,7 @@ func plumbing(sliver string, place int, l *lease.Lease) slivernet.Sliver {
 }
 
 func (x *executor) tenure(e sandbox.Launch, l *lease.Lease, att slivernet.Attachment) audit.Tenure {
-	return audit.Tenure{Sliver: e.Sliver, Slice: l.Slice + "@" + l.Holder.String(), Place: e.Place,
+	return audit.Tenure{Sliver: e.Sliver, Slice: l.Slice + "@" + l.SliceOwner().String(), Place: e.Place,
 		First: att.SourcePorts[0], Last: att.SourcePorts[1], Ports: l.Ports, From: x.time.now().UnixNano()}
 }
 

@@ -65,6 +65,20 @@ const (
 	// once: one reads, one decodes.
 	maxQuestions = 2
 
+	// maxRecords is the number of slice records that a node keeps: 32 MiB at
+	// most. recordAge is how old the DHT's word on one may be before it is asked
+	// again: within it a grant falls that was taken back, where nobody tells the
+	// node. recordWait is how long who acts waits for the first word. maxLookups
+	// bounds those under way.
+	maxRecords = 4096
+	recordAge  = 30 * time.Second
+	recordWait = 2 * time.Second
+	maxLookups = 8
+
+	// republishEvery is how often a node has the DHT keep the records of the
+	// slices that it hosts: the DHT forgets a value after two days.
+	republishEvery = 6 * time.Hour
+
 	// maxUploads bounds how many parts of blobs are written at once: more would
 	// only share one disk. piece is how much of a part is in memory at a time.
 	maxUploads = 16

@@ -99,7 +99,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 			n.open.add(service.Close)
 		}
 	}
-	deps.Discovery, deps.Gossip, deps.Wire = o, o, o
+	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices = o, o, o, o.dht
 	return nil
 }
 

@@ -103,7 +103,7 @@ func TestGivesAreKept(t *testing.T) {
 			l := m.boot()
 			m.pass(5 * time.Hour)
 			m.settle()
-			mine, err := claims{l.d}.Tickets(t.Context(), bob)
+			mine, err := claims{l.d}.Tickets(t.Context(), api.Caller{Principal: bob})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,7 +199,7 @@ func TestAGiveThatGrowsIsNeverNone(t *testing.T) {
 				t.Fatalf("given %+v, %v", p.Given, err)
 			}
 		}
-		mine, err := claims{l.d}.Tickets(t.Context(), leasetest.Who("bob"))
+		mine, err := claims{l.d}.Tickets(t.Context(), api.Caller{Principal: leasetest.Who("bob")})
 		if err != nil || len(mine) == 0 || mine[len(mine)-1].RSet[lease.CPU] != 2000 {
 			t.Errorf("after 40 days: %+v, %v", mine, err)
 		}
@@ -275,7 +275,7 @@ func TestTheSourceOfAWishCounts(t *testing.T) {
 		var codes []string
 		for _, name := range []string{"alice", "bob"} {
 			p := newPerson(t, name)
-			a, err := claims{l.d}.Wish(from, p.who(), [][]byte{p.wish("w", m.Wall(), time.Hour, "cpu=100", lease.ID{})})
+			a, err := claims{l.d}.Wish(from, api.Caller{Principal: p.who()}, [][]byte{p.wish("w", m.Wall(), time.Hour, "cpu=100", lease.ID{})})
 			if err != nil {
 				t.Fatal(err)
 			}

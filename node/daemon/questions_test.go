@@ -22,7 +22,7 @@ func TestQuestionsWaitForTheirTurn(t *testing.T) {
 		who := func(wait time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			defer cancel()
-			_, err := door.Who(ctx, leasetest.Who("mallory"), api.WhoRequest{Src: netip.MustParseAddrPort("10.0.0.1:1"),
+			_, err := door.Who(ctx, api.Caller{Principal: leasetest.Who("mallory")}, api.WhoRequest{Src: netip.MustParseAddrPort("10.0.0.1:1"),
 				Dst: netip.MustParseAddrPort("10.0.0.2:2"), Proto: "tcp", At: m.Wall()})
 			return err
 		}
@@ -37,7 +37,7 @@ func TestQuestionsWaitForTheirTurn(t *testing.T) {
 		if err := who(time.Minute); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("who asked in vain was told %v", err)
 		}
-		if _, err := door.Flows(t.Context(), leasetest.Who("mallory"), "no label"); !errors.Is(err, api.ErrBadRequest) {
+		if _, err := door.Flows(t.Context(), api.Caller{Principal: leasetest.Who("mallory")}, "no label"); !errors.Is(err, api.ErrBadRequest) {
 			t.Errorf("nonsense waits for its turn: %v", err)
 		}
 		busy[0]()

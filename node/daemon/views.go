@@ -27,7 +27,7 @@ func (d *Daemon) books(ctx context.Context) ([]api.Claim, error) {
 }
 
 func claimOf(e lease.Entry) api.Claim {
-	c := api.Claim{Lease: e.Lease, Holder: e.Holder, Slice: e.Slice, Sliver: e.Sliver, Pool: string(e.Pool),
+	c := api.Claim{Lease: e.Lease, Holder: e.Holder, Owner: e.Owner, Slice: e.Slice, Sliver: e.Sliver, Pool: string(e.Pool),
 		State: e.State.String(), RSet: e.RSet, From: e.Term.From, Until: e.Term.Until, Ports: e.Ports,
 		Weight: e.Weight, Exclusive: e.Exclusive, Starts: e.Starts, Share: e.Share}
 	if e.Class == lease.Evictable {
@@ -36,15 +36,23 @@ func claimOf(e lease.Entry) api.Claim {
 	return c
 }
 
-// slivers are the caller's own.
+// slivers are what a caller may see and enter.
 type slivers struct{ d *Daemon }
 
-func (s slivers) Slivers(ctx context.Context, caller lease.Principal) ([]api.Sliver, error) {
-	entries, err := look(ctx, s.d, func(l *lease.Ledger) []lease.Entry { return l.Holder(caller) })
+func (s slivers) Slivers(ctx context.Context, by api.Caller) ([]api.Sliver, error) {
+	r, err := s.d.rights(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	now := s.d.time.now().Unix()
+	if err := r.stands(now); err != nil {
+		return nil, err
+	}
+	entries, err := look(ctx, s.d, func(l *lease.Ledger) []lease.Entry { return r.entries(l, now) })
 	out := []api.Sliver{}
 	for _, e := range entries {
 		if e.Sliver != "" && e.State.Live() {
-			out = append(out, s.d.sliverOf(e, s.d.time.now().Unix()))
+			out = append(out, s.d.sliverOf(e, now))
 		}
 	}
 	return out, err
@@ -53,7 +61,7 @@ func (s slivers) Slivers(ctx context.Context, caller lease.Principal) ([]api.Sli
 func (d *Daemon) sliverOf(e lease.Entry, now int64) api.Sliver {
 	r := d.status.get(e.Sliver)
 	out := api.Sliver{Claim: claimOf(e), Run: string(r.state), Reason: r.reason, Exit: r.exit, Restarts: r.restarts,
-		Left: max(e.Term.Until-now, 0), Public: d.publicAddr()}
+		Left: max(e.Term.Until-now, 0), Public: d.publicAddr(), Signed: e.Statement}
 	if out.Run == "" {
 		out.Run = string(sandbox.Created)
 	}
@@ -63,34 +71,55 @@ func (d *Daemon) sliverOf(e lease.Entry, now int64) api.Sliver {
 	return out
 }
 
-// own returns nil if the sliver is the caller's and its lease stands.
-func (s slivers) own(ctx context.Context, caller lease.Principal, sliver string) error {
+// open finds a sliver whose lease stands, if the caller may do one of the verbs
+// there.
+func (s slivers) open(ctx context.Context, by api.Caller, sliver string, any lease.Verbs) (r rights, e lease.Entry, err error) {
 	if s.d.deps.Hosting == nil {
-		return api.ErrVisitor
+		return r, e, api.ErrVisitor
 	}
-	found, err := look(ctx, s.d, func(l *lease.Ledger) bool {
-		e, ok := l.Sliver(sliver)
-		return ok && e.Holder == caller && e.State.Live()
+	if r, err = s.d.rights(ctx, by); err != nil {
+		return r, e, err
+	}
+	e, err = look(ctx, s.d, func(l *lease.Ledger) lease.Entry {
+		e, _ := l.Sliver(sliver)
+		return e
 	})
-	if err == nil && !found {
+	if err == nil && !e.State.Live() {
 		err = api.ErrNoSliver
 	}
-	return err
+	if err == nil {
+		err = r.may(e, any, s.d.time.now().Unix())
+	}
+	return r, e, err
 }
 
-func (s slivers) Logs(ctx context.Context, caller lease.Principal, sliver string, opt sandbox.LogOptions, w io.Writer) error {
-	if err := s.own(ctx, caller, sliver); err != nil {
+func (s slivers) Logs(ctx context.Context, by api.Caller, sliver string, opt sandbox.LogOptions, w io.Writer) error {
+	r, e, err := s.open(ctx, by, sliver, lease.VerbLogs)
+	if err != nil {
 		return err
 	}
-	return sliverError(s.d.deps.Hosting.Runtime.Logs(ctx, sliver, opt, w))
+	ctx, cancel := s.d.session(ctx, r, e, lease.VerbLogs)
+	defer cancel()
+	return broken(ctx, sliverError(s.d.deps.Hosting.Runtime.Logs(ctx, sliver, opt, w)))
 }
 
-func (s slivers) Exec(ctx context.Context, caller lease.Principal, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error) {
-	if err := s.own(ctx, caller, sliver); err != nil {
+func (s slivers) Exec(ctx context.Context, by api.Caller, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error) {
+	r, e, err := s.open(ctx, by, sliver, lease.VerbExec)
+	if err != nil {
 		return 0, err
 	}
+	ctx, cancel := s.d.session(ctx, r, e, lease.VerbExec)
+	defer cancel()
 	status, err := s.d.deps.Hosting.Runtime.Exec(ctx, sliver, cmd, stdio)
-	return status, sliverError(err)
+	return status, broken(ctx, sliverError(err))
+}
+
+// broken says why a session was broken off, where it was not its caller.
+func broken(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
 }
 
 // sliverError says what an adapter's error is to a caller.
@@ -106,8 +135,8 @@ func sliverError(err error) error {
 	return err
 }
 
-func (s slivers) Traffic(ctx context.Context, caller lease.Principal, sliver string) (api.Traffic, error) {
-	if err := s.own(ctx, caller, sliver); err != nil {
+func (s slivers) Traffic(ctx context.Context, by api.Caller, sliver string) (api.Traffic, error) {
+	if _, _, err := s.open(ctx, by, sliver, lease.AllVerbs); err != nil {
 		return api.Traffic{}, err
 	}
 	c, err := s.d.deps.Hosting.Guard.Counters(ctx, sliver)

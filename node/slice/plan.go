@@ -11,9 +11,10 @@ import (
 
 // Plan is what to bring about. All of it is fixed before the first message.
 type Plan struct {
-	Label      string // of the slice; the key's principal owns it
-	Want       int    // nodes
-	Partial    bool   // fewer are better than none
+	Label      string          // of the slice
+	Owner      lease.Principal // of the slice; zero: the key's principal
+	Want       int             // nodes
+	Partial    bool            // fewer are better than none
 	Candidates []Candidate
 	Wish       Wish
 	Program    []byte // what slivers run, for Activate; opaque here
@@ -52,6 +53,9 @@ func (p Plan) check(key lease.Signer) error {
 	if len(p.Program) == 0 && !p.Reserve {
 		return fmt.Errorf("nothing to run: %w", ErrPlan)
 	}
+	if !p.Owner.IsZero() && p.Wish.Pool == lease.PoolSharp {
+		return fmt.Errorf("a ticket is redeemed for one's own slice: %w", ErrPlan)
+	}
 	seen := map[lease.Principal]bool{}
 	for _, c := range p.Candidates {
 		if c.Node.IsZero() || seen[c.Node] {
@@ -80,8 +84,8 @@ func (p Plan) draw(c Candidate, id lease.Request) DrawTicket {
 		Term: p.Wish.Term, Slice: p.Label, Request: id, Ports: p.Wish.Ports}}
 }
 
-func (p Plan) ask(owner, node lease.Principal, id lease.Request) *lease.Ask {
-	ask := &lease.Ask{K: lease.KindAsk, Issuer: owner, Node: node, RSet: p.Wish.RSet,
+func (p Plan) ask(by, node lease.Principal, id lease.Request) *lease.Ask {
+	ask := &lease.Ask{K: lease.KindAsk, Issuer: by, Owner: named(p.Owner, by), Node: node, RSet: p.Wish.RSet,
 		From: p.Wish.Term.From, Until: p.Wish.Term.Until, Slice: p.Label, Request: id,
 		Ports: p.Wish.Ports, Pool: p.Wish.Pool, Class: p.Wish.Class, Weight: p.Wish.Weight}
 	if p.Wish.Alone {

@@ -14,7 +14,24 @@ import (
 type Record struct {
 	Slice   string          `json:"slice"` // the label
 	Owner   lease.Principal `json:"owner"`
+	Actor   lease.Principal `json:"actor,omitzero"` // who acts, where the owner lets another
 	Slivers []Sliver        `json:"slivers"`
+}
+
+// Principal returns whose key signs what is done with the slice.
+func (r Record) Principal() lease.Principal {
+	if r.Actor.IsZero() {
+		return r.Owner
+	}
+	return r.Actor
+}
+
+// named is the owner as a wish of the actor's names him.
+func named(owner, actor lease.Principal) lease.Principal {
+	if owner == actor {
+		return lease.Principal{}
+	}
+	return owner
 }
 
 // Until is when the last of the leases ends, in Unix seconds; 0 without any.
@@ -60,6 +77,31 @@ func newSliver(at Candidate, wish, o lease.Opened, l *lease.Lease) Sliver {
 		From: l.From, Until: l.Until, RSet: l.RSet, Ports: l.Ports, Signed: o.Signed.Bytes()}
 }
 
+// Adopt returns the sliver as a node tells of it: under the lease that is in force
+// now, whoever holds it. The signed lease must be the node's, for this slice.
+func (r Record) Adopt(node lease.Principal, name string, signed []byte) (Sliver, error) {
+	o, err := lease.Open(signed)
+	if err != nil {
+		return Sliver{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	l, ok := o.Statement.(*lease.Lease)
+	if !ok {
+		return Sliver{}, fmt.Errorf("a %s is no lease: %w", o.Kind(), ErrRecord)
+	}
+	s := Sliver{Node: node, Name: name, Lease: o.ID, Sliver: sliverName(o.ID, l), From: l.From, Until: l.Until, RSet: l.RSet,
+		Ports: l.Ports, Signed: signed}
+	for _, old := range r.Slivers {
+		if old.Sliver == s.Sliver && old.Node == node {
+			s.Addrs, s.Public = old.Addrs, old.Public
+			if old.Lease == s.Lease {
+				s.Redeem = old.Redeem
+			}
+		}
+	}
+	_, err = Record{Slice: r.Slice, Owner: r.Owner, Actor: r.Actor}.lease(s)
+	return s, err
+}
+
 // ParseRecord reads a stored record and checks it: each sliver's signed lease
 // is of this slice and says what stands beside it.
 func ParseRecord(b []byte) (r Record, err error) {
@@ -92,21 +134,21 @@ func (r Record) lease(s Sliver) (*lease.Lease, error) {
 		return nil, fmt.Errorf("sliver on %s: %w: %w", s.Name, ErrRecord, err)
 	}
 	l, ok := o.Statement.(*lease.Lease)
-	if !ok || o.ID != s.Lease || l.Node != s.Node || l.Holder != r.Owner || l.Slice != r.Slice ||
+	if !ok || o.ID != s.Lease || l.Node != s.Node || l.SliceOwner() != r.Owner || l.Slice != r.Slice ||
 		l.From != s.From || l.Until != s.Until || l.RSet != s.RSet || sliverName(o.ID, l) != s.Sliver {
 		return nil, fmt.Errorf("sliver on %s is not what its lease says: %w", s.Name, ErrRecord)
 	}
-	if _, err := s.redeem(l); err != nil {
+	if _, err := s.redeem(l, r.Principal()); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
 // redeem opens what was drawn on a ticket for a sliver's lease l; nil if l came
-// without.
-func (s Sliver) redeem(l *lease.Lease) (*lease.Redeem, error) {
+// without, or is another's.
+func (s Sliver) redeem(l *lease.Lease, by lease.Principal) (*lease.Redeem, error) {
 	if len(s.Redeem) == 0 {
-		if l.Pool == lease.PoolSharp {
+		if l.Pool == lease.PoolSharp && l.Holder == by {
 			return nil, fmt.Errorf("sliver on %s lacks the redeem behind its lease: %w", s.Name, ErrRecord)
 		}
 		return nil, nil

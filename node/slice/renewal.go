@@ -43,9 +43,9 @@ type renewing struct {
 // NewRenewal makes a renewal up to until (Unix seconds). A zero rset is each
 // sliver's own.
 func NewRenewal(record Record, until int64, rset lease.RSet, key lease.Signer, random io.Reader) (*Renewal, error) {
-	if key.Principal() != record.Owner {
+	if key.Principal() != record.Principal() {
 		return nil, fmt.Errorf("renewing slice %s of %s with the key of %s: %w",
-			record.Slice, record.Owner.Short(), key.Principal().Short(), ErrPlan)
+			record.Slice, record.Principal().Short(), key.Principal().Short(), ErrPlan)
 	}
 	r := &Renewal{record: record, until: until, rset: rset, key: key, random: random}
 	for _, s := range record.Slivers {
@@ -53,7 +53,7 @@ func NewRenewal(record Record, until int64, rset lease.RSet, key lease.Signer, r
 		if err != nil {
 			return nil, err
 		}
-		by, err := s.redeem(old)
+		by, err := s.redeem(old, record.Principal())
 		if err != nil {
 			return nil, err
 		}
@@ -134,9 +134,14 @@ func (r *Renewal) ask(p *renewing) error {
 		r.effects = append(r.effects, p.draw)
 		return nil
 	}
+	pool := p.old.Pool
+	if pool == lease.PoolSharp { // another's ticket is behind it: ours is a wish of our own
+		pool = lease.PoolCommons
+	}
 	signed, err := lease.Seal(&lease.Ask{K: lease.KindAsk, Issuer: r.key.Principal(), Node: p.sliver.Node, RSet: rset,
 		From: r.now.Unix(), Until: r.until, Slice: r.record.Slice, Request: id, Replaces: p.sliver.Lease,
-		Ports: p.old.Ports, Pool: p.old.Pool, Class: p.old.Class, Weight: p.old.Weight, Alone: p.old.Alone}, r.key)
+		Ports: p.old.Ports, Pool: pool, Class: p.old.Class, Weight: p.old.Weight, Alone: p.old.Alone,
+		Owner: named(r.record.Owner, r.key.Principal())}, r.key)
 	if err != nil {
 		return err
 	}
@@ -243,7 +248,7 @@ func (r *Renewal) renewed() (n int) {
 
 // standing is the record as it stands.
 func (r *Renewal) standing() Record {
-	rec := Record{Slice: r.record.Slice, Owner: r.record.Owner, Slivers: []Sliver{}}
+	rec := Record{Slice: r.record.Slice, Owner: r.record.Owner, Actor: r.record.Actor, Slivers: []Sliver{}}
 	for _, p := range r.parts {
 		rec.Slivers = append(rec.Slivers, p.sliver)
 	}

@@ -33,9 +33,9 @@ type stopping struct {
 
 // NewStop makes a stop of all that the record names. The key must be the owner's.
 func NewStop(record Record, key lease.Signer) (*Stop, error) {
-	if key.Principal() != record.Owner {
+	if key.Principal() != record.Principal() {
 		return nil, fmt.Errorf("stopping slice %s of %s with the key of %s: %w",
-			record.Slice, record.Owner.Short(), key.Principal().Short(), ErrPlan)
+			record.Slice, record.Principal().Short(), key.Principal().Short(), ErrPlan)
 	}
 	s := &Stop{record: record, key: key}
 	for _, sl := range record.Slivers {
@@ -116,7 +116,7 @@ func (s *Stop) advance() {
 
 func (s *Stop) finish(left int) {
 	s.over = true
-	rest := Record{Slice: s.record.Slice, Owner: s.record.Owner, Slivers: []Sliver{}}
+	rest := Record{Slice: s.record.Slice, Owner: s.record.Owner, Actor: s.record.Actor, Slivers: []Sliver{}}
 	done := Done{Outcome: OK}
 	for _, p := range s.parts {
 		if p.gone {

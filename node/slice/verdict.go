@@ -41,6 +41,9 @@ func (r *Run) whys() (lines []string) {
 // record lists the leases of members in the given states.
 func (r *Run) record(states ...state) Record {
 	rec := Record{Slice: r.plan.Label, Owner: r.key.Principal(), Slivers: []Sliver{}}
+	if owner := named(r.plan.Owner, r.key.Principal()); !owner.IsZero() {
+		rec.Owner, rec.Actor = owner, r.key.Principal()
+	}
 	for _, m := range r.members {
 		for _, s := range states {
 			if m.state == s && !m.sliver.Lease.IsZero() {
