@@ -18,7 +18,7 @@ import (
 
 func (a *app) conflict() *cobra.Command {
 	c := &cobra.Command{Use: "conflict", Short: "Proofs that somebody broke a promise: list, check and publish them"}
-	c.AddCommand(a.conflictList(), a.conflictShow(), a.conflictVerify(), a.conflictExport(), a.conflictPublish())
+	c.AddCommand(a.conflictList(), a.conflictShow(), a.conflictVerify(), a.conflictExport(), a.conflictPublish(), a.conflictFind())
 	return c
 }
 
