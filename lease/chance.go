@@ -44,7 +44,7 @@ func units(whole, part RSet) int {
 	return int(max(k, 1))
 }
 
-const maxUnits = 4096
+const maxUnits = 1024
 
 // Odds is what comes of a claim of K units under which more are promised, each
 // drawn on with the same probability and independently of the others.
@@ -58,12 +58,12 @@ type Odds struct {
 // the exact binomial law. Tickets are whole: their number is rounded up.
 func Crowding(k int, degree uint16, p float64) (o Odds) {
 	n := (k*int(degree) + degreeUnit - 1) / degreeUnit
-	p = min(max(p, 0), 1)
-	if k <= 0 || p == 0 {
+	if p = min(p, 1); k <= 0 || !(p > 0) {
 		return o
 	}
 	excess, used := 0.0, 0.0
-	for i := range n + 1 {
+	least, most := likely(n, p)
+	for i := least; i <= most; i++ {
 		q := binomial(n, i, p)
 		used += q * float64(min(i, k))
 		if i > k {
@@ -71,9 +71,17 @@ func Crowding(k int, degree uint16, p float64) (o Odds) {
 			excess += q * float64(i-k)
 		}
 	}
+	o.Conflict = min(o.Conflict, 1)
 	o.Refused = excess / (float64(n) * p)
-	o.Used = used / float64(k)
+	o.Used = min(used/float64(k), 1)
 	return o
+}
+
+// likely bounds what is worth summing: a dozen standard deviations about the
+// mean leave out less than a float can say.
+func likely(n int, p float64) (least, most int) {
+	mean, spread := float64(n)*p, 12*math.Sqrt(float64(n)*p*(1-p))+12
+	return int(max(mean-spread, 0)), int(min(mean+spread, float64(n)))
 }
 
 // binomial is the chance that exactly i of n happen. It goes by logarithms: the

@@ -72,18 +72,13 @@ func TestCrowdingIsExact(t *testing.T) {
 	for _, k := range []int{1, 2, 7, 10, 100} {
 		for _, degree := range []uint16{100, 101, 150, 333} {
 			n := int64(k*int(degree)+99) / 100
-			p := big.NewRat(7, 10)
-			conflict := new(big.Rat)
+			draws := new(big.Int) // in 10^n ways
 			for i := int64(k) + 1; i <= n; i++ {
-				term := new(big.Rat).SetInt(new(big.Int).Binomial(n, i))
-				for range i {
-					term.Mul(term, p)
-				}
-				for range n - i {
-					term.Mul(term, big.NewRat(3, 10))
-				}
-				conflict.Add(conflict, term)
+				ways := new(big.Int).Binomial(n, i)
+				ways.Mul(ways, new(big.Int).Exp(big.NewInt(7), big.NewInt(i), nil))
+				draws.Add(draws, ways.Mul(ways, new(big.Int).Exp(big.NewInt(3), big.NewInt(n-i), nil)))
 			}
+			conflict := new(big.Rat).SetFrac(draws, new(big.Int).Exp(big.NewInt(10), big.NewInt(n), nil))
 			want, _ := conflict.Float64()
 			if got := lease.Crowding(k, degree, .7).Conflict; math.Abs(got-want) > 1e-9 {
 				t.Errorf("K=%d degree=%d: %g, want %g", k, degree, got, want)
@@ -91,7 +86,7 @@ func TestCrowdingIsExact(t *testing.T) {
 		}
 	}
 	for _, p := range []float64{0, 1, -1, 2, math.NaN()} {
-		if o := lease.Crowding(10, 150, p); o.Conflict < 0 || o.Conflict > 1 {
+		if o := lease.Crowding(10, 150, p); !(o.Conflict >= 0 && o.Conflict <= 1) {
 			t.Errorf("p=%g: %+v", p, o)
 		}
 	}

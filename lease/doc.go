@@ -21,6 +21,13 @@
 // The encoding and the rules, numbered as in the code, are in
 // docs/protocol/claims.md; sharp_test.go says where we differ from the paper.
 //
+// # Proofs
+//
+// Who holds a claim may promise parts of it to others, within a budget that the
+// root grants once; [Children] is that budget's account. More than that is a
+// [Proof] that anybody verifies offline, as is a node that refuses what it
+// promised: [Filling] is what it shows when it says that a claim is used up.
+//
 // # The ledger
 //
 // A [Ledger] admits wishes on one calendar per pool. At no instant do the holds

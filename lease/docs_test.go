@@ -120,3 +120,33 @@ func TestBoundsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// Every error has a word, no two are alike, and the document says those of proofs.
+func TestEveryErrorHasAWord(t *testing.T) {
+	code, err := os.ReadFile("errors.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := os.ReadFile("code.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := document(t, "claims.md")
+	words := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\s(Err\w+)\s+= errors\.New`).FindAllStringSubmatch(string(code), -1) {
+		row := regexp.MustCompile(`\{"([a-z-]+)", ` + m[1] + `\}`).FindStringSubmatch(string(table))
+		if row == nil {
+			t.Errorf("code.go has no word for %s", m[1])
+			continue
+		}
+		if other, taken := words[row[1]]; taken {
+			t.Errorf("%s and %s are both %s", m[1], other, row[1])
+		}
+		if words[row[1]] = m[1]; regexp.MustCompile("^(proof|filling|off)-").MatchString(row[1]) && !strings.Contains(text, "`"+row[1]+"`") {
+			t.Errorf("claims.md does not say %s", row[1])
+		}
+	}
+	if len(words) < 30 {
+		t.Errorf("found %d errors only", len(words))
+	}
+}

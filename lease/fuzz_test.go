@@ -74,7 +74,7 @@ func FuzzDecode(f *testing.F) {
 		func() lease.Statement { return new(lease.Redeem) }, func() lease.Statement { return new(lease.Ask) },
 		func() lease.Statement { return new(lease.Hold) }, func() lease.Statement { return new(lease.Lease) },
 		func() lease.Statement { return new(lease.Close) }, func() lease.Statement { return new(lease.Revoke) },
-		func() lease.Statement { return new(lease.Reject) },
+		func() lease.Statement { return new(lease.Reject) }, func() lease.Statement { return new(lease.Grant) },
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, blank := range blanks {
@@ -114,6 +114,82 @@ func FuzzVerifyChain(f *testing.F) {
 		}
 		if wish, on, ok := chain.Redeem(); ok && (on != up || wish.Issuer != up.Holder || wish.Node != n1 || !wish.RSet.Within(up.RSet) || !wish.Term().Within(up.Term())) {
 			t.Errorf("redeem %+v under %+v", wish, up)
+		}
+	})
+}
+
+// A proof that parses travels as the same bytes; one that holds blames a key that
+// signed its evidence.
+func FuzzProof(f *testing.F) {
+	corpus(f, func(v vector) {
+		if v.Proof != "" {
+			f.Add(unhex(v.Proof))
+		}
+	})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, verdict, err := lease.VerifyProof(b)
+		if err != nil {
+			if strings.HasPrefix(leasetest.Verdict(err), "other") {
+				t.Errorf("error of no known sort: %v", err)
+			}
+			if p, err := lease.ParseProof(b); err == nil && !bytes.Equal(p.Bytes(), b) {
+				t.Error("read from bytes that it is not written as")
+			}
+			return
+		}
+		if !bytes.Equal(p.Bytes(), b) {
+			t.Error("read from bytes that it is not written as")
+		}
+		said := false
+		for _, e := range p.Evidence {
+			o, err := lease.Open(e)
+			said = said || err == nil && o.By() == verdict.Principal
+		}
+		if !said || verdict.Term.Seconds() == 0 {
+			t.Errorf("verdict %+v", verdict)
+		}
+	})
+}
+
+// A filling that fills, read here a second time: nothing but leases and holds of
+// others, more than there is room for.
+func FuzzFilling(f *testing.F) {
+	corpus(f, func(v vector) {
+		if v.Filled != nil {
+			f.Add(unhex(*v.Filled))
+		}
+	})
+	d := leasetest.Draw(f, filled+"reject(exhausted about=1 lacks=cpu instant=1h) }").Last()
+	asker, err := lease.VerifyChain(d.Up.Chain(), leasetest.Who("n1"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	wish, on, _ := asker.Redeem()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		draws, err := lease.ParseFilling(b)
+		if err == nil && !bytes.Equal(draws.Bytes(), b) {
+			t.Error("read from bytes that it is not written as")
+		}
+		if err == nil {
+			err = lease.VerifyFilling(asker, d.Statement.(*lease.Reject), draws)
+		}
+		if err != nil {
+			if strings.HasPrefix(leasetest.Verdict(err), "other") {
+				t.Errorf("error of no known sort: %v", err)
+			}
+			return
+		}
+		sum := wish.RSet[lease.CPU]
+		for _, entry := range draws {
+			o, err := lease.Open(entry[len(entry)-2])
+			redeem, ok := o.Statement.(*lease.Redeem)
+			if err != nil || !ok || redeem.Issuer != on.Holder {
+				t.Fatalf("draw %v, %v", o.Statement, err)
+			}
+			sum += redeem.RSet[lease.CPU]
+		}
+		if sum <= on.RSet[lease.CPU] {
+			t.Errorf("%d of %d", sum, on.RSet[lease.CPU])
 		}
 	})
 }

@@ -187,8 +187,8 @@ func (l *Ledger) applyEnded(b *booking, f Fact) error {
 		return err
 	}
 	b.endedOn = event(f.Event)
-	b.until = max(b.term.From, min(b.until, f.At))
-	pending := b.continues && b.term.From > f.At // the sliver is still that of the lease before
+	b.until = max(b.term.From, min(b.term.Until, f.At)) // of its own facts alone: its successor may be forgotten first
+	pending := b.continues && b.term.From > f.At        // the sliver is still that of the lease before
 	b.gone = held || b.endedOn == onReplace || pending
 	if held {
 		l.account(b.by).holds--

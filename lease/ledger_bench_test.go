@@ -85,3 +85,35 @@ func BenchmarkCalendar(b *testing.B) {
 		})
 	}
 }
+
+// A redeem from chain to hold, the tickets above it known: one signature check
+// and one signature, however many hands the ticket went through.
+func BenchmarkRedeem(b *testing.B) {
+	for _, depth := range []int{2, MaxDepth} {
+		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
+			w := newWorld(b, PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 1 << 30, PortsIn: 8}, Mechanism: MechanismSharp})
+			chain := w.ticket("agent", 1<<20, 86400)
+			for len(chain) < depth {
+				chain = w.pass(chain, "agent", "agent", 0, 1<<20)
+			}
+			w.granted(w.redeem("agent", chain, 0, 1, 1))
+			wishes := make([]Wish, MaxHolds-1)
+			for i := range wishes {
+				wishes[i] = w.redeem("agent", chain, uint8(1+i), 1, 0, func(r *Redeem) { r.From += int64(10 * i); r.Until = r.From + 10 })
+			}
+			journal := len(w.journal)
+			b.ResetTimer()
+			for i := range b.N {
+				if i%len(wishes) == 0 { // as many as one may hold, again and again
+					b.StopTimer()
+					w.l = rebuilt(b, w.cfg, w.journal[:journal])
+					b.StartTimer()
+				}
+				w.step(wishes[i%len(wishes)])
+				if a := w.answer(); a.Refusal != nil {
+					b.Fatal(a.Refusal)
+				}
+			}
+		})
+	}
+}

@@ -59,8 +59,8 @@ const (
 	MaxTicketsOfClaim = 8 * Slots
 
 	// MaxPassedOn is the number of tickets kept that came of one ticket of the
-	// node's, by whatever hands, and MaxPassedOnInAll that of all, about 1 KiB of
-	// memory and disk each.
+	// node's, by whatever hands, and MaxPassedOnInAll that of all, under 4 KiB of
+	// memory and 1 KiB of disk each.
 	MaxPassedOn      = 4096
 	MaxPassedOnInAll = 1 << 16
 

@@ -27,10 +27,13 @@ func (l *Ledger) convict(k *claimBook, found *Found) {
 		return
 	}
 	proof := found.Proof(k.chain())
-	if _, err := proof.Verify(); err != nil {
+	v, err := proof.Verify()
+	if err != nil {
 		return // it would be worth nothing to anybody
 	}
-	l.decide(Fact{K: FactProof, Signed: proof.Bytes()})
+	if l.roomForProof(v) {
+		l.decide(Fact{K: FactProof, Signed: proof.Bytes()})
+	}
 	l.emit(Proved{Proof: proof.Bytes()})
 }
 
@@ -47,6 +50,8 @@ func (l *Ledger) accuse(in Accuse) {
 		refusal = refuse(Local, ReasonClock, "its term ended at %s, too long ago", unix(v.Term.Until))
 	case l.bar == ReasonSpace:
 		refusal = refuse(Local, ReasonSpace, "nothing can be written down at present")
+	case !l.roomForProof(v):
+		refusal = refuse(Local, ReasonBound, "%d proofs are kept that weigh more here, limit %d", len(l.proofs), MaxProofs)
 	default:
 		l.decide(Fact{K: FactProof, Signed: p.Bytes()})
 	}
@@ -71,26 +76,39 @@ func (l *Ledger) applyProof(f Fact) error {
 	}
 	l.proofs[x.id] = x
 	l.accused[v.Principal] = append(l.accused[v.Principal], x)
-	// Until what it stands on is forgotten too, so that it is not found again.
-	l.keep(x, v.Term.Until+max(l.cfg.Quarantine, RequestKept))
+	l.keep(x, l.proofKept(v))
 	if len(l.proofs) > MaxProofs {
 		l.forgetProof(l.leastProof())
 	}
 	return nil
 }
 
-// leastProof is the one to drop when there are too many: of what does not
-// concern this node, the one that ends first.
-func (l *Ledger) leastProof() *proofKept {
-	here := func(p *proofKept) int {
-		if p.verdict.Node == l.node {
+// proofKept is when a proof is forgotten: not before what it stands on, so that
+// it is not found again.
+func (l *Ledger) proofKept(v Verdict) int64 { return v.Term.Until + max(l.cfg.Quarantine, RequestKept) }
+
+// compareProofs orders what is to be dropped first when there is too much: what
+// does not concern this node, and of that what ends first.
+func (l *Ledger) compareProofs(a, b Verdict) int {
+	here := func(v Verdict) int {
+		if v.Node == l.node {
 			return 1
 		}
 		return 0
 	}
+	return cmp.Or(cmp.Compare(here(a), here(b)), cmp.Compare(a.Term.Until, b.Term.Until))
+}
+
+func (l *Ledger) leastProof() *proofKept {
 	return slices.MinFunc(l.byProof(), func(a, b *proofKept) int {
-		return cmp.Or(cmp.Compare(here(a), here(b)), cmp.Compare(a.at, b.at), bytes.Compare(a.id[:], b.id[:]))
+		return cmp.Or(l.compareProofs(a.verdict, b.verdict), bytes.Compare(a.id[:], b.id[:]))
 	})
+}
+
+// roomForProof reports whether a new proof would stay: what would be dropped at
+// once is not written down.
+func (l *Ledger) roomForProof(v Verdict) bool {
+	return len(l.proofs) < MaxProofs || l.compareProofs(v, l.leastProof().verdict) > 0
 }
 
 func (l *Ledger) forgetProof(x *proofKept) {

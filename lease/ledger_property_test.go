@@ -22,8 +22,10 @@ type history struct {
 	tickets [][][]byte
 	proofs  [][]byte
 	owner   map[ID]string
-	market  bool           // of tickets rather than of asks
-	lending bool           // most wishes are evictable or redeemed, and most of them go through
+	market  bool // of tickets rather than of asks
+	lending bool // most wishes are evictable or redeemed, and most of them go through
+	honest  bool // nobody promises more than it may
+	books   map[ID][]Opened
 	tried   map[ID]bool    // refusals that were looked at
 	sorts   map[string]int // of them
 }
@@ -39,9 +41,8 @@ func newHistory(t *testing.T, rt *rapid.T) *history {
 	w.cfg.HoldFuse, w.cfg.ActivateFuse, w.cfg.Grace, w.cfg.Quarantine = 5, 7, 4, 15
 	w.cfg.Ports = PortRange{First: 5000, Last: 5003}
 	w.l = NewLedger(w.cfg)
-	h := &history{world: w, rt: rt, owner: make(map[ID]string), tried: make(map[ID]bool), sorts: make(map[string]int)}
-	h.market = rapid.Bool().Draw(rt, "market")
-	return h
+	return &history{world: w, rt: rt, market: rapid.Bool().Draw(rt, "market"), honest: rapid.Bool().Draw(rt, "honest"), books: make(map[ID][]Opened),
+		owner: make(map[ID]string), tried: make(map[ID]bool), sorts: make(map[string]int)}
 }
 
 func (h *history) draw(label string, from, to int) int {
@@ -52,8 +53,10 @@ func (h *history) draw(label string, from, to int) int {
 func (h *history) input() Input {
 	who := rapid.SampledFrom(people).Draw(h.rt, "who")
 	entries := h.l.Leases()
-	if !h.lending && h.draw("pass on", 0, 4) == 0 && len(h.tickets) > 0 {
-		h.passOn()
+	if len(h.tickets) > 0 && !h.lending {
+		for range h.draw("pass on", 0, 4) / 2 {
+			h.passOn()
+		}
 	}
 	if (h.market || h.lending) && len(h.tickets) == 0 {
 		return h.issue(who)
@@ -97,18 +100,9 @@ func (h *history) input() Input {
 	case what < 7 && len(h.tickets) > 0:
 		chain := h.tickets[h.draw("ticket", 0, len(h.tickets)-1)]
 		who = h.holder(chain)
-		return h.redeem(who, chain, uint8(h.draw("slot", 0, 2)), uint64(h.draw("cpu", 1, 4)), 0, func(r *Redeem) {
-			r.From, r.Until, r.Replaces, _ = h.term(who, entries)
-			if id, t, _ := storedAs[*Ticket](chain[len(chain)-1]); id == r.Parent { // mostly within
-				r.From, r.Until = max(r.From, t.From), max(t.From, r.From)+1
-				if t.Until > r.Until {
-					r.Until += int64(h.draw("seconds", 0, int(t.Until-r.Until)))
-				}
-			}
-			if h.lending {
-				r.RSet[Memory] = uint64(h.draw("memory", 0, 6))
-			}
-		})
+		if in := h.drawOn(who, chain, entries); h.signs(chain, in.Chain[len(chain)]) {
+			return in
+		}
 	case what == 7:
 		return h.issue(who)
 	case what < 13 && len(entries) > 0:
@@ -145,12 +139,12 @@ func (h *history) input() Input {
 }
 
 func (h *history) issue(who string) Issue {
-	amount := RSet{CPU: uint64(h.draw("cpu", 1, 6))}
+	amount := RSet{CPU: uint64(h.draw("cpu", 2, 7))}
 	if h.lending {
 		amount[Memory] = uint64(h.draw("memory", 4, 6))
 	}
 	return Issue{Ref: 1, Holder: keyOf(who).Principal(), RSet: amount,
-		Term: Term{h.now, h.now + int64(h.draw("seconds", 10, 120))}, Degree: uint16(h.draw("degree", 2, 4)) * 50, Request: h.fresh()}
+		Term: Term{h.now, h.now + int64(h.draw("seconds", 30, 120))}, Degree: min(uint16(h.draw("degree", 2, 6))*50, 200), Request: h.fresh()}
 }
 
 // term draws a term, and half of the time a lease to replace.
@@ -285,6 +279,9 @@ func (h *history) check(x executor) {
 	}
 	h.checkTree()
 	h.checkEvictions()
+	if h.honest && len(l.Proofs()) > 0 {
+		h.rt.Fatalf("everybody is honest, and yet: %+v", l.Proofs()[0].Verdict)
+	}
 }
 
 // booked is what a pool is charged at an instant, by brute force: a hard lease
@@ -379,6 +376,7 @@ func TestLedgerUnderRandomHistories(t *testing.T) {
 				reached[e.State.String()]++
 			}
 		})
+		h.adversary()
 	})
 }
 
@@ -404,6 +402,7 @@ func TestLendingUnderRandomHistories(t *testing.T) {
 				}
 			}
 		})
+		h.adversary()
 	})
 }
 
@@ -451,6 +450,7 @@ func (h *history) live(saw func(Input)) {
 			h.do(x, rest[:h.draw("done", 0, len(rest))])
 		}
 		h.said = append(h.said, in)
+		h.now = max(h.now, h.l.Now()) // what began before goes on: the daemon sees to it that its time does not go back
 		h.crash()
 		h.step(Recover{})
 		for _, e := range h.l.Leases() {

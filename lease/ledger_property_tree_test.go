@@ -12,21 +12,62 @@ func (h *history) holder(chain [][]byte) string {
 	return nameOf(ticket.Holder)
 }
 
+// drawOn is a redeem, mostly within its ticket.
+func (h *history) drawOn(who string, chain [][]byte, entries []Entry) Wish {
+	_, t, _ := storedAs[*Ticket](chain[len(chain)-1])
+	cpu := uint64(h.draw("cpu", 1, int(t.RSet[CPU])+1))
+	if h.draw("all", 0, 1) == 0 {
+		cpu = t.RSet[CPU]
+	}
+	return h.redeem(who, chain, uint8(h.draw("slot", 0, 2)), cpu, 0, func(r *Redeem) {
+		r.From, r.Until, r.Replaces, _ = h.term(who, entries)
+		r.From, r.Until = max(t.From, min(r.From, t.Until-1)), t.Until
+		if h.draw("part", 0, 2) == 0 && r.Until-r.From > 1 {
+			r.Until -= int64(h.draw("less", 1, int(r.Until-r.From-1)))
+		}
+		if h.lending {
+			r.RSet[Memory] = uint64(h.draw("memory", 0, 6))
+		}
+	})
+}
+
+// signs is the book of who holds a chain: an honest one does not say what, with
+// all that it has said, would be too much.
+func (h *history) signs(chain [][]byte, b []byte) bool {
+	parent, _ := read(chain[len(chain)-1])
+	o, _ := read(b)
+	if h.honest {
+		c := NewChildren(parent)
+		for _, said := range h.books[parent.ID] {
+			c.Add(said)
+		}
+		if c.Add(o) != nil {
+			return false
+		}
+	}
+	h.books[parent.ID] = append(h.books[parent.ID], o)
+	return true
+}
+
 // passOn has a ticket's holder make one out of it, often more than it may.
 func (h *history) passOn() {
 	chain := h.tickets[h.draw("parent", 0, len(h.tickets)-1)]
-	if len(chain) > 4 {
+	if len(chain) > 4 || len(h.tickets) > 12 {
 		return
 	}
 	id, up, _ := storedAs[*Ticket](chain[len(chain)-1])
 	t := &Ticket{K: KindTicket, Issuer: up.Holder, Node: up.Node, Holder: keyOf(people[h.draw("to", 0, len(people)-1)]).Principal(),
 		Parent: id, Slot: uint8(h.draw("slot", 0, 3)), RSet: RSet{CPU: uint64(h.draw("cpu", 1, int(up.RSet[CPU])))},
 		From: up.From, Until: up.Until, Degree: uint16(h.draw("degree", 100, int(up.Degree)))}
-	if length := int(up.Term().Seconds()); length > 2 {
+	if h.draw("plain", 0, 2) > 0 {
+		t.Degree = 100
+	} else if length := int(up.Term().Seconds()); length > 2 {
 		t.From += int64(h.draw("from", 0, length/2))
 		t.Until -= int64(h.draw("less", 0, length/2-1))
 	}
-	h.tickets = append(h.tickets, append(slices.Clone(chain), h.seal(t, keyOf(h.holder(chain)))))
+	if b := h.seal(t, keyOf(h.holder(chain))); h.signs(chain, b) {
+		h.tickets = append(h.tickets, append(slices.Clone(chain), b))
+	}
 }
 
 // checkTree holds 3 and 6 of the design: no request is granted twice, no claim
@@ -108,24 +149,14 @@ func (l *Ledger) conflictAbout(k *claimBook) bool {
 // checkRefusal has an adversary try to make a proof of a signed refusal.
 func (h *history) checkRefusal(f Fact) {
 	o, _ := read(f.Wish)
-	r, ok := o.Statement.(*Redeem)
-	if !ok {
+	if o.Kind() != KindRedeem || h.tried[o.ID] {
 		return
 	}
-	var chain [][]byte
-	for _, c := range h.tickets {
-		if id, _, _ := stored(c[len(c)-1]); id == r.Parent {
-			chain = append(slices.Clone(c), f.Wish)
-		}
-	}
+	h.tried[o.ID] = true
+	chain := h.chainOf(f.Wish)
 	if chain == nil {
 		h.rt.Fatalf("a refusal of a redeem of nothing")
 	}
-	id := o.ID
-	if h.tried[id] {
-		return
-	}
-	h.tried[id] = true
 	for _, p := range []Proof{
 		{K: ProofRefused, Chain: chain, Evidence: [][]byte{f.Signed}},
 		{K: ProofRefused, Chain: chain, Evidence: [][]byte{f.Signed, f.Attached}},
@@ -138,4 +169,59 @@ func (h *history) checkRefusal(f Fact) {
 	}
 	_, reject, _ := storedAs[*Reject](f.Signed)
 	h.sorts[reject.refusal(nil).Code()]++
+}
+
+// adversary has all that the node ever signed, and searches it for a proof
+// against the node: of a tranche set aside twice, of a revoke without its grace,
+// of a refusal that what was revoked before refutes.
+func (h *history) adversary() {
+	var capacities, leases, revokes [][]byte
+	for _, f := range h.journal {
+		switch f.K {
+		case FactCapacity:
+			capacities = append(capacities, f.Signed)
+		case FactCommitted:
+			leases = append(leases, f.Signed)
+		case FactAnnounced:
+			if _, st, _ := stored(f.Signed); st.Kind() == KindRevoke {
+				revokes = append(revokes, f.Signed)
+			}
+		}
+	}
+	try := func(p Proof) {
+		if v, err := p.Verify(); err == nil {
+			h.rt.Fatalf("the node is provable: %+v", v)
+		}
+	}
+	for _, a := range capacities {
+		for _, b := range capacities {
+			try(Proof{K: ProofCapacity, Evidence: [][]byte{a, b}})
+		}
+	}
+	for _, end := range revokes {
+		for _, of := range leases {
+			try(Proof{K: ProofGrace, Evidence: [][]byte{of, end}})
+		}
+		for _, f := range h.journal {
+			if f.K != FactRefused || f.Attached == nil {
+				continue
+			}
+			if chain := h.chainOf(f.Wish); chain != nil {
+				try(Proof{K: ProofUnfilled, Chain: chain, Evidence: [][]byte{f.Signed, f.Attached, end}})
+			}
+		}
+	}
+}
+
+// chainOf returns the path of a redeem, itself included.
+func (h *history) chainOf(wish []byte) [][]byte {
+	o, _ := read(wish)
+	if r, ok := o.Statement.(*Redeem); ok {
+		for _, c := range h.tickets {
+			if id, _, _ := stored(c[len(c)-1]); id == r.Parent {
+				return append(slices.Clone(c), wish)
+			}
+		}
+	}
+	return nil
 }

@@ -29,6 +29,9 @@ func (l *Ledger) recover() {
 		}
 	}
 	for _, p := range l.byProof() {
+		if l.quarantineEnd(p.verdict) <= l.now {
+			continue
+		}
 		l.emit(Proved{Proof: p.bytes})
 	}
 	l.stale = true // which has the shares said again too

@@ -3,6 +3,7 @@
 package lease
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -80,7 +81,7 @@ func (l *Ledger) give(in Issue, asked Digest) *Refusal {
 // fits, and the lowest slot that is free in its term.
 func (l *Ledger) rootFor(t *Ticket, most uint16) (*claimBook, uint8) {
 	for _, root := range l.roots() {
-		if root.degree < t.Degree || root.degree > most || !t.Term().Within(root.term) || !root.budgets(t) {
+		if root.degree < t.Degree || root.degree > most || !t.Term().Within(root.term) || !t.RSet.Within(root.rset) || !root.budgets(t) {
 			continue
 		}
 		var taken [Slots]bool
@@ -123,7 +124,14 @@ func (k *claimBook) budgets(t *Ticket) bool {
 
 // roots returns the capacities, oldest first.
 func (l *Ledger) roots() []*claimBook {
-	return slices.DeleteFunc(l.byKeeping(), func(k *claimBook) bool { return k.up != nil })
+	var list []*claimBook
+	for _, k := range l.claims {
+		if k.up == nil {
+			list = append(list, k)
+		}
+	}
+	slices.SortFunc(list, func(a, b *claimBook) int { return cmp.Compare(a.seq, b.seq) })
+	return list
 }
 
 // setAside signs a capacity for t under a tranche number that is free in its

@@ -4,6 +4,7 @@ package lease
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -244,5 +245,5 @@ func (l *Ledger) forgetClaim(k *claimBook) {
 // byKeeping returns every claim that is kept, in the order in which they came:
 // parents before their children.
 func (l *Ledger) byKeeping() []*claimBook {
-	return slices.SortedFunc(maps.Values(l.claims), func(a, b *claimBook) int { return int(a.seq) - int(b.seq) })
+	return slices.SortedFunc(maps.Values(l.claims), func(a, b *claimBook) int { return cmp.Compare(a.seq, b.seq) })
 }

@@ -14,7 +14,11 @@ import (
 func (l *Ledger) full(w *want, old *booking, x *claimBook, r Resource, at int64) *Refusal {
 	l.testify(w)
 	if proof, v, ok := l.conflictOn(w); ok {
-		refusal := refuse(OverIssued, ReasonNone, "%s promised more of claim %s than it may", v.Principal.Short(), v.About.Short())
+		refusal := refuse(OverIssued, ReasonNone, "%s sold a slot of claim %s twice", v.Principal.Short(), v.About.Short())
+		if v.Kind == ProofOver {
+			refusal = refuse(OverIssued, ReasonNone, "%s: %s promised %s of claim %s, and may %s", v.Resource, v.Principal.Short(),
+				v.Weighed.Format(v.Resource), v.About.Short(), v.Limit.Format(v.Resource))
+		}
 		refusal.About, refusal.Attachment = v.About, proof
 		return refusal
 	}

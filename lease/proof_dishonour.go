@@ -2,9 +2,7 @@
 
 package lease
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // dishonour reads what both proofs about a refusal have: a chain with its
 // redeem, and the node's reject of it, signatures and all (P3, P4, P15). It
@@ -121,20 +119,14 @@ func refuted(chain Chain, reject *Reject, attachment []byte, revokes [][]byte) e
 	if reject.Sort == OverIssued {
 		return fmt.Errorf("a conflict is not ended by a revoke: %w", ErrProofRefutation)
 	}
+	var x fullness
+	var draws []draw
 	f, err := ParseFilling(attachment)
-	if err != nil {
-		return fmt.Errorf("the attachment fails without: %w: %w", ErrProofRefutation, err)
-	}
-	x, err := full(chain, reject)
-	if err != nil {
-		return fmt.Errorf("the attachment fails without: %w: %w", ErrProofRefutation, err)
-	}
-	draws, err := x.draws(f)
 	if err == nil {
-		err = x.filledBy(draws, nil)
+		x, draws, err = fills(chain, reject, f)
 	}
 	if err != nil {
-		return fmt.Errorf("the attachment fails without: %w: %w", ErrProofRefutation, err)
+		return fmt.Errorf("the attachment fails by itself: %w: %w", ErrProofRefutation, err)
 	}
 	ended := make([]bool, len(draws))
 	var before ID

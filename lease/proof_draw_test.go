@@ -50,6 +50,8 @@ var proofs = []struct{ rule, verdict, drawing, proof string }{
 	{"P4", "field", "cap(n1 cpu=4) -> t0(alice) -> { t64(bob cpu=1), t64(carol cpu=1) }", "twice:1:2,3"},
 	{"P5", "proof-parent", pairs, "twice:0:2,3"},
 	{"P5", "proof-parent", "cap(n1 cpu=4) -> { t0(alice cpu=2) -> t5(bob cpu=1), t1(alice cpu=2) -> t5(carol cpu=1) }", "twice:1:2,4"},
+	{"P5", "proof-parent", pairs, "twice:1:1,2"}, // the parent itself
+	{"P5", "kind", pairs, "twice:1:0,2"},
 	{"P5", "not-holder", "cap(n1 cpu=4) -> t0(alice) -> { t5(bob cpu=1), t5(carol cpu=1 by=mallory) }", "twice:1:2,3"},
 	{"P5", "wrong-node", "cap(n1 cpu=4) -> t0(alice) -> { t5(bob cpu=1), t5(carol cpu=1 node=n2) }", "twice:1:2,3"},
 	{"P5", "exceeds", "cap(n1 cpu=4) -> t0(alice cpu=2) -> { t5(bob cpu=1), t5(carol cpu=3) }", "twice:1:2,3"},

@@ -11,7 +11,7 @@ const (
 
 	// MaxFilling is the size in bytes of a filling: 64 redeems with their leases
 	// at the largest that statements can be, several times as many at their usual
-	// size. It bounds what an asker reads, and checks: some 1,000 signatures.
+	// size. It bounds what an asker reads, and checks: some 600 signatures.
 	MaxFilling = 2*Slots*MaxStatement + frame
 
 	// MaxConflict is the size in bytes of a proof of conflict: a chain and a

@@ -11,23 +11,8 @@ import (
 	"croft/lease/leasetest"
 )
 
-// evidence of a drawing's leaves, in the order that a proof wants unless the
-// drawing is about the order.
-func bySlot(a, b *leasetest.Drawn) int {
-	slot := func(d *leasetest.Drawn) int {
-		switch st := d.Statement.(type) {
-		case *lease.Ticket:
-			return int(st.Slot)
-		case *lease.Redeem:
-			return int(st.Slot)
-		}
-		return 0
-	}
-	return slot(a) - slot(b)
-}
-
-// add gives the leaves of a drawing to Children of the first statement's
-// leaf's parent, in order, and returns what the last one completes.
+// search gives the children of a drawing to the book of their parent, that of
+// the statement drawn last, and returns what the last of them completes.
 func search(t *testing.T, drawing string) (*lease.Found, lease.Chain) {
 	t.Helper()
 	tree := leasetest.Draw(t, drawing)
@@ -157,6 +142,25 @@ func TestCache(t *testing.T) {
 			if cache.Len() > 64 {
 				t.Fatalf("%d statements kept", cache.Len())
 			}
+		}
+	}
+}
+
+// Chains that turn back on themselves, and that go the wrong way.
+func TestChainsInCircles(t *testing.T) {
+	tree := leasetest.Draw(t, "cap(n1 cpu=4) -> t0(alice) -> { t5(bob cpu=1), t5(carol cpu=1) }")
+	root, ticket := tree[0].Signed.Bytes(), tree[1].Signed.Bytes()
+	p, err := tree.Proof("twice:1:2,3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, chain := range [][][]byte{{ticket}, {ticket, root}, {root, root}, {root, ticket, root}, {root, ticket, ticket}, {root, ticket, p.Evidence[0], ticket}} {
+		if _, err := lease.VerifyChain(chain, leasetest.Who("n1")); leasetest.Verdict(err) != "chain" {
+			t.Errorf("chain of %d: %v", len(chain), err)
+		}
+		p.Chain = chain
+		if _, err := p.Verify(); leasetest.Verdict(err) != "chain" {
+			t.Errorf("proof with a chain of %d: %v", len(chain), err)
 		}
 	}
 }

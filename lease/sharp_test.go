@@ -13,7 +13,7 @@ import (
 // What SHARP claims (Fu, Chase, Chun, Schwab, Vahdat: "SHARP: An Architecture
 // for Secure Resource Peering", SOSP 2003), in our words, and whether it holds
 // here. "Same" is as in the paper; "differs" is where Croft does otherwise, with
-// the reason. Conflicts between claims are the ledger's, not the verifier's.
+// the reason. What becomes of conflicting claims is further down.
 var sharp = []struct {
 	same    bool
 	claim   string
@@ -144,5 +144,141 @@ func TestSharpEndsAreSigned(t *testing.T) {
 		if _, err := lease.VerifyEnd(claim, d.Signed.Bytes()); leasetest.Verdict(err) != want {
 			t.Errorf("%s: got %v, want %s", drawing, err, want)
 		}
+	}
+}
+
+// What the paper claims about oversubscription and accountability. Each line is
+// a drawing, a proof put together from it, its verdict, and who is accountable.
+var sharpProofs = []struct {
+	same                           bool
+	claim                          string
+	drawing, proof, verdict, blame string
+}{
+	{true, "claims that sum to more than the claim they were split from, and that claim, prove with its own signatures who promised too much",
+		"cap(n1 cpu=4) -> t0(agent) -> { t0(alice cpu=3) -> r0(), t1(bob cpu=3) -> r0() }", "over:1:2,4:cpu@0h", "ok", "agent"},
+	{true, "the proof is of the issuer of what conflicts: neither who is above it nor who bought from it answers for it",
+		"cap(n1 cpu=4) -> t0(broker) -> t0(agent) -> { t0(alice cpu=3), t1(bob cpu=3) }", "over:2:3,4:cpu@0h", "ok", "agent"},
+	{true, "the same holds at the root: a site that promised too much is no exception",
+		"cap(n1 cpu=4) -> { t0(alice cpu=3), t1(bob cpu=3) }", "over:0:1,2:cpu@0h", "ok", "n1"},
+	{true, "nobody can be made to look guilty by claims that another signed",
+		"cap(n1 cpu=4) -> t0(agent) -> { t0(alice cpu=3), t1(bob cpu=3 sig=rival) }", "over:1:2,3:cpu@0h", "signature", ""},
+	{true, "or by those that another issued",
+		"cap(n1 cpu=4) -> t0(agent) -> { t0(alice cpu=3), t1(bob cpu=3 by=rival) }", "over:1:2,3:cpu@0h", "not-holder", ""},
+	{true, "claims expire, which bounds what must be remembered: promises of different times never conflict",
+		"cap(n1 cpu=4) -> t0(agent) -> { t0(alice cpu=3 0h..2h), t1(bob cpu=3 2h..4h) }", "over:1:2,3:cpu@2h", "proof-disjoint", ""},
+
+	{false, "in the paper more than the parent is a conflict, by however little it was meant; here what the root granted as a degree is none, so that careful oversubscription does not ruin a name",
+		"cap(n1 cpu=4 @150) -> t0(agent) -> { t0(alice cpu=3 @100), t1(bob cpu=3 @100) }", "over:1:2,3:cpu@0h", "proof-below", ""},
+	{false, "and one unit beyond it is",
+		"cap(n1 cpu=4 @150) -> t0(agent) -> { t0(alice cpu=3 @100), t1(bob cpu=4 @100) }", "over:1:2,3:cpu@0h", "ok", "agent"},
+	{false, "a child passes on the degree it was given, and that is charged: the budget is spent once on all of the tree below",
+		"cap(n1 cpu=4 @150) -> t0(agent) -> { t0(alice cpu=3 @150), t1(bob cpu=3 @100) }", "over:1:2,3:cpu@0h", "ok", "agent"},
+	{false, "one slot, two tickets: a promise made twice is proved by two statements, before anybody draws on it",
+		"cap(n1 cpu=4) -> t0(agent) -> { t0(alice cpu=1), t0(bob cpu=1) }", "twice:1:2,3", "ok", "agent"},
+	{false, "whoever draws on its own ticket and sells it too is proved by the redeem that it signed",
+		"cap(n1 cpu=4) -> t0(agent) -> { t0(alice cpu=1), r0(cpu=1) }", "twice:1:2,3", "ok", "agent"},
+	{false, "drawing again in the same slot, to renew or after a refusal, is no second promise",
+		"cap(n1 cpu=4) -> t0(alice) -> { r0(cpu=4), r0(cpu=4 request=2) }", "twice:1:2,3", "proof-slot", ""},
+	{false, "what proves is minimal: a bystander's claim cannot be dragged into it",
+		"cap(n1 cpu=4) -> t0(agent) -> { t0(alice cpu=3), t1(bob cpu=3), t2(carol cpu=1) }", "over:1:2,3,4:cpu@0h", "proof-redundant", ""},
+	{false, "a site that sets one thing aside twice is proved like anybody",
+		"cap(n1 cpu=4) -> cap(n1 cpu=4 1h..2h)", "capacity::0,1", "ok", "n1"},
+	{false, "leases are no evidence: one that was closed early, and its successor, would accuse a site that keeps its word",
+		"cap(n1 cpu=4) -> t0(alice) -> { r0(cpu=3) -> lease(), r1(cpu=3) -> lease() }", "over:1:3,5:cpu@0h", "kind", ""},
+	{false, "in the paper the site may refuse; here it answers for it where nothing was oversubscribed",
+		"cap(n1 cpu=4) -> t0(alice) -> r0() -> reject(local:capacity)", "refused:2:3", "ok", "n1"},
+	{false, "where something was, it may",
+		"cap(n1 cpu=4 @150) -> t0(alice @100) -> r0() -> reject(local:capacity)", "refused:2:3", "proof-exempt", ""},
+	{false, "but if it says that a claim is used up, it shows by what",
+		"cap(n1 cpu=4 @150) -> t0(alice @100) -> r0() -> reject(oversubscribed about=0 lacks=cpu instant=0h)", "unfilled:2:3", "ok", "n1"},
+	{false, "and takes nothing back sooner than it said when it gave it",
+		"cap(n1 cpu=4) -> t0(alice) -> r0() -> lease(grace=1h) -> revoke(said=1h at=1h30m)", "grace::3,4", "ok", "n1"},
+}
+
+func TestSharpAccountability(t *testing.T) {
+	for _, c := range sharpProofs {
+		p, err := leasetest.Draw(t, c.drawing).Proof(c.proof)
+		if err != nil {
+			t.Fatalf("%s: %v", c.drawing, err)
+		}
+		v, err := p.Verify()
+		if got := leasetest.Verdict(err); got != c.verdict {
+			t.Errorf("%s\n\t%s of %s: got %s (%v), want %s", c.claim, c.proof, c.drawing, got, err, c.verdict)
+		}
+		if err == nil && v.Principal != leasetest.Who(c.blame) {
+			t.Errorf("%s\n\t%s of %s: blames %s, want %s", c.claim, c.proof, c.drawing, v.Principal.Short(), c.blame)
+		}
+	}
+}
+
+// Same: oversubscription makes fuller use of what there is, at the price of some
+// refusals, which begin where what is drawn on average meets what there is.
+func TestSharpOversubscriptionPays(t *testing.T) {
+	const units, drawn = 100, .5
+	before := lease.Crowding(units, 100, drawn)
+	if before.Refused != 0 {
+		t.Errorf("refusals without oversubscription: %+v", before)
+	}
+	for degree := uint16(110); degree <= 300; degree += 10 {
+		now := lease.Crowding(units, degree, drawn)
+		if now.Used < before.Used || now.Refused < before.Refused {
+			t.Errorf("degree %d: %+v after %+v", degree, now, before)
+		}
+		if few := now.Refused < .03; few != (degree <= 200) {
+			t.Errorf("degree %d refuses %.3f", degree, now.Refused)
+		}
+		before = now
+	}
+}
+
+// Differs: what conflicts is found one level at a time. If two leaves of a tree
+// draw more than the root has, then somewhere on the way one issuer's own children
+// exceed its budget, so a proof never needs more than one parent's chain.
+func TestSharpConflictsAreOfOneParent(t *testing.T) {
+	tree := leasetest.Draw(t, "cap(n1 cpu=4) -> { t0(east cpu=3) -> t0(alice cpu=3) -> r0(), t1(west cpu=3) -> t0(bob cpu=3) -> r0() }")
+	guilty := 0
+	for _, parent := range tree {
+		if parent.Kind() == lease.KindRedeem {
+			continue
+		}
+		chain, err := lease.VerifyChain(parent.Chain(), leasetest.Who("n1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		children := lease.NewChildren(chain.Leaf())
+		for _, d := range tree {
+			if d.Up != parent {
+				continue
+			}
+			below, err := chain.Extend(d.Signed.Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := children.Add(below.Leaf())
+			if found == nil {
+				continue
+			}
+			guilty++
+			if v, err := found.Proof(chain).Verify(); err != nil || v.Principal != leasetest.Who("n1") {
+				t.Errorf("verdict %+v, %v", v, err)
+			}
+		}
+	}
+	if guilty != 1 {
+		t.Errorf("%d conflicts", guilty)
+	}
+}
+
+// Differs: nothing is handed back. A promise spends its issuer's budget to the
+// end of its term, whatever became of it: a lease given up early frees the node,
+// not the claim.
+func TestSharpNothingIsHandedBack(t *testing.T) {
+	tree := leasetest.Draw(t, "cap(n1 cpu=4) -> t0(agent) -> { t0(alice cpu=3) -> r0() -> lease() -> close(at=1m), t1(bob cpu=3) }")
+	p, err := tree.Proof("over:1:2,6:cpu@0h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := p.Verify(); err != nil || v.Principal != leasetest.Who("agent") {
+		t.Errorf("verdict %+v, %v", v, err)
 	}
 }

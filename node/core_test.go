@@ -27,13 +27,16 @@ import (
 //	ask NAME by=WHO slice=LABEL rset=RSET for=DURATION [in=DURATION] [renews=NAME] [pool=POOL] [weight=N]
 //	commit NAME | activate NAME | close NAME [by=WHO]
 //	launched NAME | launch-failed NAME | exited NAME code=N | removed NAME
+//	issue NAME to=WHO rset=RSET for=DURATION [degree=N]      the node gives a ticket
+//	pass NAME of=TICKET to=WHO slot=N rset=RSET [degree=N]   its holder passes some of it on
+//	redeem NAME of=TICKET slot=N rset=RSET for=DURATION [renews=NAME]
 //	crash [OFFSET]                    forget all but the journal, and recover (then)
-//	books                             what the ledger holds
+//	books | tree | proofs             what the ledger holds
 //
 // Statements are called by the name of the ask that they answer.
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		s := &stage{t: t, names: map[string]string{}, asks: map[string]*wish{}}
+		s := &stage{t: t, names: map[string]string{}, asks: map[string]*wish{}, tickets: map[string]*ticket{}}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			return s.run(d)
 		})
@@ -52,7 +55,9 @@ type stage struct {
 	journal [][]byte
 	names   map[string]string // id or sliver → its name here
 	asks    map[string]*wish
+	tickets map[string]*ticket
 	order   []string
+	asked   string // what was wished last
 	ref     uint64
 }
 
@@ -82,6 +87,16 @@ func (s *stage) run(d *datadriven.TestData) string {
 		return s.advance(name)
 	case "ask":
 		return s.ask(d, name, by)
+	case "issue":
+		return s.issue(d, name)
+	case "pass":
+		return s.pass(d, name)
+	case "redeem":
+		return s.redeem(d, name)
+	case "tree":
+		return s.tree()
+	case "proofs":
+		return s.proofs()
 	case "commit":
 		return s.step(lease.Commit{Ref: s.ref, Caller: who, Hold: w.hold})
 	case "activate":
@@ -119,7 +134,7 @@ func (s *stage) fresh(d *datadriven.TestData) string {
 	s.now = start
 	s.cfg = node.Config{Places: places, Ledger: lease.LedgerConfig{Key: leasetest.Key("node"), Pools: pools,
 		Ports: lease.PortRange{First: 5000, Last: 5009}}}
-	s.core = node.NewCore(s.cfg)
+	s.core, s.journal, s.tickets = node.NewCore(s.cfg), nil, map[string]*ticket{}
 	return s.step(node.Recover{})
 }
 
@@ -170,15 +185,16 @@ func (s *stage) ask(d *datadriven.TestData, name, by string) string {
 	if old := arg(d, "renews", ""); old != "" {
 		st.Replaces, w.sliver = s.asks[old].lease, s.asks[old].sliver
 	}
-	signed, err := lease.Seal(st, key)
-	if err != nil {
-		d.Fatalf(s.t, "%v", err)
-	}
+	return s.wish(name, w, [][]byte{s.seal(st, by)})
+}
+
+func (s *stage) wish(name string, w *wish, chain [][]byte) string {
 	if s.asks[name] == nil {
 		s.asks[name] = w
 		s.order = append(s.order, name)
 	}
-	return s.step(lease.Wish{Ref: s.ref, Caller: key.Principal(), Chain: [][]byte{signed.Bytes()}})
+	s.asked = name
+	return s.step(lease.Wish{Ref: s.ref, Caller: leasetest.Who(w.by), Chain: chain})
 }
 
 func (s *stage) close(w *wish, by string) string {
@@ -187,12 +203,8 @@ func (s *stage) close(w *wish, by string) string {
 	if claim.IsZero() {
 		claim = w.hold
 	}
-	signed, err := lease.Seal(&lease.Close{K: lease.KindClose, Issuer: key.Principal(),
-		Node: leasetest.Key("node").Principal(), Claim: claim, At: s.now.Unix()}, key)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return s.step(lease.End{Ref: s.ref, Caller: key.Principal(), Close: signed.Bytes()})
+	signed := s.seal(&lease.Close{K: lease.KindClose, Issuer: key.Principal(), Node: leasetest.Who("node"), Claim: claim, At: s.now.Unix()}, by)
+	return s.step(lease.End{Ref: s.ref, Caller: key.Principal(), Close: signed})
 }
 
 // crash keeps nothing but the journal; the node is back at an offset, or at once.
@@ -226,11 +238,17 @@ func (s *stage) books() string {
 }
 
 // step applies an input, keeps the facts as a journal would, and prints the rest.
-func (s *stage) step(in node.Input) string {
+func (s *stage) step(in node.Input) string { return s.stepWith(in, func(lease.Answer) {}) }
+
+// stepWith shows the answer to what it is for, before it is printed.
+func (s *stage) stepWith(in node.Input, look func(lease.Answer)) string {
 	var out strings.Builder
 	for _, e := range s.core.Step(s.now, in) {
 		if r, ok := node.Record(e); ok {
 			s.journal = append(s.journal, r)
+		}
+		if a, ok := e.(lease.Answer); ok {
+			look(a)
 		}
 		s.learn(e)
 		fmt.Fprintln(&out, s.readable(e))
@@ -251,9 +269,8 @@ func (s *stage) learn(e node.Effect) {
 		}
 		switch st := o.Statement.(type) {
 		case *lease.Hold:
-			w := s.asks[s.order[len(s.order)-1]]
-			w.hold = o.ID
-			s.names[o.ID.String()] = s.order[len(s.order)-1] + ".hold"
+			s.asks[s.asked].hold = o.ID
+			s.names[o.ID.String()] = s.asked + ".hold"
 		case *lease.Lease:
 			for _, name := range s.order {
 				if w := s.asks[name]; w.hold == st.Hold {
@@ -270,7 +287,7 @@ func (s *stage) learn(e node.Effect) {
 }
 
 var (
-	digest = regexp.MustCompile(` (record|statements|program)=[a-z0-9:,]+`)
+	digest = regexp.MustCompile(` (record|statements|program|proof)=[a-z0-9:,]+`)
 	unixAt = regexp.MustCompile(`(at|until)=(\d{10})`)
 )
 
@@ -286,6 +303,10 @@ func (s *stage) readable(e node.Effect) string {
 		}
 	}
 	text = digest.ReplaceAllString(text, "")
+	text = s.tell(text)
+	if a, ok := e.(lease.Answer); ok && a.Refusal != nil && len(a.Refusal.Attachment) > 0 {
+		text += fmt.Sprintf(" attached=%q", s.attached(a))
+	}
 	ids := slices.SortedFunc(maps.Keys(s.names), func(a, b string) int { return len(b) - len(a) })
 	for _, id := range ids { // a sliver's name begins a lease's id
 		text = strings.ReplaceAll(text, id, s.names[id])

@@ -95,6 +95,7 @@ func (c *Core) Restore(record []byte) error {
 		if err != nil {
 			return fmt.Errorf("lifecycle's record: %w", err)
 		}
+		c.last = max(c.last, f.At) // its lease had begun by then, and must not begin again
 		return c.slivers.Restore(f)
 	}
 	return fmt.Errorf("mark %#x: %w", record[0], ErrRecord)

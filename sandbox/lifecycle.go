@@ -32,6 +32,7 @@ type sliver struct {
 	reason    string     // of the state it is in
 	ended     lease.ID   // the lease whose end tears it down; zero while none has ended
 	begun     bool       // the ledger has named it since the last start
+	began     int64      // Unix seconds
 }
 
 // NewLifecycle makes the machine of a node with that many places.
@@ -47,7 +48,7 @@ func (m *Lifecycle) Restore(f Fact) error {
 		if f.Place < 0 || f.Place >= m.places {
 			return errPlace(f.Sliver, f.Place, m.places)
 		}
-		m.slivers[f.Sliver] = &sliver{name: f.Sliver, place: f.Place, state: Created}
+		m.slivers[f.Sliver] = &sliver{name: f.Sliver, place: f.Place, state: Created, began: f.At}
 	case FactFreed:
 		delete(m.slivers, f.Sliver)
 		m.rest[f.Place] = time.Unix(f.Until, 0)
@@ -67,7 +68,7 @@ func (m *Lifecycle) Facts() []Fact {
 		}
 	}
 	for _, s := range m.sorted() {
-		facts = append(facts, Fact{Kind: FactPlaced, Sliver: s.name, Place: s.place})
+		facts = append(facts, Fact{Kind: FactPlaced, Sliver: s.name, Place: s.place, At: s.began})
 	}
 	return facts
 }
@@ -114,9 +115,9 @@ func (m *Lifecycle) begin(now time.Time, in Begin) []Effect {
 			return []Effect{Changed{Sliver: in.Sliver, State: Failed, Reason: "every place for a sliver is taken or resting"}}
 		}
 		delete(m.rest, place)
-		s = &sliver{name: in.Sliver, place: place, state: Created}
+		s = &sliver{name: in.Sliver, place: place, state: Created, began: now.Unix()}
 		m.slivers[in.Sliver] = s
-		out = append(out, Fact{Kind: FactPlaced, Sliver: s.name, Place: place})
+		out = append(out, Fact{Kind: FactPlaced, Sliver: s.name, Place: place, At: s.began})
 	} else if s.state != Created {
 		return nil // told twice
 	}

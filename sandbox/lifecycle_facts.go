@@ -25,10 +25,11 @@ type Fact struct {
 	Kind   FactKind `cbor:"0,keyasint"`
 	Sliver string   `cbor:"1,keyasint,omitempty"`
 	Place  int      `cbor:"2,keyasint"`
-	Until  int64    `cbor:"3,keyasint,omitempty"` // Unix seconds
+	Until  int64    `cbor:"3,keyasint,omitempty"` // of FactFreed, Unix seconds
+	At     int64    `cbor:"4,keyasint,omitempty"` // of FactPlaced, Unix seconds: the sliver began
 }
 
-const maxFact = 128 // bytes: a name of 16 and three integers
+const maxFact = 128 // bytes: a name of 16 and four integers
 
 // Record returns the form that the journal keeps.
 func (f Fact) Record() []byte {
@@ -45,7 +46,7 @@ func ParseFact(b []byte) (f Fact, err error) { return f, lease.Decode(b, &f, max
 func (f Fact) String() string {
 	switch f.Kind {
 	case FactPlaced:
-		return fmt.Sprintf("fact placed %s place=%d", f.Sliver, f.Place)
+		return fmt.Sprintf("fact placed %s place=%d at=%d", f.Sliver, f.Place, f.At)
 	case FactFreed:
 		return fmt.Sprintf("fact freed %s place=%d until=%d", f.Sliver, f.Place, f.Until)
 	}

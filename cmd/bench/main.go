@@ -51,6 +51,7 @@ type section struct {
 // order: a lab idles best before anything has run in it.
 var sections = []section{
 	{"chain", false, (*bench).chain},
+	{"proof", false, (*bench).proofs},
 	{"size", false, (*bench).sizes},
 	{"admission", false, (*bench).admission},
 	{"packet", true, (*bench).packet},
@@ -70,7 +71,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measure the sections that match `REGEXP`: chain size admission packet throughput start lab")
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: chain proof size admission packet throughput start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
 	asJSON := flags.Bool("json", false, "print JSON")
 	croft := flags.String("croft", "build/croft", "the binary to measure")

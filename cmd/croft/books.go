@@ -25,7 +25,7 @@ func (a *app) ticket() *cobra.Command {
 
 func (a *app) lease() *cobra.Command {
 	c := &cobra.Command{Use: "lease", Short: "Read leases, and your node's books"}
-	c.AddCommand(a.leaseBooks(), a.leaseRevoke(), a.show("Print a lease's statements, checked"))
+	c.AddCommand(a.leaseBooks(), a.leaseCalendar(), a.leaseRevoke(), a.show("Print a lease's statements, checked"))
 	return c
 }
 

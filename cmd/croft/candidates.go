@@ -38,9 +38,14 @@ func readTickets(paths []string) ([]ticketFile, error) {
 	return list, nil
 }
 
-// seekCandidates finds nodes for the commons.
+// seekCandidates finds nodes to ask. What is free in the commons says nothing of
+// other pools, or of times to come: there the nodes themselves judge.
 func (a *app) seekCandidates(ctx context.Context, f runFlags, plan *slice.Plan) error {
-	res, err := a.seek(ctx, offer.FindRequest{Query: atLeast(f.where, plan.Wish.RSet), View: f.view != "off", Enough: f.nodes})
+	query := f.where
+	if plan.Wish.Pool == lease.PoolCommons {
+		query = atLeast(f.where, plan.Wish.RSet)
+	}
+	res, err := a.seek(ctx, offer.FindRequest{Query: query, View: f.view != "off", Enough: f.nodes})
 	if err != nil {
 		return err
 	}

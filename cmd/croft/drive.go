@@ -129,7 +129,7 @@ func (d *driver) ask(ctx context.Context, e slice.AskHold) slice.Input {
 	case err != nil:
 		return failed(e.Node, err)
 	case answer.Refusal != nil:
-		return slice.Refused{Node: e.Node, Refusal: refusalOf(answer.Refusal)}
+		return slice.Refused{Node: e.Node, Refusal: answer.Refusal.Lease()}
 	case len(answer.Statements) == 0:
 		return slice.Failed{Node: e.Node, Trouble: slice.Bad, Text: "an empty answer"}
 	}
@@ -142,7 +142,7 @@ func (d *driver) commit(ctx context.Context, e slice.CommitHold) slice.Input {
 	case err != nil:
 		return failed(e.Node, err)
 	case answer.Refusal != nil:
-		return slice.CommitRefused{Node: e.Node, Refusal: refusalOf(answer.Refusal)}
+		return slice.CommitRefused{Node: e.Node, Refusal: answer.Refusal.Lease()}
 	case len(answer.Statements) == 0:
 		return slice.Failed{Node: e.Node, Trouble: slice.Bad, Text: "an empty answer"}
 	}
@@ -155,7 +155,7 @@ func (d *driver) end(ctx context.Context, e slice.CloseClaim) slice.Input {
 	case err != nil:
 		return failed(e.Node, err)
 	case answer.Refusal != nil:
-		return slice.Refused{Node: e.Node, Refusal: refusalOf(answer.Refusal)}
+		return slice.Refused{Node: e.Node, Refusal: answer.Refusal.Lease()}
 	}
 	return slice.Closed{Node: e.Node, Claim: e.Claim}
 }
@@ -275,8 +275,4 @@ func failed(node lease.Principal, err error) slice.Input {
 		trouble = slice.Late
 	}
 	return slice.Failed{Node: node, Trouble: trouble, Text: plain(err)}
-}
-
-func refusalOf(r *api.Refusal) lease.Refusal {
-	return lease.Refusal{Sort: lease.ParseSort(r.Sort), Reason: lease.ParseReason(r.Reason), Text: r.Text}
 }

@@ -62,7 +62,7 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("daily", a.find(), a.run(), a.ps(), a.logs(), a.exec(), a.stop(), a.renew())
+	add("daily", a.find(), a.run(), a.ps(), a.logs(), a.exec(), a.stop(), a.renew(), a.reserve(), a.when())
 	add("books", a.sliceGroup(), a.ticket(), a.lease(), a.audit(), a.key())
 	add("machine", a.up(), a.doctor(), a.clock(), a.lab(), a.net())
 	root.AddCommand(topics()...)

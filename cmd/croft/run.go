@@ -33,6 +33,10 @@ type runFlags struct {
 	ports, tickets   []string
 	partial          bool
 	termSet          bool // --for was given
+
+	pool, reservation string
+	weight            uint16
+	alone             bool
 }
 
 func (a *app) run() *cobra.Command {
@@ -47,13 +51,21 @@ tar, and the command in it follows --. A sliver gets
 unless --rset or --cap say otherwise. Leases end by themselves.`,
 		Example: `  croft run -n 3 --where 'country!=DE' --cap 5mbit,2kpps --for 2h ./probe
   croft run --port 5201/tcp iperf3.tar -- iperf3 -s
-  croft run --ticket alice.ticket ./probe`,
+  croft run --ticket alice.ticket ./probe
+  croft run --weight 4 --rset cpu=2000 ./probe
+  croft run --reservation evening ./probe`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := dashAfter(cmd, 1); err != nil {
 				return err
 			}
+			if f.reservation != "" {
+				return a.launchReserved(cmd, f, args)
+			}
 			f.termSet = cmd.Flags().Changed("for")
+			if f.weight > 0 && f.pool == "" {
+				f.pool = string(lease.PoolShare)
+			}
 			if !cmd.Flags().Changed("nodes") {
 				f.nodes = max(1, len(f.tickets))
 			}
@@ -69,8 +81,21 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 	c.Flags().StringArrayVar(&f.ports, "port", nil, "public port to forward: 5201/tcp, 8080:80/tcp (may be repeated)")
 	c.Flags().BoolVar(&f.partial, "partial", false, "fewer nodes are better than none")
 	c.Flags().StringArrayVar(&f.tickets, "ticket", nil, "redeem this ticket at the node that it names, instead of asking the commons (may be repeated)")
+	c.Flags().StringVar(&f.pool, "pool", "", "pool to ask: commons, share, calendar or another of the nodes' own (default commons; sharp with --ticket)")
+	c.Flags().Uint16Var(&f.weight, "weight", 0, "an evictable lease: this weight's share of what is idle, up to --rset (1 to 1000)")
+	c.Flags().StringVar(&f.reservation, "reservation", "", "run on what croft reserve has leased under this name")
 	c.Flags().StringVar(&f.view, "view", "on", "off: discover by the DHT alone")
 	return c
+}
+
+// launchReserved refuses what a reservation has settled already.
+func (a *app) launchReserved(cmd *cobra.Command, f runFlags, args []string) error {
+	for _, name := range []string{"nodes", "where", "cap", "rset", "name", "for", "port", "ticket", "pool", "weight"} {
+		if cmd.Flags().Changed(name) {
+			return usage("", "--%s was settled when slice %s was reserved", name, f.reservation)
+		}
+	}
+	return a.launch(cmd.Context(), f, args)
 }
 
 func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
@@ -273,8 +298,17 @@ func (f runFlags) wish(now time.Time, tickets []ticketFile) (slice.Wish, error) 
 		return slice.Wish{}, usage(fmt.Sprintf("1 to %d", slice.MaxNodes), "-n %d nodes cannot be", f.nodes)
 	}
 	w := slice.Wish{Pool: lease.PoolCommons, Term: lease.Term{From: now.Unix(), Until: until}}
+	if f.pool != "" {
+		w.Pool = lease.Pool(f.pool)
+	}
 	if len(tickets) > 0 {
-		w.Pool = lease.PoolSharp
+		if w.Pool = lease.PoolSharp; f.pool != "" && f.pool != string(w.Pool) || f.weight > 0 {
+			return slice.Wish{}, usage("", "a ticket is redeemed from pool %s", w.Pool)
+		}
+	}
+	w.Alone = f.alone
+	if w.Pool == lease.PoolShare || f.weight > 0 {
+		w.Class, w.Weight = lease.Evictable, max(f.weight, 1)
 	}
 	if f.term < time.Second {
 		return slice.Wish{}, usage("such as --for 2h", "--for %s is no time to come", f.term)

@@ -3,6 +3,8 @@
 package leasetest_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"strings"
 	"testing"
 
@@ -35,22 +37,64 @@ func TestDrawing(t *testing.T) {
 
 func TestDrawingErrors(t *testing.T) {
 	for line, want := range map[string]string{
-		"":                             "column 1: want a statement",
-		"cap(n1":                       "want a statement",
-		"cup(n1)":                      `cup: no such statement`,
-		"cap(n1 cpu=4) -> ":            "column 18: want a statement",
-		"cap(n1 cpu=4) t0(a)":          `column 15: unexpected "t0(a)"`,
-		"cap(n1) -> { t0(a) t1(b) }":   "want , or }",
-		"cap(n1 gpu=1)":                "unknown resource",
-		"cap(n1 cpu=x)":                "malformed",
-		"cap(n1 1h..x)":                "invalid duration",
-		"cap(n1 @many)":                "invalid syntax",
-		"cap(n1) -> t0(a parent=5)":    "position of an earlier statement",
-		"cap(n1) -> t0(a b)":           "no such statement",
-		"ask(a n1) -> reject(because)": `no refusal "because"`,
-		"ask(a n1 port=80)":            "want tcp/80:8080",
+		"":                                       "column 1: want a statement",
+		"cap(n1":                                 "want a statement",
+		"cup(n1)":                                `cup: no such statement`,
+		"cap(n1 cpu=4) -> ":                      "column 18: want a statement",
+		"cap(n1 cpu=4) t0(a)":                    `column 15: unexpected "t0(a)"`,
+		"cap(n1) -> { t0(a) t1(b) }":             "want , or }",
+		"cap(n1 gpu=1)":                          "unknown resource",
+		"cap(n1 cpu=x)":                          "malformed",
+		"cap(n1 1h..x)":                          "invalid duration",
+		"cap(n1 @many)":                          "invalid syntax",
+		"cap(n1) -> t0(a parent=5)":              "position of an earlier statement",
+		"cap(n1) -> t0(a b)":                     "no such statement",
+		"ask(a n1) -> reject(because)":           `no refusal "because"`,
+		"ask(a n1 port=80)":                      "want tcp/80:8080",
+		"ask(a n1 weight=65536)":                 "out of range",
+		"ask(a n1) -> lease(grace=x)":            "invalid duration",
+		"ask(a n1) -> reject(lacks=x)":           "unknown resource",
+		"ask(a n1) -> reject(about=9)":           "position of an earlier statement",
+		"ask(a n1) -> reject(fills=0)":           "comes after about=",
+		"ask(a n1) -> reject(proves=unfair:0:0)": "no kind of proof",
 	} {
 		if _, err := leasetest.Parse(line); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %s", line, err, want)
+		}
+	}
+}
+
+func TestDrawnProofs(t *testing.T) {
+	tree := leasetest.Draw(t, "cap(n1 cpu=4) -> t0(alice) -> { t0(bob cpu=3), t1(carol cpu=2), r2(cpu=1) -> lease() -> revoke(at=2m said=1m), r3() -> reject(exhausted at=3m about=1 lacks=cpu instant=1h fills=5) }")
+	p, err := tree.Proof("over:1:2,3:cpu@1h")
+	if err != nil || p.K != lease.ProofOver || len(p.Chain) != 2 || len(p.Evidence) != 2 || p.Resource != lease.CPU || p.At != leasetest.Epoch+3600 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	reject := tree.Last()
+	f, err := lease.ParseFilling(reject.Attachment)
+	if err != nil || len(f) != 1 || len(f[0]) != 2 || !bytes.Equal(f[0][1], tree[5].Signed.Bytes()) {
+		t.Errorf("filling %x, %v", f, err)
+	}
+	if st := reject.Statement.(*lease.Reject); st.About != tree[1].ID || st.Lacks != 1 || st.Attached != sha256.Sum256(reject.Attachment) {
+		t.Errorf("reject %+v", st)
+	}
+	if p, err = tree.Proof("unfilled:7:8,6"); err != nil || len(p.Evidence) != 3 || !bytes.Equal(p.Evidence[1], reject.Attachment) {
+		t.Errorf("%d, %v", len(p.Evidence), err)
+	}
+	a, _ := tree.Proof("twice:1:2,3")
+	b, _ := tree.Proof("twice!:1:2,3")
+	if !bytes.Equal(a.Evidence[0], b.Evidence[1]) || !bytes.Equal(a.Evidence[1], b.Evidence[0]) {
+		t.Error("the exclamation mark turns nothing around")
+	}
+	for line, want := range map[string]string{
+		"twice":               "want kind:chain:evidence",
+		"twice:9:1,2":         "position of a statement",
+		"twice:1:1,x":         "position of a statement",
+		"over:1:2,3:cpu":      "want resource@instant",
+		"over:1:2,3:gpu@1h":   "unknown resource",
+		"over:1:2,3:cpu@soon": "invalid duration",
+	} {
+		if _, err := tree.Proof(line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", line, err, want)
 		}
 	}

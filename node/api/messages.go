@@ -49,6 +49,11 @@ type Refusal struct {
 	Reason string `json:"reason,omitempty"`
 	Code   string `json:"code" doc:"sort:reason"`
 	Text   string `json:"text"`
+
+	About      lease.ID `json:"about,omitzero" doc:"the claim that is full, or was promised too often"`
+	Resource   string   `json:"resource,omitempty" doc:"of which it is full"`
+	Instant    int64    `json:"instant,omitempty" doc:"at which it is full, Unix seconds"`
+	Attachment []byte   `json:"attachment,omitempty" doc:"what bears it out: its SHA-256 is in the signed reject"`
 }
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Text }
@@ -58,7 +63,20 @@ func NewRefusal(r *lease.Refusal) *Refusal {
 	if r == nil {
 		return nil
 	}
-	return &Refusal{Sort: r.Sort.String(), Reason: r.Reason.String(), Code: r.Code(), Text: r.Text}
+	out := &Refusal{Sort: r.Sort.String(), Reason: r.Reason.String(), Code: r.Code(), Text: r.Text, About: r.About, Attachment: r.Attachment}
+	if r.Instant != 0 {
+		out.Resource, out.Instant = r.Resource.String(), r.Instant
+	}
+	return out
+}
+
+// Lease turns what travelled back into a ledger's refusal. The attachment is
+// worth what the signed reject beside it says: see lease.VerifyAttachment.
+func (r *Refusal) Lease() lease.Refusal {
+	out := lease.Refusal{Sort: lease.ParseSort(r.Sort), Reason: lease.ParseReason(r.Reason), Text: r.Text, About: r.About,
+		Instant: r.Instant, Attachment: r.Attachment}
+	out.Resource, _ = lease.ParseResource(r.Resource) // a resource of tomorrow's is none of ours
+	return out
 }
 
 // ActivateRequest says what the sliver is to run.

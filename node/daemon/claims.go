@@ -16,7 +16,14 @@ import (
 // claims is the ledger as callers meet it.
 type claims struct{ d *Daemon }
 
+// Wish looks at a renewal before the ledger grants it: the old lease ends where
+// the new one begins, whether its limits can be held or not.
 func (c claims) Wish(ctx context.Context, by api.Caller, chain [][]byte) (api.Answer, error) {
+	if rset, renews := renewal(chain); renews {
+		if err := sandbox.CheckLimits(rset); err != nil {
+			return api.Answer{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+		}
+	}
 	shown, err := c.d.authority(ctx, by)
 	if err != nil {
 		return api.Answer{}, err
@@ -24,6 +31,29 @@ func (c claims) Wish(ctx context.Context, by api.Caller, chain [][]byte) (api.An
 	return c.ask(ctx, func(ref uint64) lease.Input {
 		return lease.Wish{Ref: ref, Caller: by.Principal, Chain: chain, Authority: shown}
 	})
+}
+
+// renewal is what a wish asks for in place of a running sliver's lease. What does
+// not open is the ledger's to refuse.
+func renewal(chain [][]byte) (lease.RSet, bool) {
+	if len(chain) == 0 {
+		return lease.RSet{}, false
+	}
+	s, err := lease.ParseSigned(chain[len(chain)-1], lease.MaxStatement)
+	if err != nil {
+		return lease.RSet{}, false
+	}
+	o, err := s.Open()
+	if err != nil {
+		return lease.RSet{}, false
+	}
+	switch st := o.Statement.(type) {
+	case *lease.Ask:
+		return st.RSet, !st.Replaces.IsZero()
+	case *lease.Redeem:
+		return st.RSet, !st.Replaces.IsZero()
+	}
+	return lease.RSet{}, false
 }
 
 func (c claims) Commit(ctx context.Context, by api.Caller, hold lease.ID) (api.Answer, error) {

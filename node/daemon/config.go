@@ -36,8 +36,10 @@ type Config struct {
 	Capacity   lease.RSet // what may be leased; zero: half of the machine
 	Commons    lease.RSet // what one principal may have of the commons; zero: the defaults
 	SiteCert   []byte     // signed by the site's key
-	Resolver   []netip.AddrPort
-	Runtime    string // path of runc; empty: found
+	// SiteCertFile is where it is, for the next one.
+	SiteCertFile string
+	Resolver     []netip.AddrPort
+	Runtime      string // path of runc; empty: found
 }
 
 // Bounds are limits of the daemon that an owner may want otherwise.
@@ -148,7 +150,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 		}
 		cert, err := os.ReadFile(f.SiteCert)
 		set(err)
-		cfg.SiteCert = cert
+		cfg.SiteCert, cfg.SiteCertFile = cert, f.SiteCert
 	}
 	if err := errors.Join(errs...); err != nil {
 		return cfg, fmt.Errorf("%w: %w", ErrConfig, err)

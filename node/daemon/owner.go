@@ -41,7 +41,9 @@ func (o owner) Status(ctx context.Context) (api.Status, error) {
 	})
 }
 
-func (o owner) Doctor(context.Context) ([]api.Check, error) { return Doctor(o.d.cfg), nil }
+func (o owner) Doctor(context.Context) ([]api.Check, error) {
+	return append(Doctor(o.d.cfg), o.d.site.check(o.d.deps.Clock.Wall())...), nil
+}
 
 func (o owner) Issue(ctx context.Context, req api.IssueRequest) (api.Answer, error) {
 	return o.d.issue(ctx, req)

@@ -146,5 +146,12 @@ func (in SliverFailed) String() string {
 func (in Closed) String() string { return fmt.Sprintf("closed node=%s claim=%s", in.Node, in.Claim) }
 
 func refusalFields(node lease.Principal, r lease.Refusal) string {
-	return fmt.Sprintf("node=%s sort=%d reason=%d text=%q", node, uint8(r.Sort), uint8(r.Reason), r.Text)
+	s := fmt.Sprintf("node=%s sort=%d reason=%d text=%q", node, uint8(r.Sort), uint8(r.Reason), r.Text)
+	if !r.About.IsZero() {
+		s += fmt.Sprintf(" about=%s resource=%d instant=%d", r.About, uint8(r.Resource), r.Instant)
+	}
+	if len(r.Attachment) > 0 {
+		s += fmt.Sprintf(" attachment=%s", digest(r.Attachment))
+	}
+	return s
 }

@@ -5,6 +5,7 @@ package slice
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -64,6 +65,11 @@ func (l *line) text(name string) string {
 	return v
 }
 
+func (l *line) has(name string) bool {
+	_, ok := l.fields[name]
+	return ok
+}
+
 func (l *line) number(name string, most int) int {
 	n, err := strconv.Atoi(l.text(name))
 	if err != nil || n < 0 || n > most {
@@ -121,7 +127,20 @@ func (l *line) duration(name string) time.Duration {
 }
 
 func (l *line) refusal() lease.Refusal {
-	return lease.Refusal{Sort: lease.Sort(l.number("sort", 255)), Reason: lease.Reason(l.number("reason", 255)), Text: l.text("text")}
+	r := lease.Refusal{Sort: lease.Sort(l.number("sort", 255)), Reason: lease.Reason(l.number("reason", 255)), Text: l.text("text")}
+	if l.has("about") {
+		r.About, r.Resource = l.id("about"), lease.Resource(l.number("resource", lease.NumResources-1))
+		r.Instant = int64(l.number("instant", math.MaxInt))
+		if r.About.IsZero() {
+			l.fail("about nothing")
+		}
+	}
+	if l.has("attachment") {
+		if r.Attachment = l.bytes("attachment"); len(r.Attachment) == 0 {
+			l.fail("nothing is attached")
+		}
+	}
+	return r
 }
 
 func (l *line) object(name string, into any) {
