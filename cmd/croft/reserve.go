@@ -84,7 +84,7 @@ func (a *app) reserveSlice(ctx context.Context, f runFlags, at string) error {
 	if err != nil {
 		return usage("", "%w", err)
 	}
-	done, err := a.driver(key, nil).drive(ctx, m)
+	done, err := a.driver(target{key: key}, nil).drive(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (a *app) launch(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return usage("", "%w", err)
 	}
-	d := a.driver(key, p)
+	d := a.driver(target{key: key}, p)
 	d.began = now
 	done, err := d.drive(ctx, m)
 	if err != nil {
