@@ -59,6 +59,7 @@ var rooms = map[string]room{
 	"node/role":    {2, true, nil},
 	"node/slice":   {2, true, nil},
 	"node/journal": {floor: 2},
+	"node/safe":    {floor: 2},
 	"node/wire":    {floor: 2},
 
 	"node/daemon": {floor: 3},

@@ -195,18 +195,18 @@ const maxUnix = 253402300800
 func term(t Term) error {
 	switch {
 	case t.From <= 0 || t.Until >= maxUnix:
-		return field(false, "term [%d, %d) outside the years 1970 to 9999", t.From, t.Until)
+		return fmt.Errorf("term [%d, %d) outside the years 1970 to 9999: %w", t.From, t.Until, ErrTerm)
 	case t.From >= t.Until:
-		return field(false, "empty term %s", t)
+		return fmt.Errorf("empty term %s: %w", t, ErrTerm)
 	case t.Seconds() > MaxTerm:
-		return field(false, "term of %d s, limit %d", t.Seconds(), int64(MaxTerm))
+		return fmt.Errorf("term of %d s, limit %d: %w", t.Seconds(), int64(MaxTerm), ErrTerm)
 	}
 	return nil
 }
 
 func degree(d uint16) error {
 	if d < MinDegree || d > MaxDegree {
-		return field(false, "degree %d outside %d to %d", d, MinDegree, MaxDegree)
+		return fmt.Errorf("degree %d outside %d to %d: %w", d, MinDegree, MaxDegree, ErrDegree)
 	}
 	return nil
 }
@@ -214,10 +214,13 @@ func degree(d uint16) error {
 func rset(s RSet) error {
 	for r, v := range s {
 		if v > MaxAmount {
-			return field(false, "%s=%d, limit %d", Resource(r), v, uint64(MaxAmount))
+			return fmt.Errorf("%s=%d, limit %d: %w", Resource(r), v, uint64(MaxAmount), ErrRSet)
 		}
 	}
-	return field(!s.IsZero(), "empty rset")
+	if s.IsZero() {
+		return fmt.Errorf("empty rset: %w", ErrRSet)
+	}
+	return nil
 }
 
 func pool(p Pool) error { return CheckLabel(string(p)) }

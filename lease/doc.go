@@ -48,6 +48,29 @@
 // Every request is answered once. Said again, it gets the same bytes; a refusal
 // ([Refusal]) is an answer too, and signed wherever the ledger can keep it.
 //
+// # The claim tree
+//
+// Redeems come at the end of chains that the node did not see grow. It keeps the
+// claims on their paths as a tree, with two books of each:
+//
+//	capacity 8000 @150
+//	└ agent  4000 @150    draws 4000 of 4000: full    weighs 6001 of 6000: too much
+//	  ├ alice 2000 ── redeem ── lease
+//	  ├ bob   2000 ── redeem ── lease
+//	  └ carol 2001 ── redeem ── refused, with the proof
+//
+// Draws are what holds and leases take through a claim now. A redeem is granted
+// if it fits every claim on its path, and nothing else of the tree refuses it.
+// Weights are all that was ever signed under a claim, to the ends of the signed
+// terms: closing a lease frees what it drew and nothing of what it weighs. A claim
+// that weighs more than its rset times its degree was promised too often, and a
+// [Proof] of it is kept, told ([Proved]), and held against whoever issued the
+// children: it gets nothing new until a while after the conflict's term. Others go
+// on with what they have of it. What a full claim is refused with is attached to
+// the refusal: the conflict, if one on the path is to blame, or else a [Filling]
+// that shows what is drawn. The ledger signs no refusal that could be held against
+// it, and signs nothing of which it has not kept what bears it out.
+//
 // # Use
 //
 // A ledger is a machine. It reads no clock, calls nobody, and is given time with

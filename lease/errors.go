@@ -61,3 +61,15 @@ var (
 	ErrFillingBelow   = errors.New("does not fill the claim")                   // F7
 	ErrOffPath        = errors.New("conflict has no part in the refused chain") // F8
 )
+
+// Which field is impossible, for those that people choose: each is an [ErrField].
+var (
+	ErrRSet   error = fieldError("impossible rset")
+	ErrTerm   error = fieldError("impossible term")
+	ErrDegree error = fieldError("impossible degree")
+)
+
+type fieldError string
+
+func (e fieldError) Error() string        { return string(e) }
+func (e fieldError) Is(target error) bool { return target == ErrField }

@@ -53,6 +53,7 @@ type Fact struct {
 	Asked   Digest   `cbor:"9,keyasint,omitzero"`  // of an Issue: what was asked for under that request
 
 	Attached []byte `cbor:"10,keyasint,omitempty"` // what a refusal attaches
+	Source   []byte `cbor:"20,keyasint,omitempty"` // the network that a wish was seen to come from
 
 	Allotted *Allotted `cbor:"16,keyasint,omitempty"` // of a hold
 }

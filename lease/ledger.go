@@ -15,10 +15,11 @@ type LedgerConfig struct {
 	Key          Signer
 	Pools        []PoolRule
 	Ports        PortRange
-	HoldFuse     int64  // seconds from hold to commit; 0 means 30
-	ActivateFuse int64  // seconds from commit to activation; 0 means 60
-	Grace        uint32 // seconds between a revoke and its effect, unless the mechanism has another
-	Quarantine   int64  // seconds after a conflict's term for which its principal gets nothing new; 0 means a week
+	HoldFuse     int64       // seconds from hold to commit; 0 means 30
+	ActivateFuse int64       // seconds from commit to activation; 0 means 60
+	Grace        uint32      // seconds between a revoke and its effect, unless the mechanism has another
+	Quarantine   int64       // seconds after a conflict's term for which its principal gets nothing new; 0 means a week
+	Refused      []Principal // get nothing new
 
 	// Bookings bounds the granted wishes that are kept, the ended ones until an
 	// hour after their terms; 0 means DefaultBookings. Asks fill at most three
@@ -64,7 +65,10 @@ type Ledger struct {
 	refused  int // kept refusals of asks
 	attached int // bytes that they attach
 	holders  map[Principal]*account
-	sequence uint64 // numbers kept things in the order of their facts
+	networks map[networkKey]*calendar
+	refusals map[Principal]bool // by the owner's will
+	owing    bool               // a pool owes more than its size: it was made smaller
+	sequence uint64             // numbers kept things in the order of their facts
 	facts    uint64
 
 	out   []Effect
@@ -75,6 +79,7 @@ type poolBook struct {
 	PoolRule
 	load  calendar
 	aside calendar // what capacities promise of a sharp pool
+	gone  bool     // no rule names the pool any more
 }
 
 // account is what the ledger counts for one principal.
@@ -121,6 +126,7 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 		requests: make(map[requestKey]reply),
 		ports:    newPortBook(cfg.Ports),
 		holders:  make(map[Principal]*account),
+		networks: make(map[networkKey]*calendar),
 
 		claims:    make(map[ID]*claimBook),
 		witnesses: make(map[ID]*witness),
@@ -132,9 +138,7 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 	for _, m := range cfg.Mechanisms {
 		l.mechanisms[m.Name()] = m
 	}
-	for _, rule := range cfg.Pools {
-		l.pools[rule.Pool] = &poolBook{PoolRule: rule.bounded()}
-	}
+	l.settleRules()
 	return l
 }
 
@@ -143,7 +147,7 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 func (l *Ledger) pool(p Pool) *poolBook {
 	b := l.pools[p]
 	if b == nil {
-		b = &poolBook{PoolRule: PoolRule{Pool: p}.bounded()}
+		b = &poolBook{PoolRule: PoolRule{Pool: p}.bounded(), gone: true}
 		l.pools[p] = b
 	}
 	return b
@@ -183,6 +187,8 @@ func (l *Ledger) Step(now time.Time, in Input) []Effect {
 		l.issue(in)
 	case Recall:
 		l.recall(in)
+	case Rules:
+		l.rules(in)
 	case Accuse:
 		l.accuse(in)
 	case Bar:

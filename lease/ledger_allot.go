@@ -49,7 +49,9 @@ func (l *Ledger) allot(w *want, old *booking) *Refusal {
 
 func (l *Ledger) question(w *want, old *booking) Question {
 	load, room := l.room(w.pool, w.term)
-	q := Question{Now: l.now, Rule: l.pool(w.pool).PoolRule, Op: w.op, By: w.by, RSet: w.rset, Term: w.term, Class: w.class,
+	rule := l.pool(w.pool).PoolRule
+	rule.Only, rule.PerNetwork = nil, RSet{} // the ledger's own to judge
+	q := Question{Now: l.now, Rule: rule, Op: w.op, By: w.by, RSet: w.rset, Term: w.term, Class: w.class,
 		Weight: w.weight, Exclusive: w.alone != 0, Renews: old != nil, Load: l.pool(w.pool).load.peak(w.term), Free: room.Minus(load)}
 	if a := l.holders[w.by]; a != nil && a.load[w.pool] != nil {
 		q.Mine = a.load[w.pool].peak(w.term)
@@ -82,12 +84,13 @@ func (l *Ledger) allotted(w *want, terms *Terms) *Allotted {
 // of both.
 func (l *Ledger) room(p Pool, t Term) (load, room RSet) {
 	pool := l.pool(p)
-	load, room = pool.load.peak(t), pool.Capacity
+	over := l.overhang(p, t)
+	load, room = pool.load.peak(t), pool.Capacity.Minus(over).Max(pool.aside.peak(t)) // what is promised is kept
 	if !pool.Borrow || !pool.joint() {
 		return load, room
 	}
-	both, all := l.joint.peak(t), l.jointCapacity()
-	lent := l.mayLend(pool, t)
+	both, all := l.joint.peak(t), l.jointRoom(t)
+	lent, promised := l.mayLend(pool, t), l.pool(PoolSharp).overdue(t)
 	for r := range load {
 		if elastic(Resource(r)) {
 			continue
@@ -95,7 +98,7 @@ func (l *Ledger) room(p Pool, t Term) (load, room RSet) {
 		// Room is what is left of all, and where nothing may be lent no more than
 		// what is left of the pool's own.
 		left := all[r] - min(both[r], all[r])
-		if own := room[r] - min(load[r], room[r]); !lent {
+		if own := room[r] - min(load[r]+promised[r], room[r]); !lent {
 			left = min(left, own)
 		}
 		room[r] = load[r] + left
@@ -103,14 +106,15 @@ func (l *Ledger) room(p Pool, t Term) (load, room RSet) {
 	return load, room
 }
 
-// jointCapacity is that of the sharp pool and of those that borrow from it.
-func (l *Ledger) jointCapacity() (all RSet) {
+// jointRoom is what the sharp pool and those that borrow from it have together
+// in a term, and no less than what is promised.
+func (l *Ledger) jointRoom(t Term) (all RSet) {
 	for _, p := range l.pools {
 		if p.joint() {
 			all = all.Plus(p.Capacity)
 		}
 	}
-	return all
+	return all.Minus(l.overhang(PoolSharp, t)).Max(l.pool(PoolSharp).aside.peak(t))
 }
 
 // mayLend reports whether what is lent in the term comes back in time: every
@@ -148,6 +152,9 @@ func (l *Ledger) fits(w *want, spans []span) *Refusal {
 		if r, over := load.Plus(s.rset).Exceeds(room); over {
 			return refuse(Local, ReasonCapacity, "%s: %s of %s are free in that term, %s more are needed", r,
 				r.Format(room[r]-min(load[r], room[r])), r.Format(room[r]), r.Format(s.rset[r]))
+		}
+		if refusal := l.crowded(w, s); refusal != nil {
+			return refusal
 		}
 		if pool.PerPrincipal.IsZero() {
 			continue

@@ -88,6 +88,9 @@ func (l *Ledger) applyHeld(f Fact) error {
 	if err != nil {
 		return err
 	}
+	if w.source, err = parseSource(f.Source); err != nil {
+		return err
+	}
 	w.allotted = f.Allotted
 	if w.op == KindRedeem {
 		if w.leaf = l.claims[w.ticket]; w.leaf == nil || w.leaf.up == nil {

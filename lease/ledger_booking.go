@@ -2,7 +2,10 @@
 
 package lease
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // want is a wish as the ledger judges it: what asks and redeems have in common.
 type want struct {
@@ -24,6 +27,7 @@ type want struct {
 	weight   uint16
 	alone    uint8
 	bytes    []byte
+	source   netip.Prefix // the network that it was seen to come from
 	allotted *Allotted
 	evict    []eviction // before it is granted
 }
@@ -244,6 +248,7 @@ func (l *Ledger) charge(b *booking, spans []span) {
 		}
 	}
 	b.charges = spans
+	l.tally(b, spans, false)
 	l.stale = true
 }
 
@@ -262,6 +267,7 @@ func (l *Ledger) uncharge(b *booking) {
 	if a.load[b.pool].empty() {
 		delete(a.load, b.pool)
 	}
+	l.tally(b, b.charges, true)
 	b.charges = nil
 	l.stale = true
 }

@@ -107,9 +107,8 @@ func (l *Ledger) helps(e eviction, spans []span) bool {
 	if e.b.heir != nil {
 		charged = charged.Max(e.b.heir.charge())
 	}
-	all := l.jointCapacity()
 	for _, s := range spans {
-		load := l.joint.peak(s.Term)
+		load, all := l.joint.peak(s.Term), l.jointRoom(s.Term)
 		for r := range load {
 			if !elastic(Resource(r)) && charged[r] > 0 && load[r]+s.rset[r] > all[r] {
 				return true
@@ -174,13 +173,12 @@ func (l *Ledger) startOf(spans []span, from int64, gone []eviction) (int64, bool
 // lentFits reports whether the spans fit, from an instant on, into what the
 // sharp pool and those that borrow from it have together.
 func (l *Ledger) lentFits(spans []span, at int64) bool {
-	all := l.jointCapacity()
 	for _, s := range spans {
 		s.From = max(s.From, at)
 		if s.From >= s.Until {
 			continue
 		}
-		load := l.joint.peak(s.Term)
+		load, all := l.joint.peak(s.Term), l.jointRoom(s.Term)
 		for r := range load {
 			if !elastic(Resource(r)) && load[r]+s.rset[r] > all[r] {
 				return false

@@ -4,6 +4,7 @@ package lease
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -20,7 +21,8 @@ type Wish struct {
 	Ref       uint64
 	Caller    Principal
 	Chain     [][]byte
-	Authority []byte // for a slice of another's: see [OpenAuthority]
+	Authority []byte       // for a slice of another's: see [OpenAuthority]
+	Source    netip.Prefix // the network that it came from, where that was seen directly
 }
 
 // Commit turns a hold into a lease. Repeated, it returns the same bytes.
@@ -105,7 +107,11 @@ func (Recover) input()  {}
 func (Tick) input()     {}
 
 func (in Wish) String() string {
-	return fmt.Sprintf("wish ref=%d caller=%s chain=%s%s", in.Ref, in.Caller, digests(in.Chain), shown(in.Authority))
+	s := fmt.Sprintf("wish ref=%d caller=%s chain=%s", in.Ref, in.Caller, digests(in.Chain))
+	if in.Source.IsValid() {
+		s += " source=" + in.Source.String()
+	}
+	return s + shown(in.Authority)
 }
 func (in Commit) String() string {
 	return fmt.Sprintf("commit ref=%d caller=%s hold=%s", in.Ref, in.Caller, in.Hold)

@@ -5,6 +5,7 @@ package lease
 import (
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -20,7 +21,7 @@ func ParseInput(line string, blob func(Digest) ([]byte, bool)) (Input, error) {
 	var in Input
 	switch name {
 	case "wish":
-		in = Wish{Ref: p.number("ref", 64), Caller: p.principal("caller"), Chain: p.blobs("chain"), Authority: p.maybe("authority")}
+		in = Wish{Ref: p.number("ref", 64), Caller: p.principal("caller"), Chain: p.blobs("chain"), Source: p.source(), Authority: p.maybe("authority")}
 	case "commit":
 		in = Commit{Ref: p.number("ref", 64), Caller: p.principal("caller"), Hold: p.id("hold")}
 	case "activate":
@@ -32,6 +33,8 @@ func ParseInput(line string, blob func(Digest) ([]byte, bool)) (Input, error) {
 			Term: Term{int64(p.number("from", 63)), int64(p.number("until", 63))}, Degree: uint16(p.number("degree", 16)), Request: p.request("request")}
 	case "recall":
 		in = Recall{Ref: p.number("ref", 64), Lease: p.id("lease"), Reason: p.take("reason")}
+	case "rules":
+		in = p.rules()
 	case "accuse":
 		in = Accuse{Ref: p.number("ref", 64), Proof: p.bytes("proof")}
 	case "bar":
@@ -110,6 +113,16 @@ func (p *fieldReader) principal(key string) Principal {
 
 func (p *fieldReader) id(key string) ID {
 	v, err := ParseID(p.take(key))
+	p.fail(err)
+	return v
+}
+
+// source is absent where a wish came through others.
+func (p *fieldReader) source() (v netip.Prefix) {
+	if _, ok := p.fields["source"]; !ok {
+		return v
+	}
+	v, err := netip.ParsePrefix(p.take("source"))
 	p.fail(err)
 	return v
 }

@@ -11,6 +11,9 @@ type PoolRule struct {
 	MaxTerm      int64  `json:"max_term"`               // seconds; 0 means the bound of every term
 	Ahead        int64  `json:"ahead"`                  // seconds by which a lease may be asked for ahead; 0 means MaxTerm
 
+	Only       []Principal `json:"only,omitempty"`       // for whom the pool is kept; none: anybody
+	PerNetwork RSet        `json:"per_network,omitzero"` // as PerPrincipal, of one source network
+
 	// Of a share pool.
 	Notice    uint32 `json:"notice,omitempty"`     // seconds between a revoke and its effect; 0 means DefaultNotice
 	MaxWeight uint16 `json:"max_weight,omitempty"` // of one lease; 0 means the bound of every weight

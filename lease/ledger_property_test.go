@@ -41,8 +41,9 @@ func newHistory(t *testing.T, rt *rapid.T) *history {
 	w.cfg.HoldFuse, w.cfg.ActivateFuse, w.cfg.Grace, w.cfg.Quarantine = 5, 7, 4, 15
 	w.cfg.Ports = PortRange{First: 5000, Last: 5003}
 	w.l = NewLedger(w.cfg)
-	return &history{world: w, rt: rt, market: rapid.Bool().Draw(rt, "market"), honest: rapid.Bool().Draw(rt, "honest"), books: make(map[ID][]Opened),
-		owner: make(map[ID]string), tried: make(map[ID]bool), sorts: make(map[string]int)}
+	h := &history{world: w, rt: rt, owner: make(map[ID]string), tried: make(map[ID]bool), sorts: make(map[string]int)}
+	h.market, h.honest, h.books = rapid.Bool().Draw(rt, "market"), rapid.Bool().Draw(rt, "honest"), make(map[ID][]Opened)
+	return h
 }
 
 func (h *history) draw(label string, from, to int) int {
@@ -53,7 +54,7 @@ func (h *history) draw(label string, from, to int) int {
 func (h *history) input() Input {
 	who := rapid.SampledFrom(people).Draw(h.rt, "who")
 	entries := h.l.Leases()
-	if len(h.tickets) > 0 && !h.lending {
+	if !h.lending && len(h.tickets) > 0 {
 		for range h.draw("pass on", 0, 4) / 2 {
 			h.passOn()
 		}
@@ -278,10 +279,10 @@ func (h *history) check(x executor) {
 		}
 	}
 	h.checkTree()
-	h.checkEvictions()
 	if h.honest && len(l.Proofs()) > 0 {
 		h.rt.Fatalf("everybody is honest, and yet: %+v", l.Proofs()[0].Verdict)
 	}
+	h.checkEvictions()
 }
 
 // booked is what a pool is charged at an instant, by brute force: a hard lease
@@ -376,7 +377,6 @@ func TestLedgerUnderRandomHistories(t *testing.T) {
 				reached[e.State.String()]++
 			}
 		})
-		h.adversary()
 	})
 }
 
@@ -402,7 +402,6 @@ func TestLendingUnderRandomHistories(t *testing.T) {
 				}
 			}
 		})
-		h.adversary()
 	})
 }
 
@@ -450,7 +449,7 @@ func (h *history) live(saw func(Input)) {
 			h.do(x, rest[:h.draw("done", 0, len(rest))])
 		}
 		h.said = append(h.said, in)
-		h.now = max(h.now, h.l.Now()) // what began before goes on: the daemon sees to it that its time does not go back
+		h.now = max(h.now, h.l.Now()) // what began before goes on: a wall clock that went back is the daemon's to mend
 		h.crash()
 		h.step(Recover{})
 		for _, e := range h.l.Leases() {
@@ -459,6 +458,7 @@ func (h *history) live(saw func(Input)) {
 		h.do(x, h.out)
 		h.check(x)
 	}
+	h.adversary()
 }
 
 func nameOf(p Principal) string {

@@ -22,11 +22,11 @@ func (h *history) drawOn(who string, chain [][]byte, entries []Entry) Wish {
 	return h.redeem(who, chain, uint8(h.draw("slot", 0, 2)), cpu, 0, func(r *Redeem) {
 		r.From, r.Until, r.Replaces, _ = h.term(who, entries)
 		r.From, r.Until = max(t.From, min(r.From, t.Until-1)), t.Until
+		if h.lending {
+			r.RSet[Memory] = uint64(h.draw("memory", 0, int(t.RSet[Memory])))
+		}
 		if h.draw("part", 0, 2) == 0 && r.Until-r.From > 1 {
 			r.Until -= int64(h.draw("less", 1, int(r.Until-r.From-1)))
-		}
-		if h.lending {
-			r.RSet[Memory] = uint64(h.draw("memory", 0, 6))
 		}
 	})
 }

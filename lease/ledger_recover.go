@@ -7,6 +7,7 @@ import "slices"
 // recover emits again what may not be done: for every sliver, in the order of
 // their leases, that it is to run and under which lease, or that it is to go.
 func (l *Ledger) recover() {
+	l.settleRules()
 	l.out = slices.DeleteFunc(l.out, func(e Effect) bool { // what fell due in this step is said below
 		switch e := e.(type) {
 		case Begin, Continue:

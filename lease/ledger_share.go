@@ -77,17 +77,21 @@ func (l *Ledger) divideIdle(running []*booking) (changed []*booking) {
 // evictable leases divide. What they keep themselves is not in it but of what
 // they divide, where it counts as idle.
 func (l *Ledger) Idle() RSet {
-	var all, booked RSet
+	var all, booked, kept RSet
 	for _, p := range l.pools {
 		all = all.Plus(p.Capacity)
-		load := p.load.peak(Term{l.now, l.now + 1})
-		for r := range load {
-			if p.Mechanism != MechanismShare || !elastic(Resource(r)) {
-				booked[r] += load[r]
+		booked = booked.Plus(p.load.peak(Term{l.now, l.now + 1}))
+	}
+	for _, b := range l.evictables {
+		for _, s := range b.charges {
+			for r := range kept {
+				if elastic(Resource(r)) && s.Covers(l.now) {
+					kept[r] += s.rset[r]
+				}
 			}
 		}
 	}
-	return all.Minus(booked)
+	return all.Minus(booked.Minus(kept))
 }
 
 // nextChange is the next instant at which what is booked changes by itself.

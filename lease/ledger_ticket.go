@@ -29,8 +29,10 @@ func (l *Ledger) issue(in Issue) {
 	rule, known := l.pools[PoolSharp]
 	var refusal *Refusal
 	switch {
-	case !known || rule.Mechanism != MechanismSharp:
+	case !known || rule.gone || rule.Mechanism != MechanismSharp:
 		refusal = refuse(Local, ReasonVisitor, "this node has no pool for tickets")
+	case l.refusals[in.Holder]:
+		refusal = refuse(Local, ReasonPolicy, "this node's owner refuses %s", in.Holder.Short())
 	case l.bar != ReasonNone:
 		refusal = refuse(Local, l.bar, "tickets are not given at present")
 	case in.Term.Until <= l.now || in.Term.From < l.now-ClockSkew:
@@ -160,7 +162,7 @@ func (l *Ledger) setAside(t *Ticket) ([]byte, *Refusal) {
 // cut gives c its part of the pool, if there is enough in its term for t.
 func (l *Ledger) cut(c *Capacity, t *Ticket) bool {
 	pool := l.pool(PoolSharp)
-	room := pool.Capacity.Minus(pool.aside.peak(c.Term()))
+	room := pool.Capacity.Minus(pool.aside.peak(c.Term())).Minus(l.overhang(PoolSharp, c.Term()))
 	if !t.RSet.Within(room) {
 		return false
 	}

@@ -16,6 +16,10 @@ const (
 	// MaxChain is the size in bytes of a whole chain as it travels.
 	MaxChain = (MaxDepth + 1) * MaxStatement
 
+	// MaxArmour is the size in bytes of a text in which tickets are looked for: a
+	// mail with forty of the longest chains.
+	MaxArmour = 1 << 20
+
 	// Slots is the number of children that one claim may have at one instant.
 	Slots = 64
 

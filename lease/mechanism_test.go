@@ -279,7 +279,7 @@ func TestQuestionsAndTermsTravel(t *testing.T) {
 		terms := m.Answer(q)
 		b, err := Encode(q)
 		var back Question
-		if err != nil || Decode(b, &back, 4096) != nil || back != q {
+		if err != nil || Decode(b, &back, 4096) != nil || !reflect.DeepEqual(back, q) {
 			t.Fatalf("question: %v: %+v", err, back)
 		}
 		text, err := json.Marshal(terms)

@@ -50,6 +50,7 @@ type section struct {
 // sections are in the order of the table. The lab's come last and in this
 // order: a lab idles best before anything has run in it.
 var sections = []section{
+	{"signing", false, (*bench).signing},
 	{"chain", false, (*bench).chain},
 	{"proof", false, (*bench).proofs},
 	{"size", false, (*bench).sizes},
@@ -71,7 +72,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measure the sections that match `REGEXP`: chain proof size admission packet throughput start lab")
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission packet throughput start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
 	asJSON := flags.Bool("json", false, "print JSON")
 	croft := flags.String("croft", "build/croft", "the binary to measure")

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"croft/lease"
 	"croft/lease/offer"
@@ -12,28 +11,32 @@ import (
 	"croft/node/slice"
 )
 
-// ticketFile is a ticket as it was read, before anything is verified.
-type ticketFile struct {
+// wantedTicket is one to redeem, before it is verified.
+type wantedTicket struct {
+	rawTicket
 	*lease.Ticket
-	path  string
-	id    lease.ID
-	chain [][]byte
+	id lease.ID
 }
 
-// readTickets reads the files of --ticket.
-func readTickets(paths []string) ([]ticketFile, error) {
-	var list []ticketFile
-	for _, path := range paths {
-		chain, opened, err := readBundle(path)
+// wantedTickets reads what --ticket names.
+func (a *app) wantedTickets(ctx context.Context, args []string) ([]wantedTicket, error) {
+	var list []wantedTicket
+	for _, arg := range args {
+		raw, err := a.tickets(ctx, arg)
 		if err != nil {
 			return nil, err
 		}
-		leaf := opened[len(opened)-1]
-		t, ok := leaf.Statement.(*lease.Ticket)
-		if !ok {
-			return nil, usage("`croft ticket give` writes one", "%s ends with a %s, not with a ticket", path, leaf.Kind())
+		for _, r := range raw {
+			leaf, err := lease.Open(r.chain[len(r.chain)-1])
+			if err != nil {
+				return nil, because(err, usage("`croft ticket verify` draws it; ask its issuer for it again", "%s: %w", r.name, err))
+			}
+			t, ok := leaf.Statement.(*lease.Ticket)
+			if !ok {
+				return nil, usage("`croft ticket give` writes one", "%s ends with a %s, not with a ticket", r.name, leaf.Kind())
+			}
+			list = append(list, wantedTicket{r, t, leaf.ID})
 		}
-		list = append(list, ticketFile{t, path, leaf.ID, chain})
 	}
 	return list, nil
 }
@@ -62,17 +65,10 @@ func (a *app) seekCandidates(ctx context.Context, f runFlags, plan *slice.Plan) 
 
 // ticketCandidates puts the tickets into the purse: the nodes that they name are
 // the only candidates.
-func (a *app) ticketCandidates(ctx context.Context, key *sign.Key, tickets []ticketFile, plan *slice.Plan) error {
+func (a *app) ticketCandidates(ctx context.Context, key *sign.Key, tickets []wantedTicket, plan *slice.Plan) error {
 	for _, t := range tickets {
-		err := a.keepTicket(ctx, key, t.chain)
-		switch {
-		case errors.Is(err, lease.ErrNotHolder):
-			return usage("name the holder's key with --key", "%s: %w", t.path, err)
-		case err != nil:
-			if refusal, ok := refusedByPurse(err); ok {
-				return fail(exitRefused, "", "%s: %s", t.path, refusal.Error())
-			}
-			return usage("ask its issuer for it again", "%s: %w", t.path, err)
+		if _, err := a.keepTicket(ctx, key, t.rawTicket); err != nil {
+			return err
 		}
 		c := slice.Candidate{Node: t.Node, Name: t.Node.Short()}
 		res, err := a.way().Find(ctx, offer.FindRequest{Query: "node=" + t.Node.String(), View: true})

@@ -42,6 +42,7 @@ func (a *app) complete(root *cobra.Command) {
 	for _, verb := range []string{"slice grant", "key device add"} {
 		must(at(root, verb).RegisterFlagCompletionFunc("verbs", completer(verbNames)))
 	}
+	at(root, "ticket fetch").ValidArgsFunction = completer(first(a.allNodes))
 	for _, verb := range []string{"exec", "kill", "stop", "start", "socket"} {
 		at(root, "lab "+verb).ValidArgsFunction = completer(first(labNodes))
 	}
@@ -51,6 +52,11 @@ func (a *app) complete(root *cobra.Command) {
 	for _, verb := range []string{"run", "find"} {
 		must(at(root, verb).RegisterFlagCompletionFunc("view", completer(fixed("on", "off"))))
 	}
+	for _, verb := range []string{"ticket show", "ticket verify", "ticket split"} {
+		at(root, verb).ValidArgsFunction = orFile(first(a.myTickets))
+	}
+	must(at(root, "run").RegisterFlagCompletionFunc("ticket", orFile(a.myTickets)))
+	must(at(root, "ticket give").RegisterFlagCompletionFunc("from", orFile(a.myTickets)))
 	must(at(root, "up").RegisterFlagCompletionFunc("log", completer(fixed("debug", "info", "warn", "error"))))
 }
 
@@ -76,6 +82,30 @@ func completer(list names) cobra.CompletionFunc {
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// orFile also offers files.
+func orFile(list names) cobra.CompletionFunc {
+	complete := completer(list)
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		out, _ := complete(cmd, args, word)
+		return out, cobra.ShellCompDirectiveDefault
+	}
+}
+
+// myTickets are the names of the tickets in the purse, with what they are.
+func (a *app) myTickets(cmd *cobra.Command, _ []string) []string {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completeLimit)
+	defer cancel()
+	held, _, err := a.lookIntoPurse(ctx)
+	if err != nil {
+		return nil // the command itself will say why
+	}
+	var out []string
+	for _, h := range held {
+		out = append(out, cobra.CompletionWithDesc(h.ID.Short(), h.RSet.String()+" until "+day(h.Until)))
+	}
+	return out
 }
 
 func fixed(words ...string) names {

@@ -32,9 +32,10 @@ const (
 // failure is an error with an exit code and, where there is one, the thing to
 // type next.
 type failure struct {
-	code int
-	err  error
-	hint string
+	code   int
+	err    error
+	hint   string
+	reason string // in a word, where programs are to tell reasons apart
 }
 
 func (f *failure) Error() string { return f.err.Error() }
@@ -67,7 +68,7 @@ func report(w io.Writer, err error, asJSON bool) int {
 		return exitOK
 	}
 	f := classify(err)
-	t := trouble{plain(f.err), f.hint, f.code, exitNames[f.code]}
+	t := trouble{plain(f.err), f.hint, f.code, exitNames[f.code], f.reason}
 	switch {
 	case t.Error == "": // a command that ran elsewhere has said it all
 	case asJSON:
@@ -84,21 +85,21 @@ func classify(err error) *failure {
 	var refusal *api.Refusal
 	switch {
 	case errors.As(err, &f):
-		return &failure{code: f.code, err: err, hint: f.hint}
+		return &failure{code: f.code, err: err, hint: f.hint, reason: f.reason}
 	case errors.As(err, &refusal):
 		return &failure{code: exitRefused, err: err}
 	case errors.Is(err, client.ErrNoDaemon) && errors.Is(err, fs.ErrPermission):
-		return &failure{exitUnreachable, err, "its owner decides who may use it: have them let you in, or start a node of your own with `croft up`"}
+		return &failure{code: exitUnreachable, err: err, hint: "its owner decides who may use it: have them let you in, or start a node of your own with `croft up`"}
 	case errors.Is(err, client.ErrNoDaemon):
-		return &failure{exitUnreachable, err, "start one with `croft up`, or name its socket with --socket"}
+		return &failure{code: exitUnreachable, err: err, hint: "start one with `croft up`, or name its socket with --socket"}
 	case errors.Is(err, api.ErrUnreachable):
-		return &failure{exitUnreachable, err, "see who is there with `croft find`"}
+		return &failure{code: exitUnreachable, err: err, hint: "see who is there with `croft find`"}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &failure{exitTimeout, err, ""}
+		return &failure{code: exitTimeout, err: err}
 	case errors.Is(err, context.Canceled):
-		return &failure{exitFailed, errors.New("interrupted"), ""}
+		return &failure{code: exitFailed, err: errors.New("interrupted")}
 	case errors.Is(err, lease.ErrSyntax), errors.Is(err, lease.ErrUnknownResource), errors.Is(err, daemon.ErrConfig):
-		return &failure{exitUsage, err, ""}
+		return &failure{code: exitUsage, err: err}
 	}
-	return &failure{exitFailed, err, ""}
+	return &failure{code: exitFailed, err: err}
 }

@@ -148,7 +148,7 @@ func plain(err error) string {
 		}
 		return name + "cannot be reached"
 	}
-	for _, class := range []error{lease.ErrSyntax, lease.ErrField} {
+	for _, class := range []error{lease.ErrSyntax, lease.ErrField, lease.ErrRSet, lease.ErrTerm, lease.ErrDegree} {
 		text = strings.TrimSuffix(text, ": "+class.Error())
 	}
 	return text
@@ -196,6 +196,8 @@ type trouble struct {
 	Hint  string `json:"hint,omitempty"`
 	Code  int    `json:"code"`
 	Class string `json:"class"`
+
+	Reason string `json:"reason,omitempty"` // of a ticket that is not what it should be
 }
 
 func (t trouble) String() string {

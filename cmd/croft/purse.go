@@ -13,87 +13,133 @@ import (
 	"croft/lease/purse"
 	"croft/lease/sign"
 	"croft/node/journal"
+	"croft/node/safe"
 )
 
-// A person's tickets and what was drawn on them are kept in a journal of their
-// own, HOME/purse/PRINCIPAL: a redeem is in it, durably, before a node sees it.
+// A person's tickets, and all that was signed under them, are kept in a purse of
+// their own below HOME/purse: a signature is in it, durably, before it is seen.
 
-const (
-	purseWait  = 50 * time.Millisecond // between looks at a purse that another command has open
-	purseSlack = 256                   // records more than needed before the journal is written anew
-)
+func (a *app) purseDir() string { return filepath.Join(a.home, "purse") }
 
-// keepTicket puts a ticket into the purse.
-func (a *app) keepTicket(ctx context.Context, key *sign.Key, chain [][]byte) error {
-	_, err := a.purse(ctx, key, purse.Keep{Chain: chain})
+// openPurse waits while another command has the purse open.
+func (a *app) openPurse(ctx context.Context, key *sign.Key) (*safe.Safe, error) {
+	s, err := safe.Open(ctx, a.purseDir(), key)
+	if err != nil {
+		return nil, damaged(err)
+	}
+	if s.Restored() {
+		a.warned.Do(func() { a.say("note: %s", copied) })
+	}
+	return s, nil
+}
+
+// damaged gives an error of the purse's files a hint.
+func damaged(err error) error {
+	switch {
+	case errors.Is(err, journal.ErrFull):
+		return fail(exitFailed, "make room: nothing is signed that cannot be written down", "%w", err)
+	case errors.Is(err, journal.ErrCorrupt), errors.Is(err, purse.ErrFact):
+		return fail(exitFailed, "what was signed is not known any more: make a new key with `croft key new`, and have tickets given to that", "%w", err)
+	}
 	return err
 }
+
+const (
+	copied     = "your purse is a copy that was put back: it signs only what lies within what it has signed before"
+	copiedHint = "if you moved it here and no other copy of it is in use, say so with `croft ticket moved`; else make a new key with `croft key new`, and have tickets given to that"
+)
 
 // purse has the purse do one thing and returns what it hands out. The error of
 // a refusal is the purse's own.
 func (a *app) purse(ctx context.Context, key *sign.Key, in purse.Input) (chain [][]byte, err error) {
-	j, records, err := a.openPurse(ctx, key)
+	s, err := a.openPurse(ctx, key)
 	if err != nil {
-		return nil, fmt.Errorf("opening your purse: %w", err)
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, j.Close()) }()
-	p := purse.New(key)
-	for _, r := range records {
-		f, err := purse.ParseFact(r)
-		if err == nil {
-			err = p.Restore(f)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading your purse: %w", err)
-		}
-	}
-	for _, e := range p.Step(time.Now(), in) {
-		switch e := e.(type) {
-		case purse.Fact:
-			if err := j.Append(e.Record()); err != nil {
-				return nil, fmt.Errorf("writing to your purse: %w", err)
-			}
-		case purse.Release:
-			chain = e.Chain
-		case purse.Refuse:
-			return nil, e.Err
-		}
-	}
-	if facts := p.Facts(); len(records) > len(facts)+purseSlack {
-		snapshot := make([]journal.Record, len(facts))
-		for i, f := range facts {
-			snapshot[i] = f.Record()
-		}
-		if err := j.Snapshot(snapshot); err != nil {
-			return nil, fmt.Errorf("writing your purse anew: %w", err)
-		}
-	}
-	return chain, nil
-}
-
-// openPurse waits while another command has it open: draws are one at a time.
-func (a *app) openPurse(ctx context.Context, key *sign.Key) (*journal.Journal, []journal.Record, error) {
-	path := filepath.Join(a.home, "purse", key.Principal().String())
-	for {
-		j, records, err := journal.Open(path, journal.Options{Ballast: -1})
-		if !errors.Is(err, journal.ErrLocked) {
-			return j, records, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, nil, errors.Join(ctx.Err(), err)
-		case <-time.After(purseWait):
-		}
-	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.Do(time.Now(), in)
 }
 
 // refusedByPurse makes of the purse's no what a node would have said to the
 // same wish: the holder's own claim is used up, or does not reach that far.
 func refusedByPurse(err error) (lease.Refusal, bool) {
-	for _, used := range []error{purse.ErrSpent, purse.ErrSlot, purse.ErrEnded, purse.ErrFloor, lease.ErrExceeds} {
+	for _, used := range []error{purse.ErrSpent, purse.ErrSlot, purse.ErrEnded, purse.ErrFloor, purse.ErrFull, lease.ErrExceeds} {
 		if errors.Is(err, used) {
 			return lease.Refusal{Sort: lease.Exhausted, Text: err.Error()}, true
 		}
 	}
+	if errors.Is(err, purse.ErrRestored) {
+		return lease.Refusal{Sort: lease.Local, Reason: lease.ReasonPolicy, Text: err.Error()}, true
+	}
 	return lease.Refusal{}, false
+}
+
+// unkept says why a ticket did not go into the purse.
+func unkept(where string, err error) error {
+	var refusal lease.Refusal
+	if r, ok := refusedByPurse(err); ok && !errors.Is(err, lease.ErrExceeds) { // that is the chain's
+		refusal = r
+	}
+	switch {
+	case errors.Is(err, lease.ErrNotHolder) && !isChainError(err):
+		return because(err, usage("name the holder's key with --key", "%s: %w", where, err))
+	case refusal.Sort != 0:
+		return because(err, fail(exitRefused, "", "%s: %s", where, refusal.Error()))
+	case reasonOf(err) == "":
+		return err // no fault of the ticket
+	}
+	return because(err, fail(exitFailed, "`croft ticket verify` draws it; ask its issuer for it again", "%s: %w", where, err))
+}
+
+// unsigned says why the purse did not pass a ticket on.
+func unsigned(err error) error {
+	switch {
+	case errors.Is(err, purse.ErrRestored):
+		return because(err, fail(exitRefused, copiedHint, "%w", err))
+	case errors.Is(err, lease.ErrField), errors.Is(err, lease.ErrDepth):
+		return because(err, usage("", "%w", err))
+	case errors.Is(err, lease.ErrExceeds), errors.Is(err, purse.ErrSpent), errors.Is(err, purse.ErrSlot):
+		return because(err, fail(exitRefused, "`croft ticket list` shows what is left of it", "%w", err))
+	case reasonOf(err) == "":
+		return damaged(err)
+	}
+	return because(err, fail(exitRefused, "", "%w", err))
+}
+
+func isChainError(err error) bool {
+	var at *lease.ChainError
+	return errors.As(err, &at)
+}
+
+// reasons are the words for what can be wrong with a ticket, the particular
+// before the general.
+var reasons = []struct {
+	err  error
+	word string
+}{
+	{lease.ErrNotCanonical, "not-canonical"}, {lease.ErrTooBig, "too-big"}, {lease.ErrSyntax, "syntax"}, {lease.ErrKind, "kind"},
+	{lease.ErrRSet, "rset"}, {lease.ErrTerm, "term"}, {lease.ErrDegree, "degree"}, {lease.ErrField, "field"},
+	{lease.ErrSignature, "signature"}, {lease.ErrWrongNode, "wrong-node"}, {lease.ErrNotHolder, "not-holder"},
+	{lease.ErrExceeds, "exceeds"}, {lease.ErrDepth, "depth"}, {lease.ErrChain, "chain"},
+	{purse.ErrUnknown, "unknown"}, {purse.ErrEnded, "ended"}, {purse.ErrFloor, "floor"}, {purse.ErrSlot, "slot"},
+	{purse.ErrSpent, "spent"}, {purse.ErrRequest, "request"}, {purse.ErrFull, "full"}, {purse.ErrRestored, "restored"},
+}
+
+// reasonOf names what is wrong with a ticket; empty if it is something else.
+func reasonOf(err error) string {
+	for _, r := range reasons {
+		if errors.Is(err, r.err) {
+			return r.word
+		}
+	}
+	return ""
+}
+
+// because lets programs read the reason of a failure under --json.
+func because(err, told error) error {
+	var f *failure
+	if errors.As(told, &f) {
+		return &failure{code: f.code, err: f.err, hint: f.hint, reason: reasonOf(err)}
+	}
+	return fmt.Errorf("%w", told)
 }

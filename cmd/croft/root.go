@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,8 @@ type app struct {
 	socket   string
 	home     string // of the person: key and slices
 	keyFile  string
+
+	warned sync.Once // that the purse is a copy
 }
 
 // Main runs one command line and returns its exit code.
@@ -64,7 +67,7 @@ func (a *app) root() *cobra.Command {
 	}
 	add("daily", a.find(), a.run(), a.ps(), a.logs(), a.exec(), a.stop(), a.renew(), a.reserve(), a.when())
 	add("books", a.sliceGroup(), a.ticket(), a.lease(), a.audit(), a.key())
-	add("machine", a.up(), a.doctor(), a.clock(), a.lab(), a.net())
+	add("machine", a.up(), a.policy(), a.doctor(), a.clock(), a.lab(), a.net())
 	root.AddCommand(topics()...)
 	root.AddCommand(a.completion(), reference())
 	a.complete(root)

@@ -33,6 +33,7 @@ type runFlags struct {
 	ports, tickets   []string
 	partial          bool
 	termSet          bool // --for was given
+	nodesSet         bool // -n was given
 
 	pool, reservation string
 	weight            uint16
@@ -66,9 +67,7 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 			if f.weight > 0 && f.pool == "" {
 				f.pool = string(lease.PoolShare)
 			}
-			if !cmd.Flags().Changed("nodes") {
-				f.nodes = max(1, len(f.tickets))
-			}
+			f.nodesSet = cmd.Flags().Changed("nodes")
 			return a.runSlice(cmd.Context(), f, args)
 		},
 	}
@@ -80,7 +79,7 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 	c.Flags().DurationVar(&f.term, "for", time.Hour, "how long")
 	c.Flags().StringArrayVar(&f.ports, "port", nil, "public port to forward: 5201/tcp, 8080:80/tcp (may be repeated)")
 	c.Flags().BoolVar(&f.partial, "partial", false, "fewer nodes are better than none")
-	c.Flags().StringArrayVar(&f.tickets, "ticket", nil, "redeem this ticket at the node that it names, instead of asking the commons (may be repeated)")
+	c.Flags().StringArrayVar(&f.tickets, "ticket", nil, "redeem this ticket (a file, or its name in your purse), instead of asking the commons (may be repeated)")
 	c.Flags().StringVar(&f.pool, "pool", "", "pool to ask: commons, share, calendar or another of the nodes' own (default commons; sharp with --ticket)")
 	c.Flags().Uint16Var(&f.weight, "weight", 0, "an evictable lease: this weight's share of what is idle, up to --rset (1 to 1000)")
 	c.Flags().StringVar(&f.reservation, "reservation", "", "run on what croft reserve has leased under this name")
@@ -103,9 +102,12 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	if err := checkQuery(f.where); err != nil { // as typed, before ours is added
 		return err
 	}
-	tickets, err := readTickets(f.tickets)
+	tickets, err := a.wantedTickets(ctx, f.tickets)
 	if err != nil {
 		return err
+	}
+	if !f.nodesSet && len(tickets) > 0 {
+		f.nodes = len(tickets)
 	}
 	wish, err := f.wish(began, tickets)
 	if err != nil {
@@ -274,7 +276,7 @@ func atLeast(where string, s lease.RSet) string {
 }
 
 // wish is what each node is asked for.
-func (f runFlags) wish(now time.Time, tickets []ticketFile) (slice.Wish, error) {
+func (f runFlags) wish(now time.Time, tickets []wantedTicket) (slice.Wish, error) {
 	set, err := lease.ParseRSet(defaultRSet)
 	if err != nil {
 		panic(err) // a constant

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"croft/lease/leasetest"
 	"croft/lease/offer"
 	"croft/lease/sign"
 	"croft/node/client"
@@ -47,6 +48,9 @@ func clean(e *testscript.Env) error {
 		e.Setenv(name, "")
 	}
 	e.Setenv("TZ", "UTC")
+	now := time.Now().Unix() - leasetest.Epoch
+	e.Setenv("NOW", fmt.Sprintf("%ds..%ds", now-60, now+86_400))
+	e.Setenv("PAST", fmt.Sprintf("%ds..%ds", now-600, now-300))
 	return os.MkdirAll(e.WorkDir+"/home", 0o700)
 }
 
@@ -60,6 +64,8 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"daemon":     signalDaemon,
 		"envsubst":   substitute,
 		"keep":       keep,
+		"drawn":      drawn,
+		"keyof":      keyOf,
 	}
 }
 
@@ -138,6 +144,26 @@ func keep(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: keep NAME FILE")
 	}
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
+// drawn: "drawn FILE DRAWING" writes the chain of a drawing's last statement.
+func drawn(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: drawn FILE DRAWING")
+	}
+	tree, err := leasetest.Parse(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text(tree.Last().Chain())), 0o600))
+}
+
+// keyOf: "keyof NAME FILE" writes the private key of a name in drawings.
+func keyOf(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keyof NAME FILE")
+	}
+	b, err := leasetest.Key(args[0]).Marshal(args[0], nil)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
 }
 
 // hear listens at an address and prints from where the first caller came.

@@ -81,10 +81,58 @@ an unknown one is an error.
   [commons]                             # what one principal may have without a ticket
   cpu = "500"`
 
+const policyHelp = `A node reads STATE/policy.toml, or the file that policy in croft.toml names: at its
+start, on SIGHUP, and by ` + "`croft policy reload`" + `. Every key may be left out, and the
+file too; ` + "`croft policy check FILE`" + ` says in words what a file means. Amounts are
+numbers (4000), texts with a unit ("2GiB", "50mbit") or shares ("25%").
+
+  refuse = ["rude"]                     # get nothing new
+  allow = ["ann"]                       # although a policy that you follow refuses her
+
+  [principals]                          # names for keys, also in OpenSSH form
+  ann = "ssh-ed25519 AAAA… ann@lab"
+
+  [capacity]                            # leased in all: shares are of the machine
+  cpu = "75%"
+
+  [pool.NAME]                           # commons, sharp, or another: shares are of the capacity
+  mechanism = "gang"                    # sharp, gang, share or calendar
+  part = "25%"                          # of all resources that are not named
+  cpu = 2000
+  only = ["ann"]                        # for whom it is kept
+  longest = "24h"                       # term of a lease
+  ahead = "7d"                          # how long before its begin it may be asked for
+  each = { cpu = 500 }                  # one principal, at any time; "any" is no limit
+  network = { cpu = 2000 }              # one /24 or /56, where it is seen directly
+  idle_only = true                      # leases go when a ticket's holder needs the room
+  notice = "20s"                        # share, idle_only: before an eviction
+  max_weight = 100                      # share
+  borrow = true                         # share: what tickets have not drawn is lent
+  no_show = "10m"                       # calendar: who has not begun by then loses it
+  exclusive = true                      # calendar: the whole pool may be reserved
+
+  [[give]]                              # a peer always has this ticket
+  to = "isp-b"
+  cpu = 500
+  egress.rate = "50mbit"
+  degree = 150                          # may be promised 1.5 times
+  for = "30d"                           # the next is signed by half of it
+
+  [[follow]]                            # a community's signed policy, for what is left open
+  file = "research-net.policy"
+  by = "ann"
+
+  [times]
+  hold = "30s"
+  activation = "60s"
+  grace = "60s"
+  quarantine = "7d"`
+
 // topics are the pages of help that belong to no command.
 func topics() []*cobra.Command {
 	return []*cobra.Command{
 		{Use: "exit-codes", Short: "What the exit codes and errors mean", Long: exitHelp},
+		{Use: "policy-file", Short: "The keys of policy.toml", Long: policyHelp},
 		{Use: "config", Short: "The keys of croft.toml", Long: configHelp},
 	}
 }

@@ -9,7 +9,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -69,12 +73,39 @@ func (a *app) serve(ctx context.Context, cfg daemon.Config, log *slog.Logger) er
 	d, err := daemon.Start(ctx, cfg, log)
 	if err == nil {
 		a.greet(cfg, d.Greeting())
+		stop := onHangup(ctx, d.Daemon, log)
 		err = d.Run(ctx)
+		stop()
 	}
 	if errors.Is(err, daemon.ErrSocket) || errors.Is(err, journal.ErrLocked) {
 		return fail(exitFailed, "is a daemon running already? name another directory with --state", "%w", err)
 	}
 	return err
+}
+
+// onHangup has a SIGHUP read the policy again, until stop or the end of ctx.
+func onHangup(ctx context.Context, d *daemon.Daemon, log *slog.Logger) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+			}
+			if err := d.Reload(ctx); err != nil && ctx.Err() == nil {
+				log.Error("the policy was not taken", "err", err)
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		cancel()
+		done.Wait()
+	}
 }
 
 // greet says who this node is, and what it can and cannot offer, and why.
@@ -116,7 +147,8 @@ func (a *app) doctor() *cobra.Command {
 		Use: "doctor", Short: "Check every requirement of hosting, and say how to mend what is missing", Args: cobra.NoArgs,
 		Long: "Look at everything that hosting slivers needs on this machine. Nothing is changed, and no daemon is needed. Exit code 1 if anything is missing.",
 		RunE: func(*cobra.Command, []string) error {
-			checks := daemon.Doctor(daemon.DefaultConfig())
+			cfg := daemon.DefaultConfig()
+			checks := append(daemon.Doctor(cfg), daemon.PolicyCheck(cfg, time.Now())...)
 			bad := 0
 			for _, c := range checks {
 				if !c.OK {
@@ -160,6 +192,9 @@ func (a *app) net() *cobra.Command {
 				fmt.Fprintf(w, "node\t%s\t%s\n", s.Name, s.Node)
 				for _, addr := range s.Addrs {
 					fmt.Fprintf(w, "address\t%s\n", addr)
+				}
+				if s.PolicyFault != "" {
+					fmt.Fprintf(w, "policy\tthe newest is refused: %s\n", s.PolicyFault)
 				}
 				fmt.Fprintf(w, "peers\t%d\nknown\t%d offers\n", s.Peers, s.Known)
 				if !s.Hosting {

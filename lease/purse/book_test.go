@@ -27,12 +27,19 @@ func TestExceedsInLargeNumbers(t *testing.T) {
 		{2, 3, 4, 149, true}, // nothing is rounded
 		{3, 1, 3, 100, false},
 	} {
-		weight := make([]lease.RSet, c.slots)
+		weight := make([]load, c.slots)
 		for i := range weight {
-			weight[i] = amount(c.each)
+			weight[i] = load{amount(c.each), lease.MinDegree}
 		}
 		if _, got := exceeds(weight, amount(c.limit), c.degree); got != c.want {
 			t.Errorf("%+v: got %v", c, got)
+		}
+		left := room(weight, int(lease.Memory), c.limit, c.degree)
+		if _, over := exceeds(append(weight, load{amount(left), lease.MinDegree}), amount(c.limit), c.degree); !c.want && over {
+			t.Errorf("%+v: %d are left, and are too much", c, left)
+		}
+		if _, over := exceeds(append(weight, load{amount(left + 1), lease.MinDegree}), amount(c.limit), c.degree); !over && left < lease.MaxAmount {
+			t.Errorf("%+v: %d are left, and one more is not too much", c, left)
 		}
 	}
 }

@@ -3,27 +3,16 @@
 package purse
 
 import (
-	"errors"
+	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 
 	"croft/lease"
 )
 
-// Why a purse does not sign. Refusals wrap these or errors of package lease.
-var (
-	ErrUnknown = errors.New("is not in the purse")
-	ErrEnded   = errors.New("has ended")
-	ErrFloor   = errors.New("begins before what this purse remembers")
-	ErrSlot    = errors.New("no such slot is free")
-	ErrSpent   = errors.New("the ticket's slots already add up to it")
-	ErrRequest = errors.New("was used before for another wish")
-	ErrFull    = errors.New("the purse is full")
-	// ErrFact says that a fact does not follow from the facts before it.
-	ErrFact = errors.New("fact does not fit the purse")
-)
-
-// Input is what happens to a purse. Ref is the caller's own handle.
+// Input is what happens to a purse. Ref is the caller's own handle. String
+// prints one line that ParseInput reads.
 type Input interface {
 	input()
 	String() string
@@ -50,28 +39,73 @@ type Redeem struct {
 	Request  lease.Request
 	Replaces lease.ID
 	Ports    []lease.Port
+	Owner    lease.Principal // of the slice, where it is not the purse's; else zero
 }
+
+// Give wishes to pass a part of a ticket on, or all of it. A ticket to the
+// purse's own principal is kept at once.
+type Give struct {
+	Ref     uint64
+	Ticket  lease.ID // the parent
+	Slot    int      // or AnySlot
+	Holder  lease.Principal
+	RSet    lease.RSet
+	Term    lease.Term
+	Degree  uint16 // hundredths
+	Request lease.Request
+}
+
+// Restored says that the purse's facts are a copy from an earlier time: what was
+// signed since is not among them. From then on nothing is signed that adds
+// weight anywhere.
+type Restored struct{ Ref uint64 }
+
+// Moved is its owner's word that the facts are complete after all and that
+// nobody uses another copy of them. It takes Restored back.
+type Moved struct{ Ref uint64 }
 
 // Tick only lets time pass.
 type Tick struct{}
 
-func (Keep) input()   {}
-func (Redeem) input() {}
-func (Tick) input()   {}
+func (Keep) input()     {}
+func (Redeem) input()   {}
+func (Give) input()     {}
+func (Restored) input() {}
+func (Moved) input()    {}
+func (Tick) input()     {}
 
-func (in Keep) String() string {
-	return fmt.Sprintf("keep ref=%d statements=%d", in.Ref, len(in.Chain))
-}
+func (in Keep) String() string { return fmt.Sprintf("keep ref=%d chain=%s", in.Ref, digests(in.Chain)) }
 func (in Redeem) String() string {
-	return fmt.Sprintf("redeem ref=%d ticket=%s slot=%d rset=%q from=%d until=%d slice=%s request=%x",
-		in.Ref, in.Ticket, in.Slot, in.RSet, in.Term.From, in.Term.Until, in.Slice, in.Request[:])
+	return fmt.Sprintf("redeem ref=%d ticket=%s slot=%d rset=%q from=%d until=%d slice=%q request=%x replaces=%s ports=%q owner=%s",
+		in.Ref, in.Ticket, in.Slot, in.RSet, in.Term.From, in.Term.Until, in.Slice, in.Request[:], in.Replaces, printPorts(in.Ports), in.Owner)
 }
-func (Tick) String() string { return "tick" }
+func (in Give) String() string {
+	return fmt.Sprintf("give ref=%d ticket=%s slot=%d holder=%s rset=%q from=%d until=%d degree=%d request=%x",
+		in.Ref, in.Ticket, in.Slot, in.Holder, in.RSet, in.Term.From, in.Term.Until, in.Degree, in.Request[:])
+}
+func (in Restored) String() string { return fmt.Sprintf("restored ref=%d", in.Ref) }
+func (in Moved) String() string    { return fmt.Sprintf("moved ref=%d", in.Ref) }
+func (Tick) String() string        { return "tick" }
+
+func digests(chain [][]byte) string {
+	list := make([]string, len(chain))
+	for i, b := range chain {
+		list[i] = lease.Digest(sha256.Sum256(b)).String()
+	}
+	return strings.Join(list, ",")
+}
 
 // wishes reports whether c is what in wishes.
 func (in Redeem) wishes(c *child) bool {
-	return in.Ticket == c.Parent && (in.Slot == AnySlot || in.Slot == int(c.Slot)) && in.RSet == c.RSet && in.Term == c.Term() &&
-		in.Slice == c.Slice && in.Replaces == c.Replaces && slices.Equal(in.Ports, c.Ports)
+	r := c.redeem
+	return in.Ticket == r.Parent && (in.Slot == AnySlot || in.Slot == int(r.Slot)) && in.RSet == r.RSet && in.Term == r.Term() &&
+		in.Slice == r.Slice && in.Replaces == r.Replaces && slices.Equal(in.Ports, r.Ports) && in.Owner == r.Owner
+}
+
+func (in Give) wishes(c *child) bool {
+	t := c.ticket
+	return in.Ticket == t.Parent && (in.Slot == AnySlot || in.Slot == int(t.Slot)) && in.RSet == t.RSet && in.Term == t.Term() &&
+		in.Holder == t.Holder && in.Degree == t.Degree
 }
 
 // Effect is what a purse's owner must do, in order; facts are made durable
@@ -81,11 +115,12 @@ type Effect interface {
 	String() string
 }
 
-// Release hands out a kept ticket, or a redeem under its chain, root first: the
-// answer to the input of the same Ref.
+// Release hands out a kept ticket, or a redeem or ticket under its chain, root
+// first: the answer to the input of the same Ref. It is empty for Restored and
+// Moved.
 type Release struct {
 	Ref   uint64
-	Slot  uint8 // of a redeem
+	Slot  uint8 // of what was signed
 	Chain [][]byte
 }
 
@@ -99,16 +134,19 @@ type Refuse struct {
 type FactKind uint8
 
 const (
-	FactFloor  FactKind = 1 // the floor in time rose to At
-	FactKept   FactKind = 2 // a chain that ends in a ticket
-	FactSigned FactKind = 3 // a redeem
+	FactFloor    FactKind = 1 // the floor in time rose to At
+	FactKept     FactKind = 2 // a chain that ends in a ticket
+	FactSigned   FactKind = 3 // a redeem, or a ticket with its Request
+	FactRestored FactKind = 4 // At: the facts before this one are a copy that was put back
+	FactMoved    FactKind = 5 // At: the owner's word that they are complete
 )
 
 // Fact is one decision with the bytes that were signed for it.
 type Fact struct {
-	K          FactKind `cbor:"0,keyasint"`
-	At         int64    `cbor:"1,keyasint,omitempty"` // Unix seconds
-	Statements [][]byte `cbor:"2,keyasint,omitempty"`
+	K          FactKind      `cbor:"0,keyasint"`
+	At         int64         `cbor:"1,keyasint,omitempty"` // Unix seconds
+	Statements [][]byte      `cbor:"2,keyasint,omitempty"`
+	Request    lease.Request `cbor:"3,keyasint,omitzero"` // of a signed ticket: it names none itself
 }
 
 func (Release) effect() {}

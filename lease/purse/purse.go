@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package purse is the book of what an issuer signed under its tickets.
+// Package purse is the book of everything that a principal issues under its
+// tickets: redeems, and tickets that pass a part on.
 //
-// Whoever issues must know what it issued: two children in one slot, or more in
+// Whoever issues must know what it issued: two tickets in one slot, or more in
 // all slots than the ticket holds, are a conflict that anybody can prove. A
-// Purse keeps the tickets that its owner holds, takes a slot for each redeem,
-// and holds the sum of the slots within the ticket at every instant. It is a
-// machine: a Step returns one batch of effects, and its owner makes the facts in
-// it durable before it releases anything. So a redeem that was ever seen is in
-// the book, whenever the power fails.
+// Purse keeps the tickets that its owner holds, takes a slot for each child, and
+// holds the weights of the slots within the ticket's budget at every instant:
+//
+//	child    weighs                                    in its slot, at one instant
+//	ticket   rset × degree                             it stands alone
+//	redeem   rset × 100, the most of all in the slot   any number of redeems, no ticket
+//
+// It is a machine: a Step returns one batch of effects, and its owner makes the
+// facts in it durable before it releases anything. So whatever was ever seen is
+// in the book, whenever the power fails.
 //
 //	for _, e := range p.Step(now, purse.Redeem{Ticket: id, RSet: r, Term: t, Slice: "web", Request: q}) {
 //		switch e := e.(type) {
@@ -21,7 +27,9 @@
 // The same request again returns the stored bytes. Signed children weigh to the
 // end of their terms, whatever became of them: there is no return. The book has
 // a floor in time: it forgets only what ended before, and signs nothing that
-// begins before. A Purse is not safe for concurrent use.
+// begins before. One that was put back from a copy does not know all that it
+// signed; told so with [Restored], it signs only redeems that lie within one of
+// its own. A Purse is not safe for concurrent use.
 package purse
 
 import (
@@ -37,37 +45,37 @@ type Purse struct {
 	key      lease.Signer
 	now      int64 // Unix seconds; never goes back
 	floor    int64
-	tickets  []*ticket // in the order in which they came
-	requests map[lease.Request]*child
+	restored int64     // when the book was found to be a copy; 0: it is not
+	tickets  []*ticket // in the order in which they came, a child after its parent
+	requests map[request]*child
+	cache    *lease.Cache // of what tickets share: a capacity, the tickets of one hand
 	out      []Effect
+}
+
+// request is what must not be used twice: an id for one operation.
+type request struct {
+	kind lease.Kind // of what is signed
+	id   lease.Request
 }
 
 type ticket struct {
 	*lease.Ticket
 	id       lease.ID
 	chain    lease.Chain
+	own      bool     // signed by this purse under another of its tickets
 	children []*child // in the order in which they were signed
-}
-
-// child is a signed redeem.
-type child struct {
-	*lease.Redeem
-	bytes []byte
-	of    *ticket
 }
 
 // New returns an empty purse of the key's principal.
 func New(key lease.Signer) *Purse {
-	return &Purse{key: key, requests: make(map[lease.Request]*child)}
+	return &Purse{key: key, requests: make(map[request]*child), cache: lease.NewCache(MaxPrefixes)}
 }
 
 // Step advances the purse to now, applies one input and returns what its owner
 // must do, as one batch. A now before the last stands still.
 func (p *Purse) Step(now time.Time, in Input) []Effect {
 	p.now, p.out = max(p.now, now.Unix()), nil
-	if p.forgettable() <= p.now {
-		p.decide(Fact{K: FactFloor, At: p.now - Slack})
-	}
+	p.forget()
 	var ref uint64
 	var err error
 	switch in := in.(type) {
@@ -75,6 +83,14 @@ func (p *Purse) Step(now time.Time, in Input) []Effect {
 		ref, err = in.Ref, p.keep(in)
 	case Redeem:
 		ref, err = in.Ref, p.redeem(in)
+	case Give:
+		ref, err = in.Ref, p.give(in)
+	case Restored:
+		p.decide(Fact{K: FactRestored, At: p.now})
+		p.out = append(p.out, Release{Ref: in.Ref})
+	case Moved:
+		p.decide(Fact{K: FactMoved, At: p.now})
+		p.out = append(p.out, Release{Ref: in.Ref})
 	case Tick:
 	}
 	if err != nil {
@@ -100,22 +116,18 @@ func (p *Purse) Restore(f Fact) error {
 // Facts returns facts that make a purse like this one: for a snapshot.
 func (p *Purse) Facts() []Fact {
 	facts := []Fact{{K: FactFloor, At: p.floor}}
+	if p.restored != 0 {
+		facts = append(facts, Fact{K: FactRestored, At: p.restored})
+	}
 	for _, t := range p.tickets {
-		facts = append(facts, Fact{K: FactKept, Statements: t.chain.Bytes()})
+		if !t.own {
+			facts = append(facts, Fact{K: FactKept, Statements: t.chain.Bytes()})
+		}
 		for _, c := range t.children {
-			facts = append(facts, Fact{K: FactSigned, Statements: [][]byte{c.bytes}})
+			facts = append(facts, c.fact())
 		}
 	}
 	return facts
-}
-
-// Tickets returns the chains that are kept, in the order in which they came.
-func (p *Purse) Tickets() []lease.Chain {
-	chains := make([]lease.Chain, len(p.tickets))
-	for i, t := range p.tickets {
-		chains[i] = t.chain
-	}
-	return chains
 }
 
 func (p *Purse) keep(in Keep) error {
@@ -127,7 +139,7 @@ func (p *Purse) keep(in Keep) error {
 		switch {
 		case len(p.tickets) >= MaxTickets:
 			return fmt.Errorf("%d tickets, limit %d: %w", len(p.tickets), MaxTickets, ErrFull)
-		case t.Until <= p.now:
+		case t.Until <= max(p.now, p.floor):
 			return fmt.Errorf("ticket %s of %s: %w", t.id.Short(), t.Term(), ErrEnded)
 		}
 		p.decide(Fact{K: FactKept, Statements: in.Chain})
@@ -145,7 +157,7 @@ func (p *Purse) open(path [][]byte) (*ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain, err := lease.VerifyChain(path, root.By())
+	chain, err := p.cache.VerifyChain(path, root.By())
 	if err != nil {
 		return nil, err
 	}
@@ -160,33 +172,72 @@ func (p *Purse) open(path [][]byte) (*ticket, error) {
 }
 
 func (p *Purse) redeem(in Redeem) error {
-	if c := p.requests[in.Request]; c != nil {
-		if !in.wishes(c) {
-			return fmt.Errorf("request %x: %w", in.Request[:4], ErrRequest)
-		}
-		p.release(in.Ref, c)
-		return nil
+	q := request{lease.KindRedeem, in.Request}
+	if c := p.requests[q]; c != nil {
+		return p.again(in.Ref, c, in.wishes(c))
 	}
 	t := p.ticket(in.Ticket)
 	if t == nil {
 		return fmt.Errorf("ticket %s: %w", in.Ticket.Short(), ErrUnknown)
 	}
-	if err := p.admit(t, &in); err != nil {
+	slot, err := p.admit(t, wish{in.Slot, in.RSet, in.Term, 0})
+	if err != nil {
 		return fmt.Errorf("redeeming ticket %s: %w", t.id.Short(), err)
 	}
-	signed, err := lease.Seal(&lease.Redeem{K: lease.KindRedeem, Issuer: t.Holder, Node: t.Node, RSet: in.RSet,
-		From: in.Term.From, Until: in.Term.Until, Parent: t.id, Slot: uint8(in.Slot), Slice: in.Slice,
-		Request: in.Request, Replaces: in.Replaces, Ports: in.Ports}, p.key)
+	return p.seal(in.Ref, q, &lease.Redeem{K: lease.KindRedeem, Issuer: t.Holder, Node: t.Node, RSet: in.RSet,
+		From: in.Term.From, Until: in.Term.Until, Parent: t.id, Slot: slot, Slice: in.Slice,
+		Request: in.Request, Replaces: in.Replaces, Ports: in.Ports, Owner: in.Owner})
+}
+
+func (p *Purse) give(in Give) error {
+	q := request{lease.KindTicket, in.Request}
+	if c := p.requests[q]; c != nil {
+		return p.again(in.Ref, c, in.wishes(c))
+	}
+	t := p.ticket(in.Ticket)
+	if t == nil {
+		return fmt.Errorf("ticket %s: %w", in.Ticket.Short(), ErrUnknown)
+	}
+	if in.Holder == p.key.Principal() && len(p.tickets) >= MaxTickets {
+		return fmt.Errorf("%d tickets, limit %d: %w", len(p.tickets), MaxTickets, ErrFull)
+	}
+	if in.Degree < lease.MinDegree { // one below would count for less than can be drawn
+		return fmt.Errorf("degree %d, at least %d: %w", in.Degree, lease.MinDegree, lease.ErrDegree)
+	}
+	slot, err := p.admit(t, wish{in.Slot, in.RSet, in.Term, in.Degree})
+	if err != nil {
+		return fmt.Errorf("giving of ticket %s: %w", t.id.Short(), err)
+	}
+	return p.seal(in.Ref, q, &lease.Ticket{K: lease.KindTicket, Issuer: t.Holder, Node: t.Node, RSet: in.RSet,
+		From: in.Term.From, Until: in.Term.Until, Degree: in.Degree, Holder: in.Holder, Parent: t.id, Slot: slot})
+}
+
+// again answers a request that was made before.
+func (p *Purse) again(ref uint64, c *child, same bool) error {
+	if !same {
+		return fmt.Errorf("request %x: %w", c.request.id[:4], ErrRequest)
+	}
+	p.release(ref, c)
+	return nil
+}
+
+// seal signs what was admitted, writes it down and only then hands it out.
+func (p *Purse) seal(ref uint64, q request, st lease.Statement) error {
+	signed, err := lease.Seal(st, p.key)
 	if err != nil {
 		return err
 	}
-	p.decide(Fact{K: FactSigned, Statements: [][]byte{signed.Bytes()}})
-	p.release(in.Ref, p.requests[in.Request])
+	f := Fact{K: FactSigned, Statements: [][]byte{signed.Bytes()}}
+	if q.kind == lease.KindTicket {
+		f.Request = q.id
+	}
+	p.decide(f)
+	p.release(ref, p.requests[q])
 	return nil
 }
 
 func (p *Purse) release(ref uint64, c *child) {
-	p.out = append(p.out, Release{Ref: ref, Slot: c.Slot, Chain: append(c.of.chain.Bytes(), c.bytes)})
+	p.out = append(p.out, Release{Ref: ref, Slot: c.slot, Chain: append(c.of.chain.Bytes(), c.bytes)})
 }
 
 func (p *Purse) ticket(id lease.ID) *ticket {

@@ -27,6 +27,7 @@ var (
 	ErrBusy        = errors.New("too many requests at once")
 	ErrStopping    = errors.New("the node is stopping")
 	ErrUpgrade     = errors.New("this route is a connection")
+	ErrPolicy      = errors.New("the policy is refused, and the old one stays in force")
 	ErrAgain       = errors.New("the node could not write it down; ask again")
 )
 
@@ -48,6 +49,7 @@ var statuses = []struct {
 	{ErrBusy, http.StatusTooManyRequests},
 	{ErrStopping, http.StatusServiceUnavailable},
 	{ErrUpgrade, http.StatusUpgradeRequired},
+	{ErrPolicy, http.StatusUnprocessableEntity},
 	{ErrAgain, http.StatusServiceUnavailable},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout},
 	{context.Canceled, http.StatusGatewayTimeout}, // who is still there to read it has met callLimit

@@ -43,6 +43,11 @@ func (*fake) End(context.Context, Caller, []byte) (Answer, error) {
 	return Answer{}, ErrStopping
 }
 
+func (*fake) Tickets(context.Context, Caller) ([]HeldTicket, error) {
+	return []HeldTicket{}, nil
+}
+func (*fake) Policy(context.Context) (Policy, error) { return Policy{}, nil }
+func (*fake) Reload(context.Context) (Policy, error) { return Policy{}, ErrPolicy }
 func (*fake) Vacancies(_ context.Context, _ Caller, req VacancyRequest) (Vacancies, error) {
 	return Vacancies{Windows: []lease.Term{{From: req.From, Until: req.From + req.Length}}, Seen: req.Until}, nil
 }

@@ -12,22 +12,23 @@ import (
 
 // Status is what a node says of itself.
 type Status struct {
-	Node     lease.Principal `json:"node" doc:"the node's principal"`
-	Name     string          `json:"name" doc:"display name, such as uni-a/n1"`
-	Tag      string          `json:"tag" doc:"mark of every kernel object of this node"`
-	Version  string          `json:"version"`
-	Addrs    []string        `json:"addrs" doc:"multiaddrs with the peer id, for croft up --join"`
-	Peers    int             `json:"peers" doc:"connections now"`
-	Known    int             `json:"known" doc:"offers in the view"`
-	Hosting  bool            `json:"hosting" doc:"false: a visitor, which hosts nothing"`
-	Why      []string        `json:"why,omitempty" doc:"what keeps it from hosting"`
-	Joined   bool            `json:"joined"`
-	JoinedIn float64         `json:"joined_in,omitempty" doc:"seconds from start to the first neighbour"`
-	Started  time.Time       `json:"started"`
-	Time     time.Time       `json:"time" doc:"the node's clock"`
-	Barred   string          `json:"barred,omitempty" doc:"why nothing new is granted now: clock or space"`
-	Slivers  int             `json:"slivers"`
-	Free     lease.RSet      `json:"free" doc:"free in the commons now"`
+	Node        lease.Principal `json:"node" doc:"the node's principal"`
+	Name        string          `json:"name" doc:"display name, such as uni-a/n1"`
+	Tag         string          `json:"tag" doc:"mark of every kernel object of this node"`
+	Version     string          `json:"version"`
+	Addrs       []string        `json:"addrs" doc:"multiaddrs with the peer id, for croft up --join"`
+	Peers       int             `json:"peers" doc:"connections now"`
+	Known       int             `json:"known" doc:"offers in the view"`
+	Hosting     bool            `json:"hosting" doc:"false: a visitor, which hosts nothing"`
+	Why         []string        `json:"why,omitempty" doc:"what keeps it from hosting"`
+	Joined      bool            `json:"joined"`
+	JoinedIn    float64         `json:"joined_in,omitempty" doc:"seconds from start to the first neighbour"`
+	Started     time.Time       `json:"started"`
+	Time        time.Time       `json:"time" doc:"the node's clock"`
+	PolicyFault string          `json:"policy_fault,omitempty" doc:"why the newest policy is not in force; the one before it is"`
+	Barred      string          `json:"barred,omitempty" doc:"why nothing new is granted now: clock or space"`
+	Slivers     int             `json:"slivers"`
+	Free        lease.RSet      `json:"free" doc:"free in the commons now"`
 }
 
 // WishRequest carries one ask, or a chain from capacity to redeem.

@@ -19,6 +19,8 @@ type Claims interface {
 	Commit(ctx context.Context, by Caller, hold lease.ID) (Answer, error)
 	Activate(ctx context.Context, by Caller, id lease.ID, program []byte) (Answer, error)
 	End(ctx context.Context, by Caller, close []byte) (Answer, error)
+	// Tickets are those that the caller holds of this node.
+	Tickets(ctx context.Context, by Caller) ([]HeldTicket, error)
 	Vacancies(ctx context.Context, by Caller, req VacancyRequest) (Vacancies, error)
 }
 
@@ -69,6 +71,11 @@ type Owner interface {
 	Doctor(ctx context.Context) ([]Check, error)
 	Issue(ctx context.Context, req IssueRequest) (Answer, error)
 	Books(ctx context.Context) ([]Claim, error)
+	// Policy is what the node goes by.
+	Policy(ctx context.Context) (Policy, error)
+	// Reload reads the policy's file again. The error is ErrPolicy if the old one
+	// stays in force.
+	Reload(ctx context.Context) (Policy, error)
 	// Calendar is the books over a term; a zero Until is a day on.
 	Calendar(ctx context.Context, term lease.Term) (Calendar, error)
 	Revoke(ctx context.Context, claim lease.ID, reason string) (Answer, error)

@@ -136,6 +136,10 @@ func routeOwner(api huma.API, o Owner) {
 		func(ctx context.Context, _ *none) ([]Claim, error) { return o.Books(ctx) })
 	route(api, "POST", "/v1/leases/{lease}/revoke", "revoke", "End a lease or hold on this node, after the grace that it states",
 		func(ctx context.Context, i *revoke) (Answer, error) { return o.Revoke(ctx, i.Lease, i.Body.Reason) })
+	route(api, "GET", "/v1/policy", "policy", "What this node's owner wants, and where each rule comes from",
+		func(ctx context.Context, _ *none) (Policy, error) { return o.Policy(ctx) })
+	route(api, "POST", "/v1/policy/reload", "reload", "Read the owner's policy again",
+		func(ctx context.Context, _ *none) (Policy, error) { return o.Reload(ctx) })
 	type term struct {
 		From  int64 `query:"from"`
 		Until int64 `query:"until"`
@@ -173,6 +177,8 @@ func routeClaims(api huma.API, c Claims) {
 		func(ctx context.Context, i *activate) (Answer, error) {
 			return c.Activate(ctx, caller(ctx), i.Lease, i.Body.Program)
 		})
+	route(api, "GET", "/v1/tickets/mine", "mine", "The tickets that the caller holds of this node, each with its chain",
+		func(ctx context.Context, _ *none) ([]HeldTicket, error) { return c.Tickets(ctx, caller(ctx)) })
 	type vacancy struct{ Body VacancyRequest }
 	route(api, "POST", "/v1/vacancies", "vacancies", "When a lease of a pool would be granted, as the books stand",
 		func(ctx context.Context, i *vacancy) (Vacancies, error) { return c.Vacancies(ctx, caller(ctx), i.Body) })

@@ -103,6 +103,17 @@ func (w *Way) Record(ctx context.Context, owner lease.Principal, label string) (
 	return r.Record, err
 }
 
+// Policy returns what the node goes by.
+func (w *Way) Policy(ctx context.Context) (p api.Policy, err error) {
+	return p, w.call(ctx, "GET", "/v1/policy", nil, &p)
+}
+
+// ReloadPolicy has the node read its policy again. The error is a Problem that
+// says where it is wrong; the old one is in force then.
+func (w *Way) ReloadPolicy(ctx context.Context) (p api.Policy, err error) {
+	return p, w.call(ctx, "POST", "/v1/policy/reload", nil, &p)
+}
+
 func (w *Way) call(ctx context.Context, method, path string, in, out any) error {
 	err := call(ctx, w.http, method, path, in, out)
 	if netErr := new(net.OpError); errors.As(err, &netErr) && netErr.Op == "dial" {

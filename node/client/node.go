@@ -125,6 +125,11 @@ func (n *Node) Tell(ctx context.Context, record []byte) ([]byte, error) {
 	return r.Record, err
 }
 
+// Tickets returns the tickets that the caller holds of the node.
+func (n *Node) Tickets(ctx context.Context) (t []api.HeldTicket, err error) {
+	return t, call(ctx, n.http, "GET", "/v1/tickets/mine", nil, &t)
+}
+
 // Slivers returns the caller's slivers on the node.
 func (n *Node) Slivers(ctx context.Context) (s []api.Sliver, err error) {
 	return s, call(ctx, n.http, "GET", "/v1/slivers", nil, &s)

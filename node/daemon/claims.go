@@ -3,10 +3,12 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"croft/lease"
 	"croft/node/api"
@@ -29,7 +31,23 @@ func (c claims) Wish(ctx context.Context, by api.Caller, chain [][]byte) (api.An
 		return api.Answer{}, err
 	}
 	return c.ask(ctx, func(ref uint64) lease.Input {
-		return lease.Wish{Ref: ref, Caller: by.Principal, Chain: chain, Authority: shown}
+		return lease.Wish{Ref: ref, Caller: by.Principal, Chain: chain, Source: api.Source(ctx), Authority: shown}
+	})
+}
+
+// Tickets are those that the caller holds, those that end last at the end.
+func (c claims) Tickets(ctx context.Context, by api.Caller) ([]api.HeldTicket, error) {
+	now := c.d.time.now().Unix()
+	return look(ctx, c.d, func(l *lease.Ledger) []api.HeldTicket {
+		out := []api.HeldTicket{}
+		for _, t := range l.Tickets() {
+			if t.Holder == by.Principal && t.Term.Until > now {
+				out = append(out, api.HeldTicket{Ticket: t.Ticket, RSet: t.RSet, From: t.Term.From, Until: t.Term.Until, Degree: t.Degree,
+					Chain: t.Chain})
+			}
+		}
+		slices.SortStableFunc(out, func(a, b api.HeldTicket) int { return cmp.Compare(a.Until, b.Until) })
+		return out[:min(len(out), maxMine)]
 	})
 }
 

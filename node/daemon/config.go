@@ -40,6 +40,7 @@ type Config struct {
 	SiteCertFile string
 	Resolver     []netip.AddrPort
 	Runtime      string // path of runc; empty: found
+	Policy       string // the owner's policy; empty: policy.toml in the state directory, if it is there
 }
 
 // Bounds are limits of the daemon that an owner may want otherwise.
@@ -82,6 +83,7 @@ type file struct {
 	Resolver   []string          `toml:"resolver"`
 	Runtime    string            `toml:"runtime"`
 	SiteCert   string            `toml:"site_cert"`
+	Policy     string            `toml:"policy"`
 	Places     int               `toml:"places"`
 	BlobQuota  string            `toml:"blob_quota"`
 	AuditQuota string            `toml:"audit_quota"`
@@ -151,6 +153,9 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 		cert, err := os.ReadFile(f.SiteCert)
 		set(err)
 		cfg.SiteCert, cfg.SiteCertFile = cert, f.SiteCert
+	}
+	if cfg.Policy = f.Policy; f.Policy != "" && !filepath.IsAbs(f.Policy) {
+		cfg.Policy = filepath.Join(dir, f.Policy)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return cfg, fmt.Errorf("%w: %w", ErrConfig, err)

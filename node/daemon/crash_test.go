@@ -89,7 +89,7 @@ func (s *story) play() {
 	free, err := look(s.t.Context(), s.l.d, func(l *lease.Ledger) lease.RSet {
 		return l.Free(lease.PoolCommons, lease.Term{From: l.Now(), Until: l.Now() + 60})
 	})
-	if err != nil || free != s.l.d.pools[0].Capacity && free != s.l.d.pools[1].Capacity {
+	if err != nil || free != s.l.d.inForce().Pools[0].Capacity && free != s.l.d.inForce().Pools[1].Capacity {
 		s.t.Errorf("not all is free again: %v, %v", free, err)
 	}
 }

@@ -41,16 +41,13 @@ var Version = "0.1.0"
 
 // Daemon is one node.
 type Daemon struct {
-	cfg      Config
-	deps     Deps
-	tag      string
-	why      []string // what keeps it from hosting
-	kernel   string
-	site     *certificate
-	capacity lease.RSet
-	commons  lease.RSet // what one principal may have of it
-	longest  int64      // term of a lease of the commons, in seconds
-	pools    []lease.PoolRule
+	cfg    Config
+	deps   Deps
+	tag    string
+	why    []string // what keeps it from hosting
+	kernel string
+	site   *certificate
+	rules  *rules // of the owner
 
 	journal OpenJournal // owned by the loop, as are
 	core    *node.Core
@@ -66,6 +63,7 @@ type Daemon struct {
 	slivers  *executor
 	offers   *offerLoop
 	notices  *notices
+	gives    *gives
 	drains   drains
 	slices   *sliceRecords
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
@@ -80,26 +78,18 @@ type Daemon struct {
 func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d := &Daemon{
 		cfg: cfg, deps: deps, why: why, tag: Tag(deps.Key.Principal()), kernel: release(),
-		capacity: cfg.Capacity, inputs: make(chan node.Input, maxQueue), answers: newAnswers(),
-		status: newStatus(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
-	}
-	if d.capacity.IsZero() {
-		d.capacity = defaultCapacity(machine(cfg.State))
+		inputs: make(chan node.Input, maxQueue), answers: newAnswers(), lookups: make(chan struct{}, maxLookups),
+		status: newStatus(), started: deps.Clock.Wall(), done: make(chan struct{}),
 	}
 	var err error
 	if d.site, err = newCertificate(d); err != nil {
 		return nil, err
 	}
-	d.pools = lease.DefaultPools(d.capacity)
-	for i := range d.pools {
-		if d.pools[i].Pool == lease.PoolCommons {
-			if !cfg.Commons.IsZero() {
-				d.pools[i].PerPrincipal = cfg.Commons
-			}
-			d.commons, d.longest = d.pools[i].PerPrincipal, d.pools[i].MaxTerm
-		}
+	if d.rules, err = newRules(cfg, d.started); err != nil {
+		return nil, err
 	}
-	d.offers, d.notices = newOfferLoop(d), newNotices(d)
+	d.tellLapsed(d.inForce())
+	d.offers, d.notices, d.gives = newOfferLoop(d), newNotices(d), newGives(d)
 	if err := d.offers.check(); err != nil {
 		return nil, err
 	}
@@ -119,9 +109,11 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 func Tag(p lease.Principal) string { return p.String()[:6] }
 
 func (d *Daemon) coreConfig() node.Config {
+	r := ledgerRules(d.inForce().Policy)
 	return node.Config{
 		Places: d.cfg.Bounds.Places,
-		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: d.pools, Ports: portRange(d.cfg.Listen), Grace: revokeGrace},
+		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: r.Pools, Refused: r.Refused, Ports: portRange(d.cfg.Listen),
+			HoldFuse: r.HoldFuse, ActivateFuse: r.ActivateFuse, Grace: r.Grace, Quarantine: r.Quarantine},
 	}
 }
 
@@ -150,6 +142,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.deps.Hosting != nil {
 		g.Go(func() error { d.offers.run(ctx); return nil })
 		g.Go(func() error { d.notices.run(ctx); return nil })
+		g.Go(func() error { d.gives.run(ctx); return nil })
 		g.Go(func() error { d.watchSlivers(ctx, reports); return nil })
 		g.Go(func() error { d.drainLoop(ctx); return nil })
 		g.Go(func() error { d.collectLoop(ctx); return nil })

@@ -52,6 +52,15 @@ const (
 	// power loss can take at the most.
 	drainEvery = 5 * time.Second
 
+	// giveLook is how often the gives are looked at, when nothing is due before;
+	// giveRetry is the wait after a ticket that could not be signed.
+	giveLook  = time.Hour
+	giveRetry = time.Minute
+
+	// maxMine is the number of tickets that one answer to their holder has: those
+	// that begin or run now come first.
+	maxMine = 256
+
 	// maxQuestions is how many questions to the record of flows are worked on at
 	// once: one reads, one decodes.
 	maxQuestions = 2
@@ -74,8 +83,4 @@ const (
 	// only share one disk. piece is how much of a part is in memory at a time.
 	maxUploads = 16
 	piece      = 256 << 10
-
-	// revokeGrace is how many seconds' notice a holder has of a revoke, stated in
-	// every lease: to move what runs, or to read why.
-	revokeGrace = 60
 )

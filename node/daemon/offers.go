@@ -102,10 +102,12 @@ func (o *offerLoop) next(now time.Time) uint64 {
 // bare is an offer without what is free.
 func (o *offerLoop) bare(now time.Time) offer.Offer {
 	d := o.d
+	p := d.inForce()
+	commons, _ := p.Pool(lease.PoolCommons)
 	made := offer.Offer{
 		Node: d.deps.Key.Principal(), Sequence: o.next(now), Made: now.Unix(), Until: now.Add(offerValid).Unix(),
 		Attributes: d.attributes(), Addrs: offerAddrs(d.deps.Wire.Addrs()), Uptime: max(int64(now.Sub(d.started).Seconds()), 0),
-		Total: d.capacity, Longest: d.longest, Commons: d.commons,
+		Total: p.Capacity, Longest: commons.Longest, Commons: commons.Each,
 	}
 	cert, signed, name := d.site.now(now)
 	if made.Name = name; cert != nil {

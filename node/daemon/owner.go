@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 
 	"croft/lease"
 	"croft/node/api"
@@ -19,7 +20,7 @@ func (o owner) Status(ctx context.Context) (api.Status, error) {
 	s := api.Status{
 		Node: d.deps.Key.Principal(), Name: d.cfg.Name, Tag: d.tag, Version: Version,
 		Addrs: d.deps.Wire.Addrs(), Peers: d.deps.Wire.Peers(), Known: d.deps.Gossip.Known(),
-		Hosting: d.deps.Hosting != nil, Why: d.why, Started: d.started, Time: d.time.now(),
+		Hosting: d.deps.Hosting != nil, Why: d.why, Started: d.started, Time: d.time.now(), PolicyFault: d.policyFault(),
 	}
 	if joined := d.joined.Load(); joined != nil {
 		s.Joined, s.JoinedIn = true, joined.Sub(d.started).Seconds()
@@ -42,7 +43,17 @@ func (o owner) Status(ctx context.Context) (api.Status, error) {
 }
 
 func (o owner) Doctor(context.Context) ([]api.Check, error) {
-	return append(Doctor(o.d.cfg), o.d.site.check(o.d.deps.Clock.Wall())...), nil
+	now := o.d.deps.Clock.Wall()
+	return slices.Concat(Doctor(o.d.cfg), PolicyCheck(o.d.cfg, now), o.d.site.check(now)), nil
+}
+
+func (o owner) Policy(ctx context.Context) (api.Policy, error) { return o.d.policyStatus(ctx) }
+
+func (o owner) Reload(ctx context.Context) (api.Policy, error) {
+	if err := o.d.Reload(ctx); err != nil {
+		return api.Policy{}, err
+	}
+	return o.d.policyStatus(ctx)
 }
 
 func (o owner) Issue(ctx context.Context, req api.IssueRequest) (api.Answer, error) {

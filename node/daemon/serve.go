@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 
 	"croft/lease"
@@ -32,6 +33,9 @@ func (d *Daemon) listen() ([]door, error) {
 		p, err := lease.ParsePrincipal(c.RemoteAddr().String())
 		if err != nil {
 			return ctx // no caller: every route that needs one finds nothing of his
+		}
+		if seen, ok := c.(interface{ Source() netip.Addr }); ok && seen.Source().IsValid() {
+			ctx = api.WithSource(ctx, lease.Network(seen.Source()))
 		}
 		return api.WithCaller(ctx, p)
 	}

@@ -39,7 +39,7 @@ func sample(t testing.TB) (file []byte, all []Record, ends map[int64]int) {
 		all = append(all, rs...)
 		ends[j.Size()] = len(all)
 	}
-	file, err = os.ReadFile(filepath.Join(path, fileName))
+	file, err = os.ReadFile(filepath.Join(path, FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestCutAtEveryByte(t *testing.T) {
 			whole = n
 		}
 		path := t.TempDir()
-		must(t, os.WriteFile(filepath.Join(path, fileName), file[:cut], 0o600))
+		must(t, os.WriteFile(filepath.Join(path, FileName), file[:cut], 0o600))
 		j, rs, err := Open(path, Options{Ballast: -1})
 		if cut < start {
 			if !errors.Is(err, ErrCorrupt) {
@@ -108,10 +108,10 @@ func TestFlippedBits(t *testing.T) {
 	}
 	path := t.TempDir()
 	file[snapshotEnd(ends)+20] ^= 1
-	must(t, os.WriteFile(filepath.Join(path, fileName), file, 0o600))
+	must(t, os.WriteFile(filepath.Join(path, FileName), file, 0o600))
 	_, _, err := Open(path, Options{})
 	wantErr(t, err, ErrCorrupt)
-	if now, _ := os.ReadFile(filepath.Join(path, fileName)); !bytes.Equal(now, file) {
+	if now, _ := os.ReadFile(filepath.Join(path, FileName)); !bytes.Equal(now, file) {
 		t.Fatal("opening changed a damaged journal")
 	}
 }
@@ -135,7 +135,7 @@ func TestFrameInsideRecord(t *testing.T) {
 	j, _ := open(t, path, Options{Ballast: -1})
 	must(t, j.Append(append(fake, make([]byte, 64)...)))
 	must(t, j.Close())
-	name := filepath.Join(path, fileName)
+	name := filepath.Join(path, FileName)
 	must(t, os.Truncate(name, j.Size()-1))
 	if _, rs := open(t, path, Options{Ballast: -1}); len(rs) != 0 {
 		t.Fatalf("got %q", rs)

@@ -50,7 +50,7 @@ type Journal struct {
 }
 
 const (
-	fileName = "journal"
+	FileName = "journal" // in the directory
 	tmpName  = "journal.tmp"
 	lockName = "lock"
 )
@@ -108,7 +108,7 @@ func (j *Journal) load(mustExist bool) ([]Record, error) {
 	if err := j.disk.Remove(tmpName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	b, err := j.disk.Read(fileName)
+	b, err := j.disk.Read(FileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		if mustExist {
 			return nil, ErrMissing
@@ -122,7 +122,7 @@ func (j *Journal) load(mustExist bool) ([]Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if j.file, err = j.disk.Open(fileName); err != nil {
+	if j.file, err = j.disk.Open(FileName); err != nil {
 		return nil, err
 	}
 	j.framer, j.generation = framer{salt: r.header.salt}, r.header.generation

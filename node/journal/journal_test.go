@@ -85,7 +85,7 @@ func TestMissing(t *testing.T) {
 	path := t.TempDir()
 	_, _, err := Open(path, Options{MustExist: true})
 	wantErr(t, err, ErrMissing)
-	if _, err := os.Stat(filepath.Join(path, fileName)); err == nil {
+	if _, err := os.Stat(filepath.Join(path, FileName)); err == nil {
 		t.Fatal("a journal was made")
 	}
 }

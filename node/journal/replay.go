@@ -2,7 +2,13 @@
 
 package journal
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
 
 // replayed is what a file says.
 type replayed struct {
@@ -42,4 +48,22 @@ func replay(b []byte) (r replayed, err error) {
 			r.frames, r.header.snapshot, r.end, ErrCorrupt)
 	}
 	return r, nil
+}
+
+// EmptySize is the length in bytes of a journal that holds no record.
+const EmptySize = headerSize
+
+// Read returns the records of the journal in the directory path as they are at
+// this moment, without opening it: it takes no lock and changes nothing, so the
+// last records may not be durable yet. It returns ErrMissing if there is none.
+func Read(path string) ([]Record, error) {
+	b, err := os.ReadFile(filepath.Join(path, FileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrMissing
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := replay(b)
+	return r.records, err
 }

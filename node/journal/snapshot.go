@@ -43,7 +43,7 @@ func (j *Journal) replace(records []Record) error {
 		}
 		return err
 	}
-	if err := j.disk.Rename(tmpName, fileName); err != nil {
+	if err := j.disk.Rename(tmpName, FileName); err != nil {
 		return errors.Join(j.poisoned(err), f.Close())
 	}
 	if err := j.disk.Sync(); err != nil {

@@ -22,3 +22,20 @@ func IP(multiaddr string) (netip.Addr, bool) {
 	a, ok := netip.AddrFromSlice(ip)
 	return a.Unmap(), ok
 }
+
+// sourceOf is the address at the other end of a connection, if that is where it
+// came from: not a relay's, and not this machine's or link's own, which say
+// nothing of who is behind them.
+func sourceOf(remote ma.Multiaddr) netip.Addr {
+	if remote == nil {
+		return netip.Addr{}
+	}
+	if _, err := remote.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+		return netip.Addr{}
+	}
+	a, ok := IP(remote.String())
+	if !ok || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() {
+		return netip.Addr{}
+	}
+	return a
+}

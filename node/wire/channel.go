@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -104,6 +105,7 @@ func handshake(ctx context.Context, conn net.Conn, key ed25519.PrivateKey,
 type channel struct {
 	session sec.SecureConn
 	caller  lease.Principal
+	source  netip.Addr // of the host that opened the pipe, if it was seen directly
 
 	plain  net.Conn // the reader's end
 	pumped error    // why the pump ended; set before the other end is closed
@@ -214,6 +216,11 @@ func (c *channel) Close() error {
 	c.plain.Close()
 	return err
 }
+
+// Source returns the address of the host from which the channel was opened, or
+// none where the connection came through a relay or from this machine. The
+// caller sits at that host or behind it.
+func (c *channel) Source() netip.Addr { return c.source }
 
 func (c *channel) LocalAddr() net.Addr                { return c.session.LocalAddr() }
 func (c *channel) RemoteAddr() net.Addr               { return addr(c.caller.String()) }

@@ -122,6 +122,9 @@ func (l *Listener) prove(from peer.ID, conn net.Conn) {
 		l.opt.Failed(from, err)
 		return
 	}
+	if p, ok := conn.(*pipe); ok {
+		c.(*channel).source = sourceOf(p.Conn().RemoteMultiaddr())
+	}
 	select {
 	case l.ready <- c:
 	case <-ctx.Done(): // nobody accepts

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"croft/lease"
+	"croft/node/api"
+)
+
+// ticketFetch gets what a node's owner gives to this person by policy.
+func (a *app) ticketFetch() *cobra.Command {
+	var dir string
+	c := &cobra.Command{
+		Use: "fetch NODE", Short: "Get the tickets that a node has for you", Args: cobra.ExactArgs(1),
+		Long: `Ask a node, by name or principal, for the tickets that it signed for you: what its
+owner's policy gives to peers is there without anybody sending it. The chains are
+checked. With --out DIR each is written to a file of its own, which
+` + "`croft run --ticket`" + ` takes.`,
+		Example: "  croft ticket fetch uni-a/n1 --out tickets",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at, err := a.nodeNamed(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			key, err := a.mine()
+			if err != nil {
+				return err
+			}
+			node := a.way().Node(at.Node, key)
+			defer node.Close()
+			list, err := node.Tickets(cmd.Context())
+			if err != nil {
+				return err
+			}
+			for _, t := range list {
+				if err := sound(t, at.Node, key.Principal()); err != nil {
+					return fail(exitFailed, "tell the node's owner", "%s sent a ticket that does not hold: %w", args[0], err)
+				}
+			}
+			if len(list) == 0 {
+				return fail(exitNothing, "its owner gives them: in policy.toml, or with `croft ticket give`", "%s has no ticket for you", args[0])
+			}
+			out := make([]fetched, len(list))
+			for i, t := range list {
+				if out[i], err = keepFetched(t, dir); err != nil {
+					return err
+				}
+			}
+			return printEach(a, out, "TICKET\tFROM\tUNTIL\tDEGREE\tRSET\tFILE", func(w io.Writer, t fetched) {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", t.Ticket.Short(), instant(t.From), instant(t.Until), t.Degree, t.RSet, t.File)
+			})
+		},
+	}
+	c.Flags().StringVar(&dir, "out", "", "directory to write them to")
+	return c
+}
+
+// fetched is a ticket and where it was written.
+type fetched struct {
+	api.HeldTicket
+	File string `json:"file,omitempty"`
+}
+
+func instant(sec int64) string { return time.Unix(sec, 0).UTC().Format("2006-01-02 15:04 UTC") }
+
+// sound checks that a ticket is the node's, whole, and held by the one who asked.
+func sound(t api.HeldTicket, node, holder lease.Principal) error {
+	chain, err := lease.VerifyChain(t.Chain, node)
+	if err != nil {
+		return err
+	}
+	leaf := chain.Leaf()
+	if ticket, ok := leaf.Statement.(*lease.Ticket); !ok || ticket.Holder != holder || leaf.ID != t.Ticket {
+		return fmt.Errorf("%s %s: %w", leaf.Kind(), leaf.ID.Short(), lease.ErrNotHolder)
+	}
+	return nil
+}
+
+// keepFetched writes a ticket's file, unless it was fetched before.
+func keepFetched(t api.HeldTicket, dir string) (fetched, error) {
+	if dir == "" {
+		return fetched{t, ""}, nil
+	}
+	path := filepath.Join(dir, t.Ticket.Short()+".ticket")
+	if exists(path) {
+		return fetched{t, path}, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fetched{}, err
+	}
+	return fetched{t, path}, writeNew(path, []byte(text(t.Chain)), 0o600)
+}
