@@ -15,7 +15,7 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build demo test test-root race fuzz generate check clean bench setup-run setup-demo setup-test setup-bench
+.PHONY: help build demo test test-root check-deep race fuzz generate check clean bench setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
@@ -39,6 +39,9 @@ test: setup-test ## 2 min | every test; those that need root only as root
 
 test-root: setup-test ## 1 min | only tests with the real kernel; fail where they cannot run
 	CROFT_REQUIRE_ROOT=1 go test -count=1 -timeout 10m -run Root $(T)
+
+check-deep: ## 1 h | 100,000 random histories of ledger and purses; CROFT_HISTORIES=N for others
+	CROFT_HISTORIES=$${CROFT_HISTORIES:-100000} go test -count=1 -timeout 12h ./lease/adversary ./lease/purse
 
 race: setup-test ## 5 min | every test under the race detector
 	CGO_ENABLED=1 go test -race -timeout 20m $(T)

@@ -2,11 +2,7 @@
 
 package lease
 
-import (
-	"fmt"
-	"unicode"
-	"unicode/utf8"
-)
+import "fmt"
 
 // The checks below judge one statement by itself: its kind, its ranges, its
 // bounds. They are the same when it is sealed and when it is opened.
@@ -124,6 +120,12 @@ func mechanism(s string) error {
 	return CheckLabel(s)
 }
 
+// CheckPrincipal reports whether p can be held to a signature: rule S5.
+func CheckPrincipal(what string, p Principal) error { return principal(what, p) }
+
+// CheckTerm reports whether t is one that a statement may have: rule S6.
+func CheckTerm(t Term) error { return term(t) }
+
 // CheckLabel reports whether s can name a slice: 1 to 63 of a-z, 0-9 and '-',
 // neither first nor last a dash (RFC 1123), so that slivers have host names.
 func CheckLabel(s string) error {
@@ -179,15 +181,27 @@ func instant(at int64) error { return field(at > 0 && at < maxUnix, "instant %d"
 // reason judges a text that is printed on a stranger's terminal.
 func reason(s string) error {
 	for _, c := range s {
-		if !unicode.IsPrint(c) {
+		if !printable(c) {
 			return field(false, "text holds %U, which does not print", c)
 		}
 	}
-	if !utf8.ValidString(s) {
-		return field(false, "text is not UTF-8")
-	}
 	return field(len(s) <= MaxText, "text of %d bytes, limit %d", len(s), MaxText)
 }
+
+// printable is the same in every edition of Unicode, so that all who verify a
+// statement agree: unicode.IsPrint is not. What is left out controls, hides,
+// turns the direction, is a space of another width, or private.
+func printable(c rune) bool {
+	for _, r := range unprintable {
+		if r[0] <= c && c <= r[1] {
+			return false
+		}
+	}
+	return c >= ' ' && c < 0xfff0
+}
+
+var unprintable = [...][2]rune{{0x7f, 0xa0}, {0xad, 0xad}, {0x600, 0x605}, {0x61c, 0x61c}, {0x6dd, 0x6dd}, {0x70f, 0x70f},
+	{0x180e, 0x180e}, {0x2000, 0x200f}, {0x2028, 0x202f}, {0x205f, 0x206f}, {0x3000, 0x3000}, {0xd800, 0xf8ff}, {0xfeff, 0xfeff}}
 
 // maxUnix is the year 9999: arithmetic on any term stays far from overflow.
 const maxUnix = 253402300800

@@ -45,6 +45,10 @@
 // Replaces renews it: until the commit both are charged at their maximum, and
 // then the sliver runs on under the new lease.
 //
+// How a lease comes about in a pool is its [Mechanism]'s business: by a ticket,
+// first come, reserved ahead, or as a weighted share of what is idle (docs/mechanisms.md).
+// Whether there is room the ledger judges itself, whatever a mechanism says.
+//
 // Every request is answered once. Said again, it gets the same bytes; a refusal
 // ([Refusal]) is an answer too, and signed wherever the ledger can keep it.
 //

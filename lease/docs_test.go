@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"croft/lease"
+	"croft/lease/sign"
 )
 
 func document(t *testing.T, name string) string {
@@ -69,14 +70,7 @@ func TestGrammarIsTheCode(t *testing.T) {
 	}
 	for _, st := range []lease.Statement{new(lease.Capacity), new(lease.Ticket), new(lease.Redeem), new(lease.Ask),
 		new(lease.Hold), new(lease.Lease), new(lease.Close), new(lease.Revoke), new(lease.Reject), new(lease.Grant)} {
-		var code []string
-		for _, f := range reflect.VisibleFields(reflect.TypeOf(st).Elem()) {
-			key, options, _ := strings.Cut(f.Tag.Get("cbor"), ",")
-			if strings.Contains(options, "omit") {
-				key = "? " + key
-			}
-			code = append(code, key)
-		}
+		code := fieldsOf(reflect.TypeOf(st).Elem())
 		name := st.Kind().String()
 		if !slices.Equal(grammar[name], code) {
 			t.Errorf("%s: grammar %q, code %q", name, grammar[name], code)
@@ -87,9 +81,25 @@ func TestGrammarIsTheCode(t *testing.T) {
 		}
 		delete(grammar, name)
 	}
+	if !slices.Equal(grammar["site"], fieldsOf(reflect.TypeFor[sign.SiteCert]())) {
+		t.Errorf("site: grammar %q", grammar["site"])
+	}
+	delete(grammar, "site")
 	if len(grammar) != 0 {
 		t.Errorf("the grammar has more: %v", grammar)
 	}
+}
+
+// fieldsOf lists a struct's keys as the grammar writes them.
+func fieldsOf(of reflect.Type) (keys []string) {
+	for _, f := range reflect.VisibleFields(of) {
+		key, options, _ := strings.Cut(f.Tag.Get("cbor"), ",")
+		if strings.Contains(options, "omit") {
+			key = "? " + key
+		}
+		keys = append(keys, key)
+	}
+	return keys
 }
 
 // Resources keep their numbers: the document's table is the code's.

@@ -144,12 +144,23 @@ func (l *Ledger) lead() (seconds uint32) {
 	return seconds
 }
 
+// lacks returns the first resource of which more is wanted than there is left: a
+// pool that was made smaller may have less than nothing of another.
+func lacks(load, wanted, room RSet) (Resource, bool) {
+	for r := range wanted {
+		if wanted[r] > 0 && load[r]+wanted[r] > room[r] {
+			return Resource(r), true
+		}
+	}
+	return 0, false
+}
+
 // fits holds the spans against the pool's capacity and the holder's share.
 func (l *Ledger) fits(w *want, spans []span) *Refusal {
 	pool := l.pool(w.pool)
 	for _, s := range spans {
 		load, room := l.room(w.pool, s.Term)
-		if r, over := load.Plus(s.rset).Exceeds(room); over {
+		if r, over := lacks(load, s.rset, room); over {
 			return refuse(Local, ReasonCapacity, "%s: %s of %s are free in that term, %s more are needed", r,
 				r.Format(room[r]-min(load[r], room[r])), r.Format(room[r]), r.Format(s.rset[r]))
 		}

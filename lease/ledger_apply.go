@@ -178,8 +178,11 @@ func (b *booking) applyAnnounced(f Fact) error {
 	default:
 		return fmt.Errorf("%s announces no end: %w", st.Kind(), ErrFact)
 	}
-	if b.endAt = max(b.endAt, f.At); held {
-		b.endAt = f.At // a hold is not kept beyond its fuse by a close for later
+	switch b.endAt = max(b.endAt, f.At); { // no fuse is outlasted by an end for later
+	case held:
+		b.endAt = f.At
+	case !b.active:
+		b.endAt = min(b.endAt, b.activateBy)
 	}
 	return nil
 }

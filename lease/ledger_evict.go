@@ -180,7 +180,7 @@ func (l *Ledger) lentFits(spans []span, at int64) bool {
 		}
 		load, all := l.joint.peak(s.Term), l.jointRoom(s.Term)
 		for r := range load {
-			if !elastic(Resource(r)) && load[r]+s.rset[r] > all[r] {
+			if !elastic(Resource(r)) && s.rset[r] > 0 && load[r]+s.rset[r] > all[r] {
 				return false
 			}
 		}

@@ -107,11 +107,11 @@ func (Recover) input()  {}
 func (Tick) input()     {}
 
 func (in Wish) String() string {
-	s := fmt.Sprintf("wish ref=%d caller=%s chain=%s", in.Ref, in.Caller, digests(in.Chain))
+	s := fmt.Sprintf("wish ref=%d caller=%s chain=%s%s", in.Ref, in.Caller, digests(in.Chain), shown(in.Authority))
 	if in.Source.IsValid() {
 		s += " source=" + in.Source.String()
 	}
-	return s + shown(in.Authority)
+	return s
 }
 func (in Commit) String() string {
 	return fmt.Sprintf("commit ref=%d caller=%s hold=%s", in.Ref, in.Caller, in.Hold)

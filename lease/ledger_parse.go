@@ -21,7 +21,7 @@ func ParseInput(line string, blob func(Digest) ([]byte, bool)) (Input, error) {
 	var in Input
 	switch name {
 	case "wish":
-		in = Wish{Ref: p.number("ref", 64), Caller: p.principal("caller"), Chain: p.blobs("chain"), Source: p.source(), Authority: p.maybe("authority")}
+		in = Wish{Ref: p.number("ref", 64), Caller: p.principal("caller"), Chain: p.blobs("chain"), Authority: p.maybe("authority"), Source: p.source()}
 	case "commit":
 		in = Commit{Ref: p.number("ref", 64), Caller: p.principal("caller"), Hold: p.id("hold")}
 	case "activate":

@@ -84,6 +84,17 @@ func TestFusesFall(t *testing.T) {
 	}
 }
 
+// An end announced for later does not spare a lease its activation.
+func TestEndForLaterOutlastsNoFuse(t *testing.T) {
+	w := newWorld(t)
+	id := w.lease(w.ask("alice", 100, 3600))
+	w.granted(w.close("alice", id, w.now+3000))
+	w.after(59)
+	w.state(id, Closing)
+	w.after(1)
+	w.state(id, Closed)
+}
+
 func TestRefusals(t *testing.T) {
 	edit := func(f func(*Ask)) []func(*Ask) { return []func(*Ask){f} }
 	for _, c := range []struct {

@@ -36,23 +36,32 @@ func (p Principal) Short() string { return p.String()[:shortText] }
 // IsZero reports whether p is no key at all.
 func (p Principal) IsZero() bool { return p == Principal{} }
 
-// weak reports whether p is a point of small order, or the encoding of one that
-// is not canonical: a signature for such a key verifies without any secret, so
-// nobody could be held to it.
+// weak reports whether p is a point of small order, for which a signature
+// verifies without any secret, so that nobody could be held to it; or an
+// encoding with y of the prime or more, which some verifiers of Ed25519 take and
+// others do not.
 func (p Principal) weak() bool {
 	p[31] &= 0x7f // the sign of x
-	return slices.Contains(smallOrder[:], p)
+	return p.beyondPrime() || slices.Contains(smallOrder[:], p)
+}
+
+// beyondPrime reports whether y, without the sign, is at least 2^255-19.
+func (p Principal) beyondPrime() bool {
+	for _, b := range p[1:31] {
+		if b != 0xff {
+			return false
+		}
+	}
+	return p[31]&0x7f == 0x7f && p[0] >= 0xed
 }
 
 // smallOrder lists y, little-endian, of the points of order 1, 2, 4 and 8 of
-// edwards25519, and 0 and 1 written as p and p+1.
+// edwards25519.
 var smallOrder = [...]Principal{
 	{0}, {1},
 	smallY("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
 	smallY("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
 	smallY("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
-	smallY("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
-	smallY("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
 }
 
 func smallY(digits string) (p Principal) {

@@ -30,6 +30,23 @@ func TestWeakKeysNeedNoSecret(t *testing.T) {
 	}
 }
 
+// Every y from the prime to 2^255-1 is refused, with either sign, and the y below is not for that.
+func TestKeysBeyondThePrime(t *testing.T) {
+	last := smallY("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f")
+	if last.beyondPrime() {
+		t.Error("2^255-20 is refused")
+	}
+	for low := 0xed; low <= 0xff; low++ {
+		for _, sign := range []byte{0x7f, 0xff} {
+			key := last
+			key[0], key[31] = byte(low), sign
+			if !key.weak() {
+				t.Errorf("%x is not refused", key)
+			}
+		}
+	}
+}
+
 func forgeable(key Principal) bool {
 	for i := range 64 {
 		for _, r := range smallOrder {

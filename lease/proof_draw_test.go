@@ -117,8 +117,8 @@ var proofs = []struct{ rule, verdict, drawing, proof string }{
 	{"P17", "proof-exempt", "cap(n1 cpu=4) -> t0(alice) -> r0(replaces=0) -> reject(local:unknown)", "refused:2:3"},
 	{"P15", "answer", "cap(n1 cpu=4) -> t0(alice) -> r0() -> reject(local:capacity parent=1)", "refused:2:3"},
 	{"P15", "wrong-node", "cap(n1 cpu=4) -> t0(alice) -> r0() -> reject(local:capacity node=n2)", "refused:2:3"},
-	{"P15", "signature", "cap(n1 cpu=4) -> t0(alice) -> r0() -> reject(local:capacity sig=alice)", "refused:2:3"},
-	{"P15", "kind", "cap(n1 cpu=4) -> t0(alice) -> r0() -> lease()", "refused:2:3"},
+	{"P4", "signature", "cap(n1 cpu=4) -> t0(alice) -> r0() -> reject(local:capacity sig=alice)", "refused:2:3"},
+	{"P5", "kind", "cap(n1 cpu=4) -> t0(alice) -> r0() -> lease()", "refused:2:3"},
 	{"P3", "chain", "cap(n1 cpu=4) -> t0(alice) -> t0(bob) -> reject(local:capacity)", "refused:2:3"},
 	{"P2", "proof-shape", "cap(n1 cpu=4) -> ask(alice n1) -> reject(local:capacity)", "refused:1:2"},
 	{"P2", "proof-shape", "cap(n1 cpu=4) -> t0(alice) -> r0() -> reject(local:policy attached=x)", "refused:2:3"},
@@ -245,7 +245,7 @@ var fillings = []struct{ rule, verdict, drawing string }{
 	{"F8", "off-path", "cap(n1 cpu=4) -> t0(alice) -> { r0() -> reject(local:policy), r1() -> reject(over-issued proves=refused:2:3) }"},
 	{"F8", "signature", "cap(n1 cpu=4) -> t0(agent) -> { t0(bob cpu=3 sig=bob), t0(alice cpu=2) -> r0() -> reject(over-issued about=1 proves=twice:1:2,3) }"},
 	{"F8", "syntax", "cap(n1 cpu=4) -> t0(agent) -> t0(alice cpu=2) -> r0() -> reject(over-issued about=1)"},
-	{"F8", "kind", "cap(n1 cpu=4) -> t0(agent) -> t0(alice cpu=2) -> r0() -> reject(local:policy)"},
+	{"F2", "kind", "cap(n1 cpu=4) -> t0(agent) -> t0(alice cpu=2) -> r0() -> reject(local:policy)"},
 }
 
 func TestFillings(t *testing.T) {
@@ -343,13 +343,13 @@ func proofBytes(t testing.TB) []struct {
 		{"kind 257", "kind", append([]byte{0x85, 0x19, 0x01, 0x01}, sound[2:]...)},
 		{"resource 14", "unknown-resource", edit(func(p *lease.Proof) { p.Resource = 14 })},
 		{"the year 10000", "field", edit(func(p *lease.Proof) { p.K, p.At = lease.ProofOver, 253402300800 })},
-		{"a chain of 18", "too-big", edit(func(p *lease.Proof) { p.Chain = many[:18] })},
-		{"evidence of 67", "too-big", edit(func(p *lease.Proof) { p.Evidence = many })},
-		{"65 children", "proof-shape", edit(func(p *lease.Proof) { p.K, p.Evidence = lease.ProofOver, many[:65] })},
-		{"a chain of 17 above two children", "proof-shape", edit(func(p *lease.Proof) { p.Chain = many[:17] })},
-		{"a statement of 1025 bytes", "too-big", edit(func(p *lease.Proof) { p.Evidence = [][]byte{make([]byte, 1025), nil} })},
+		{"P2: a chain of 18", "too-big", edit(func(p *lease.Proof) { p.Chain = many[:18] })},
+		{"P2: evidence of 67", "too-big", edit(func(p *lease.Proof) { p.Evidence = many })},
+		{"P2: 65 children", "proof-shape", edit(func(p *lease.Proof) { p.K, p.Evidence = lease.ProofOver, many[:65] })},
+		{"P2: a chain of 17 above two children", "proof-shape", edit(func(p *lease.Proof) { p.Chain = many[:17] })},
+		{"P4: a statement of 1025 bytes", "too-big", edit(func(p *lease.Proof) { p.Evidence = [][]byte{make([]byte, 1025), nil} })},
 		{"a length of 2^63", "syntax", append([]byte{0x85, 0x01, 0x81, 0x5b, 0x80}, make([]byte, 100)...)},
-		{"a count of 2^63", "too-big", append([]byte{0x85, 0x01, 0x9b, 0x80}, make([]byte, 100)...)},
+		{"P1 P2: a count of 2^63", "too-big", append([]byte{0x85, 0x01, 0x9b, 0x80}, make([]byte, 100)...)},
 		{"more than a proof may have", "too-big", make([]byte, lease.MaxProof+1)[:lease.MaxProof+1]},
 	}
 }

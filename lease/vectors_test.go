@@ -3,17 +3,20 @@
 package lease_test
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"croft/lease"
 	"croft/lease/leasetest"
+	"croft/lease/sign"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/vectors anew")
@@ -25,7 +28,8 @@ var rewrite = flag.Bool("rewrite", false, "write testdata/vectors anew")
 type vector struct {
 	Name   string   `json:"name"`
 	Note   string   `json:"note"`
-	Expect string   `json:"expect"` // a verdict of leasetest.Verdict
+	Expect string   `json:"expect"`         // a verdict of leasetest.Verdict
+	Rule   string   `json:"rule,omitempty"` // of docs/protocol/claims.md: what is broken, or any of what can be said to be
 	Node   string   `json:"node,omitempty"`
 	Open   string   `json:"open,omitempty"` // hex, as all that follow
 	Chain  []string `json:"chain,omitempty"`
@@ -34,6 +38,7 @@ type vector struct {
 	Claim  string   `json:"claim,omitempty"`
 	End    string   `json:"end,omitempty"`
 	Proof  string   `json:"proof,omitempty"`
+	Site   string   `json:"site,omitempty"`
 	Filled *string  `json:"attachment,omitempty"`  // of the answer to the chain's redeem
 	ID     string   `json:"id,omitempty"`          // of the statement, leaf or proof, where the verdict is ok
 	Blames string   `json:"accountable,omitempty"` // by a proof, where the verdict is ok
@@ -49,6 +54,12 @@ func (v vector) judge() (lease.ID, error) {
 			err = fmt.Errorf("accuses %s", verdict.Principal)
 		}
 		return p.ID(), err
+	case v.Site != "":
+		s, err := lease.ParseSigned(unhex(v.Site), sign.MaxSiteCert)
+		if err == nil {
+			_, err = sign.OpenSite(unhex(v.Site))
+		}
+		return sha256.Sum256(append([]byte(sign.SiteDomain), s.Payload...)), err
 	case v.Filled != nil:
 		return v.judgeFilling()
 	case v.Chain != nil:
@@ -115,6 +126,7 @@ var vectorFiles = map[string]func(testing.TB) []vector{
 	"answers.json":    answerVectors,
 	"proofs.json":     proofVectors,
 	"fillings.json":   fillingVectors,
+	"sites.json":      siteVectors,
 }
 
 func TestVectors(t *testing.T) {
@@ -169,6 +181,58 @@ func chainVectors(t testing.TB) (list []vector) {
 		}
 		list = append(list, v.of(d))
 	}
+	return append(list, oddChains(t)...)
+}
+
+// oddChains are those that no drawing shows. A statement that names itself or a
+// later one cannot be made, for its id is a hash of what would hold the id; what
+// is left of it is a statement that stands twice.
+func oddChains(t testing.TB) (list []vector) {
+	draw := func(drawing string) [][]byte { return leasetest.Draw(t, drawing).Last().Chain() }
+	odd := func(name, expect, rule, note string, chain [][]byte) {
+		v := vector{Name: name, Note: note, Expect: expect, Rule: rule, Node: leasetest.Who("n1").String()}
+		for _, b := range chain {
+			v.Chain = append(v.Chain, hex.EncodeToString(b))
+		}
+		if expect == "ok" {
+			leaf, err := lease.Open(chain[len(chain)-1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.ID = leaf.ID.String()
+		}
+		list = append(list, v)
+	}
+	full := "cap(n1 cpu=4)" + strings.Repeat(" -> t0(n1)", lease.MaxDepth-1)
+	odd("deep", "ok", "", "sixteen claims and a redeem", draw(full+" -> r0()"))
+	odd("over-deep", "depth", "C1", "seventeen claims", draw(full+" -> t0(n1)"))
+	odd("over-deep-redeem", "depth", "C1", "seventeen claims and a redeem", draw(full+" -> t0(n1) -> r0()"))
+	odd("over-long", "depth", "C1", "a hundred times the same statement", slices.Repeat(draw("cap(n1 cpu=4)"), 100))
+
+	three := draw("cap(n1 cpu=4) -> t0(n1) -> t0(n1) -> r0()")
+	odd("headless", "chain", "C2", "the capacity is missing", three[1:])
+	odd("self-parented", "chain", "C3", "a ticket under itself", [][]byte{three[0], three[1], three[1]})
+	odd("cyclic", "chain", "C3", "two tickets by turns", [][]byte{three[0], three[1], three[2], three[1]})
+	odd("upside-down", "chain", "C2", "leaf first", [][]byte{three[3], three[2], three[1], three[0]})
+	odd("gap", "chain", "C3", "a ticket is missing", [][]byte{three[0], three[2], three[3]})
+	odd("mixed-node", "wrong-node", "C4", "the upper half is of another node",
+		append(draw("cap(n2 cpu=4) -> t0(n1)"), three[2:]...))
+
+	change := func(i int, b []byte) [][]byte {
+		out := slices.Clone(three)
+		out[i] = b
+		return out
+	}
+	odd("truncated", "syntax", "C9", "a byte is missing in the midst", change(1, three[1][:len(three[1])-1]))
+	odd("forged", "signature", "C9", "a bit of the last signature", change(3, append(three[3][:len(three[3])-1:len(three[3])-1], three[3][len(three[3])-1]^1)))
+	ticket := leasetest.Draw(t, "cap(n1 cpu=4) -> t0(n1)").Last()
+	other, err := lease.SealAs("croft/offer/1\n", ticket.Statement, leasetest.Key("n1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd("wrong-domain", "signature", "C9", "a ticket signed as an offer", [][]byte{three[0], other.Bytes()})
+	long := slices.Concat([]byte{0x82, 0x59, 0, byte(len(ticket.Signed.Payload))}, ticket.Signed.Payload, bstr(ticket.Signed.Sig))
+	odd("non-canonical", "not-canonical", "C9", "a length in two bytes where one does", [][]byte{three[0], long})
 	return list
 }
 
@@ -193,6 +257,8 @@ func proofVectors(t testing.TB) (list []vector) {
 		v := vector{Name: fmt.Sprintf("%s-%02d", name, len(list)), Note: note, Expect: expect, Proof: hex.EncodeToString(b)}
 		if p, verdict, err := lease.VerifyProof(b); err == nil {
 			v.ID, v.Blames = p.ID().String(), verdict.Principal.String()
+		} else {
+			v.Rule, _, _ = strings.Cut(note, ":")
 		}
 		list = append(list, v)
 	}
@@ -204,10 +270,14 @@ func proofVectors(t testing.TB) (list []vector) {
 		add(p.K.String(), c.rule+": "+c.proof+" of "+c.drawing, c.verdict, p.Bytes())
 	}
 	for _, c := range proofBytes(t) {
-		if len(c.bytes) > lease.MaxProof {
-			continue // too long to write down
+		if len(c.bytes) == 0 || len(c.bytes) > lease.MaxProof {
+			continue // nothing, or too long, to write down
 		}
-		add("bytes", "P1: "+c.note, c.verdict, c.bytes)
+		note := c.note
+		if !strings.HasPrefix(note, "P") {
+			note = "P1: " + note
+		}
+		add("bytes", note, c.verdict, c.bytes)
 	}
 	return list
 }
@@ -226,9 +296,12 @@ func fillingVectors(t testing.TB) (list []vector) {
 	return list
 }
 
+// of gives the id of what verifies; what does not has the rule that it breaks.
 func (v vector) of(d *leasetest.Drawn) vector {
 	if v.Expect == "ok" {
 		v.ID = d.ID.String()
+	} else {
+		v.Rule, _, _ = strings.Cut(v.Note, ":")
 	}
 	return v
 }
@@ -240,6 +313,7 @@ func statementVectors(t testing.TB) (list []vector) {
 	for _, drawing := range []string{
 		"cap(n1 cpu=1)",
 		"cap(n1 " + all + " @10000 0h..9600h tranche=15)",
+		"cap(n1 cpu=4 lead=9600h)",
 		"cap(n1 cpu=4) -> t0(alice)",
 		"cap(n1 " + all + ") -> t63(alice)",
 		"cap(n1 cpu=4) -> t0(alice) -> r0()",
@@ -258,6 +332,13 @@ func statementVectors(t testing.TB) (list []vector) {
 		"ask(alice n1 cpu=500) -> reject(local:bound)",
 		"grant(alice bob slice=web verbs=127 sequence=3)",
 		"ask(alice n1 cpu=500) -> reject(local:invalid)",
+		"ask(alice n1 cpu=500) -> reject(local:bound text=zu-viele-für-einen-Anspruch)",
+		"cap(n1 cpu=4) -> t0(alice) -> r0(owner=bob)",
+		"ask(alice n1 cpu=500 owner=bob pool=share weight=1000) -> lease(grace=60s mechanism=share activate=24h)",
+		"ask(alice n1 cpu=500 pool=calendar exclusive=1) -> lease(mechanism=calendar)",
+		"ask(alice n1 cpu=500) -> hold(commit=24h)",
+		"ask(alice n1 cpu=500) -> lease(grace=60s) -> revoke(said=1h at=2h text=going-down)",
+		"grant(alice bob slice= verbs=1 sequence=18446744073709551615 0h..9600h)",
 	} {
 		d := leasetest.Draw(t, drawing).Last()
 		list = append(list, vector{Name: fmt.Sprintf("%s-%02d", d.Kind(), len(list)), Note: drawing, Expect: "ok",

@@ -174,8 +174,8 @@ var answers = []struct{ rule, verdict, drawing string }{
 	{"A2", "wrong-node", "ask(alice n1 cpu=1) -> lease(node=n2)"},
 	{"A2", "wrong-node", "ask(alice n1 cpu=1) -> hold(node=n2)"},
 	{"A2", "wrong-node", "ask(alice n1 cpu=1) -> reject(node=n2)"},
-	{"A2", "signature", "ask(alice n1 cpu=1) -> lease(sig=alice)"},
-	{"A2", "signature", "ask(alice n1 cpu=1) -> reject(sig=mallory)"},
+	{"A9", "signature", "ask(alice n1 cpu=1) -> lease(sig=alice)"},
+	{"A9", "signature", "ask(alice n1 cpu=1) -> reject(sig=mallory)"},
 	{"A3", "not-holder", "ask(alice n1 cpu=1) -> lease(holder=bob)"},
 	{"A3", "not-holder", "ask(alice n1 cpu=1) -> hold(holder=bob)"},
 	{"A4", "answer", "ask(alice n1 cpu=2) -> lease(cpu=1)"}, // less is no answer either
@@ -209,6 +209,11 @@ var answers = []struct{ rule, verdict, drawing string }{
 	{"A7", "answer", "ask(alice n1 ports.in=1 port=tcp/80:80) -> lease(port=tcp/81:80)"},
 	{"A7", "answer", "ask(alice n1 ports.in=2 port=tcp/80:80) -> lease(port=tcp/80:80 port=tcp/81:81)"},
 	{"A7", "answer", "ask(alice n1 ports.in=1) -> lease(port=tcp/80:80)"},
+	{"A5", "answer", "ask(bob n1 cpu=1 owner=alice) -> lease(owner=)"},
+	{"A5", "answer", "cap(n1 cpu=4) -> t0(bob) -> r0(owner=alice) -> lease(owner=)"},
+	{"A8", "ok", "ask(alice n1 cpu=1 exclusive=1) -> lease(mechanism=calendar)"},
+	{"A8", "answer", "ask(alice n1 cpu=1 weight=3) -> lease(weight=0)"},
+	{"A8", "answer", "ask(alice n1 cpu=1 exclusive=1) -> lease(exclusive=0)"},
 	{"S10", "field", "ask(alice n1 ports.in=2) -> lease(port=tcp/80:80 port=tcp/80:81)"},
 }
 
@@ -242,8 +247,8 @@ var ends = []struct{ rule, verdict, drawing string }{
 	{"E2", "wrong-node", "ask(alice n1 cpu=1) -> lease() -> revoke(node=n2)"},
 	{"E3", "not-holder", "ask(alice n1 cpu=1) -> lease() -> close(by=mallory)"},
 	{"E3", "not-holder", "ask(alice n1 cpu=1) -> lease() -> close(by=n1)"},
-	{"E3", "signature", "ask(alice n1 cpu=1) -> lease() -> close(sig=n1)"},
-	{"E3", "signature", "ask(alice n1 cpu=1) -> lease() -> revoke(sig=alice)"},
+	{"E4", "signature", "ask(alice n1 cpu=1) -> lease() -> close(sig=n1)"},
+	{"E4", "signature", "ask(alice n1 cpu=1) -> lease() -> revoke(sig=alice)"},
 }
 
 func TestEnds(t *testing.T) {

@@ -38,11 +38,11 @@ func (a *app) complete(root *cobra.Command) {
 	for _, verb := range []string{"slice publish", "slice grant"} {
 		at(root, verb).ValidArgsFunction = completer(first(a.myLabels))
 	}
+	at(root, "ticket fetch").ValidArgsFunction = completer(first(a.allNodes))
 	at(root, "slice revoke").ValidArgsFunction = completer(a.grantNames)
 	for _, verb := range []string{"slice grant", "key device add"} {
 		must(at(root, verb).RegisterFlagCompletionFunc("verbs", completer(verbNames)))
 	}
-	at(root, "ticket fetch").ValidArgsFunction = completer(first(a.allNodes))
 	for _, verb := range []string{"exec", "kill", "stop", "start", "socket"} {
 		at(root, "lab "+verb).ValidArgsFunction = completer(first(labNodes))
 	}

@@ -23,7 +23,7 @@ func (a *app) ticketFetch() *cobra.Command {
 		Long: `Ask a node, by name or principal, for the tickets that it signed for you: what its
 owner's policy gives to peers is there without anybody sending it. The chains are
 checked. With --out DIR each is written to a file of its own, which
-` + "`croft run --ticket`" + ` takes.`,
+` + "`croft ticket keep`" + ` and ` + "`croft run --ticket`" + ` take.`,
 		Example: "  croft ticket fetch uni-a/n1 --out tickets",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at, err := a.nodeNamed(cmd.Context(), args[0])

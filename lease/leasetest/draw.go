@@ -27,9 +27,10 @@
 // whose key signs; node=n2; holder=bob; parent=none; slice=web; pool=lab;
 // request=7; port=tcp/80:8080, numbers outside and inside; replaces=3,
 // sliver=3 and parent=3, the statement drawn as the fourth; tranche=1; owner=bob;
-// weight=3, of an evictable lease; exclusive=1; mechanism=share; grace=20s;
-// verbs=3 or verbs=run,renew; sequence=1; and instants counted from Epoch: at=1m, said=30s and, of a
-// hold, commit=30s. Nothing is checked.
+// weight=3, of an evictable lease, and class=0 where that is not to follow;
+// exclusive=1; mechanism=share; lead=30s; grace=20s; verbs=3 or verbs=run,renew; sequence=1; text=why;
+// and instants counted from Epoch: at=1m, said=30s, of a hold commit=30s, of a
+// lease activate=60s. Nothing is checked.
 //
 // A reject says what it is about with about=0 lacks=cpu instant=1h, and what it
 // attaches, last of its words: fills=4,9, the draws that end with the statements

@@ -35,6 +35,29 @@ func TestDrawing(t *testing.T) {
 	}
 }
 
+func TestDrawingOfWhatComesLater(t *testing.T) {
+	tree := leasetest.Draw(t, "grant(alice bob verbs=9 sequence=7 slice=) -> ask(bob n1 cpu=1 slice=web owner=alice weight=3 exclusive=1)"+
+		" -> { lease(grace=60s mechanism=share) -> revoke(at=2m said=1m text=why), reject(oversubscribed about=0 lacks=memory instant=1h attached=x) }")
+	grant, held := tree[0].Statement.(*lease.Grant), tree[2].Statement.(*lease.Lease)
+	if grant.Slice != "" || grant.Verbs != lease.VerbRun|lease.VerbLogs || grant.Sequence != 7 || grant.Holder != leasetest.Who("bob") {
+		t.Errorf("grant %+v", grant)
+	}
+	if held.Owner != leasetest.Who("alice") || held.Class != lease.Evictable || held.Weight != 3 || held.Alone != 1 || held.Grace != 60 {
+		t.Errorf("lease %+v", held)
+	}
+	if r := tree[3].Statement.(*lease.Revoke); r.At != leasetest.Epoch+120 || r.Said != leasetest.Epoch+60 || r.Reason != "why" {
+		t.Errorf("revoke %+v", r)
+	}
+	if r := tree[4].Statement.(*lease.Reject); r.About != tree[0].ID || r.Lacks != uint8(lease.Memory)+1 || r.Instant != leasetest.Epoch+3600 || r.Attached.IsZero() {
+		t.Errorf("reject %+v", r)
+	}
+	for _, d := range tree {
+		if _, err := d.Signed.Open(); err != nil {
+			t.Errorf("%s: %v", d.Kind(), err)
+		}
+	}
+}
+
 func TestDrawingErrors(t *testing.T) {
 	for line, want := range map[string]string{
 		"":                                       "column 1: want a statement",
@@ -51,6 +74,8 @@ func TestDrawingErrors(t *testing.T) {
 		"cap(n1) -> t0(a b)":                     "no such statement",
 		"ask(a n1) -> reject(because)":           `no refusal "because"`,
 		"ask(a n1 port=80)":                      "want tcp/80:8080",
+		"grant(a b verbs=65536)":                 "out of range",
+		"ask(a n1 class=soft)":                   "invalid syntax",
 		"ask(a n1 weight=65536)":                 "out of range",
 		"ask(a n1) -> lease(grace=x)":            "invalid duration",
 		"ask(a n1) -> reject(lacks=x)":           "unknown resource",

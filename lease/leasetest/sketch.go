@@ -29,13 +29,16 @@ type sketch struct {
 	ports                 []lease.Port
 	named                 bool // a word gave a port
 	owner                 string
+	class                 *lease.Class // nil: as the weight says
 	weight                uint16
 	alone                 uint8
 	mechanism             string
-	grace                 uint32
+	lead, grace           uint32
+	text                  string
 	verbs                 lease.Verbs
 	sequence              uint64
 	at, said, commit      int64 // 0 for what the kind has by itself
+	activate              int64
 	about                 lease.ID
 	lacks                 uint8
 	instant               int64
@@ -50,7 +53,7 @@ func inherit(up *Drawn) sketch {
 	s := up.sketch
 	s.by, s.sig, s.parent = s.holder, "", up.ID
 	s.slot, s.amounts, s.named = 0, false, false
-	s.at, s.said, s.commit = 0, 0, 0
+	s.at, s.said, s.commit, s.text = 0, 0, 0, ""
 	return s
 }
 
@@ -98,6 +101,13 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 		s.sliver, err = reference(value, drawn)
 	case "tranche":
 		s.tranche, err = number[uint8](value)
+	case "class":
+		var n uint8
+		n, err = number[uint8](value)
+		c := lease.Class(n)
+		s.class = &c
+	case "lead":
+		s.lead, err = seconds(value)
 	case "weight":
 		s.weight, err = number[uint16](value)
 	case "exclusive":
@@ -135,15 +145,19 @@ func (s *sketch) answered(name, value string, drawn Tree) (done bool, err error)
 	case "instant":
 		s.instant, err = instant(value)
 	case "grace":
-		var d time.Duration
-		d, err = time.ParseDuration(value)
-		s.grace = uint32(d / time.Second)
+		s.grace, err = seconds(value)
+	case "activate":
+		s.activate, err = instant(value)
+	case "text":
+		s.text = value
 	case "about":
 		s.about, err = reference(value, drawn)
 	case "lacks":
-		var r lease.Resource
-		r, err = lease.ParseResource(value)
-		s.lacks = uint8(r) + 1
+		if s.lacks, err = number[uint8](value); err != nil {
+			var r lease.Resource
+			r, err = lease.ParseResource(value)
+			s.lacks = uint8(r) + 1
+		}
 	case "fills":
 		s.attached, err = drawn.filling(s.about, value)
 	case "proves":
@@ -164,6 +178,11 @@ func number[T ~uint8 | ~uint16 | ~uint64](value string) (T, error) {
 		err = strconv.ErrRange
 	}
 	return T(n), err
+}
+
+func seconds(value string) (uint32, error) {
+	d, err := time.ParseDuration(value)
+	return uint32(d / time.Second), err
 }
 
 func instant(value string) (int64, error) {

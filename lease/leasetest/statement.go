@@ -32,7 +32,7 @@ func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) 
 	case "cap":
 		s.by, s.holder = s.node, s.node
 		return &lease.Capacity{K: lease.KindCapacity, Node: Who(s.node), Tranche: s.tranche, RSet: s.rset,
-			From: s.from, Until: s.until, Degree: s.degree}, nil
+			From: s.from, Until: s.until, Degree: s.degree, Lead: s.lead}, nil
 	case "t":
 		return &lease.Ticket{K: lease.KindTicket, Issuer: Who(s.by), Node: Who(s.node), Holder: Who(s.holder),
 			Parent: s.parent, Slot: s.slot, RSet: s.rset, From: s.from, Until: s.until, Degree: s.degree}, nil
@@ -45,7 +45,7 @@ func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) 
 		s.holder = s.by
 		return &lease.Ask{K: lease.KindAsk, Issuer: Who(s.by), Node: Who(s.node), RSet: s.rset, From: s.from, Until: s.until,
 			Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports, Pool: s.pool,
-			Owner: s.whose(), Class: s.class(), Weight: s.weight, Alone: s.alone}, nil
+			Owner: s.whose(), Class: s.firmness(), Weight: s.weight, Alone: s.alone}, nil
 	case "grant":
 		return &lease.Grant{K: lease.KindGrant, Issuer: Who(s.by), From: s.from, Until: s.until, Holder: Who(s.holder),
 			Slice: s.slice, Verbs: s.verbs, Sequence: s.sequence}, nil
@@ -71,12 +71,13 @@ func (s *sketch) answer(kind string, places []*string) (lease.Statement, error) 
 		}
 		return &lease.Lease{K: lease.KindLease, Node: Who(s.node), Holder: Who(s.holder), Parent: s.parent,
 			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Pool: s.pool, Ports: s.ports,
-			Replaces: s.replaces, Sliver: s.sliver, Grace: s.grace, Owner: s.whose(), Class: s.class(), Weight: s.weight,
+			Replaces: s.replaces, Sliver: s.sliver, ActivateBy: s.activate, Grace: s.grace, Owner: s.whose(), Class: s.firmness(), Weight: s.weight,
 			Alone: s.alone, Mechanism: s.mechanism}, nil
 	case "close":
-		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.at, s.from+60)}, nil
+		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.at, s.from+60), Reason: s.text}, nil
 	case "revoke":
-		return &lease.Revoke{K: lease.KindRevoke, Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.at, s.from+60), Said: cmp.Or(s.said, s.from)}, nil
+		return &lease.Revoke{K: lease.KindRevoke, Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.at, s.from+60), Said: cmp.Or(s.said, s.from),
+			Reason: s.text}, nil
 	}
 	return s.reject(*places[0])
 }
@@ -89,7 +90,7 @@ func (s *sketch) reject(code string) (lease.Statement, error) {
 			return nil, err
 		}
 	}
-	st := &lease.Reject{K: lease.KindReject, Node: Who(s.node), Parent: s.parent, At: cmp.Or(s.at, s.from), Sort: r.Sort, Reason: r.Reason,
+	st := &lease.Reject{K: lease.KindReject, Node: Who(s.node), Parent: s.parent, At: cmp.Or(s.at, s.from), Sort: r.Sort, Reason: r.Reason, Text: s.text,
 		About: s.about, Lacks: s.lacks, Instant: s.instant}
 	if s.attached != nil {
 		st.Attached = sha256.Sum256(s.attached)
@@ -104,8 +105,12 @@ func (s *sketch) whose() (owner lease.Principal) {
 	return owner
 }
 
-// class follows from the weight, as only an evictable lease has one.
-func (s *sketch) class() lease.Class {
+// firmness follows from the weight, as only an evictable lease has one, unless a
+// word says otherwise.
+func (s *sketch) firmness() lease.Class {
+	if s.class != nil {
+		return *s.class
+	}
 	if s.weight > 0 {
 		return lease.Evictable
 	}

@@ -28,13 +28,12 @@ type SiteCert struct {
 func (c SiteCert) Term() lease.Term { return lease.Term{From: c.From, Until: c.Until} }
 
 func (c SiteCert) check() error {
-	if c.Site.IsZero() || c.Node.IsZero() {
-		return fmt.Errorf("certificate names no site or no node: %w", lease.ErrField)
+	for _, err := range []error{lease.CheckPrincipal("site", c.Site), lease.CheckPrincipal("node", c.Node), lease.CheckTerm(c.Term()), lease.CheckLabel(c.Name)} {
+		if err != nil {
+			return fmt.Errorf("certificate: %w", err)
+		}
 	}
-	if c.From <= 0 || c.From >= c.Until || c.Until-c.From > lease.MaxTerm {
-		return fmt.Errorf("certificate's term %s, limit %d s: %w", c.Term(), int64(lease.MaxTerm), lease.ErrField)
-	}
-	return lease.CheckLabel(c.Name)
+	return nil
 }
 
 // SealSite signs a certificate with the site's key.

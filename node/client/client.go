@@ -91,16 +91,19 @@ func (w *Way) Issue(ctx context.Context, req api.IssueRequest) (a api.Answer, er
 	return a, w.call(ctx, "POST", "/v1/tickets", req, &a)
 }
 
-// Publish has the network keep a slice's record.
-func (w *Way) Publish(ctx context.Context, record []byte) error {
-	return w.call(ctx, "POST", "/v1/slices", api.SliceRecord{Record: record}, new(api.SliceRecord))
+// Conflicts returns every broken promise that the node knows of, without proofs.
+func (w *Way) Conflicts(ctx context.Context) (c []api.Conflict, err error) {
+	return c, w.call(ctx, "GET", "/v1/conflicts", nil, &c)
 }
 
-// Record looks a slice's record up; api.ErrNoRecord if none is known.
-func (w *Way) Record(ctx context.Context, owner lease.Principal, label string) ([]byte, error) {
-	var r api.SliceRecord
-	err := w.call(ctx, "GET", "/v1/slices/"+owner.String()+"?label="+url.QueryEscape(label), nil, &r)
-	return r.Record, err
+// Proof returns one of them with its proof.
+func (w *Way) Proof(ctx context.Context, id lease.ID) (c api.Conflict, err error) {
+	return c, w.call(ctx, "GET", "/v1/conflicts/"+idText(id), nil, &c)
+}
+
+// Accuse has the node verify a proof and tell the network.
+func (w *Way) Accuse(ctx context.Context, proof []byte) (c api.Conflict, err error) {
+	return c, w.call(ctx, "POST", "/v1/conflicts", api.AccuseRequest{Proof: proof}, &c)
 }
 
 // Policy returns what the node goes by.
@@ -112,6 +115,18 @@ func (w *Way) Policy(ctx context.Context) (p api.Policy, err error) {
 // says where it is wrong; the old one is in force then.
 func (w *Way) ReloadPolicy(ctx context.Context) (p api.Policy, err error) {
 	return p, w.call(ctx, "POST", "/v1/policy/reload", nil, &p)
+}
+
+// Publish has the network keep a slice's record.
+func (w *Way) Publish(ctx context.Context, record []byte) error {
+	return w.call(ctx, "POST", "/v1/slices", api.SliceRecord{Record: record}, new(api.SliceRecord))
+}
+
+// Record looks a slice's record up; api.ErrNoRecord if none is known.
+func (w *Way) Record(ctx context.Context, owner lease.Principal, label string) ([]byte, error) {
+	var r api.SliceRecord
+	err := w.call(ctx, "GET", "/v1/slices/"+owner.String()+"?label="+url.QueryEscape(label), nil, &r)
+	return r.Record, err
 }
 
 func (w *Way) call(ctx context.Context, method, path string, in, out any) error {

@@ -118,16 +118,16 @@ func (n *Node) End(ctx context.Context, close []byte) (a api.Answer, err error) 
 	return a, call(ctx, n.http, "POST", "/v1/close", api.EndRequest{Close: close}, &a)
 }
 
+// Tickets returns the tickets that the caller holds of the node.
+func (n *Node) Tickets(ctx context.Context) (t []api.HeldTicket, err error) {
+	return t, call(ctx, n.http, "GET", "/v1/tickets/mine", nil, &t)
+}
+
 // Tell gives the node a slice's record and returns the one that counts there.
 func (n *Node) Tell(ctx context.Context, record []byte) ([]byte, error) {
 	var r api.SliceRecord
 	err := call(ctx, n.http, "POST", "/v1/slices", api.SliceRecord{Record: record}, &r)
 	return r.Record, err
-}
-
-// Tickets returns the tickets that the caller holds of the node.
-func (n *Node) Tickets(ctx context.Context) (t []api.HeldTicket, err error) {
-	return t, call(ctx, n.http, "GET", "/v1/tickets/mine", nil, &t)
 }
 
 // Slivers returns the caller's slivers on the node.

@@ -31,7 +31,7 @@ func (c claims) Wish(ctx context.Context, by api.Caller, chain [][]byte) (api.An
 		return api.Answer{}, err
 	}
 	return c.ask(ctx, func(ref uint64) lease.Input {
-		return lease.Wish{Ref: ref, Caller: by.Principal, Chain: chain, Source: api.Source(ctx), Authority: shown}
+		return lease.Wish{Ref: ref, Caller: by.Principal, Chain: chain, Authority: shown, Source: api.Source(ctx)}
 	})
 }
 

@@ -18,7 +18,7 @@ func TestASteppedClockBarsGrantsAndMovesNoDeadline(t *testing.T) {
 			sliver := lease.SliverName(alice.run(l, "a", 10*time.Minute))
 			m.settle()
 			deadline, now := m.runs[sliver].Deadline, m.Wall()
-			held, err := alice.hold(l, alice.wish("r", now, 20*time.Minute, "cpu=100", alice.sees(l)[0].Lease))
+			held, err := alice.hold(l, alice.wish("r", now, 20*time.Minute, "cpu=100,memory=64MiB,pids=8", alice.sees(l)[0].Lease))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -36,11 +36,10 @@ type Config struct {
 	Capacity   lease.RSet // what may be leased; zero: half of the machine
 	Commons    lease.RSet // what one principal may have of the commons; zero: the defaults
 	SiteCert   []byte     // signed by the site's key
-	// SiteCertFile is where it is, for the next one.
-	SiteCertFile string
-	Resolver     []netip.AddrPort
-	Runtime      string // path of runc; empty: found
-	Policy       string // the owner's policy; empty: policy.toml in the state directory, if it is there
+	SiteFile   string     // where that is, for the next one
+	Resolver   []netip.AddrPort
+	Runtime    string // path of runc; empty: found
+	Policy     string // the owner's policy; empty: policy.toml in the state directory, if it is there
 }
 
 // Bounds are limits of the daemon that an owner may want otherwise.
@@ -152,7 +151,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 		}
 		cert, err := os.ReadFile(f.SiteCert)
 		set(err)
-		cfg.SiteCert, cfg.SiteCertFile = cert, f.SiteCert
+		cfg.SiteCert, cfg.SiteFile = cert, f.SiteCert
 	}
 	if cfg.Policy = f.Policy; f.Policy != "" && !filepath.IsAbs(f.Policy) {
 		cfg.Policy = filepath.Join(dir, f.Policy)

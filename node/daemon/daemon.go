@@ -63,6 +63,7 @@ type Daemon struct {
 	slivers  *executor
 	offers   *offerLoop
 	notices  *notices
+	proofs   *conflicts
 	gives    *gives
 	drains   drains
 	slices   *sliceRecords
@@ -78,8 +79,8 @@ type Daemon struct {
 func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d := &Daemon{
 		cfg: cfg, deps: deps, why: why, tag: Tag(deps.Key.Principal()), kernel: release(),
-		inputs: make(chan node.Input, maxQueue), answers: newAnswers(), lookups: make(chan struct{}, maxLookups),
-		status: newStatus(), started: deps.Clock.Wall(), done: make(chan struct{}),
+		inputs: make(chan node.Input, maxQueue), answers: newAnswers(),
+		status: newStatus(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
 	}
 	var err error
 	if d.site, err = newCertificate(d); err != nil {
@@ -89,7 +90,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		return nil, err
 	}
 	d.tellLapsed(d.inForce())
-	d.offers, d.notices, d.gives = newOfferLoop(d), newNotices(d), newGives(d)
+	d.offers, d.notices, d.proofs, d.gives = newOfferLoop(d), newNotices(d), newConflicts(d), newGives(d)
 	if err := d.offers.check(); err != nil {
 		return nil, err
 	}
@@ -139,6 +140,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.sessions.serve(ctx, door) })
 	}
 	g.Go(func() error { d.watchJoin(ctx); return nil })
+	if d.deps.Rumours != nil {
+		g.Go(func() error { d.proofs.run(ctx); return nil })
+	}
 	if d.deps.Hosting != nil {
 		g.Go(func() error { d.offers.run(ctx); return nil })
 		g.Go(func() error { d.notices.run(ctx); return nil })
@@ -172,7 +176,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
 		Audit: audits{d, make(chan struct{}, maxQuestions)}, Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
-		Clocks: clocks{d},
+		Clocks: clocks{d}, Conflicts: d.proofs,
 	}
 }
 

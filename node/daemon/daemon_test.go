@@ -273,3 +273,19 @@ func TestWaitingWorkIsBounded(t *testing.T) {
 		t.Errorf("waiting: %v", w.waiting)
 	}
 }
+
+// A renewal that no sandbox could hold is refused while the old lease stands:
+// granted, it would have the sliver end with the lease that it replaces.
+func TestARenewalBelowWhatASandboxNeedsIsNone(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		old := alice.run(l, "a", 10*time.Minute)
+		m.settle()
+		if _, err := alice.hold(l, alice.wish("r", m.Wall(), time.Hour, "cpu=1,memory=64MiB,pids=8", old)); !errors.Is(err, api.ErrBadRequest) {
+			t.Errorf("a renewal with cpu=1 got %v", err)
+		}
+		if s := alice.sees(l); len(s) != 1 || s[0].Lease != old || s[0].Run != "running" {
+			t.Errorf("alice sees %+v", s)
+		}
+	})
+}

@@ -275,7 +275,7 @@ func TestTheSourceOfAWishCounts(t *testing.T) {
 		var codes []string
 		for _, name := range []string{"alice", "bob"} {
 			p := newPerson(t, name)
-			a, err := claims{l.d}.Wish(from, p.caller(), [][]byte{p.wish("w", m.Wall(), time.Hour, "cpu=100", lease.ID{})})
+			a, err := claims{l.d}.Wish(from, api.Caller{Principal: p.who()}, [][]byte{p.wish("w", m.Wall(), time.Hour, "cpu=100", lease.ID{})})
 			if err != nil {
 				t.Fatal(err)
 			}

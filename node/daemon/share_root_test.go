@@ -125,7 +125,7 @@ func (s *sharing) prepare() {
 
 func (s *sharing) build() {
 	file := filepath.Join(s.t.TempDir(), "busy")
-	build := exec.Command("go", "build", "-trimpath", "-o", file, "./testdata/busy")
+	build := exec.Command("go", "build", "-trimpath", "-o", file, "testdata/busy/main.go")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		s.t.Fatalf("building busy: %v\n%s", err, out)

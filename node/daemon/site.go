@@ -60,10 +60,10 @@ func (c *certificate) take(b []byte) error {
 // reload reads the certificate's file again. One that does not hold, or ends
 // earlier, does not take the place of the one in hand.
 func (c *certificate) reload() error {
-	if c.d.cfg.SiteCertFile == "" {
+	if c.d.cfg.SiteFile == "" {
 		return nil
 	}
-	b, err := os.ReadFile(c.d.cfg.SiteCertFile)
+	b, err := os.ReadFile(c.d.cfg.SiteFile)
 	if err != nil {
 		return fmt.Errorf("reading the site certificate again: %w", err)
 	}

@@ -49,7 +49,7 @@ func TestACertificateThroughItsTermAndTheNext(t *testing.T) {
 		return clock.at
 	}
 	var log bytes.Buffer
-	d := &Daemon{cfg: Config{Name: "uni-a/n1", SiteCert: first, SiteCertFile: file},
+	d := &Daemon{cfg: Config{Name: "uni-a/n1", SiteCert: first, SiteFile: file},
 		deps: Deps{Key: leasetest.Key("node"), Clock: clock, Log: slog.New(slog.NewTextHandler(&log, nil))}}
 	c, err := newCertificate(d)
 	if err != nil {

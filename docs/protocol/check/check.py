@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""check.py [DIRECTORY]: judges every vector of lease/testdata/vectors with the
+verifier beside this file, and fails if any verdict is not the vector's."""
+
+import json
+import pathlib
+import sys
+
+sys.dont_write_bytecode = True
+
+from chain import verify_answer, verify_chain, verify_end  # noqa: E402
+from proof import Proof, attachment  # noqa: E402
+from site_certificate import Site  # noqa: E402
+from statement import Broken, from_text, open_statement, text_form  # noqa: E402
+
+# The rules that say of a statement within a chain, an answer or an end that it
+# keeps those for one statement.
+ONE = {"C9", "A9", "E4"}
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# The words of verdicts, each with the rules that it can stand for: the tables
+# "Verdicts", and the last columns, of ../claims.md.
+WORDS = {
+    "syntax": "S1 S2 S3 S6 S7 S8 P1 F1",
+    "not-canonical": "S2 S3 S7 P1 F1",
+    "kind": "S3 A1 E1 P1 P5 F2 F4",
+    "too-big": "S4 P1 P2 F1",
+    "field": "S5 S6 S7 S8 S9 S10 S12 S13 S14 P1",
+    "unknown-resource": "S7 P1",
+    "signature": "S11",
+    "depth": "C1",
+    "chain": "C1 C2 C3 P3",
+    "wrong-node": "C4 A2 E2",
+    "not-holder": "C5 A3 E3",
+    "exceeds": "C6 C7 C8",
+    "answer": "A1 A4 A5 A6 A7 A8 E1",
+    "proof-shape": "P2",
+    "proof-parent": "P5",
+    "proof-duplicate": "P6",
+    "proof-order": "P7",
+    "proof-disjoint": "P8",
+    "proof-instant": "P9",
+    "proof-slot": "P10 P11",
+    "proof-below": "P12",
+    "proof-redundant": "P13",
+    "proof-tranche": "P14",
+    "proof-exempt": "P16 P17",
+    "proof-attachment": "P18",
+    "proof-borne-out": "P19 P20",
+    "proof-refutation": "P20",
+    "proof-grace": "P21",
+    "filling-claim": "F2",
+    "filling-instant": "F3 F6",
+    "filling-hold": "F6",
+    "filling-twice": "F5",
+    "filling-below": "F7",
+    "off-path": "F8",
+}
+
+# Rules that refer to others: what is named broken may be one of those.
+REFERS = {"C9": "S", "A9": "S", "E4": "S", "P3": "CS", "P4": "S", "P5": "C", "P15": "A", "P20": "E", "P21": "E", "F4": "CAS", "F8": "PCS"}
+
+
+def judge(vector):
+    """judge returns what verifies, and whom it accuses; or raises Broken."""
+    data = {key: bytes.fromhex(vector.get(key, "")) for key in ("open", "wish", "answer", "claim", "end", "proof", "attachment")}
+    if "site" in vector:
+        return Site(bytes.fromhex(vector["site"])), None
+    if "proof" in vector:
+        proof = Proof(data["proof"])
+        return proof, text_form(proof.accountable)
+    if "chain" in vector:
+        path = verify_chain([bytes.fromhex(s) for s in vector["chain"]], from_text(vector["node"]))
+        if "attachment" not in vector:
+            return path[-1], None
+        reject = verify_answer(path[-1], data["answer"])
+        attachment(path, reject, data["attachment"])
+        return reject, None
+    if "wish" in vector:
+        return verify_answer(open_statement(data["wish"]), data["answer"]), None
+    if "claim" in vector:
+        return verify_end(open_statement(data["claim"]), data["end"]), None
+    return open_statement(data["open"]), None
+
+
+def verdict(vector):
+    """verdict returns what was found, and whether that is what the vector wants."""
+    try:
+        found, accused = judge(vector)
+    except Broken as broken:
+        words = WORDS.get(vector["expect"], "").split()
+        rules = vector.get("rule", "").split() or words
+        refers = any(broken.rule[0] in REFERS.get(rule, "") for rule in rules)
+        return str(broken), broken.rule in words and (broken.rule in rules or refers)
+    name = text_form(found.id)
+    right = vector["expect"] == "ok" and vector["id"] == name and vector.get("accountable") == accused
+    return f"ok {name}", right
+
+
+def main(directory):
+    failed, files = 0, sorted(directory.glob("*.json"))
+    if not files:
+        sys.exit(f"check: no vectors in {directory}")
+    for file in files:
+        vectors = json.loads(file.read_text())
+        accepted = sum(vector["expect"] == "ok" for vector in vectors)
+        wrong = 0
+        for vector in vectors:
+            got, right = verdict(vector)
+            if not right:
+                wrong += 1
+                wanted = f"{vector['expect']} {vector.get('rule', vector.get('id', ''))}".strip()
+                print(f"{file.name}: {vector['name']}: want {wanted}, got {got}: {vector['note']}", file=sys.stderr)
+        print(f"{file.name}: {len(vectors)} vectors, {accepted} accepted, {len(vectors) - accepted} refused, {wrong} disagree")
+        failed += wrong
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parents[2] / "lease" / "testdata" / "vectors")
