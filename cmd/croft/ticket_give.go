@@ -14,7 +14,6 @@ import (
 
 	"croft/lease"
 	"croft/lease/purse"
-	"croft/lease/sign"
 	"croft/node/api"
 )
 
@@ -90,9 +89,9 @@ func (a *app) ticketGive() *cobra.Command {
 		Long:    "Sign a ticket: a promise that its holder may redeem with `croft run --ticket FILE`. With --from it passes on a part of a ticket that you hold, or all of it; without, it is out of the capacity of your own node. What is given is spent until its term ends: there is no return. The text can be mailed.",
 		Example: "  croft ticket give \"$(cat alice.pub)\" --rset cpu=2000,memory=1GiB --for 48h --out alice.ticket\n  croft ticket give \"$(cat bob.pub)\" --from alice.ticket --rset cpu=500 --degree 120 | mail -s ticket bob",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			holder, err := sign.ParsePrincipal(args[0])
+			holder, err := principal("`croft key show` prints a principal", args[0])
 			if err != nil {
-				return usage("`croft key show` prints a principal", "holder: %w", err)
+				return err
 			}
 			if err := p.read(cmd); err != nil {
 				return err

@@ -23,7 +23,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -32,7 +31,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"croft/lease"
-	"croft/lease/sign"
 	"croft/node"
 	"croft/node/api"
 	"croft/sandbox"
@@ -48,7 +46,7 @@ type Daemon struct {
 	tag    string
 	why    []string // what keeps it from hosting
 	kernel string
-	site   *sign.SiteCert
+	site   *certificate
 	rules  *rules // of the owner
 
 	journal OpenJournal // owned by the loop, as are
@@ -84,10 +82,10 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		inputs: make(chan node.Input, maxQueue), answers: newAnswers(),
 		status: newStatus(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
 	}
-	if err := d.openSite(); err != nil {
+	var err error
+	if d.site, err = newCertificate(d); err != nil {
 		return nil, err
 	}
-	var err error
 	if d.rules, err = newRules(cfg, d.started); err != nil {
 		return nil, err
 	}
@@ -110,21 +108,6 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 
 // Tag marks every kernel object of a node.
 func Tag(p lease.Principal) string { return p.String()[:6] }
-
-func (d *Daemon) openSite() error {
-	if len(d.cfg.SiteCert) == 0 {
-		return nil
-	}
-	cert, err := sign.OpenSite(d.cfg.SiteCert)
-	if err == nil {
-		err = cert.Holds(d.deps.Key.Principal(), d.deps.Clock.Wall().Unix())
-	}
-	if err != nil {
-		return fmt.Errorf("%w: site_cert: %w", ErrConfig, err)
-	}
-	d.site = &cert
-	return nil
-}
 
 func (d *Daemon) coreConfig() node.Config {
 	r := ledgerRules(d.inForce().Policy)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 
 	"croft/lease"
 	"croft/node/api"
@@ -42,7 +43,8 @@ func (o owner) Status(ctx context.Context) (api.Status, error) {
 }
 
 func (o owner) Doctor(context.Context) ([]api.Check, error) {
-	return append(Doctor(o.d.cfg), PolicyCheck(o.d.cfg, o.d.deps.Clock.Wall())...), nil
+	now := o.d.deps.Clock.Wall()
+	return slices.Concat(Doctor(o.d.cfg), PolicyCheck(o.d.cfg, now), o.d.site.check(now)), nil
 }
 
 func (o owner) Policy(ctx context.Context) (api.Policy, error) { return o.d.policyStatus(ctx) }
