@@ -62,7 +62,7 @@ func (o owner) Issue(ctx context.Context, req api.IssueRequest) (api.Answer, err
 
 // Revoke ends a lease by the owner's will, after the grace that it states.
 func (o owner) Revoke(ctx context.Context, id lease.ID, reason string) (api.Answer, error) {
-	return claims{o.d}.ask(ctx, func(ref uint64) lease.Input { return lease.Recall{Ref: ref, Lease: id, Reason: reason} })
+	return claims(o).ask(ctx, func(ref uint64) lease.Input { return lease.Recall{Ref: ref, Lease: id, Reason: reason} })
 }
 
 func (o owner) Books(ctx context.Context) ([]api.Claim, error) { return o.d.books(ctx) }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""dishonest-revoke KEY LEASE: what an owner can sign with a node's key, and the
+"""dishonest_revoke.py KEY LEASE: what an owner can sign with a node's key, and the
 node's own software would not: the end of a lease, now, whatever grace it states.
 LEASE is a file with the signed lease in base64; the revoke goes to stdout in the
 same form. Written from docs/protocol/claims.md; the demonstration shows that
