@@ -97,7 +97,15 @@ func (h *holder) work(ctx context.Context) {
 
 func (h *holder) pick() *promise {
 	h.hurry()
-	return h.mine[h.rng.IntN(len(h.mine))]
+	p := h.mine[h.rng.IntN(len(h.mine))]
+	for range 4 { // of what has ended, a few will do
+		var open bool
+		if h.book.do(func() { _, open = p.span(time.Now()) }); open {
+			break
+		}
+		p = h.mine[h.rng.IntN(len(h.mine))]
+	}
+	return p
 }
 
 // hurry activates what was reserved and has its term now, as far as it may.
@@ -181,6 +189,10 @@ func (h *holder) again() {
 	}
 	r := h.past[h.rng.IntN(len(h.past))]
 	a, err := h.call(r.call)
+	if p := new(client.Problem); r.what == "activation" && errors.As(err, &p) && p.Status < 500 {
+		h.book.add("refused program") // nothing of this holder or with this program runs any more
+		return
+	}
 	if h.book.add("repeats"); err != nil || !equal(a.Statements, r.got) {
 		h.book.fault("%s of %s, said again: %d statements that differ from the first %d, %v, %v", r.what, h.name, len(a.Statements), len(r.got), a.Refusal, err)
 	}
@@ -231,7 +243,7 @@ func (h *holder) story(ctx context.Context) {
 		return
 	}
 	if h.chance(10) { // out of order
-		if a, ok := h.request("early activation", func() (api.Answer, error) { return h.node.Activate(h.t.Context(), p.hold.ID, h.program) }); ok && a.Refusal == nil {
+		if a, ok := h.request("early activation", h.activation(p.hold.ID)); ok && a.Refusal == nil {
 			h.book.fault("hold of slice %s was activated", p.slice)
 		}
 	}
@@ -299,8 +311,15 @@ func (h *holder) redeem(p *promise, old *promise) [][]byte {
 		if h.chance(60) { // nearly all of it
 			p.rset[lease.CPU], p.rset[lease.Memory] = t.RSet[lease.CPU]*9/10, t.RSet[lease.Memory]*9/10
 		}
-		for r, most := range t.RSet {
-			p.rset[r] = min(p.rset[r], most)
+		most := t.RSet
+		if h.chance(90) {
+			most = t.Left(p.term)
+		}
+		for r := range most {
+			p.rset[r] = min(p.rset[r], most[r])
+		}
+		if p.rset[lease.CPU] < 20 || p.rset[lease.Memory] < 8<<20 {
+			return nil // it is spent for now
 		}
 		if in.Ticket, in.RSet = t.ID, p.rset; h.chance(15) {
 			in.Slot = h.rng.IntN(3)
@@ -415,15 +434,20 @@ func (h *holder) activate(p *promise) {
 	default:
 		return
 	}
-	a, ok := h.request("activation", func() (api.Answer, error) {
-		if err := h.send(h.t.Context(), h.node); err != nil {
-			return api.Answer{}, err
-		}
-		return h.node.Activate(h.t.Context(), p.lease.ID, h.program)
-	})
+	a, ok := h.request("activation", h.activation(p.lease.ID))
 	if ok && a.Refusal == nil {
 		h.book.add("activations")
 		h.book.do(func() { p.fuse = 0 })
+	}
+}
+
+// activation sends the program, unless the node has it, and activates.
+func (h *holder) activation(id lease.ID) func() (api.Answer, error) {
+	return func() (api.Answer, error) {
+		if err := h.send(h.t.Context(), h.node); err != nil {
+			return api.Answer{}, err
+		}
+		return h.node.Activate(h.t.Context(), id, h.program)
 	}
 }
 
