@@ -189,9 +189,8 @@ func (h *holder) again() {
 	}
 	r := h.past[h.rng.IntN(len(h.past))]
 	a, err := h.call(r.call)
-	if p := new(client.Problem); r.what == "activation" && errors.As(err, &p) && p.Status < 500 {
-		h.book.add("refused program") // nothing of this holder or with this program runs any more
-		return
+	if a.Refusal != nil && a.Refusal.Code == noLease {
+		return // nothing of this holder is there to be activated
 	}
 	if h.book.add("repeats"); err != nil || !equal(a.Statements, r.got) {
 		h.book.fault("%s of %s, said again: %d statements that differ from the first %d, %v, %v", r.what, h.name, len(a.Statements), len(r.got), a.Refusal, err)
@@ -435,16 +434,30 @@ func (h *holder) activate(p *promise) {
 		return
 	}
 	a, ok := h.request("activation", h.activation(p.lease.ID))
+	if ok && a.Refusal != nil && a.Refusal.Code == noLease && !p.soft { // an evictable one may have gone
+		h.book.do(func() {
+			if t, open := p.span(time.Now()); open {
+				h.book.breach("%s of slice %s is in force for %s, and its program refused: %v", p.what(), p.slice, t, a.Refusal)
+			}
+		})
+	}
 	if ok && a.Refusal == nil {
 		h.book.add("activations")
 		h.book.do(func() { p.fuse = 0 })
 	}
 }
 
+// noLease is what a node says that takes no program from who has no lease.
+const noLease = "no lease"
+
 // activation sends the program, unless the node has it, and activates.
 func (h *holder) activation(id lease.ID) func() (api.Answer, error) {
 	return func() (api.Answer, error) {
-		if err := h.send(h.t.Context(), h.node); err != nil {
+		err := h.send(h.t.Context(), h.node)
+		if p := new(client.Problem); errors.As(err, &p) && p.Status == http.StatusForbidden {
+			return api.Answer{Refusal: &api.Refusal{Code: noLease, Text: p.Detail}}, nil
+		}
+		if err != nil {
 			return api.Answer{}, err
 		}
 		return h.node.Activate(h.t.Context(), id, h.program)
