@@ -15,7 +15,7 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build demo test test-root load check-deep race fuzz generate check clean bench setup-run setup-demo setup-test setup-bench
+.PHONY: help build demo demo-sharp test test-root load check-deep race fuzz generate check clean bench setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
@@ -28,6 +28,9 @@ build: ## 20 s | build/croft, the one binary
 
 demo: setup-demo build ## 1 min | the main job with real parts; needs root
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo; else sudo scripts/demo; fi
+
+demo-sharp: setup-demo build ## 20 s | tickets split, oversubscribed and proved, with real nodes; needs root
+	@if [ "$$(id -u)" = 0 ]; then scripts/demo-sharp; else sudo scripts/demo-sharp; fi
 
 clean: ## 1 s | remove what was built
 	rm -rf build

@@ -58,17 +58,19 @@ var rooms = map[string]room{
 
 	"node":         {2, true, nil},
 	"node/role":    {2, true, nil},
+	"node/agent":   {2, true, []string{"github.com/pelletier/go-toml/v2"}},
 	"node/slice":   {2, true, nil},
 	"node/journal": {floor: 2},
 	"node/safe":    {floor: 2},
 	"node/wire":    {floor: 2},
 
-	"node/daemon": {floor: 3},
-	"node/api":    {floor: 3},
-	"node/web":    {floor: 3},
-	"node/client": {floor: 3},
-	"shim":        {floor: 3}, // what a service imports: std only
-	"shim/local":  {floor: 3},
+	"node/daemon":     {floor: 3},
+	"node/agent/host": {floor: 3},
+	"node/api":        {floor: 3},
+	"node/web":        {floor: 3},
+	"node/client":     {floor: 3},
+	"shim":            {floor: 3}, // what a service imports: std only
+	"shim/local":      {floor: 3},
 
 	"sim":          {floor: 4},
 	"sim/scenario": {floor: 4},
@@ -76,6 +78,7 @@ var rooms = map[string]room{
 	"sim/hostile":  {floor: 4},
 	"sim/stack":    {floor: 4},
 	"sim/lab":      {floor: 4},
+	"sim/market":   {floor: 4},
 
 	"cmd/croft": {floor: 5},
 	"cmd/bench": {floor: 5}, // measures; no part of the product

@@ -19,9 +19,13 @@
 //
 // A [Notice] says that a lease began or ended, and never whose. Nobody keeps it.
 //
+// A [Proofs] keeps the proofs of broken promises. Each is verified before it is
+// passed on, which is dear: what a stranger can make a node verify is bounded.
+//
 // What was missed is repaired by pull: a [PullRequest] carries a digest of the
-// view, and the [PullPage] that answers it holds what differs.
+// view, and the [PullPage] that answers it holds what differs; [ProofPull] and
+// [ProofPage] are the same for proofs.
 //
 // There is no clock and no goroutine here: time comes in with every input, and
-// NextWake says when it matters next. Neither machine is safe for concurrent use.
+// NextWake says when it matters next. No machine is safe for concurrent use.
 package gossip

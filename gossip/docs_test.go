@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"croft/lease"
 )
 
 // docs/protocol/gossip.md has every reason for a verdict, and the sizes of a pull.
@@ -16,7 +18,7 @@ func TestVerdictsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for judgement, reasons := range map[Judgement][]Reason{
-		Reject: {TooBig, Malformed, NotCanonical, Field, Signature},
+		Reject: {TooBig, Malformed, NotCanonical, Field, Signature, Unproven},
 		Ignore: {Newer, Certificate, Expired, Early, Duplicate, Superseded, Equivocation, TooOften, Crowded},
 	} {
 		for _, reason := range reasons {
@@ -33,9 +35,22 @@ func TestVerdictsAreDocumented(t *testing.T) {
 		fmt.Sprintf("at most %d,%03d bytes", MaxPull/1000, MaxPull%1000),
 		fmt.Sprintf("at most %d,%03d bytes", MaxPage/1000, MaxPage%1000),
 		fmt.Sprintf("| %d bytes |", MaxNotice),
+		fmt.Sprintf("| %s bytes |", thousands(lease.MaxProof)),
+		fmt.Sprintf("at most %s bytes", thousands(MaxProofPage)),
+		fmt.Sprintf("at most %s proofs", thousands(MaxProofs)),
+		fmt.Sprintf("at most %d against one principal", PerAccused),
+		fmt.Sprintf("%s bytes at once and %s a second", thousands(ProofBurst), thousands(ProofRate)),
+		fmt.Sprintf("%s and %s together", thousands(ProofBurstAll), thousands(ProofRateAll)),
 	} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("docs/protocol/gossip.md does not say %q", want)
 		}
 	}
+}
+
+func thousands(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }

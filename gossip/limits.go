@@ -5,6 +5,7 @@ package gossip
 import (
 	"time"
 
+	"croft/lease"
 	"croft/lease/offer"
 )
 
@@ -40,6 +41,37 @@ const (
 	// MaxPull and MaxPage are the sizes in bytes of a pull and its answer.
 	MaxPull = 1024
 	MaxPage = PageOffers*(offer.MaxOffer+4) + 16
+
+	// MaxProofs and MaxProofBytes bound the proofs kept. A conflict ruins a name,
+	// so honest networks have few; with more than this many liars about, one more
+	// proof is no news.
+	MaxProofs     = 1024
+	MaxProofBytes = 16 << 20
+
+	// PerAccused is how many proofs are kept against one principal: one is enough
+	// to shun it, and the one that ends last stays.
+	PerAccused = 4
+
+	// ProofBurst and ProofRate are what one neighbour may have verified at once and
+	// each second after, in bytes; those with All, what all neighbours together may.
+	// A signed statement takes some 200 bytes, so that a neighbour costs 80
+	// signature checks a second and a crowd of them 650: four per cent of a core.
+	// What is ignored for this is pulled later.
+	ProofBurst    = 4 * lease.MaxProof
+	ProofRate     = 16 << 10
+	ProofBurstAll = 16 * lease.MaxProof
+	ProofRateAll  = 128 << 10
+
+	// PageBytes bounds the proofs in one page of a pull, and MaxProofPages one
+	// pull: 1 MiB, a quarter of a second of verifying. More comes with the next.
+	PageBytes     = 256 << 10
+	MaxProofPages = 4
+	MaxProofPage  = max(PageBytes, lease.MaxProof) + 4096
+
+	// maxSenders is the number of neighbours above which those that were quiet are
+	// forgotten; maxJudged that of messages whose judgement is remembered.
+	maxSenders = 1024
+	maxJudged  = 4096
 
 	// MaxNotice is the size in bytes of a signed lease notice.
 	MaxNotice = 512

@@ -10,13 +10,13 @@ import (
 	"croft/lease/offer"
 )
 
-// Input is what a View takes: Received, Local or Tick.
+// Input is what a View and a Proofs take: Received, Local or Tick.
 type Input interface {
 	fmt.Stringer
 	input()
 }
 
-// Received is an offer from a neighbour. Pulled ones were asked for, and no
+// Received is an offer or a proof from a neighbour. Pulled ones were asked for, and no
 // rate applies to them.
 type Received struct {
 	Bytes  []byte
@@ -24,7 +24,8 @@ type Received struct {
 	Pulled bool
 }
 
-// Local is the node's own offer, just made.
+// Local is the node's own offer, just made, or a proof that it found or was
+// given by its owner.
 type Local struct{ Bytes []byte }
 
 // Tick lets time pass.
@@ -78,7 +79,7 @@ func ParseInput(s string, fetch func(lease.Digest) ([]byte, bool)) (Input, error
 }
 
 // Effect is what a View wants done or known: Verdict, Stored, Evicted,
-// Equivocated.
+// Equivocated; and a Proofs: Verdict, Proven, Forgot.
 type Effect interface {
 	fmt.Stringer
 	effect()
@@ -106,7 +107,15 @@ type Equivocated struct {
 	First, Second []byte
 }
 
+// Forgot says that a proof is no longer kept.
+type Forgot struct {
+	ID     lease.ID
+	Reason Reason // Expired, Crowded or Superseded
+}
+
 func (Verdict) effect()     {}
+func (Proven) effect()      {}
+func (Forgot) effect()      {}
 func (Stored) effect()      {}
 func (Evicted) effect()     {}
 func (Equivocated) effect() {}
@@ -119,3 +128,7 @@ func (e Evicted) String() string { return fmt.Sprintf("evicted %s %s", e.Node, e
 func (e Equivocated) String() string {
 	return fmt.Sprintf("equivocated %s %d %s %s", e.Node, e.Sequence, blob(e.First), blob(e.Second))
 }
+func (e Proven) String() string {
+	return fmt.Sprintf("proven %s %s of %s until %d", e.ID, e.Verdict.Kind, e.Verdict.Principal, e.Ends())
+}
+func (e Forgot) String() string { return fmt.Sprintf("forgot %s %s", e.ID, e.Reason) }

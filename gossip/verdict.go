@@ -40,6 +40,7 @@ const (
 	TooOften      Reason = "too-often"
 	Crowded       Reason = "crowded" // the view is full and the sender's share is used up
 	Withdrawn     Reason = "withdrawn"
+	Unproven      Reason = "unproven" // a proof that proves nothing
 	UnknownReason Reason = "unknown"
 )
 
@@ -69,4 +70,14 @@ func Judge(err error) (Judgement, Reason) {
 		return Reject, Signature
 	}
 	return Ignore, UnknownReason // what we do not understand is no ground for blame
+}
+
+// judgeProof maps an error of parsing or verifying a proof. Nothing but signed
+// bytes enters, so that every honest node finds the same.
+func judgeProof(err error) Verdict {
+	j, reason := Judge(err)
+	if reason == UnknownReason {
+		j, reason = Reject, Unproven
+	}
+	return Verdict{j, reason}
 }

@@ -93,7 +93,13 @@ func says(st lease.Statement) string {
 	case *lease.Hold:
 		return fmt.Sprintf("to %s: %s %s", s.Holder.Short(), s.RSet, s.Term())
 	case *lease.Lease:
-		return fmt.Sprintf("to %s for %s: %s %s", s.Holder.Short(), s.Slice, s.RSet, s.Term())
+		return fmt.Sprintf("to %s for %s: %s %s, grace %d s", s.Holder.Short(), s.Slice, s.RSet, s.Term(), s.Grace)
+	case *lease.Close:
+		return fmt.Sprintf("ends %s at %s: %s", s.Claim.Short(), day(s.At), s.Reason)
+	case *lease.Revoke:
+		return fmt.Sprintf("ends %s at %s, said at %s: %s", s.Claim.Short(), day(s.At), day(s.Said), s.Reason)
+	case *lease.Reject:
+		return fmt.Sprintf("refuses %s at %s: %s:%s %s", s.Parent.Short(), day(s.At), s.Sort, s.Reason, s.Text)
 	}
 	return ""
 }

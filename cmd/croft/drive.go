@@ -129,6 +129,7 @@ func (d *driver) ask(ctx context.Context, e slice.AskHold) slice.Input {
 	case err != nil:
 		return failed(e.Node, err)
 	case answer.Refusal != nil:
+		d.app.examine(e.Chain, answer)
 		return slice.Refused{Node: e.Node, Refusal: answer.Refusal.Lease()}
 	case len(answer.Statements) == 0:
 		return slice.Failed{Node: e.Node, Trouble: slice.Bad, Text: "an empty answer"}

@@ -14,7 +14,6 @@ import (
 
 	"croft/lease"
 	"croft/lease/purse"
-	"croft/lease/sign"
 	"croft/node/api"
 )
 
@@ -24,6 +23,7 @@ type portion struct {
 	rset     lease.RSet
 	term, in time.Duration
 	degree   uint16
+	slot     int    // of the ticket it is of, or purse.AnySlot
 	flag     string // that names the amount
 	whole    bool   // no --for: as long as the ticket that it is of
 }
@@ -89,9 +89,9 @@ func (a *app) ticketGive() *cobra.Command {
 		Long:    "Sign a ticket: a promise that its holder may redeem with `croft run --ticket FILE`. With --from it passes on a part of a ticket that you hold, or all of it; without, it is out of the capacity of your own node. What is given is spent until its term ends: there is no return. The text can be mailed.",
 		Example: "  croft ticket give \"$(cat alice.pub)\" --rset cpu=2000,memory=1GiB --for 48h --out alice.ticket\n  croft ticket give \"$(cat bob.pub)\" --from alice.ticket --rset cpu=500 --degree 120 | mail -s ticket bob",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			holder, err := sign.ParsePrincipal(args[0])
+			holder, err := principal("`croft key show` prints a principal", args[0])
 			if err != nil {
-				return usage("`croft key show` prints a principal", "holder: %w", err)
+				return err
 			}
 			if err := p.read(cmd); err != nil {
 				return err
@@ -114,6 +114,7 @@ func (a *app) ticketGive() *cobra.Command {
 	p.flags(c, "rset", "what it promises")
 	c.Flags().DurationVar(&p.term, "for", 24*time.Hour, "its term; with --from as long as that one, unless told")
 	c.Flags().StringVar(&from, "from", "", "the ticket to pass on: "+ticketArg)
+	c.Flags().IntVar(&p.slot, "slot", purse.AnySlot, "with --from: which of its 64 slots; the first that is free if negative")
 	c.Flags().StringVar(&out, "out", "", "file to write (default: stdout)")
 	return c
 }
@@ -167,10 +168,13 @@ func (a *app) pass(ctx context.Context, from string, holder lease.Principal, p *
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if p.slot < 0 {
+		p.slot = purse.AnySlot
+	}
 	now := time.Now()
 	var ins []purse.Input
 	for range n {
-		in := purse.Give{Ticket: o.ID, Slot: purse.AnySlot, Holder: holder, RSet: p.rset, Term: p.within(parent.Term(), now), Degree: p.degree}
+		in := purse.Give{Ticket: o.ID, Slot: p.slot, Holder: holder, RSet: p.rset, Term: p.within(parent.Term(), now), Degree: p.degree}
 		rand.Read(in.Request[:]) // never fails
 		ins = append(ins, in)
 	}
@@ -218,6 +222,7 @@ func (a *app) ticketSplit() *cobra.Command {
 		Long:    "Split a ticket into several of one size, each in a slot of its own and held by your own key: all of them, or none. They are in your purse by name; with --out they are written to PREFIX-1.ticket and so on. TICKET is " + ticketArg + ".",
 		Example: "  croft ticket split alice.ticket --into cpu=1000,memory=256MiB -n 3",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			p.slot = purse.AnySlot
 			if n < 1 || n > lease.Slots {
 				return usage("more than 64: split one of the parts again", "-n %d: want 1 to %d", n, lease.Slots)
 			}

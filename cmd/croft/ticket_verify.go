@@ -15,7 +15,6 @@ import (
 
 	"croft/lease"
 	"croft/lease/purse"
-	"croft/lease/sign"
 )
 
 // verdict is what can be said of a ticket without asking anybody.
@@ -63,8 +62,8 @@ func (a *app) ticketVerify() *cobra.Command {
 			var at lease.Principal
 			if node != "" {
 				var err error
-				if at, err = sign.ParsePrincipal(node); err != nil {
-					return usage("`croft find` prints nodes", "--node: %w", err)
+				if at, err = principal("`croft find` prints nodes", node); err != nil {
+					return err
 				}
 			}
 			raw, err := a.tickets(cmd.Context(), args[0])

@@ -5,12 +5,14 @@ package pubsub
 import (
 	"time"
 
+	"croft/lease"
 	"croft/lease/offer"
 )
 
 const (
-	// maxMessage bounds one RPC of GossipSub in bytes: a batch of offers.
-	maxMessage = 64 * offer.MaxOffer
+	// maxMessage bounds one RPC of GossipSub in bytes: a batch of offers, and a
+	// proof with its head.
+	maxMessage = lease.MaxProof + 64*offer.MaxOffer
 	// validateQueue is the number of messages that wait for a validator.
 	validateQueue = 256
 	// peerQueue is the number of RPCs that wait for one slow neighbour.

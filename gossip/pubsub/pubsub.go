@@ -21,11 +21,13 @@ import (
 
 // The topics.
 const (
-	TopicCapacity = "croft/capacity"
-	TopicLeases   = "croft/leases"
+	TopicCapacity  = "croft/capacity"
+	TopicLeases    = "croft/leases"
+	TopicConflicts = "croft/conflicts"
 )
 
-// ErrRefused: our own view does not take what we want to publish.
+// ErrRefused: our own view, or store of proofs, does not take what we want to
+// publish.
 var ErrRefused = errors.New("refused by the own view")
 
 // Config is fixed for the life of a Gossip.
@@ -35,8 +37,8 @@ type Config struct {
 	View gossip.ViewConfig
 	Log  *slog.Logger // nil is silent
 
-	// OnEffect hears of every Stored, Evicted and Equivocated; OnNotice of every
-	// lease notice. Nil is deaf.
+	// OnEffect hears of every Stored, Evicted and Equivocated, and of every Proven
+	// and Forgot; OnNotice of every lease notice. Nil is deaf.
 	OnEffect func(gossip.Effect)
 	OnNotice func(gossip.Notice)
 
@@ -56,6 +58,9 @@ type Gossip struct {
 
 	mu   sync.Mutex
 	view *gossip.View
+
+	proofMu sync.Mutex // held while signatures are checked: one core, one proof
+	proofs  *gossip.Proofs
 }
 
 // New joins the topics. The host is the caller's.
@@ -71,7 +76,7 @@ func New(cfg Config) (*Gossip, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Gossip{cfg: cfg, cancel: cancel, topics: map[string]*ps.Topic{}, served: make(chan struct{}, maxServed),
-		counts: newCounters(), view: gossip.NewView(cfg.View)}
+		counts: newCounters(), view: gossip.NewView(cfg.View), proofs: gossip.NewProofs(gossip.ProofsConfig{})}
 	if err := g.join(ctx); err != nil {
 		g.Close()
 		return nil, fmt.Errorf("starting gossip: %w", err)
@@ -89,11 +94,11 @@ func (g *Gossip) join(ctx context.Context) (err error) {
 		ps.WithPeerScore(score, thresholds),
 		ps.WithMaxMessageSize(maxMessage), ps.WithValidateQueueSize(validateQueue), ps.WithValidateWorkers(1),
 		ps.WithPeerOutboundQueueSize(peerQueue), ps.WithRawTracer(g.counts),
-		ps.WithSubscriptionFilter(ps.NewAllowlistSubscriptionFilter(TopicCapacity, TopicLeases)))
+		ps.WithSubscriptionFilter(ps.NewAllowlistSubscriptionFilter(TopicCapacity, TopicLeases, TopicConflicts)))
 	if err != nil {
 		return err
 	}
-	for topic, validate := range map[string]ps.ValidatorEx{TopicCapacity: g.capacity, TopicLeases: g.leases} {
+	for topic, validate := range map[string]ps.ValidatorEx{TopicCapacity: g.capacity, TopicLeases: g.leases, TopicConflicts: g.conflicts} {
 		// Inline: one signature at a time, so that a flood costs one core at most.
 		if err := g.ps.RegisterTopicValidator(topic, validate, ps.WithValidatorInline(true)); err != nil {
 			return err
@@ -143,6 +148,35 @@ func (g *Gossip) Tell(ctx context.Context, notice []byte) error {
 	return nil
 }
 
+// Accuse keeps a proof and tells the others. One that is kept already, or that
+// has no room, is told again; that it proves nothing is an error.
+func (g *Gossip) Accuse(ctx context.Context, proof []byte) error {
+	verdict := g.stepProofs(gossip.Local{Bytes: proof})
+	if verdict.Judgement != gossip.Accept && verdict.Reason != gossip.Duplicate && verdict.Reason != gossip.Crowded {
+		return fmt.Errorf("publishing a proof: %s: %w", verdict, ErrRefused)
+	}
+	if err := g.topics[TopicConflicts].Publish(ctx, proof); err != nil {
+		return fmt.Errorf("publishing a proof: %w", err)
+	}
+	return nil
+}
+
+// KeepProof keeps a proof from earlier, and tells nobody: who lacks it pulls it.
+func (g *Gossip) KeepProof(proof []byte) error {
+	verdict := g.stepProofs(gossip.Local{Bytes: proof})
+	if verdict.Judgement != gossip.Accept && verdict.Reason != gossip.Duplicate {
+		return fmt.Errorf("keeping a proof: %s: %w", verdict, ErrRefused)
+	}
+	return nil
+}
+
+// Proofs returns the proofs that are kept, by id.
+func (g *Gossip) Proofs() []gossip.Proven {
+	g.proofMu.Lock()
+	defer g.proofMu.Unlock()
+	return g.proofs.Proven()
+}
+
 // Offers returns what the view holds now, as candidates for merging.
 func (g *Gossip) Offers() []offer.Found {
 	now := g.cfg.Now()
@@ -173,10 +207,22 @@ func (g *Gossip) Evidence() []gossip.Equivocated {
 }
 
 // step applies an input to the view and tells of its effects.
-func (g *Gossip) step(in gossip.Input) (verdict gossip.Verdict) {
+func (g *Gossip) step(in gossip.Input) gossip.Verdict {
 	g.mu.Lock()
 	effects := g.view.Step(g.cfg.Now(), in)
 	g.mu.Unlock()
+	return g.tell(effects)
+}
+
+// stepProofs is step for the store of proofs.
+func (g *Gossip) stepProofs(in gossip.Input) gossip.Verdict {
+	g.proofMu.Lock()
+	effects := g.proofs.Step(g.cfg.Now(), in)
+	g.proofMu.Unlock()
+	return g.tell(effects)
+}
+
+func (g *Gossip) tell(effects []gossip.Effect) (verdict gossip.Verdict) {
 	for _, e := range effects {
 		if v, ok := e.(gossip.Verdict); ok {
 			verdict = v
@@ -191,6 +237,7 @@ func (g *Gossip) step(in gossip.Input) (verdict gossip.Verdict) {
 func (g *Gossip) Close() error {
 	g.cancel()
 	g.cfg.Host.RemoveStreamHandler(Protocol)
+	g.cfg.Host.RemoveStreamHandler(ProtocolProofs)
 	g.loops.Wait()
 	return nil
 }

@@ -19,8 +19,11 @@ import (
 	"croft/lease"
 )
 
-// Protocol is the pull's stream protocol id: one request and one page a stream.
-const Protocol protocol.ID = "/croft/view/1"
+// The pulls' stream protocol ids: one request and one page a stream.
+const (
+	Protocol       protocol.ID = "/croft/view/1"
+	ProtocolProofs protocol.ID = "/croft/proofs/1"
+)
 
 // startPulling serves pulls, and pulls from the first neighbours that come and
 // from a random one now and then.
@@ -29,7 +32,8 @@ func (g *Gossip) startPulling(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.cfg.Host.SetStreamHandler(Protocol, g.serve)
+	g.cfg.Host.SetStreamHandler(Protocol, func(s network.Stream) { g.serve(s, g.viewPage) })
+	g.cfg.Host.SetStreamHandler(ProtocolProofs, func(s network.Stream) { g.serve(s, g.proofPage) })
 	arrived := make(chan peer.ID, firstPulls)
 	g.loops.Go(func() { // drains at once: whoever emits an event waits for its slowest reader
 		defer identified.Close()
@@ -67,6 +71,7 @@ func (g *Gossip) keepPulling(ctx context.Context, arrived <-chan peer.ID) {
 			}
 		case <-timer.C:
 			g.step(gossip.Tick{})
+			g.stepProofs(gossip.Tick{})
 			if near := g.neighbours(); len(near) > 0 {
 				g.try(ctx, near[rand.N(len(near))])
 			}
@@ -87,8 +92,13 @@ func (g *Gossip) neighbours() []peer.ID {
 	})
 }
 
+// try pulls the view, and the proofs if the neighbour speaks of them.
 func (g *Gossip) try(ctx context.Context, id peer.ID) bool {
 	n, err := g.Pull(ctx, id)
+	proofs := 0
+	if speaks, _ := g.cfg.Host.Peerstore().SupportsProtocols(id, ProtocolProofs); err == nil && len(speaks) > 0 {
+		proofs, err = g.PullProofs(ctx, id)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			g.counts.add("pull:failed")
@@ -96,7 +106,7 @@ func (g *Gossip) try(ctx context.Context, id peer.ID) bool {
 		}
 		return false
 	}
-	g.cfg.Log.Debug("view pulled", "peer", id, "offers", n)
+	g.cfg.Log.Debug("view pulled", "peer", id, "offers", n, "proofs", proofs)
 	return true
 }
 
@@ -109,18 +119,18 @@ func (g *Gossip) Pull(ctx context.Context, from peer.ID) (news int, err error) {
 	req := gossip.PullRequest{Digest: g.view.Digest()}
 	g.mu.Unlock()
 	for range gossip.MaxPages {
-		page, err := g.page(ctx, from, req)
+		b, err := g.ask(ctx, from, Protocol, req, gossip.MaxPage)
 		if err != nil {
 			return news, fmt.Errorf("pulling the view from %s: %w", from, err)
 		}
-		for _, b := range page.Offers {
-			switch v := g.step(gossip.Received{Bytes: b, From: principal(from), Pulled: true}); v.Judgement {
-			case gossip.Accept:
-				news++
-			case gossip.Reject:
-				g.counts.add("pull:" + string(v.Reason))
-				return news, fmt.Errorf("pulling the view from %s: %s: %w", from, v, lease.ErrSyntax)
-			}
+		page, err := gossip.DecodePullPage(b)
+		if err == nil {
+			var n int
+			n, err = g.take(from, page.Offers, g.step)
+			news += n
+		}
+		if err != nil {
+			return news, fmt.Errorf("pulling the view from %s: %w", from, err)
 		}
 		if page.After.IsZero() || len(page.Offers) == 0 {
 			break
@@ -130,10 +140,55 @@ func (g *Gossip) Pull(ctx context.Context, from peer.ID) (news int, err error) {
 	return news, nil
 }
 
-func (g *Gossip) page(ctx context.Context, from peer.ID, req gossip.PullRequest) (gossip.PullPage, error) {
-	s, err := g.cfg.Host.NewStream(ctx, from, Protocol)
+// PullProofs asks a neighbour for the proofs that we do not keep, and returns how
+// many of them were news. What is more than one pull moves comes with the next.
+func (g *Gossip) PullProofs(ctx context.Context, from peer.ID) (news int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	g.proofMu.Lock()
+	req := gossip.ProofPull{Digest: g.proofs.Digest()}
+	g.proofMu.Unlock()
+	for range gossip.MaxProofPages {
+		b, err := g.ask(ctx, from, ProtocolProofs, req, gossip.MaxProofPage)
+		if err != nil {
+			return news, fmt.Errorf("pulling proofs from %s: %w", from, err)
+		}
+		page, err := gossip.DecodeProofPage(b)
+		if err == nil {
+			var n int
+			n, err = g.take(from, page.Proofs, g.stepProofs)
+			news += n
+		}
+		if err != nil {
+			return news, fmt.Errorf("pulling proofs from %s: %w", from, err)
+		}
+		if page.After.IsZero() || len(page.Proofs) == 0 {
+			break
+		}
+		req.After = page.After
+	}
+	return news, nil
+}
+
+// take judges what a page holds, up to the first that nobody honest would send.
+func (g *Gossip) take(from peer.ID, messages [][]byte, step func(gossip.Input) gossip.Verdict) (news int, err error) {
+	for _, b := range messages {
+		switch v := step(gossip.Received{Bytes: b, From: principal(from), Pulled: true}); v.Judgement {
+		case gossip.Accept:
+			news++
+		case gossip.Reject:
+			g.counts.add("pull:" + string(v.Reason))
+			return news, fmt.Errorf("%s: %w", v, lease.ErrSyntax)
+		}
+	}
+	return news, nil
+}
+
+// ask sends one request and returns the page that answers it.
+func (g *Gossip) ask(ctx context.Context, from peer.ID, proto protocol.ID, req any, limit int) ([]byte, error) {
+	s, err := g.cfg.Host.NewStream(ctx, from, proto)
 	if err != nil {
-		return gossip.PullPage{}, err
+		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { s.Reset() }) // a stream knows no contexts
 	defer stop()
@@ -145,18 +200,18 @@ func (g *Gossip) page(ctx context.Context, from peer.ID, req gossip.PullRequest)
 		err = s.CloseWrite()
 	}
 	if err == nil {
-		b, err = readAll(s, gossip.MaxPage)
+		b, err = readAll(s, limit)
 	}
 	if err != nil {
 		s.Reset()
-		return gossip.PullPage{}, err
+		return nil, err
 	}
 	s.Close()
-	return gossip.DecodePullPage(b)
+	return b, nil
 }
 
 // serve answers one pull with one page.
-func (g *Gossip) serve(s network.Stream) {
+func (g *Gossip) serve(s network.Stream, answer func(req []byte) (page any, err error)) {
 	select {
 	case g.served <- struct{}{}:
 		defer func() { <-g.served }()
@@ -165,7 +220,7 @@ func (g *Gossip) serve(s network.Stream) {
 		s.Reset()
 		return
 	}
-	if reason, err := g.exchange(s); err != nil {
+	if reason, err := g.exchange(s, answer); err != nil {
 		g.counts.add("serve:" + reason)
 		g.cfg.Log.Debug("pull refused", "peer", s.Conn().RemotePeer(), "reason", reason, "err", err)
 		s.Reset()
@@ -174,7 +229,7 @@ func (g *Gossip) serve(s network.Stream) {
 	s.Close()
 }
 
-func (g *Gossip) exchange(s network.Stream) (string, error) {
+func (g *Gossip) exchange(s network.Stream, answer func(req []byte) (page any, err error)) (string, error) {
 	if err := s.SetDeadline(time.Now().Add(serveTimeout)); err != nil {
 		return "deadline", err
 	}
@@ -182,13 +237,10 @@ func (g *Gossip) exchange(s network.Stream) (string, error) {
 	if err != nil {
 		return "read", err
 	}
-	req, err := gossip.DecodePullRequest(b)
+	page, err := answer(b)
 	if err != nil {
 		return "malformed", err
 	}
-	g.mu.Lock()
-	page := g.view.Page(g.cfg.Now(), req)
-	g.mu.Unlock()
 	out, err := lease.Encode(page)
 	if err != nil {
 		return "encode", err
@@ -197,6 +249,26 @@ func (g *Gossip) exchange(s network.Stream) (string, error) {
 		return "write", err
 	}
 	return "", nil
+}
+
+func (g *Gossip) viewPage(b []byte) (any, error) {
+	req, err := gossip.DecodePullRequest(b)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.view.Page(g.cfg.Now(), req), nil
+}
+
+func (g *Gossip) proofPage(b []byte) (any, error) {
+	req, err := gossip.DecodeProofPull(b)
+	if err != nil {
+		return nil, err
+	}
+	g.proofMu.Lock()
+	defer g.proofMu.Unlock()
+	return g.proofs.Page(req), nil
 }
 
 func readAll(r io.Reader, limit int) ([]byte, error) {

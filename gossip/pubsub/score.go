@@ -23,7 +23,7 @@ func scoring() (*ps.PeerScoreParams, *ps.PeerScoreThresholds) {
 	}
 	return &ps.PeerScoreParams{
 			SkipAtomicValidation: true,
-			Topics:               map[string]*ps.TopicScoreParams{TopicCapacity: topic(), TopicLeases: topic()},
+			Topics:               map[string]*ps.TopicScoreParams{TopicCapacity: topic(), TopicLeases: topic(), TopicConflicts: topic()},
 			AppSpecificScore:     func(peer.ID) float64 { return 0 },
 			DecayInterval:        time.Second,
 			DecayToZero:          0.01,

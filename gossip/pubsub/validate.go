@@ -33,6 +33,14 @@ func (g *Gossip) leases(_ context.Context, from peer.ID, m *ps.Message) ps.Valid
 	return g.result(gossip.Verdict{Judgement: judgement, Reason: reason})
 }
 
+// conflicts judges one proof, and keeps it.
+func (g *Gossip) conflicts(_ context.Context, from peer.ID, m *ps.Message) ps.ValidationResult {
+	if from == g.cfg.Host.ID() {
+		return ps.ValidationAccept // Accuse has looked at it
+	}
+	return g.result(g.stepProofs(gossip.Received{Bytes: m.Data, From: principal(from)}))
+}
+
 func (g *Gossip) result(v gossip.Verdict) ps.ValidationResult {
 	switch v.Judgement {
 	case gossip.Accept:
@@ -45,15 +53,17 @@ func (g *Gossip) result(v gossip.Verdict) ps.ValidationResult {
 	return ps.ValidationIgnore
 }
 
-// principal is the key in a peer's id; zero for a peer with another kind of key,
-// which then shares one place in the view with all its like.
-func principal(id peer.ID) (p lease.Principal) {
+// principal is the key in a peer's id. All with another kind of key are one, so
+// that they share one place; it is not zero, which is the node itself.
+func principal(id peer.ID) lease.Principal {
+	other := lease.Principal{1}
 	key, err := id.ExtractPublicKey()
 	if err != nil {
-		return p
+		return other
 	}
-	if raw, err := key.Raw(); err == nil && len(raw) == len(p) {
-		copy(p[:], raw)
+	raw, err := key.Raw()
+	if err != nil || len(raw) != len(other) {
+		return other
 	}
-	return p
+	return lease.Principal(raw)
 }

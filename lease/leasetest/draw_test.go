@@ -74,7 +74,7 @@ func TestDrawingErrors(t *testing.T) {
 		"cap(n1) -> t0(a b)":                     "no such statement",
 		"ask(a n1) -> reject(because)":           `no refusal "because"`,
 		"ask(a n1 port=80)":                      "want tcp/80:8080",
-		"grant(a b verbs=65536)":                 "out of range",
+		"grant(a b verbs=65536)":                 "want run, renew",
 		"ask(a n1 class=soft)":                   "invalid syntax",
 		"ask(a n1 weight=65536)":                 "out of range",
 		"ask(a n1) -> lease(grace=x)":            "invalid duration",

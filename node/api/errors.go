@@ -17,6 +17,7 @@ var (
 	ErrBadRequest  = errors.New("bad request")
 	ErrNoSliver    = errors.New("no such sliver of yours on this node")
 	ErrNotRunning  = errors.New("the sliver is not running")
+	ErrNoProof     = errors.New("this node keeps no such proof")
 	ErrNoLease     = errors.New("you have no lease on this node")
 	ErrNotGranted  = errors.New("the slice's owner does not let you")
 	ErrNoRecord    = errors.New("no record of that slice is known")
@@ -38,6 +39,7 @@ var statuses = []struct {
 	{ErrBadRequest, http.StatusBadRequest},
 	{offer.ErrQuery, http.StatusBadRequest},
 	{ErrNoSliver, http.StatusNotFound},
+	{ErrNoProof, http.StatusNotFound},
 	{ErrNotRunning, http.StatusConflict},
 	{ErrNoLease, http.StatusForbidden},
 	{ErrNotGranted, http.StatusForbidden},

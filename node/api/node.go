@@ -101,4 +101,5 @@ type Node struct {
 	Discovery Discovery
 	Owner     Owner
 	Clocks    Clocks
+	Conflicts Conflicts
 }

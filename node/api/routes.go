@@ -30,6 +30,7 @@ func Local(n Node, version string) http.Handler {
 	routeOwner(api, n.Owner)
 	routeRecords(api, n.Slices)
 	routeClocks(api, n.Clocks)
+	routeConflicts(api, n.Conflicts)
 	raw(api, mux, pipe(n.Owner), huma.Operation{Method: "GET", Path: "/v1/nodes/{node}/pipe", OperationID: "pipe",
 		Summary: "Bytes to a node and back: the connection itself, after 101", Parameters: []*huma.Param{
 			inPath("node", "the node's principal"), inHeader("Upgrade", upgradePipe)}},
@@ -78,9 +79,14 @@ func document(mux *http.ServeMux, version string) huma.API {
 
 // route registers one JSON route.
 func route[I, O any](api huma.API, method, path, id, summary string, handle func(context.Context, *I) (O, error)) {
+	routeUpTo(api, maxBody, method, path, id, summary, handle)
+}
+
+// routeUpTo is route with a bound of its own on the body, in bytes.
+func routeUpTo[I, O any](api huma.API, most int64, method, path, id, summary string, handle func(context.Context, *I) (O, error)) {
 	type out struct{ Body O }
 	huma.Register(api, huma.Operation{
-		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody, BodyReadTimeout: callLimit,
+		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: most, BodyReadTimeout: callLimit,
 	}, func(ctx context.Context, in *I) (*out, error) {
 		body, err := handle(ctx, in)
 		if err != nil {

@@ -91,6 +91,21 @@ func (w *Way) Issue(ctx context.Context, req api.IssueRequest) (a api.Answer, er
 	return a, w.call(ctx, "POST", "/v1/tickets", req, &a)
 }
 
+// Conflicts returns every broken promise that the node knows of, without proofs.
+func (w *Way) Conflicts(ctx context.Context) (c []api.Conflict, err error) {
+	return c, w.call(ctx, "GET", "/v1/conflicts", nil, &c)
+}
+
+// Proof returns one of them with its proof.
+func (w *Way) Proof(ctx context.Context, id lease.ID) (c api.Conflict, err error) {
+	return c, w.call(ctx, "GET", "/v1/conflicts/"+idText(id), nil, &c)
+}
+
+// Accuse has the node verify a proof and tell the network.
+func (w *Way) Accuse(ctx context.Context, proof []byte) (c api.Conflict, err error) {
+	return c, w.call(ctx, "POST", "/v1/conflicts", api.AccuseRequest{Proof: proof}, &c)
+}
+
 // Policy returns what the node goes by.
 func (w *Way) Policy(ctx context.Context) (p api.Policy, err error) {
 	return p, w.call(ctx, "GET", "/v1/policy", nil, &p)

@@ -36,6 +36,7 @@ type Config struct {
 	Capacity   lease.RSet // what may be leased; zero: half of the machine
 	Commons    lease.RSet // what one principal may have of the commons; zero: the defaults
 	SiteCert   []byte     // signed by the site's key
+	SiteFile   string     // where that is, for the next one
 	Resolver   []netip.AddrPort
 	Runtime    string // path of runc; empty: found
 	Policy     string // the owner's policy; empty: policy.toml in the state directory, if it is there
@@ -150,7 +151,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 		}
 		cert, err := os.ReadFile(f.SiteCert)
 		set(err)
-		cfg.SiteCert = cert
+		cfg.SiteCert, cfg.SiteFile = cert, f.SiteCert
 	}
 	if cfg.Policy = f.Policy; f.Policy != "" && !filepath.IsAbs(f.Policy) {
 		cfg.Policy = filepath.Join(dir, f.Policy)

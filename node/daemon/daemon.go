@@ -23,7 +23,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -32,7 +31,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"croft/lease"
-	"croft/lease/sign"
 	"croft/node"
 	"croft/node/api"
 	"croft/sandbox"
@@ -48,7 +46,7 @@ type Daemon struct {
 	tag    string
 	why    []string // what keeps it from hosting
 	kernel string
-	site   *sign.SiteCert
+	site   *certificate
 	rules  *rules // of the owner
 
 	journal OpenJournal // owned by the loop, as are
@@ -65,6 +63,7 @@ type Daemon struct {
 	slivers  *executor
 	offers   *offerLoop
 	notices  *notices
+	proofs   *conflicts
 	gives    *gives
 	drains   drains
 	slices   *sliceRecords
@@ -83,15 +82,15 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		inputs: make(chan node.Input, maxQueue), answers: newAnswers(),
 		status: newStatus(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
 	}
-	if err := d.openSite(); err != nil {
+	var err error
+	if d.site, err = newCertificate(d); err != nil {
 		return nil, err
 	}
-	var err error
 	if d.rules, err = newRules(cfg, d.started); err != nil {
 		return nil, err
 	}
 	d.tellLapsed(d.inForce())
-	d.offers, d.notices, d.gives = newOfferLoop(d), newNotices(d), newGives(d)
+	d.offers, d.notices, d.proofs, d.gives = newOfferLoop(d), newNotices(d), newConflicts(d), newGives(d)
 	if err := d.offers.check(); err != nil {
 		return nil, err
 	}
@@ -109,21 +108,6 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 
 // Tag marks every kernel object of a node.
 func Tag(p lease.Principal) string { return p.String()[:6] }
-
-func (d *Daemon) openSite() error {
-	if len(d.cfg.SiteCert) == 0 {
-		return nil
-	}
-	cert, err := sign.OpenSite(d.cfg.SiteCert)
-	if err == nil {
-		err = cert.Holds(d.deps.Key.Principal(), d.deps.Clock.Wall().Unix())
-	}
-	if err != nil {
-		return fmt.Errorf("%w: site_cert: %w", ErrConfig, err)
-	}
-	d.site = &cert
-	return nil
-}
 
 func (d *Daemon) coreConfig() node.Config {
 	r := ledgerRules(d.inForce().Policy)
@@ -156,6 +140,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.sessions.serve(ctx, door) })
 	}
 	g.Go(func() error { d.watchJoin(ctx); return nil })
+	if d.deps.Rumours != nil {
+		g.Go(func() error { d.proofs.run(ctx); return nil })
+	}
 	if d.deps.Hosting != nil {
 		g.Go(func() error { d.offers.run(ctx); return nil })
 		g.Go(func() error { d.notices.run(ctx); return nil })
@@ -189,7 +176,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
 		Audit: audits{d, make(chan struct{}, maxQuestions)}, Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
-		Clocks: clocks{d},
+		Clocks: clocks{d}, Conflicts: d.proofs,
 	}
 }
 

@@ -135,6 +135,8 @@ func (d *Daemon) perform(batch []node.Effect) {
 			}
 		case lease.Answer:
 			d.answers.give(e.Ref, outcome{answer: e})
+		case lease.Proved:
+			d.proofs.poke()
 		case lease.Changed:
 			d.offers.poke()
 		case sandbox.Changed:

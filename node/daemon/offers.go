@@ -106,11 +106,12 @@ func (o *offerLoop) bare(now time.Time) offer.Offer {
 	commons, _ := p.Pool(lease.PoolCommons)
 	made := offer.Offer{
 		Node: d.deps.Key.Principal(), Sequence: o.next(now), Made: now.Unix(), Until: now.Add(offerValid).Unix(),
-		Name: d.cfg.Name, Attributes: d.attributes(), Addrs: offerAddrs(d.deps.Wire.Addrs()), Uptime: max(int64(now.Sub(d.started).Seconds()), 0),
+		Attributes: d.attributes(), Addrs: offerAddrs(d.deps.Wire.Addrs()), Uptime: max(int64(now.Sub(d.started).Seconds()), 0),
 		Total: p.Capacity, Longest: commons.Longest, Commons: commons.Each,
 	}
-	if d.site != nil {
-		made.Site, made.Certificate = d.site.Site, d.cfg.SiteCert
+	cert, signed, name := d.site.now(now)
+	if made.Name = name; cert != nil {
+		made.Site, made.Certificate = cert.Site, signed
 	}
 	return made
 }

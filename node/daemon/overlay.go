@@ -48,6 +48,7 @@ type overlay struct {
 	pipes  *wire.Listener
 	ctx    context.Context // ends when the node closes
 	offers chan offer.Opened
+	heard  chan struct{} // capacity of one: there may be a new proof
 	kept   chan struct{} // closed when the index registers no more
 	keep   func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
 	log    *slog.Logger
@@ -56,7 +57,7 @@ type overlay struct {
 // join makes the host and everything on it, and keeps looking for neighbours
 // until there are some.
 func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
-	o := &overlay{offers: make(chan offer.Opened, 1), kept: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
+	o := &overlay{offers: make(chan offer.Opened, 1), heard: make(chan struct{}, 1), kept: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
 	var err error
 	if o.host, err = wire.NewHost(wire.Config{Key: deps.Key.Private(), Listen: cfg.Listen, UserAgent: "croft/" + Version}); err != nil {
 		return fmt.Errorf("%w: listening: %w", ErrConfig, err)
@@ -77,10 +78,12 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 	}
 	n.open.add(o.index.Close)
 	if full {
-		if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log, View: gossip.ViewConfig{Check: checkSite}}); err != nil {
+		if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log,
+			View: gossip.ViewConfig{Check: checkSite}, OnEffect: o.effect}); err != nil {
 			return err
 		}
 		n.open.add(o.gossip.Close)
+		deps.Rumours = o
 	}
 	o.pipes = wire.Listen(o.host, deps.Key.Private(), wire.Options{})
 	n.open.add(o.pipes.Close)
@@ -266,6 +269,29 @@ func (o *overlay) Tell(ctx context.Context, notice []byte) error {
 		return errVisitor
 	}
 	return o.gossip.Tell(ctx, notice)
+}
+
+// Accuse keeps a proof and tells everybody.
+func (o *overlay) Accuse(ctx context.Context, proof []byte) error { return o.gossip.Accuse(ctx, proof) }
+
+// KeepProof keeps a proof for those who pull.
+func (o *overlay) KeepProof(proof []byte) error { return o.gossip.KeepProof(proof) }
+
+// Proofs are the proofs that are kept.
+func (o *overlay) Proofs() []gossip.Proven { return o.gossip.Proofs() }
+
+// Heard has a value when there may be a new one.
+func (o *overlay) Heard() <-chan struct{} { return o.heard }
+
+// effect hears what gossip does. It does not wait.
+func (o *overlay) effect(e gossip.Effect) {
+	if _, ok := e.(gossip.Proven); !ok {
+		return
+	}
+	select {
+	case o.heard <- struct{}{}:
+	default:
+	}
 }
 
 var errVisitor = errors.New("a visitor offers nothing")

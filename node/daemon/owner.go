@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 
 	"croft/lease"
 	"croft/node/api"
@@ -42,7 +43,8 @@ func (o owner) Status(ctx context.Context) (api.Status, error) {
 }
 
 func (o owner) Doctor(context.Context) ([]api.Check, error) {
-	return append(Doctor(o.d.cfg), PolicyCheck(o.d.cfg, o.d.deps.Clock.Wall())...), nil
+	now := o.d.deps.Clock.Wall()
+	return slices.Concat(Doctor(o.d.cfg), PolicyCheck(o.d.cfg, now), o.d.site.check(now)), nil
 }
 
 func (o owner) Policy(ctx context.Context) (api.Policy, error) { return o.d.policyStatus(ctx) }
@@ -60,7 +62,7 @@ func (o owner) Issue(ctx context.Context, req api.IssueRequest) (api.Answer, err
 
 // Revoke ends a lease by the owner's will, after the grace that it states.
 func (o owner) Revoke(ctx context.Context, id lease.ID, reason string) (api.Answer, error) {
-	return claims{o.d}.ask(ctx, func(ref uint64) lease.Input { return lease.Recall{Ref: ref, Lease: id, Reason: reason} })
+	return claims(o).ask(ctx, func(ref uint64) lease.Input { return lease.Recall{Ref: ref, Lease: id, Reason: reason} })
 }
 
 func (o owner) Books(ctx context.Context) ([]api.Claim, error) { return o.d.books(ctx) }

@@ -160,12 +160,15 @@ func (r *rules) load(now time.Time) (LoadedPolicy, error) {
 // inForce is the policy by which wishes are judged now.
 func (d *Daemon) inForce() *LoadedPolicy { return d.rules.now.Load() }
 
-// Reload reads the owner's policy again and puts it in force. If anything is
-// wrong with it, the old one stays. It returns when the ledger goes by it.
+// Reload reads the owner's policy again and puts it in force, and the site's
+// certificate. If anything is wrong with one, the old one stays. It returns when the ledger goes by it.
 func (d *Daemon) Reload(ctx context.Context) error {
 	r := d.rules
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := d.site.reload(); err != nil {
+		d.deps.Log.Error("reloading", "err", err)
+	}
 	now := d.deps.Clock.Wall()
 	p, err := r.load(now)
 	if err != nil {

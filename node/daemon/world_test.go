@@ -21,6 +21,7 @@ import (
 	"croft/ebpf"
 	"croft/ebpf/audit"
 	slivernet "croft/ebpf/net"
+	"croft/gossip"
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
@@ -51,6 +52,7 @@ type world struct {
 	starting chan struct{}    // if set, Start waits for it or its context
 	offers   []offer.Opened
 	closed   int
+	told     [][]byte // proofs published
 	hear     func(notice []byte) error
 
 	appends int
@@ -131,16 +133,19 @@ type life struct {
 	cancel context.CancelFunc
 	ended  chan error
 	dead   bool // guarded by the machine's mutex
+
+	rumours *gossip.Proofs // guarded by the machine's mutex
+	heard   chan struct{}
 }
 
 // boot starts a daemon.
 func (m *world) boot() *life {
 	m.t.Helper()
-	l := &life{world: m, ended: make(chan error, 1)}
+	l := &life{world: m, ended: make(chan error, 1), rumours: gossip.NewProofs(gossip.ProofsConfig{}), heard: make(chan struct{}, 1)}
 	deps := Deps{
 		Key: leasetest.Key("node"), Clock: m, Log: slog.New(slog.DiscardHandler),
 		OpenJournal: l.openJournal, Socket: func() (net.Listener, error) { return newPlug(), nil },
-		Gossip: gossipModel{l}, Wire: wireModel{newPlug()},
+		Gossip: gossipModel{l}, Rumours: rumourModel{l}, Wire: wireModel{newPlug()},
 		Hosting: &Hosting{Network: networkModel{l}, Guard: guardModel{l}, Runtime: runtimeModel{l}, Blobs: blobModel{}, Audit: auditModel{l}},
 	}
 	capacity, err := lease.ParseRSet("cpu=4000,memory=4GiB,disk=8GiB,pids=1000,egress.rate=100mbit,egress.packets=10000")

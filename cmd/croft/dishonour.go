@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+
+	"croft/lease"
+	"croft/node/api"
+)
+
+// examine looks at what a node signed when it refused a redeem. If the refusal is
+// one that an honest node cannot give, or what is attached does not bear it out,
+// that is proof against the node; if the node shows that somebody else promised
+// too much, that is proof against him. Either is kept, and the person is told.
+func (a *app) examine(chain [][]byte, answer api.Answer) {
+	if answer.Refusal == nil || len(answer.Statements) == 0 || len(chain) < 3 {
+		return // what is not signed, or answers no ticket, proves nothing
+	}
+	redeem, err := lease.Open(chain[len(chain)-1])
+	if err != nil {
+		return // our own: it opens
+	}
+	said, err := lease.VerifyAnswer(redeem, answer.Statements[0])
+	if err != nil {
+		a.say("  the node's refusal is not signed by it: %s", err)
+		return
+	}
+	reject, ok := said.Statement.(*lease.Reject)
+	if !ok {
+		return
+	}
+	attached := answer.Refusal.Attachment
+	against := lease.Proof{K: lease.ProofUnfilled, Chain: chain, Evidence: [][]byte{answer.Statements[0], attached}}
+	if reject.Sort == lease.Local {
+		against.K = lease.ProofRefused
+		if reject.Attached.IsZero() {
+			against.Evidence = against.Evidence[:1]
+		}
+	}
+	shown, err := against.Verify()
+	switch {
+	case err == nil:
+		a.found(against, shown, "the node does not honour what it promised")
+	case errors.Is(err, lease.ErrProofAttachment):
+		a.say("  what came with the refusal is not what the node signed, so that it proves nothing: ask again")
+	case reject.Sort == lease.OverIssued:
+		if p, shown, err := lease.VerifyProof(attached); err == nil {
+			a.found(p, shown, "the node shows that "+shown.Principal.Short()+" promised more than it had")
+		}
+	case reject.Sort == lease.Oversubscribed:
+		if f, err := lease.ParseFilling(attached); err == nil {
+			a.say("  %s is full, as the node shows: %d draws on it; it was oversubscribed, and nobody is to blame", reject.About.Short(), len(f))
+		}
+	}
+}
+
+// found keeps a proof and says what to do with it.
+func (a *app) found(p lease.Proof, shown lease.Verdict, text string) {
+	path, err := a.saveProof(p, shown)
+	if err != nil {
+		a.say("  %s, but the proof could not be kept: %s", text, err)
+		return
+	}
+	a.say("  %s (%s)\n  the proof is in %s; to tell the network: croft conflict publish %s", text, shown.Kind, path, path)
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gossip
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"croft/lease"
+)
+
+// ProofsConfig is fixed for the life of a Proofs. The zero value is the
+// protocol's.
+type ProofsConfig struct {
+	Cap   int // proofs; 0 is MaxProofs
+	Bytes int // of all of them; 0 is MaxProofBytes
+	Burst int // bytes that a neighbour may have verified at once; 0 is ProofBurst
+}
+
+// Proofs keeps the proofs of broken promises that this node knows: what it found
+// itself and what it was told. To keep one accuses nobody by itself: what follows
+// from it is for the ledger's policy.
+//
+// To verify a proof may take a signature check for each of hundreds of
+// statements, and anybody can make proofs that hold, against keys of its own. So
+// there are three bounds. What is too large or was judged before costs no check. A
+// neighbour has an allowance of bytes to be verified, and all of them together
+// have one. And of what holds, a principal has at most PerAccused; when the store
+// is full, a newcomer takes the place of what ends first among those that the
+// most talkative neighbour brought, if its own stays behind that. What the node
+// found itself goes last.
+//
+// A proof is forgotten lease.MaxQuarantine after the term in which it conflicts,
+// when it can have no consequence anywhere.
+type Proofs struct {
+	cfg     ProofsConfig
+	kept    map[lease.ID]*proof
+	accused map[lease.Principal]int // proofs kept against each
+	brought map[lease.Principal]int // and by whom; zero is the node itself
+	size    int                     // bytes of all kept
+	judged  judged
+	senders map[lease.Principal]*allowance
+	all     *allowance
+	wake    time.Time
+}
+
+// Proven is a proof that holds and what it shows.
+type Proven struct {
+	ID      lease.ID
+	Bytes   []byte
+	From    lease.Principal // the neighbour that brought it; zero: this node
+	Verdict lease.Verdict
+}
+
+// Ends is when the proof can have no consequence any more, in Unix seconds.
+func (p Proven) Ends() int64 { return p.Verdict.Term.Until + lease.MaxQuarantine }
+
+type proof struct {
+	Proven
+	heard bool // by gossip, not only by pull
+}
+
+// NewProofs returns an empty store.
+func NewProofs(cfg ProofsConfig) *Proofs {
+	cfg.Cap, cfg.Bytes, cfg.Burst = cmp.Or(cfg.Cap, MaxProofs), cmp.Or(cfg.Bytes, MaxProofBytes), cmp.Or(cfg.Burst, ProofBurst)
+	return &Proofs{cfg: cfg, kept: map[lease.ID]*proof{}, accused: map[lease.Principal]int{},
+		brought: map[lease.Principal]int{}, judged: newJudged(), senders: map[lease.Principal]*allowance{}}
+}
+
+// Step advances the store to now and applies one input, as [View.Step] does.
+func (p *Proofs) Step(now time.Time, in Input) []Effect {
+	effects := p.expire(now)
+	switch in := in.(type) {
+	case Received:
+		return append(p.receive(now, in), effects...)
+	case Local:
+		return append(p.receive(now, Received{Bytes: in.Bytes, Pulled: true}), effects...)
+	}
+	return effects
+}
+
+// NextWake reports when the next proof may be forgotten.
+func (p *Proofs) NextWake() (time.Time, bool) { return p.wake, !p.wake.IsZero() }
+
+// receive returns the verdict first.
+func (p *Proofs) receive(now time.Time, in Received) []Effect {
+	if len(in.Bytes) > lease.MaxProof {
+		return []Effect{Verdict{Reject, TooBig}}
+	}
+	name := digest(in.Bytes)
+	known, ok := p.judged.get(name)
+	if !ok {
+		parsed, err := lease.ParseProof(in.Bytes)
+		switch {
+		case errors.Is(err, lease.ErrKind):
+			return []Effect{Verdict{Ignore, Newer}}
+		case err != nil:
+			return []Effect{p.judged.put(name, judgement{verdict: judgeProof(err)})}
+		case !in.Pulled && !p.spend(now, in.From, len(in.Bytes)):
+			return []Effect{Verdict{Ignore, TooOften}}
+		}
+		known.id = parsed.ID()
+		if known.shown, err = parsed.Verify(); err != nil {
+			known.verdict = judgeProof(err)
+		}
+		p.judged.put(name, known)
+	}
+	fresh := &proof{Proven: Proven{ID: known.id, Bytes: bytes.Clone(in.Bytes), From: in.From, Verdict: known.shown}, heard: !in.Pulled}
+	old, kept := p.kept[fresh.ID]
+	switch {
+	case known.verdict != Verdict{}:
+		return []Effect{known.verdict}
+	case kept && !in.Pulled && !old.heard:
+		old.heard = true // a pull was faster; the neighbours may still need it
+		return []Effect{Verdict{Accept, None}}
+	case kept:
+		return []Effect{Verdict{Ignore, Duplicate}}
+	case now.Unix() >= fresh.Ends():
+		return []Effect{Verdict{Ignore, Expired}}
+	case fresh.Verdict.Term.From > now.Unix()+lease.MaxTerm: // it would take its place for ever
+		return []Effect{Verdict{Ignore, Early}}
+	}
+	return p.take(fresh)
+}
+
+// take keeps a proof that holds, if there is room for it.
+func (p *Proofs) take(fresh *proof) []Effect {
+	effects := []Effect{Verdict{Accept, None}}
+	who := fresh.Verdict.Principal
+	if p.accused[who] >= PerAccused {
+		first := p.first(func(e *proof) bool { return e.Verdict.Principal == who })
+		if fresh.Ends() <= first.Ends() {
+			return []Effect{Verdict{Ignore, Crowded}}
+		}
+		p.forget(first)
+		if p.size+len(fresh.Bytes) > p.cfg.Bytes {
+			p.keep(first)
+			return []Effect{Verdict{Ignore, Crowded}}
+		}
+		effects = append(effects, Forgot{first.ID, Superseded})
+	}
+	for len(p.kept) >= p.cfg.Cap || p.size+len(fresh.Bytes) > p.cfg.Bytes {
+		victim := p.victim(fresh)
+		if victim == nil {
+			return append([]Effect{Verdict{Ignore, Crowded}}, effects[1:]...)
+		}
+		p.forget(victim)
+		effects = append(effects, Forgot{victim.ID, Crowded})
+	}
+	p.keep(fresh)
+	return append(effects, fresh.Proven)
+}
+
+func (p *Proofs) keep(e *proof) {
+	p.kept[e.ID] = e
+	p.accused[e.Verdict.Principal]++
+	p.brought[e.From]++
+	p.size += len(e.Bytes)
+	p.wakeAt(e.Ends())
+}
+
+// victim is whose place a newcomer takes, or nil.
+func (p *Proofs) victim(fresh *proof) *proof {
+	own, from := lease.Principal{}, fresh.From
+	var most lease.Principal // the neighbour that brought most, the greater key among equals
+	for _, e := range p.kept {
+		if e.From != own && (most == own || p.brought[e.From] > p.brought[most] ||
+			p.brought[e.From] == p.brought[most] && bytes.Compare(e.From[:], most[:]) > 0) {
+			most = e.From
+		}
+	}
+	victim := p.first(func(e *proof) bool { return e.From == most })
+	switch {
+	case from != own && most == own:
+		return nil // all is the node's own
+	case from == most && fresh.Ends() <= victim.Ends():
+		return nil // it would displace its like
+	case from != own && from != most && p.brought[most] <= p.brought[from]+1:
+		return nil // its neighbour would have brought as much
+	}
+	return victim
+}
+
+// first is the proof that ends first among those that match, or nil.
+func (p *Proofs) first(match func(*proof) bool) *proof {
+	var first *proof
+	for _, e := range p.kept {
+		if match(e) && (first == nil || order(e, first) < 0) {
+			first = e
+		}
+	}
+	return first
+}
+
+func order(a, b *proof) int {
+	return cmp.Or(cmp.Compare(a.Ends(), b.Ends()), bytes.Compare(a.ID[:], b.ID[:]))
+}
+
+func (p *Proofs) forget(e *proof) {
+	delete(p.kept, e.ID)
+	p.size -= len(e.Bytes)
+	less(p.accused, e.Verdict.Principal)
+	less(p.brought, e.From)
+}
+
+func less(counts map[lease.Principal]int, who lease.Principal) {
+	if counts[who]--; counts[who] == 0 {
+		delete(counts, who)
+	}
+}
+
+func (p *Proofs) wakeAt(until int64) {
+	if at := time.Unix(until, 0); p.wake.IsZero() || at.Before(p.wake) {
+		p.wake = at
+	}
+}
+
+func (p *Proofs) expire(now time.Time) []Effect {
+	if p.wake.IsZero() || now.Before(p.wake) {
+		return nil
+	}
+	var effects []Effect
+	p.wake = time.Time{}
+	for _, e := range p.sorted() {
+		if now.Unix() < e.Ends() {
+			p.wakeAt(e.Ends())
+			continue
+		}
+		p.forget(e)
+		effects = append(effects, Forgot{e.ID, Expired})
+	}
+	return effects
+}
+
+func (p *Proofs) sorted() []*proof {
+	all := make([]*proof, 0, len(p.kept))
+	for _, e := range p.kept {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *proof) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return all
+}
+
+// Proven returns what is kept, by id.
+func (p *Proofs) Proven() []Proven {
+	all := make([]Proven, 0, len(p.kept))
+	for _, e := range p.sorted() {
+		all = append(all, e.Proven)
+	}
+	return all
+}
+
+// Len returns the number of proofs kept.
+func (p *Proofs) Len() int { return len(p.kept) }
