@@ -15,7 +15,7 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build demo demo-sharp test test-root check-deep race fuzz generate check clean bench setup-run setup-demo setup-test setup-bench
+.PHONY: help build demo demo-sharp test test-root load check-deep race fuzz generate check clean bench setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
@@ -43,7 +43,10 @@ test: setup-test ## 2 min | every test; those that need root only as root
 test-root: setup-test ## 1 min | only tests with the real kernel; fail where they cannot run
 	CROFT_REQUIRE_ROOT=1 go test -count=1 -timeout 10m -run Root $(T)
 
-check-deep: ## 1 h | 100,000 random histories of ledger and purses; CROFT_HISTORIES=N for others
+load: setup-test ## 11 min | a node under random load by all mechanisms, killed again and again; needs root; CROFT_LOAD=DURATION
+	CROFT_REQUIRE_ROOT=1 CROFT_LOAD=$${CROFT_LOAD:-10m} go test -count=1 -timeout 12h -v -run RootLoad ./cmd/croft
+
+check-deep: load ## 1 h | 100,000 random histories of ledger and purses, CROFT_HISTORIES=N for others; and load
 	CROFT_HISTORIES=$${CROFT_HISTORIES:-100000} go test -count=1 -timeout 12h ./lease/adversary ./lease/purse
 
 race: setup-test ## 5 min | every test under the race detector

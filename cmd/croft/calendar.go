@@ -71,7 +71,11 @@ func drawBooks(w io.Writer, books api.Calendar, of []lease.Resource) {
 			fmt.Fprintf(w, "  %s\t%s\tpeak %s of %s\n", r, line, r.Format(peak), r.Format(p.Capacity[r]))
 		}
 		for _, c := range p.Claims {
-			fmt.Fprintf(w, "  %s\t%s\t%s %s %s%s\n", c.Lease.Short(), drawTerm(lease.Term{From: max(c.From, c.Starts), Until: c.Until}, books.Term),
+			id := "-" // of a hold
+			if !c.Lease.IsZero() {
+				id = c.Lease.Short()
+			}
+			fmt.Fprintf(w, "  %s\t%s\t%s %s %s%s\n", id, drawTerm(lease.Term{From: max(c.From, c.Starts), Until: c.Until}, books.Term),
 				c.State, c.Holder.Short(), c.Slice, remarks(c))
 		}
 	}

@@ -22,7 +22,7 @@ import (
 // TestRootScripts plays sessions on one lab of three real nodes.
 func TestRootScripts(t *testing.T) {
 	needLab(t)
-	l := bringUp(t)
+	l, _ := bringUp(t, lab.Config{N: 3})
 	status, err := l.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -94,8 +94,9 @@ func needLab(t *testing.T) {
 }
 
 // bringUp builds the binary, which daemons run and start again as wardens, and
-// brings a lab up that goes with the test.
-func bringUp(t *testing.T) *lab.Lab {
+// brings a lab up, of such nodes, that goes with the test. It returns the binary
+// too.
+func bringUp(t *testing.T, c lab.Config) (*lab.Lab, string) {
 	t.Helper()
 	dir := t.TempDir()
 	croft := filepath.Join(dir, "croft")
@@ -112,10 +113,11 @@ func bringUp(t *testing.T) *lab.Lab {
 			t.Errorf("taking the lab down: %v", err)
 		}
 	})
-	l, err := lab.Up(t.Context(), lab.Config{Dir: state, Croft: croft, N: 3, Env: os.Environ(),
-		Identity: identity, Certify: certify, Destroy: daemon.Wipe})
+	c.Dir, c.Croft, c.Env = state, croft, os.Environ()
+	c.Identity, c.Certify, c.Destroy = identity, certify, daemon.Wipe
+	l, err := lab.Up(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return l, croft
 }
