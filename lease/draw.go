@@ -9,36 +9,8 @@ import (
 	"time"
 )
 
-// This file says in words what chains and proofs say in bytes, for people. The
-// text is no interface: programs read the statements.
-
-// even is how likely every other promise is taken to be drawn on where a person
-// is told the chance of a refusal.
-const even = 0.5
-
-// DrawChain draws a chain that verified as a tree, a statement a line, and says
-// below what it is worth at an instant (Unix seconds).
-func DrawChain(c Chain, now int64) string {
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for i, o := range c.links {
-		branch := ""
-		if i > 0 {
-			branch = strings.Repeat("   ", i-1) + "└─ "
-		}
-		var up Statement
-		if i > 0 {
-			up = c.links[i-1].Statement
-		}
-		fmt.Fprintf(t, "%s%s\t%s\n", branch, subject(o), strings.Join(terms(o.Statement, up), "\t"))
-	}
-	t.Flush()
-	b.WriteByte('\n')
-	for _, line := range worth(c, now) {
-		b.WriteString(line + "\n")
-	}
-	return b.String()
-}
+// This file says in words what proofs say in bytes, for people. The text is no
+// interface: programs read the statements.
 
 // subject says who says what to whom.
 func subject(o Opened) string {
@@ -96,52 +68,6 @@ func extent(st Statement) (RSet, Term, uint16, bool) {
 		return st.RSet, st.Term(), 0, true
 	}
 	return RSet{}, Term{}, 0, false
-}
-
-// worth says what a chain that verified means for who holds it.
-func worth(c Chain, now int64) []string {
-	_, term, _, _ := extent(c.Leaf().Statement)
-	lines := []string{fmt.Sprintf("valid: %s, every signature and every limit holds", many(c.Len(), "statement"))}
-	switch {
-	case now < term.From:
-		lines = append(lines, fmt.Sprintf("begins in %s, at %s", lasting(term.From-now), clock(term.From)))
-	case now < term.Until:
-		lines = append(lines, fmt.Sprintf("runs now, ends in %s, at %s", lasting(term.Until-now), clock(term.Until)))
-	default:
-		lines = append(lines, fmt.Sprintf("ended %s ago, at %s", lasting(now-term.Until), clock(term.Until)))
-	}
-	for i, o := range c.links[:c.Len()-1] {
-		x, _ := claimOf(o.Statement)
-		k, ok := childOf(c.links[i+1])
-		if !ok {
-			continue
-		}
-		of, most := share(x, k)
-		lines = append(lines, fmt.Sprintf("%s may promise %s=%s in all; this path takes %d %% of it",
-			x.holder.Short(), of, weigh(x.rset[of], x.degree).Format(of), most))
-	}
-	if c.Len() == 1 {
-		return lines
-	}
-	if chance := RefusalChance(c, even); chance > 0 {
-		return append(lines, fmt.Sprintf("chance of refusal: %.1f %%, if every other promise is drawn on half of the time", 100*chance))
-	}
-	return append(lines, "chance of refusal: none, as nothing above is oversubscribed")
-}
-
-// share is how much of the parent's budget the child takes, in percent rounded
-// up, of the resource of which it takes most.
-func share(x claim, k child) (of Resource, most uint64) {
-	for r := range Resource(NumResources) {
-		if k.rset[r] == 0 {
-			continue
-		}
-		part := float64(k.rset[r]) * float64(k.degree) / (float64(x.rset[r]) * float64(x.degree)) * 100
-		if p := uint64(part + 0.999999); p > most {
-			of, most = r, p
-		}
-	}
-	return of, most
 }
 
 // DrawProof says in words what a proof that verified shows: who promised what to

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -208,10 +207,7 @@ func (a *app) tellProof(b []byte, drawn bool) error {
 		}
 		fmt.Fprintf(w, "proof\t%s\n", p.ID())
 		if drawn {
-			fmt.Fprintln(w)
-			for _, line := range drawProof(p) {
-				fmt.Fprintln(w, line)
-			}
+			fmt.Fprintf(w, "\n%s", lease.DrawProof(p, shown))
 		}
 	})
 }
@@ -237,33 +233,5 @@ func what(k lease.ProofKind) string {
 
 // provesNothing is the error of a proof that does not hold, with its code.
 func provesNothing(err error) error {
-	return &failure{code: exitFailed, err: fmt.Errorf("proves nothing (%s): %w", proofCode(err), err), reason: proofCode(err)}
-}
-
-// proofCodes names every rule that a proof can break. The particular stands
-// before the general.
-var proofCodes = []struct {
-	code string
-	err  error
-}{
-	{"shape", lease.ErrProofShape}, {"parent", lease.ErrProofParent}, {"duplicate", lease.ErrProofDuplicate},
-	{"order", lease.ErrProofOrder}, {"disjoint", lease.ErrProofDisjoint}, {"instant", lease.ErrProofInstant},
-	{"slot", lease.ErrProofSlot}, {"below", lease.ErrProofBelow}, {"redundant", lease.ErrProofRedundant},
-	{"tranche", lease.ErrProofTranche}, {"exempt", lease.ErrProofExempt}, {"attachment", lease.ErrProofAttachment},
-	{"off-path", lease.ErrOffPath}, {"filling-claim", lease.ErrFillingClaim}, {"filling-instant", lease.ErrFillingInstant},
-	{"filling-twice", lease.ErrFillingTwice}, {"filling-hold", lease.ErrFillingHold}, {"filling-below", lease.ErrFillingBelow},
-	{"borne-out", lease.ErrProofBorneOut}, {"refutation", lease.ErrProofRefutation}, {"grace", lease.ErrProofGrace},
-	{"unknown-resource", lease.ErrUnknownResource}, {"not-canonical", lease.ErrNotCanonical}, {"too-big", lease.ErrTooBig},
-	{"syntax", lease.ErrSyntax}, {"kind", lease.ErrKind}, {"field", lease.ErrField}, {"signature", lease.ErrSignature},
-	{"wrong-node", lease.ErrWrongNode}, {"not-holder", lease.ErrNotHolder}, {"exceeds", lease.ErrExceeds},
-	{"depth", lease.ErrDepth}, {"answer", lease.ErrAnswer}, {"chain", lease.ErrChain},
-}
-
-func proofCode(err error) string {
-	for _, c := range proofCodes {
-		if errors.Is(err, c.err) {
-			return c.code
-		}
-	}
-	return "unknown"
+	return &failure{code: exitFailed, err: fmt.Errorf("proves nothing (%s): %w", lease.Code(err), err), reason: lease.Code(err)}
 }

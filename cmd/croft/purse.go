@@ -111,16 +111,13 @@ func isChainError(err error) bool {
 	return errors.As(err, &at)
 }
 
-// reasons are the words for what can be wrong with a ticket, the particular
-// before the general.
+// reasons are the words for what a purse finds wrong with a wish, and for the
+// fields that people type; the rest are those of package lease.
 var reasons = []struct {
 	err  error
 	word string
 }{
-	{lease.ErrNotCanonical, "not-canonical"}, {lease.ErrTooBig, "too-big"}, {lease.ErrSyntax, "syntax"}, {lease.ErrKind, "kind"},
-	{lease.ErrRSet, "rset"}, {lease.ErrTerm, "term"}, {lease.ErrDegree, "degree"}, {lease.ErrField, "field"},
-	{lease.ErrSignature, "signature"}, {lease.ErrWrongNode, "wrong-node"}, {lease.ErrNotHolder, "not-holder"},
-	{lease.ErrExceeds, "exceeds"}, {lease.ErrDepth, "depth"}, {lease.ErrChain, "chain"},
+	{lease.ErrRSet, "rset"}, {lease.ErrTerm, "term"}, {lease.ErrDegree, "degree"},
 	{purse.ErrUnknown, "unknown"}, {purse.ErrEnded, "ended"}, {purse.ErrFloor, "floor"}, {purse.ErrSlot, "slot"},
 	{purse.ErrSpent, "spent"}, {purse.ErrRequest, "request"}, {purse.ErrFull, "full"}, {purse.ErrRestored, "restored"},
 }
@@ -132,7 +129,7 @@ func reasonOf(err error) string {
 			return r.word
 		}
 	}
-	return ""
+	return lease.Code(err)
 }
 
 // because lets programs read the reason of a failure under --json.
