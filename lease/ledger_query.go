@@ -26,6 +26,7 @@ type Entry struct {
 	ActivateBy int64     `json:"activate_by,omitempty"` // of a lease not yet active
 	EndsAt     int64     `json:"ends_at,omitempty"`     // of one that is closing
 	Reason     string    `json:"reason,omitempty"`      // of an end
+	End        []byte    `json:"end,omitempty"`         // the signed close or revoke, if there is one
 	Class      Class     `json:"class,omitempty"`       // 1: evictable
 	Weight     uint16    `json:"weight,omitempty"`      // of an evictable one
 	Exclusive  bool      `json:"exclusive,omitempty"`   // nobody else is in the pool
@@ -38,7 +39,7 @@ type Entry struct {
 func (b *booking) entry() Entry {
 	e := Entry{State: b.state, Lease: b.lease, Hold: b.hold, Holder: b.by, Owner: b.owner, Slice: b.slice, Pool: b.pool, RSet: b.rset,
 		Term: b.span(), Ports: slices.Clone(b.chosen), Ticket: b.ticket, Replaces: b.replaces,
-		Statement: b.holdBytes, Program: b.program, Reason: b.why(), Class: b.class, Weight: b.weight, Exclusive: b.alone != 0}
+		Statement: b.holdBytes, Program: b.program, Reason: b.why(), End: b.endBytes, Class: b.class, Weight: b.weight, Exclusive: b.alone != 0}
 	if b.starts() > b.term.From {
 		e.Starts = b.starts()
 	}

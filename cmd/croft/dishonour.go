@@ -55,6 +55,18 @@ func (a *app) examine(chain [][]byte, answer api.Answer) {
 	}
 }
 
+// examineEnd looks at how a node ends a lease. A revoke without the grace that
+// the lease states is proof against the node.
+func (a *app) examineEnd(s *api.Sliver) {
+	if len(s.End) == 0 {
+		return
+	}
+	against := lease.Proof{K: lease.ProofGrace, Evidence: [][]byte{s.Signed, s.End}}
+	if shown, err := against.Verify(); err == nil {
+		a.found(against, shown, "the node takes the lease back without the grace that it promised")
+	}
+}
+
 // found keeps a proof and says what to do with it.
 func (a *app) found(p lease.Proof, shown lease.Verdict, text string) {
 	path, err := a.saveProof(p, shown)

@@ -66,6 +66,11 @@ func (a *app) ps() *cobra.Command {
 				}
 				rows, out = append(rows, mine...), append(out, got...)
 			}
+			for _, row := range rows {
+				if row.Live != nil {
+					a.examineEnd(row.Live)
+				}
+			}
 			if err := printEach(a, rows, "SLICE\tNODE\tSTATE\tLEFT\tPUBLIC\tSENT\tRECEIVED\tDROPPED", psLine); err != nil {
 				return err
 			}
@@ -85,6 +90,9 @@ func look(ctx context.Context, n remote, row *psRow) error {
 	for _, s := range list {
 		if s.Sliver == n.Sliver.Sliver {
 			row.Live, row.Until = &s, s.Until
+			if s.EndsAt > 0 {
+				row.Until = s.EndsAt
+			}
 			row.Moved, err = n.Traffic(ctx, s.Sliver)
 			if err != nil && s.Run != string(sandbox.Running) {
 				err = nil // there is no guard yet, or no more
@@ -107,6 +115,9 @@ func psLine(w io.Writer, r psRow) {
 	}
 	if s.Reason != "" && s.Exit == nil {
 		state += ": " + s.Reason
+	}
+	if s.EndsAt > 0 {
+		state += ", closing: " + s.Why
 	}
 	public := "-"
 	for i, p := range s.Ports {

@@ -182,6 +182,9 @@ type Sliver struct {
 	Public   string    `json:"public,omitempty" doc:"the node's address, on which leased ports answer"`
 	Started  time.Time `json:"started,omitzero"`
 	Signed   []byte    `json:"signed,omitempty" doc:"the lease in force"`
+	End      []byte    `json:"end,omitempty" doc:"the signed close or revoke by which it ends"`
+	EndsAt   int64     `json:"ends_at,omitempty" doc:"Unix seconds, of a lease that is closing"`
+	Why      string    `json:"why,omitempty" doc:"why it ends"`
 }
 
 // Way counts one direction.

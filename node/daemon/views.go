@@ -61,7 +61,10 @@ func (s slivers) Slivers(ctx context.Context, by api.Caller) ([]api.Sliver, erro
 func (d *Daemon) sliverOf(e lease.Entry, now int64) api.Sliver {
 	r := d.status.get(e.Sliver)
 	out := api.Sliver{Claim: claimOf(e), Run: string(r.state), Reason: r.reason, Exit: r.exit, Restarts: r.restarts,
-		Left: max(e.Term.Until-now, 0), Public: d.publicAddr(), Signed: e.Statement}
+		Left: max(e.Term.Until-now, 0), Public: d.publicAddr(), Signed: e.Statement, End: e.End, EndsAt: e.EndsAt, Why: e.Reason}
+	if e.EndsAt > 0 {
+		out.Left = max(e.EndsAt-now, 0)
+	}
 	if out.Run == "" {
 		out.Run = string(sandbox.Created)
 	}
