@@ -37,7 +37,7 @@ clean: ## 1 s | remove what was built
 
 # Test
 
-test: setup-test ## 2 min | every test; those that need root only as root
+test: setup-test ## 5 min | every test; those that need root only as root
 	go test -timeout 10m $(T)
 
 test-root: setup-test ## 1 min | only tests with the real kernel; fail where they cannot run
@@ -57,7 +57,7 @@ fuzz: ## 30 s each | every fuzz target for FUZZTIME
 
 # Measure
 
-bench: setup-bench build ## 5 min | the table of docs/bench.md, as root; BENCH='--only REGEXP --quick --json'
+bench: setup-bench build ## 8 min | the table of docs/bench.md, as root; BENCH='--only REGEXP --quick --json'
 	CGO_ENABLED=0 go build -trimpath -o build/bench ./cmd/bench
 	build/bench $(BENCH)
 
