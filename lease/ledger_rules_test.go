@@ -122,7 +122,7 @@ func TestRulesPrintInAFormThatParses(t *testing.T) {
 			t.Errorf("%s: got %v, %v", in, got, err)
 		}
 	}
-	for _, bad := range []string{"rules", `rules pools="[{\"Size\":1}]" refused= hold=0 activate=0 grace=0 quarantine=0`, `rules pools="[]" refused=x hold=0 activate=0 grace=0 quarantine=0`,
+	for _, bad := range []string{"rules", `rules pools="[] []" refused= hold=0 activate=0 grace=0 quarantine=0`, `rules pools="[{\"Size\":1}]" refused= hold=0 activate=0 grace=0 quarantine=0`, `rules pools="[]" refused=x hold=0 activate=0 grace=0 quarantine=0`,
 		"wish ref=1 caller=" + alice.String() + " chain= source=x"} {
 		if in, err := ParseInput(bad, nil); err == nil {
 			t.Errorf("%q: read as %v", bad, in)
