@@ -194,13 +194,13 @@ func TestEndsByOthers(t *testing.T) {
 		{"E3", held + "close(by=alice)", "ok", nil},
 		{"E3", held + "close(by=carol)", "not-holder", nil},
 		{"E3", "ask(bob n1 cpu=1 slice=web owner=alice) -> hold() -> close(by=alice)", "not-holder", nil},
-		{"E4", held + "close(by=carol)", "ok", &a},
-		{"E4", held + "close(by=bob)", "ok", &a},
-		{"E4", held + "close(by=mallory)", "not-holder", &a},
-		{"E4", held + "close(by=carol)", "lapsed", &b},
-		{"E4", "ask(bob n1 cpu=1 slice=db owner=alice) -> lease() -> close(by=carol)", "grant", &a},
-		{"E4", "ask(bob n1 cpu=1 slice=web) -> lease() -> close(by=carol)", "grant", &a},
-		{"E4", "ask(bob n1 cpu=1 slice=web owner=alice) -> hold() -> close(by=carol)", "not-holder", &a},
+		{"E5", held + "close(by=carol)", "ok", &a},
+		{"E5", held + "close(by=bob)", "ok", &a},
+		{"E5", held + "close(by=mallory)", "not-holder", &a},
+		{"E5", held + "close(by=carol)", "lapsed", &b},
+		{"E5", "ask(bob n1 cpu=1 slice=db owner=alice) -> lease() -> close(by=carol)", "grant", &a},
+		{"E5", "ask(bob n1 cpu=1 slice=web) -> lease() -> close(by=carol)", "grant", &a},
+		{"E5", "ask(bob n1 cpu=1 slice=web owner=alice) -> hold() -> close(by=carol)", "not-holder", &a},
 	} {
 		d := leasetest.Draw(t, c.drawing).Last()
 		claim, err := d.Up.Signed.Open()

@@ -58,6 +58,7 @@ type Ledger struct {
 	mechanisms map[string]Mechanism
 	joint      calendar   // of the sharp pool and of those that borrow from it
 	evictables []*booking // live, in the order of their facts
+	alone      []*booking // live, that nobody else's may overlap in their pool
 	shareAt    int64      // when to divide what is idle anew; 0 is when something changes
 
 	asked    int // kept bookings that came by asks

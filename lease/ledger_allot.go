@@ -41,10 +41,41 @@ func (l *Ledger) allot(w *want, old *booking) *Refusal {
 	if refusal := l.fits(w, spans); refusal != nil {
 		return refusal
 	}
+	if refusal := l.apart(w, old); refusal != nil {
+		return refusal
+	}
 	if w.pool != PoolSharp || len(l.evictables) == 0 {
 		return nil
 	}
 	return l.claimRoom(w, old, spans)
+}
+
+// apart keeps a pool's other leases out of the term of one that has it alone.
+// What that one is charged, the pool as it was then, does not see to it: the pool
+// may have other sizes by now.
+func (l *Ledger) apart(w *want, old *booking) *Refusal {
+	for _, b := range l.alone {
+		if b != old && b.pool == w.pool && b.occupies().Overlaps(w.term) {
+			return refuse(Local, ReasonCapacity, "somebody has pool %s alone in that term", w.pool)
+		}
+	}
+	if w.alone == 0 {
+		return nil
+	}
+	load, rest := &l.pool(w.pool).load, w.term
+	var others RSet
+	if old != nil && old.pool == w.pool {
+		if t := old.occupies().meet(w.term); t.Seconds() > 0 {
+			others, rest.From = load.peak(t).Minus(old.charge()), t.Until
+		}
+	}
+	if rest.Seconds() > 0 {
+		others = others.Max(load.peak(rest))
+	}
+	if !others.IsZero() {
+		return refuse(Local, ReasonCapacity, "others have %s of pool %s in that term", others, w.pool)
+	}
+	return nil
 }
 
 func (l *Ledger) question(w *want, old *booking) Question {

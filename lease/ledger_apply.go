@@ -119,6 +119,9 @@ func (l *Ledger) applyHeld(f Fact) error {
 	if b.class == Evictable {
 		l.evictables = append(l.evictables, b)
 	}
+	if b.alone != 0 {
+		l.alone = append(l.alone, b)
+	}
 	return nil
 }
 
@@ -209,6 +212,9 @@ func (l *Ledger) applyEnded(b *booking, f Fact) error {
 	l.ports.release(b)
 	if b.class == Evictable {
 		l.evictables = slices.DeleteFunc(l.evictables, func(o *booking) bool { return o == b })
+	}
+	if b.alone != 0 {
+		l.alone = slices.DeleteFunc(l.alone, func(o *booking) bool { return o == b })
 	}
 	b.leave()
 	l.settleAccount(b.by)

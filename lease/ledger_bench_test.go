@@ -117,3 +117,28 @@ func BenchmarkRedeem(b *testing.B) {
 		})
 	}
 }
+
+// A redeem for which thousands of tiny leases must go.
+func BenchmarkEvictionOfThousands(b *testing.B) {
+	w := newWorld(b,
+		PoolRule{Pool: PoolSharp, Mechanism: MechanismSharp, Capacity: RSet{CPU: 1000, Memory: 100_000}},
+		PoolRule{Pool: PoolShare, Mechanism: MechanismShare, Capacity: RSet{CPU: 1000}, MaxTerm: 86400, Borrow: true})
+	w.step(Issue{Ref: 1, Holder: keyOf("dave").Principal(), RSet: RSet{CPU: 100, Memory: 100_000}, Term: Term{w.now, w.now + 7200}, Degree: 100, Request: w.fresh()})
+	chain := w.answer().Statements
+	for i := range MaxEvictables {
+		who := fmt.Sprintf("many%d", i/40)
+		id := w.lease(w.ask(who, 0, 3600, evictable(1, 20)))
+		if i%200 == 0 {
+			w.granted(w.close(who, id, w.now+int64(i/200)))
+		}
+	}
+	journal := w.journal
+	for b.Loop() {
+		b.StopTimer()
+		w.journal = journal
+		w.crash()
+		in := w.redeem("dave", chain, 0, 10, 1800, func(r *Redeem) { r.RSet[Memory] = 100_000 })
+		b.StartTimer()
+		w.granted(in)
+	}
+}

@@ -22,8 +22,9 @@ func (l *Ledger) claimRoom(w *want, old *booking, spans []span) *Refusal {
 		return nil
 	}
 	from := max(spans[0].From, l.now) // the past is nobody's
-	gone := l.vacate(old, spans)
-	starts, ok := l.startOf(spans, from, gone)
+	leaving := l.leaving(from)
+	gone := l.vacate(old, spans, leaving)
+	starts, ok := l.startOf(spans, from, leaving, gone)
 	l.restore(gone)
 	switch {
 	case old != nil && (!ok || starts > from): // a sliver that runs on cannot wait for more
@@ -44,9 +45,9 @@ func (l *Ledger) claimRoom(w *want, old *booking, spans []span) *Refusal {
 // vacate takes out of the joint calendar the ends of as few evictable leases as
 // the spans need: of the lowest weight first, and of those the youngest. None
 // goes that could stay, and never the lease that the wish is to replace.
-func (l *Ledger) vacate(old *booking, spans []span) (gone []eviction) {
+func (l *Ledger) vacate(old *booking, spans []span, leaving []int64) (gone []eviction) {
 	from, until := max(spans[0].From, l.now), spans[len(spans)-1].Until
-	if _, ok := l.startOf(spans, from, nil); ok {
+	if _, ok := l.startOf(spans, from, leaving, nil); ok {
 		return nil
 	}
 	var candidates []eviction
@@ -68,14 +69,14 @@ func (l *Ledger) vacate(old *booking, spans []span) (gone []eviction) {
 		}
 		l.shift(e, -1)
 		gone = append(gone, e)
-		if _, ok := l.startOf(spans, from, gone); ok {
+		if _, ok := l.startOf(spans, from, leaving, gone); ok {
 			break
 		}
 	}
 	for i := len(gone) - 1; i >= 0; i-- {
 		l.shift(gone[i], +1)
 		rest := slices.Delete(slices.Clone(gone), i, i+1)
-		if _, ok := l.startOf(spans, from, rest); ok {
+		if _, ok := l.startOf(spans, from, leaving, rest); ok {
 			gone = rest
 		} else {
 			l.shift(gone[i], -1)
@@ -149,20 +150,37 @@ func (l *Ledger) restore(gone []eviction) {
 	}
 }
 
-// startOf finds the first instant from which the spans fit into the joint
-// calendar: their own beginning, or when somebody who is leaving has left.
-func (l *Ledger) startOf(spans []span, from int64, gone []eviction) (int64, bool) {
-	instants := []int64{from}
+// leaving lists, ascending, when those go who are leaving, as far as somebody who
+// has their notice can wait for it.
+func (l *Ledger) leaving(from int64) (instants []int64) {
 	for _, b := range l.evictables {
 		if b.joint && b.state == Closing && b.endAt > from && b.endAt <= from+b.notice() {
 			instants = append(instants, b.endAt)
 		}
 	}
-	for _, e := range gone {
-		instants = append(instants, max(from, e.at))
+	slices.Sort(instants)
+	return slices.Compact(instants)
+}
+
+// startOf finds the first instant from which the spans fit into the joint
+// calendar: their own beginning, or when somebody who is leaving has left and
+// there is something of them to come.
+func (l *Ledger) startOf(spans []span, from int64, leaving []int64, gone []eviction) (int64, bool) {
+	if l.lentFits(spans, from) {
+		return from, true
+	}
+	instants, until := slices.Clone(leaving), spans[len(spans)-1].Until
+	for _, e := range gone { // of one pool they all go at once, or almost
+		if at := max(from, e.at); len(instants) == 0 || instants[len(instants)-1] != at {
+			instants = append(instants, at)
+		}
 	}
 	slices.Sort(instants)
-	for _, at := range slices.Compact(instants) {
+	instants = slices.DeleteFunc(slices.Compact(instants), func(at int64) bool { return at <= from || at >= until })
+	if n := len(instants); n == 0 || !l.lentFits(spans, instants[n-1]) {
+		return 0, false // nor before, when there is less room
+	}
+	for _, at := range instants {
 		if l.lentFits(spans, at) {
 			return at, true
 		}

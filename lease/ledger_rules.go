@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -47,6 +48,9 @@ func (p *fieldReader) rules() (in Rules) {
 	dec := json.NewDecoder(strings.NewReader(p.take("pools")))
 	dec.DisallowUnknownFields()
 	p.fail(dec.Decode(&in.Pools))
+	if _, err := dec.Token(); p.err == nil && err != io.EOF {
+		p.fail(fmt.Errorf("pools: more than one list: %w", ErrSyntax))
+	}
 	for name := range strings.SplitSeq(p.take("refused"), ",") {
 		if name == "" {
 			continue

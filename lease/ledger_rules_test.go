@@ -122,7 +122,7 @@ func TestRulesPrintInAFormThatParses(t *testing.T) {
 			t.Errorf("%s: got %v, %v", in, got, err)
 		}
 	}
-	for _, bad := range []string{"rules", `rules pools="[{\"Size\":1}]" refused= hold=0 activate=0 grace=0 quarantine=0`, `rules pools="[]" refused=x hold=0 activate=0 grace=0 quarantine=0`,
+	for _, bad := range []string{"rules", `rules pools="[] []" refused= hold=0 activate=0 grace=0 quarantine=0`, `rules pools="[{\"Size\":1}]" refused= hold=0 activate=0 grace=0 quarantine=0`, `rules pools="[]" refused=x hold=0 activate=0 grace=0 quarantine=0`,
 		"wish ref=1 caller=" + alice.String() + " chain= source=x"} {
 		if in, err := ParseInput(bad, nil); err == nil {
 			t.Errorf("%q: read as %v", bad, in)
@@ -207,4 +207,40 @@ func (l *Ledger) owes(t Term) (all RSet) {
 func (h *history) entitled(wish Wish) bool {
 	o, err := read(wish.Chain[len(wish.Chain)-1])
 	return err == nil && o.Statement.(*Redeem).Replaces.IsZero()
+}
+
+func reloaded(rules []PoolRule, edit func(*PoolRule)) Rules {
+	r := Rules{Pools: append([]PoolRule(nil), rules...), Grace: 20}
+	for i := range r.Pools {
+		edit(&r.Pools[i])
+	}
+	return r
+}
+
+// Who has a pool alone has it alone, whatever becomes of the pool's size.
+func TestAloneThroughOtherRules(t *testing.T) {
+	w := four(t)
+	resize := func(s RSet) Rules {
+		return reloaded(w.cfg.Pools, func(r *PoolRule) {
+			if r.Pool == PoolCalendar {
+				r.Capacity = s
+			}
+		})
+	}
+	alone := w.granted(w.ask("bob", 10, 600, reserved(w.now+1000, 1)))
+	w.granted(Commit{Caller: keyOf("bob").Principal(), Hold: alone})
+	w.step(resize(RSet{CPU: 3000, Pids: 100}))
+	w.refused(w.ask("carol", 10, 600, reserved(w.now+1500, 0)), "local:capacity")
+	w.refused(w.ask("carol", 10, 600, reserved(w.now+1500, 1)), "local:capacity")
+	w.crash()
+	w.cfg.Pools = resize(RSet{CPU: 3000, Pids: 100}).Pools
+	w.crash()
+	w.step(Recover{})
+	w.refused(w.ask("carol", 10, 600, reserved(w.now+1500, 0)), "local:capacity")
+	w.granted(w.ask("carol", 10, 600, reserved(w.now+1600, 0)))
+
+	pids := w.ask("carol", 10, 600, reserved(w.now+5000, 0), func(a *Ask) { a.RSet = RSet{Pids: 5} })
+	w.granted(pids)
+	w.step(resize(RSet{CPU: 1000}))
+	w.refused(w.ask("bob", 10, 600, reserved(w.now+5000, 1)), "local:capacity")
 }

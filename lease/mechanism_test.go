@@ -169,6 +169,30 @@ func TestEvictableHoldsAreEvictedAtOnce(t *testing.T) {
 	w.refused(Commit{Caller: ask.Caller, Hold: hold}, "local:state")
 }
 
+// A lease that would begin when its term has ended is not granted: who must go
+// later than that gives it no room.
+func TestNoLeaseStartsWhenItsTermHasEnded(t *testing.T) {
+	w := four(t)
+	w.step(Issue{Ref: 1, Holder: keyOf("dave").Principal(), RSet: RSet{CPU: 100, Memory: 1000}, Term: Term{w.now, w.now + 7200}, Degree: 100, Request: w.fresh()})
+	chain := w.answer().Statements
+	id := w.run(w.ask("alice", 100, 3600, evictable(8, 1200)))
+	w.granted(w.close("alice", id, w.now+14))
+	in := w.redeem("dave", chain, 0, 10, 12, func(r *Redeem) { r.RSet[Memory] = 500 })
+	w.refused(in, "local:capacity")
+	// A hold that can go at once goes, and is not passed over for one that leaves too late.
+	w = four(t)
+	w.step(Issue{Ref: 1, Holder: keyOf("dave").Principal(), RSet: RSet{CPU: 100, Memory: 1000}, Term: Term{w.now, w.now + 7200}, Degree: 100, Request: w.fresh()})
+	chain = w.answer().Statements
+	id = w.run(w.ask("alice", 100, 3600, evictable(8, 600)))
+	w.granted(w.close("alice", id, w.now+14))
+	hold := w.granted(w.ask("bob", 100, 3600, evictable(8, 600)))
+	got := w.granted(w.redeem("dave", chain, 0, 10, 12, func(r *Redeem) { r.RSet[Memory] = 500 }))
+	w.state(hold, Revoked)
+	if e := w.state(got, Held); e.Starts != 0 {
+		t.Fatalf("starts %d, now %d", e.Starts, w.now)
+	}
+}
+
 func TestReservationsWaitForWhoComes(t *testing.T) {
 	w := four(t)
 	in := w.ask("alice", 400, 3600, reserved(w.now+1000, 0))

@@ -114,7 +114,8 @@ func (w wish) sameports(got []Port) error {
 func VerifyEnd(of Opened, end []byte) (Opened, error) { return verifyEnd(of, end, nil) }
 
 // VerifyGrantedEnd is VerifyEnd for a close by whom the owner of the slice has
-// granted it, as the record stood that was shown with the grant (rule E4).
+// granted it, as the record stood that was shown with the grant (rule E5 of
+// docs/protocol/slices.md).
 func VerifyGrantedEnd(of Opened, end []byte, by Authority) (Opened, error) {
 	return verifyEnd(of, end, &by)
 }

@@ -247,6 +247,9 @@ var ends = []struct{ rule, verdict, drawing string }{
 	{"E2", "wrong-node", "ask(alice n1 cpu=1) -> lease() -> revoke(node=n2)"},
 	{"E3", "not-holder", "ask(alice n1 cpu=1) -> lease() -> close(by=mallory)"},
 	{"E3", "not-holder", "ask(alice n1 cpu=1) -> lease() -> close(by=n1)"},
+	{"E3", "ok", "ask(bob n1 cpu=1 owner=alice) -> lease() -> close(by=alice)"},
+	{"E3", "not-holder", "ask(bob n1 cpu=1 owner=alice) -> hold() -> close(by=alice)"},
+	{"E3", "not-holder", "ask(bob n1 cpu=1 owner=alice) -> lease() -> close(by=carol)"},
 	{"E4", "signature", "ask(alice n1 cpu=1) -> lease() -> close(sig=n1)"},
 	{"E4", "signature", "ask(alice n1 cpu=1) -> lease() -> revoke(sig=alice)"},
 }

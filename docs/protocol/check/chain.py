@@ -91,4 +91,4 @@ def verify_end_of(claim, end):
     need(end.kind in (CLOSE, REVOKE), "E1", "ends nothing")
     need(end[9] == claim.id, "E1")
     need(end.node == claim.node, "E2")
-    need(end.issuer == (claim[8] if end.kind == CLOSE else claim.node), "E3")
+    need(end.issuer in ((claim[8], claim[28]) if end.kind == CLOSE else (claim.node,)), "E3")
