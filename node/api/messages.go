@@ -161,6 +161,7 @@ type Claim struct {
 	RSet   lease.RSet      `json:"rset"`
 	From   int64           `json:"from"`
 	Until  int64           `json:"until"`
+	Ends   int64           `json:"ends,omitempty" doc:"Unix seconds: of one that is closing, when it ends"`
 	Ports  []lease.Port    `json:"ports,omitempty"`
 
 	Class     string     `json:"class,omitempty" doc:"evictable, or nothing"`
