@@ -102,6 +102,12 @@ func psLine(w io.Writer, r psRow) {
 	}
 	s := r.Live
 	state := s.Run
+	if begins := s.Left - (s.Until - s.From); begins > 0 && s.Run == string(sandbox.Created) {
+		state = "reserved, begins in " + left(begins)
+	}
+	if s.Ends != 0 {
+		state += ", closing"
+	}
 	if s.Exit != nil {
 		state += fmt.Sprintf(" (exit %d)", *s.Exit)
 	}
