@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,11 +29,11 @@ const agentHelp = `An agent reads DIR/agent.toml:
   [[person]]                            # who may ask it for tickets
   name = "ann"
   key = "ssh-ed25519 AAAA…"             # a principal, or a line of an OpenSSH .pub file
-  most = { cpu = 2000, memory = "4GiB" }   # at once, on all nodes together
+  most = { cpu = 2000, memory = "4GiB", pids = 512 }   # at once, on all nodes together
   longest = "2h"                        # of one ticket; 1h unless told
 
   [guests]                              # anybody else, such as the people of a peer whose agent is dead
-  most = { cpu = 500 }
+  most = { cpu = 500, memory = "256MiB", pids = 64 }
   longest = "10m"
 
   [[peer]]
@@ -203,13 +204,29 @@ func hours(h agent.Hours) string {
 	var parts []string
 	for r, v := range h {
 		if v >= 0.5 {
-			parts = append(parts, fmt.Sprintf("%s=%s", lease.Resource(r), lease.Resource(r).Format(uint64(v+0.5))))
+			parts = append(parts, fmt.Sprintf("%s=%s", lease.Resource(r), lease.Resource(r).Format(roughly(lease.Resource(r), v))))
 		}
 	}
 	if len(parts) == 0 {
 		return "-"
 	}
 	return strings.Join(parts, " ") + " h"
+}
+
+// roughly rounds an amount to whole MiB or thousands where it has as many: the
+// account is for people.
+func roughly(r lease.Resource, v float64) uint64 {
+	grain := 1.0
+	switch r {
+	case lease.Memory, lease.Disk, lease.IO, lease.EgressDaily:
+		grain = 1 << 20
+	case lease.EgressRate, lease.IngressRate:
+		grain = 1000
+	}
+	if v < grain {
+		grain = 1
+	}
+	return uint64(math.Round(v/grain) * grain)
 }
 
 // promised prints how much of a ticket is promised, by resource.
@@ -240,7 +257,7 @@ func (a *app) agentAsk(where func() string) *cobra.Command {
 	c := &cobra.Command{
 		Use: "ask", Short: "Ask the agent for a ticket, for yourself", Args: cobra.NoArgs,
 		Long:    "Ask the agent of DIR for a ticket that you may redeem at once with `croft run --ticket`. After a node refused it, name that node with --not: the agent then looks elsewhere, and asks that node last for a while.",
-		Example: "  croft agent ask --dir /var/lib/croft-agent --rset cpu=500,memory=256MiB --for 30m --out t.ticket",
+		Example: "  croft agent ask --dir /var/lib/croft-agent --rset cpu=500,memory=256MiB,pids=64 --for 30m --out t.ticket",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			key, err := a.mine()
 			if err != nil {
@@ -250,13 +267,16 @@ func (a *app) agentAsk(where func() string) *cobra.Command {
 			if err != nil {
 				return badAmounts("rset", amount, err)
 			}
+			if term < time.Second {
+				return usage("such as --for 30m", "--for %s is no time to come", term)
+			}
 			in := host.WishRequest{By: key.Principal(), RSet: rset, From: time.Now().Unix()}
 			in.To = in.From + int64(term.Seconds())
 			c := host.NewClient(where())
 			for _, s := range not {
 				node, err := sign.ParsePrincipal(s)
 				if err != nil {
-					return usage("a node's principal", "--not: %w", err)
+					return usage("the node's principal: `croft ticket show` prints it as that which signed the capacity, `croft --json find` for each name", "--not: %w", err)
 				}
 				in.Not = append(in.Not, node)
 				if err := c.Complain(cmd.Context(), host.ComplaintRequest{By: in.By, Node: node}); err != nil {

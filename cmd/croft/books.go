@@ -112,9 +112,16 @@ func (a *app) leaseBooks() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printEach(a, books, "LEASE\tSTATE\tHOLDER\tSLICE\tPOOL\tUNTIL\tRSET", func(w io.Writer, c api.Claim) {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Lease.Short(), c.State, c.Holder.Short(), c.Slice, c.Pool,
-					clockTime(c.Until), c.RSet)
+			if len(books) == 0 {
+				a.say("nothing is booked on this node")
+			}
+			return printEach(a, books, "LEASE\tSTATE\tHOLDER\tSLICE\tPOOL\tFROM\tUNTIL\tRSET", func(w io.Writer, c api.Claim) {
+				ends := c.Until
+				if c.Ends != 0 {
+					ends = c.Ends
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Lease.Short(), c.State, c.Holder.Short(), c.Slice, c.Pool,
+					soon(c.From), soon(ends), c.RSet)
 			})
 		},
 	}

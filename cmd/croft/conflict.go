@@ -32,6 +32,9 @@ promises collide. For how long the node gives the principal nothing is its own p
 			if err != nil {
 				return err
 			}
+			if len(list) == 0 {
+				a.say("no proofs: nobody is known to have broken a promise")
+			}
 			return printEach(a, list, "PROOF\tWHAT\tPRINCIPAL\tCLAIM\tCONFLICTS\tNOTHING GIVEN UNTIL\tKNOWN BY", func(w io.Writer, c api.Conflict) {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID.Short(), c.Kind, c.Principal.Short(), orDash(c.About),
 					daySpan(lease.Term{From: c.From, Until: c.Until}), until(c.Quarantine), knownBy(c))

@@ -68,6 +68,9 @@ func (a *app) deviceList() *cobra.Command {
 					rows = append(rows, deviceRow{g.ID, g.Issuer, g.Holder, g.Verbs, g.Until})
 				}
 			}
+			if len(rows) == 0 {
+				a.say("no devices; `croft key device add` makes another key one of yours")
+			}
 			return printEach(a, rows, "GRANT\tOWNER\tDEVICE\tMAY\tLEFT", func(w io.Writer, r deviceRow) {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID.Short(), r.Owner.Short(), r.Holder.Short(), r.Verbs, left(r.Until-time.Now().Unix()))
 			})

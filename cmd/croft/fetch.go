@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +54,10 @@ checked. With --out DIR each is written to a file of its own, which
 				}
 			}
 			return printEach(a, out, "TICKET\tFROM\tUNTIL\tDEGREE\tRSET\tFILE", func(w io.Writer, t fetched) {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", t.Ticket.Short(), instant(t.From), instant(t.Until), t.Degree, t.RSet, t.File)
+				if t.File == "" {
+					t.File = "-"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", t.Ticket.Short(), day(t.From), day(t.Until), t.Degree, t.RSet, t.File)
 			})
 		},
 	}
@@ -68,8 +70,6 @@ type fetched struct {
 	api.HeldTicket
 	File string `json:"file,omitempty"`
 }
-
-func instant(sec int64) string { return time.Unix(sec, 0).UTC().Format("2006-01-02 15:04 UTC") }
 
 // sound checks that a ticket is the node's, whole, and held by the one who asked.
 func sound(t api.HeldTicket, node, holder lease.Principal) error {

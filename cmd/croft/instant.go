@@ -36,5 +36,14 @@ func parseAt(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, usage("such as +2h, 18:30, '2026-05-04 09:00' or 2026-05-04T09:00:00Z", "--at %q is no time", s)
 }
 
+// soon prints an instant of today as a time of day, any other with its date.
+func soon(sec int64) string {
+	t, now := time.Unix(sec, 0).Local(), time.Now()
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return clockTime(sec)
+	}
+	return t.Format("2006-01-02 15:04:05")
+}
+
 // dateTime prints an instant that may be days off.
 func dateTime(sec int64) string { return time.Unix(sec, 0).Local().Format("Mon 2006-01-02 15:04:05") }

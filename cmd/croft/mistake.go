@@ -31,6 +31,9 @@ func strict(c *cobra.Command) {
 			return usage("type `"+line+"`", "%d arguments to `%s` are too many or too few", len(args), cmd.CommandPath())
 		}
 	}
+	if c.RunE != nil && c.PreRunE == nil {
+		c.PreRunE = missingFlag
+	}
 	if c.HasSubCommands() && c.RunE == nil {
 		c.Args = cobra.ArbitraryArgs
 		c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -43,6 +46,18 @@ func strict(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		strict(sub)
 	}
+}
+
+// missingFlag refuses a command line without a flag that there must be, before
+// cobra does, which knows no exit codes.
+func missingFlag(cmd *cobra.Command, _ []string) error {
+	var err error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if must := f.Annotations[cobra.BashCompOneRequiredFlag]; len(must) > 0 && must[0] == "true" && !f.Changed && err == nil {
+			err = usage("--"+f.Name+" is "+f.Usage, "`%s` wants --%s", cmd.CommandPath(), f.Name)
+		}
+	})
+	return err
 }
 
 func unknown(cmd *cobra.Command, word string) error {

@@ -52,6 +52,9 @@ would be right. Exit code 1 if there is any.`,
 			}
 			p, err := daemon.LoadPolicy(args[0], base, time.Now())
 			if err != nil {
+				if d, ok := signedPolicy(args[0]); ok {
+					return usage("name it in [[follow]] of a policy.toml, and check that", "%s is a signed policy, %s of %s", args[0], d.Name, d.Issuer)
+				}
 				return a.mistakes(args[0], err)
 			}
 			for _, err := range p.Lapsed {
@@ -63,6 +66,16 @@ would be right. Exit code 1 if there is any.`,
 	c.Flags().StringVar(&config, "config", "", "croft.toml of the node, which may say what is leased in all")
 	c.Flags().StringVar(&has, "machine", "", "what the machine has: cpu=8000,memory=16GiB,… (default: this one)")
 	return c
+}
+
+// signedPolicy looks whether a file is what `croft policy sign` writes.
+func signedPolicy(path string) (policy.Opened, bool) {
+	b, err := readBounded(path, policy.MaxDocument)
+	if err != nil {
+		return policy.Opened{}, false
+	}
+	d, err := policy.Open(b)
+	return d, err == nil
 }
 
 func sentence(w io.Writer, s policy.Sentence) { fmt.Fprintf(w, "%s\t%s\n", s.About, s.Text) }
@@ -146,6 +159,15 @@ func policyTable(w io.Writer, p api.Policy) {
 	for _, s := range p.Words {
 		sentence(w, s)
 	}
+	givenTable(w, p)
+	fmt.Fprintf(w, "\nRULE\tVALUE\tFROM\n")
+	for _, s := range p.Settings {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, s.Value, s.From)
+	}
+}
+
+// givenTable says how far the tickets of [[give]] are signed, and what keeps the next.
+func givenTable(w io.Writer, p api.Policy) {
 	for _, g := range p.Given {
 		until := "nothing yet"
 		if g.Until > 0 {
@@ -155,10 +177,6 @@ func policyTable(w io.Writer, p api.Policy) {
 			until += "; the next: " + g.Fault
 		}
 		fmt.Fprintf(w, "tickets of %s\t%s\n", g.To, until)
-	}
-	fmt.Fprintf(w, "\nRULE\tVALUE\tFROM\n")
-	for _, s := range p.Settings {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, s.Value, s.From)
 	}
 }
 
@@ -180,6 +198,7 @@ func (a *app) policyReload() *cobra.Command {
 				for _, s := range p.Words {
 					sentence(w, s)
 				}
+				givenTable(w, p)
 			})
 		},
 	}

@@ -90,8 +90,8 @@ func look(ctx context.Context, n remote, row *psRow) error {
 	for _, s := range list {
 		if s.Sliver == n.Sliver.Sliver {
 			row.Live, row.Until = &s, s.Until
-			if s.EndsAt > 0 {
-				row.Until = s.EndsAt
+			if s.Ends > 0 {
+				row.Until = s.Ends
 			}
 			row.Moved, err = n.Traffic(ctx, s.Sliver)
 			if err != nil && s.Run != string(sandbox.Running) {
@@ -110,14 +110,17 @@ func psLine(w io.Writer, r psRow) {
 	}
 	s := r.Live
 	state := s.Run
+	if begins := s.Left - (s.Until - s.From); begins > 0 && s.Run == string(sandbox.Created) {
+		state = "reserved, begins in " + left(begins)
+	}
+	if s.Ends != 0 {
+		state += ", closing"
+	}
 	if s.Exit != nil {
 		state += fmt.Sprintf(" (exit %d)", *s.Exit)
 	}
 	if s.Reason != "" && s.Exit == nil {
 		state += ": " + s.Reason
-	}
-	if s.EndsAt > 0 {
-		state += ", closing: " + s.Why
 	}
 	public := "-"
 	for i, p := range s.Ports {

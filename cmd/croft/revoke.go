@@ -54,7 +54,7 @@ func (a *app) leaseRevoke() *cobra.Command {
 				return fmt.Errorf("the node answered with a %s", end.Kind())
 			}
 			return a.print(revoked{id, st.At, st.Reason}, func(w io.Writer) {
-				fmt.Fprintf(w, "lease %s ends at %s\n", id.Short(), clockTime(st.At))
+				fmt.Fprintf(w, "lease %s ends at %s\n", id.Short(), soon(st.At))
 			})
 		},
 	}

@@ -18,6 +18,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/lease/purse"
 	"croft/node/slice"
 	"croft/sandbox"
 )
@@ -62,6 +63,9 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 			}
 			if f.reservation != "" {
 				return a.launchReserved(cmd, f, args)
+			}
+			if cmd.Flags().Changed("weight") && (f.weight < 1 || f.weight > lease.MaxWeight) {
+				return usage("without --weight a lease is firm", "--weight %d: want 1 to %d", f.weight, lease.MaxWeight)
 			}
 			f.termSet = cmd.Flags().Changed("for")
 			if f.weight > 0 && f.pool == "" {
@@ -185,7 +189,11 @@ func outcomeError(what string, done slice.Done) error {
 	if len(done.Why) > 0 {
 		why += ": " + done.Why[len(done.Why)-1]
 	}
-	return &failure{code: done.Outcome.ExitCode(), err: fmt.Errorf("%s: %s", what, why)}
+	hint := ""
+	if strings.Contains(why, purse.ErrSpent.Error()) {
+		hint = "`croft ticket list` shows what is left; what was redeemed is spent to the end of the lease's term, even if it was stopped"
+	}
+	return &failure{code: done.Outcome.ExitCode(), err: fmt.Errorf("%s: %s", what, why), hint: hint}
 }
 
 // runTarget is the slice that a run is for: a new one, or by a grant another's,
@@ -323,7 +331,11 @@ func (f runFlags) wish(now time.Time, tickets []wantedTicket) (slice.Wish, error
 		w.Ports = append(w.Ports, p)
 	}
 	if err := sandbox.CheckLimits(set); err != nil { // no node could run that
-		return slice.Wish{}, usage("", "%w", err)
+		hint := "give it more with --rset"
+		if len(tickets) > 0 {
+			hint = "`croft ticket show` says what a ticket gives; ask its issuer for one with cpu, memory and pids"
+		}
+		return slice.Wish{}, usage(hint, "%w", err)
 	}
 	set[lease.PortsIn] = max(set[lease.PortsIn], uint64(len(w.Ports)))
 	w.RSet = set

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,12 +37,17 @@ func (a *app) sliceList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Your slices, and those that others let you act on", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			labels, held := a.sliceLabels(), a.held()
+			if len(labels)+len(held) == 0 { // looking needs no key
+				a.say("no slices; `croft run` makes one")
+				return nil
+			}
 			key, err := a.mine()
 			if err != nil {
 				return err
 			}
 			var rows []sliceRow
-			for _, label := range a.sliceLabels() {
+			for _, label := range labels {
 				row := sliceRow{Slice: label, Owner: key.Principal()}
 				rec, err := a.slice(label)
 				var f *failure
@@ -56,7 +62,7 @@ func (a *app) sliceList() *cobra.Command {
 				row.Slivers, row.Until, row.Grants = len(rec.Slivers), rec.Until(), len(ids)
 				rows = append(rows, row)
 			}
-			for _, g := range a.held() {
+			for _, g := range held {
 				if g.Holder == key.Principal() {
 					rows = append(rows, sliceRow{Slice: g.name(), Owner: g.Issuer, Verbs: g.Verbs, Until: g.Until})
 				}
@@ -66,13 +72,16 @@ func (a *app) sliceList() *cobra.Command {
 			}
 			return printEach(a, rows, "SLICE\tSLIVERS\tGRANTS\tYOU MAY\tLEFT", func(w io.Writer, r sliceRow) {
 				may, over := r.Verbs.String(), "-"
+				slivers, grants := strconv.Itoa(r.Slivers), strconv.Itoa(r.Grants)
 				if may == "" {
 					may = "all"
+				} else { // another's: its nodes know
+					slivers, grants = "-", "-"
 				}
 				if r.Until > 0 {
 					over = left(r.Until - time.Now().Unix())
 				}
-				fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", r.Slice, r.Slivers, r.Grants, may, over)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Slice, slivers, grants, may, over)
 			})
 		},
 	}

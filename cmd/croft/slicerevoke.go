@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func (a *app) takeBack(ctx context.Context, label string, names []string, all bo
 			before := len(p.grants)
 			p.grants = slices.DeleteFunc(p.grants, func(o lease.Opened) bool { return isGrant(o, name) })
 			if len(p.grants) == before {
-				return fail(exitNothing, "`croft slice show` lists them", "no grant to or named %q stands", name)
+				return fail(exitNothing, "`croft slice show "+cmp.Or(label, allSlices)+"` lists them", "no grant to or named %q stands", name)
 			}
 		}
 		if all {

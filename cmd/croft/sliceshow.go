@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,11 +35,16 @@ func (a *app) sliceShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show SLICE", Short: "A slice's record: which grants stand, where its slivers are", Args: cobra.ExactArgs(1),
 		Long: `Print the record of one of your slices as you last signed it, or of another's
-(LABEL@OWNER) as the DHT has it.`,
+(LABEL@OWNER) as the DHT has it. "@" is the record on which your devices stand.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			label, owner, foreign := strings.Cut(args[0], "@")
-			if err := lease.CheckLabel(label); err != nil {
+			if args[0] == allSlices {
+				foreign = false
+			} else if err := lease.CheckLabel(label); err != nil {
 				return usage("", "slice: %w", err)
+			}
+			if !foreign && label != "" && !slices.Contains(a.sliceLabels(), label) {
+				return fail(exitNothing, "`croft slice list` lists your slices", "you have no slice %q", label)
 			}
 			key, err := a.mine()
 			if err != nil {
@@ -68,7 +74,7 @@ func (a *app) sliceShow() *cobra.Command {
 				return err
 			}
 			if p.last.Sequence == 0 {
-				return fail(exitNothing, "`croft slice publish "+label+"` says something", "nothing was said of slice %q yet", label)
+				return fail(exitNothing, "`croft slice publish "+args[0]+"` says something", "nothing was said of slice %q yet", args[0])
 			}
 			shown := shownSlice{ID: p.last.ID, SliceRecord: p.last.SliceRecord, Source: "file"}
 			list, ids := p.standing(time.Now().Unix())

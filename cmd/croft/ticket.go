@@ -214,6 +214,9 @@ func (a *app) ticketList() *cobra.Command {
 				a.say("note: %s", copied)
 				a.say("note: %s", copiedHint)
 			}
+			if len(held) == 0 {
+				a.say("no tickets; `croft ticket keep` puts one that was given to you here")
+			}
 			list := make([]kept, len(held))
 			for i, h := range held {
 				list[i] = newKept(h, time.Now().Unix())

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"croft/lease"
 	"croft/lease/purse"
 	"croft/node/api"
+	"croft/sandbox"
 )
 
 // portion is how much of what, and when, as flags say it.
@@ -43,7 +45,7 @@ func (p *portion) read(c *cobra.Command) (err error) {
 	}
 	switch {
 	case p.rset.IsZero():
-		return because(lease.ErrRSet, usage("such as --"+p.flag+" cpu=500,memory=256MiB", "--%s promises nothing", p.flag))
+		return because(lease.ErrRSet, usage("such as --"+p.flag+" cpu=500,memory=256MiB,pids=64", "--%s promises nothing", p.flag))
 	case p.degree < lease.MinDegree || p.degree > lease.MaxDegree:
 		return because(lease.ErrDegree, usage("100 is no oversubscription, 150 half as much again", "--degree %d: want %d to %d", p.degree, lease.MinDegree, lease.MaxDegree))
 	}
@@ -87,7 +89,7 @@ func (a *app) ticketGive() *cobra.Command {
 	c := &cobra.Command{
 		Use: "give HOLDER", Short: "Sign a ticket for a principal", Args: cobra.ExactArgs(1),
 		Long:    "Sign a ticket: a promise that its holder may redeem with `croft run --ticket FILE`. With --from it passes on a part of a ticket that you hold, or all of it; without, it is out of the capacity of your own node. What is given is spent until its term ends: there is no return. The text can be mailed.",
-		Example: "  croft ticket give \"$(cat alice.pub)\" --rset cpu=2000,memory=1GiB --for 48h --out alice.ticket\n  croft ticket give \"$(cat bob.pub)\" --from alice.ticket --rset cpu=500 --degree 120 | mail -s ticket bob",
+		Example: "  croft ticket give \"$(cat alice.pub)\" --rset cpu=2000,memory=1GiB,pids=256,egress.rate=20mbit,egress.packets=8000 --for 48h --out alice.ticket\n  croft ticket give \"$(cat bob.pub)\" --from alice.ticket --rset cpu=500,memory=256MiB,pids=64 --degree 120 | mail -s ticket bob",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			holder, err := principal("`croft key show` prints a principal", args[0])
 			if err != nil {
@@ -184,6 +186,14 @@ func (a *app) pass(ctx context.Context, from string, holder lease.Principal, p *
 	return chains, nil
 }
 
+// warnBare says what keeps slivers from running on a ticket of such a size. It may
+// be meant so, and is better known before it is mailed.
+func (a *app) warnBare(r lease.RSet) {
+	if err := sandbox.CheckLimits(r); err != nil {
+		a.say("note: no sliver can run on that: %s; it wants cpu, memory and pids, and to be heard egress.rate and egress.packets", strings.TrimPrefix(err.Error(), sandbox.ErrSpec.Error()+": "))
+	}
+}
+
 // handOut writes a ticket to a file, or to stdout.
 func (a *app) handOut(chain [][]byte, out string) error {
 	o, err := lease.Open(chain[len(chain)-1])
@@ -194,6 +204,7 @@ func (a *app) handOut(chain [][]byte, out string) error {
 	if !ok {
 		return fmt.Errorf("a %s where a ticket belongs", o.Kind())
 	}
+	a.warnBare(t.RSet)
 	told := newOffered(o.ID, t, out)
 	if out == "" {
 		told.Text = text(chain)
@@ -220,7 +231,7 @@ func (a *app) ticketSplit() *cobra.Command {
 	c := &cobra.Command{
 		Use: "split TICKET", Short: "Sign tickets to yourself under one that you hold", Args: cobra.ExactArgs(1),
 		Long:    "Split a ticket into several of one size, each in a slot of its own and held by your own key: all of them, or none. They are in your purse by name; with --out they are written to PREFIX-1.ticket and so on. TICKET is " + ticketArg + ".",
-		Example: "  croft ticket split alice.ticket --into cpu=1000,memory=256MiB -n 3",
+		Example: "  croft ticket split alice.ticket --into cpu=500,memory=256MiB,pids=64 -n 3",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p.slot = purse.AnySlot
 			if n < 1 || n > lease.Slots {
@@ -243,6 +254,7 @@ func (a *app) ticketSplit() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.warnBare(p.rset)
 			list := make([]offered, n)
 			for i, chain := range chains {
 				o, err := lease.Open(chain[len(chain)-1])

@@ -113,7 +113,9 @@ numbers (4000), texts with a unit ("2GiB", "50mbit") or shares ("25%").
 
   [[give]]                              # a peer always has this ticket
   to = "isp-b"
-  cpu = 500
+  cpu = 500                             # no sliver runs without cpu, memory and pids
+  memory = "1GiB"
+  pids = 256
   egress.rate = "50mbit"
   degree = 150                          # may be promised 1.5 times
   for = "30d"                           # the next is signed by half of it

@@ -105,8 +105,8 @@ func (a *app) whenFree(ctx context.Context, f runFlags, within time.Duration, li
 	}
 	openings := slice.Together(f.nodes, length, free)
 	if len(openings) == 0 {
-		return fail(exitNothing, "fewer nodes, a smaller --rset, a shorter --for or a longer --within", "%d such nodes are not free together for %s within %s (%d answered)",
-			f.nodes, f.term, within, answered)
+		return fail(exitNothing, "fewer nodes, a smaller --rset, a shorter --for or a longer --within", "%s for %s within %s (%d answered)",
+			together(f.nodes), short(f.term), short(within), answered)
 	}
 	openings = openings[:min(len(openings), limit)]
 	err = printEach(a, openings, "BEGIN FROM\tTO\tNODES", func(w io.Writer, o slice.Opening) {
@@ -115,6 +115,48 @@ func (a *app) whenFree(ctx context.Context, f runFlags, within time.Duration, li
 	if err != nil {
 		return err
 	}
-	a.say("next: croft reserve -n %d --at '%s' --for %s", f.nodes, time.Unix(openings[0].From, 0).Local().Format("2006-01-02 15:04:05"), f.term)
+	a.say("next: %s", f.reserveLine(openings[0].From))
 	return nil
+}
+
+func together(n int) string {
+	if n == 1 {
+		return "no such node is free"
+	}
+	return fmt.Sprintf("%d such nodes are not free together", n)
+}
+
+// reserveLine is the command that takes what was asked for. What is free at once
+// needs no --at, which would be past when the line is typed.
+func (f runFlags) reserveLine(from int64) string {
+	line := fmt.Sprintf("croft reserve -n %d", f.nodes)
+	if time.Until(time.Unix(from, 0)) > 0 {
+		line += fmt.Sprintf(" --at '%s'", time.Unix(from, 0).Local().Format("2006-01-02 15:04:05"))
+	}
+	line += " --for " + short(f.term)
+	if f.where != "" {
+		line += " --where '" + strings.ReplaceAll(f.where, "'", `'\''`) + "'"
+	}
+	if f.rset != "" {
+		line += " --rset '" + strings.ReplaceAll(f.rset, "'", `'\''`) + "'"
+	}
+	if f.pool != string(lease.PoolCalendar) {
+		line += " --pool " + f.pool
+	}
+	if f.alone {
+		line += " --exclusive"
+	}
+	return line
+}
+
+// short prints a span as people type it: 1h, not 1h0m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

@@ -147,6 +147,9 @@ func (c *compiler) capacity() {
 			c.add(a.at, "at most "+r.Format(has), "%s: more than the machine has", r)
 			continue
 		}
+		if a.v.isOf {
+			v = whole(r, v)
+		}
 		c.out.Capacity[r] = min(v, lease.MaxAmount)
 		c.set("capacity."+r.String(), r.Format(c.out.Capacity[r]), a.at)
 	}
@@ -192,6 +195,7 @@ func (c *compiler) share(names []lease.Pool) map[lease.Pool]lease.RSet {
 	for i := range left {
 		r := lease.Resource(i)
 		settled := map[lease.Pool]bool{}
+		var dust uint64     // what rounding shares down has left over, at most
 		gives := c.given[r] // what pool sharp must have, unless the owner sizes it
 		for n, s := range c.texts {
 			if n == 1 && settled[lease.PoolSharp] {
@@ -205,6 +209,13 @@ func (c *compiler) share(names []lease.Pool) map[lease.Pool]lease.RSet {
 					continue
 				}
 				v := a.v.of(c.out.Capacity[r])
+				if a.v.isOf {
+					exact := v
+					v = whole(r, v)
+					if dust += exact - v; c.out.Capacity[r]%100_00*a.v.share%100_00 != 0 {
+						dust++ // a fraction
+					}
+				}
 				if v > left[r] && n == 0 {
 					c.add(a.at, fmt.Sprintf("at most %s are left of %s", r.Format(left[r]), r.Format(c.out.Capacity[r])),
 						"pool %s: %s is more than the other pools leave of the capacity", p.name, r)
@@ -222,6 +233,9 @@ func (c *compiler) share(names []lease.Pool) map[lease.Pool]lease.RSet {
 				out[p.name] = with(out[p.name], r, v)
 				c.set("pool."+string(p.name)+"."+r.String(), r.Format(v), a.at)
 			}
+		}
+		if left[r] <= dust && c.given[r] == 0 { // too little to be a pool's
+			left[r] = 0
 		}
 		c.divide(r, left[r], settled, out)
 	}
@@ -262,17 +276,17 @@ func (c *compiler) divide(r lease.Resource, left uint64, settled map[lease.Pool]
 		}
 	}
 	if sharp > 0 {
-		give(lease.PoolSharp, min(left, max(portion(left, sharp, parts), c.given[r])))
+		give(lease.PoolSharp, min(left, max(whole(r, portion(left, sharp, parts)), c.given[r])))
 		parts -= sharp
 	}
 	rest := left
 	for i, rule := range open {
-		v := portion(rest, rule.Capacity[r], parts)
+		v := whole(r, portion(rest, rule.Capacity[r], parts))
 		if i == len(open)-1 {
 			v = left
 		}
-		if whole := c.out.Capacity[r]; rule.Pool == lease.PoolCommons {
-			v = min(v, whole-whole/2)
+		if all := c.out.Capacity[r]; rule.Pool == lease.PoolCommons {
+			v = min(v, all-all/2)
 		}
 		give(rule.Pool, v)
 	}
@@ -281,10 +295,30 @@ func (c *compiler) divide(r lease.Resource, left uint64, settled map[lease.Pool]
 	}
 }
 
-// portion is v × part / whole.
-func portion(v, part, whole uint64) uint64 {
+// grain is the unit in which shares of a resource are given: who reads a size
+// reads a round one.
+func grain(r lease.Resource) uint64 {
+	switch r {
+	case lease.Memory, lease.Disk, lease.IO, lease.EgressDaily:
+		return 1 << 20
+	case lease.EgressRate, lease.IngressRate:
+		return 1000
+	}
+	return 1
+}
+
+// whole rounds a share down to whole units, unless it is less than one.
+func whole(r lease.Resource, v uint64) uint64 {
+	if g := grain(r); v >= g {
+		return v - v%g
+	}
+	return v
+}
+
+// portion is v × part / all.
+func portion(v, part, all uint64) uint64 {
 	hi, lo := bits.Mul64(v, part)
-	q, _ := bits.Div64(hi, lo, whole)
+	q, _ := bits.Div64(hi, lo, all)
 	return q
 }
 

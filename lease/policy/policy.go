@@ -135,7 +135,7 @@ func NewBase(measured lease.RSet) Base {
 		}
 	}
 	for _, r := range []lease.Resource{lease.CPU, lease.Memory, lease.Disk} {
-		b.Capacity[r] = measured[r] / 2
+		b.Capacity[r] = whole(r, measured[r]/2)
 	}
 	return b
 }

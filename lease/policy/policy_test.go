@@ -92,7 +92,7 @@ func TestTheExampleMeansWhatItSays(t *testing.T) {
 	if calendar.Mechanism != policy.Calendar || !calendar.Exclusive || calendar.Ahead != 14*24*3600 || calendar.NoShow != 600 {
 		t.Errorf("calendar %+v", calendar)
 	}
-	if len(p.Gives) != 1 || p.Gives[0].To.Name != "isp-b" || p.Gives[0].Degree != 150 || p.Gives[0].RSet != must("cpu=500,memory=1GiB,egress.rate=50mbit") {
+	if len(p.Gives) != 1 || p.Gives[0].To.Name != "isp-b" || p.Gives[0].Degree != 150 || p.Gives[0].RSet != must("cpu=500,memory=1GiB,pids=512,egress.rate=50mbit") {
 		t.Errorf("gives %+v", p.Gives)
 	}
 	if len(p.Refused) != 1 || p.Refused[0].Name != "rude" || p.Grace != 60 {

@@ -161,6 +161,7 @@ type Claim struct {
 	RSet   lease.RSet      `json:"rset"`
 	From   int64           `json:"from"`
 	Until  int64           `json:"until"`
+	Ends   int64           `json:"ends,omitempty" doc:"Unix seconds: of one that is closing, when it ends"`
 	Ports  []lease.Port    `json:"ports,omitempty"`
 
 	Class     string     `json:"class,omitempty" doc:"evictable, or nothing"`
@@ -183,8 +184,6 @@ type Sliver struct {
 	Started  time.Time `json:"started,omitzero"`
 	Signed   []byte    `json:"signed,omitempty" doc:"the lease in force"`
 	End      []byte    `json:"end,omitempty" doc:"the signed close or revoke by which it ends"`
-	EndsAt   int64     `json:"ends_at,omitempty" doc:"Unix seconds, of a lease that is closing"`
-	Why      string    `json:"why,omitempty" doc:"why it ends"`
 }
 
 // Way counts one direction.

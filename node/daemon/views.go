@@ -28,7 +28,7 @@ func (d *Daemon) books(ctx context.Context) ([]api.Claim, error) {
 
 func claimOf(e lease.Entry) api.Claim {
 	c := api.Claim{Lease: e.Lease, Holder: e.Holder, Owner: e.Owner, Slice: e.Slice, Sliver: e.Sliver, Pool: string(e.Pool),
-		State: e.State.String(), RSet: e.RSet, From: e.Term.From, Until: e.Term.Until, Ports: e.Ports,
+		State: e.State.String(), RSet: e.RSet, From: e.Term.From, Until: e.Term.Until, Ends: e.EndsAt, Ports: e.Ports,
 		Weight: e.Weight, Exclusive: e.Exclusive, Starts: e.Starts, Share: e.Share}
 	if e.Class == lease.Evictable {
 		c.Class = e.Class.String()
@@ -61,9 +61,12 @@ func (s slivers) Slivers(ctx context.Context, by api.Caller) ([]api.Sliver, erro
 func (d *Daemon) sliverOf(e lease.Entry, now int64) api.Sliver {
 	r := d.status.get(e.Sliver)
 	out := api.Sliver{Claim: claimOf(e), Run: string(r.state), Reason: r.reason, Exit: r.exit, Restarts: r.restarts,
-		Left: max(e.Term.Until-now, 0), Public: d.publicAddr(), Signed: e.Statement, End: e.End, EndsAt: e.EndsAt, Why: e.Reason}
-	if e.EndsAt > 0 {
-		out.Left = max(e.EndsAt-now, 0)
+		Left: max(e.Term.Until-now, 0), Public: d.publicAddr(), Signed: e.Statement, End: e.End}
+	if e.State == lease.Closing { // its holder is to know how long, and why
+		out.Left = max(min(e.EndsAt, e.Term.Until)-now, 0)
+		if out.Reason == "" {
+			out.Reason = e.Reason
+		}
 	}
 	if out.Run == "" {
 		out.Run = string(sandbox.Created)
