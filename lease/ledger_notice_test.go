@@ -248,3 +248,16 @@ func TestATicketWaitsForWhatEndsByItself(t *testing.T) {
 		t.Fatalf("starts in %d s", e.Starts-w.now)
 	}
 }
+
+// A redeem whose term is over before the lead is gets nothing when the room is lent
+// out. The refusal is not signed: it would be proof against a node that keeps the
+// rules.
+func TestATicketTooShortForTheLeadProvesNothing(t *testing.T) {
+	w := four(t)
+	w.step(Issue{Ref: 1, Holder: keyOf("dave").Principal(), RSet: RSet{CPU: 100, Memory: 1000}, Term: Term{w.now, w.now + 7200}, Degree: 100, Request: w.fresh()})
+	chain := w.answer().Statements
+	w.run(w.ask("alice", 100, 3600, evictable(8, 1200)))
+	if a := w.refused(w.redeem("dave", chain, 0, 10, 15, func(r *Redeem) { r.RSet[Memory] = 500 }), "local:capacity"); len(a.Statements) != 0 {
+		t.Errorf("signed: %v", a)
+	}
+}

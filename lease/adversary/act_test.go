@@ -195,7 +195,7 @@ func (w *world) ask(p *person) {
 	a := &lease.Ask{K: lease.KindAsk, Issuer: p.key.Principal(), Node: w.cfg.Key.Principal(), RSet: w.rset(capacity()), Slice: "s", Request: w.fresh(),
 		Pool: []lease.Pool{lease.PoolCommons, lease.PoolCalendar, lease.PoolShare, lease.PoolShare}[w.r.IntN(4)]}
 	if w.lending {
-		a.Pool, a.RSet = lease.PoolShare, lease.RSet{lease.CPU: 1, lease.Pids: 1 + w.r.Uint64N(4)}
+		a.Pool, a.RSet = lease.PoolShare, lease.RSet{lease.CPU: 1, lease.Pids: 2 + w.r.Uint64N(4)}
 	}
 	switch a.Pool {
 	case lease.PoolCalendar:

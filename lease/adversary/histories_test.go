@@ -43,20 +43,21 @@ func play(seed uint64, steps int) (w *world, failed string) {
 // judge is the end of a history: nobody honest can be proved anything, and what
 // the node saw of over-issue it proved.
 func (w *world) judge() {
-	honest := func(p lease.Principal) bool {
-		return !w.people[0].dishonest || p != w.people[0].key.Principal()
-	}
 	for _, c := range w.conflicts(w.signedByNow) {
-		if honest(c.by) {
+		if w.honest(c.by) {
 			w.fail("%s of %s's under %s", c.kind, c.by.Short(), c.parent.Short())
 		}
 	}
 	w.provedAll()
 	for _, v := range w.accuse() {
-		if honest(v.Principal) {
+		if w.honest(v.Principal) {
 			w.fail("a proof (%s) against %s, which is honest", v.Kind, v.Principal.Short())
 		}
 	}
+}
+
+func (w *world) honest(p lease.Principal) bool {
+	return !w.people[0].dishonest || p != w.people[0].key.Principal()
 }
 
 // provedAll: what the node had before it and kept, and is too much, it proved,
