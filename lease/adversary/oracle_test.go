@@ -186,12 +186,35 @@ func (w *world) check() {
 	}
 	w.graces(live, now)
 	pools := w.l.Pools()
-	for at := max(now, epoch); at < epoch+horizon+20; at++ {
+	for _, at := range w.instants(live, max(now, epoch)) {
 		w.withinPools(pools, live, at) // 1
 		w.withinClaims(live, at)       // 3
 	}
 	w.oneInSlot(live)
 	w.sameAsLedger(live)
+}
+
+// instants lists when to look: whenever something that binds begins or ends, for
+// between those nothing changes, and now and then at every second, lest the ledger
+// say otherwise.
+func (w *world) instants(live []*binding, now int64) (list []int64) {
+	const last = epoch + horizon + 20
+	if w.steps%8 == 0 {
+		for at := now; at < last; at++ {
+			list = append(list, at)
+		}
+		return list
+	}
+	list = append(list, now, last)
+	for _, b := range live {
+		for _, at := range []int64{b.term.From, b.starts, b.term.Until, b.endAt} {
+			if at > now && at < last {
+				list = append(list, at)
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // notLate: nothing lives beyond its instant, and the ledger asks to be woken at it.
