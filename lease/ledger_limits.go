@@ -68,6 +68,11 @@ const (
 	// ledger is restored: a signature check for each statement.
 	MaxProofs = 256
 
+	// MaxProofsOfSource is how many proofs about one node, or below one ticket of
+	// this node, are kept before others that matter as much: some liars of one
+	// market, and not one liar's whole crowd of keys.
+	MaxProofsOfSource = 8
+
 	// Refusals of wishes are signed and written down only within these numbers:
 	// of asks per principal and in all, of redeems per ticket. A refusal beyond
 	// them goes out unsigned, is forgotten, and promises nothing. An ask's stays
