@@ -38,11 +38,11 @@ const (
 	// lease waits to be activated.
 	DefaultNoShow = 300
 
-	// MaxWindows is how many free terms one answer holds, and MaxWindowSteps at
-	// how many changes of the load it looks for them: some milliseconds of a
-	// ledger that does nothing else meanwhile. MaxLevels bounds a drawn calendar.
+	// MaxWindows is how many free terms one answer holds, and MaxWindowSteps for
+	// how many beginnings it judges a wish, two for each change of what is booked:
+	// some milliseconds of a ledger that does nothing else meanwhile. MaxLevels bounds a drawn calendar.
 	MaxWindows     = 64
-	MaxWindowSteps = 1 << 14
+	MaxWindowSteps = 1 << 12
 	MaxLevels      = 1024
 
 	// MaxTickets is the number of tickets kept at once: every slot of every

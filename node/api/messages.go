@@ -99,6 +99,7 @@ type VacancyRequest struct {
 type Vacancies struct {
 	Windows []lease.Term `json:"windows" doc:"terms, in any part of which there is room, in order"`
 	Seen    int64        `json:"seen" doc:"Unix seconds: how far the node looked"`
+	Refusal *Refusal     `json:"refusal,omitempty" doc:"what the first such wish would be refused for, where there are no windows"`
 }
 
 // Calendar is a node's books over time, pool by pool.

@@ -24,12 +24,12 @@ func (c claims) Vacancies(ctx context.Context, by api.Caller, req api.VacancyReq
 		return api.Vacancies{}, api.ErrVisitor
 	}
 	return look(ctx, c.d, func(l *lease.Ledger) api.Vacancies {
-		list, seen := l.Windows(lease.Vacancy{Pool: lease.Pool(req.Pool), By: by.Principal, RSet: req.RSet, Exclusive: req.Exclusive,
+		list, seen, why := l.Windows(lease.Vacancy{Pool: lease.Pool(req.Pool), By: by.Principal, Source: api.Source(ctx), RSet: req.RSet, Exclusive: req.Exclusive,
 			Length: req.Length, Within: lease.Term{From: req.From, Until: req.Until}})
 		if list == nil {
 			list = []lease.Term{}
 		}
-		return api.Vacancies{Windows: list, Seen: seen}
+		return api.Vacancies{Windows: list, Seen: seen, Refusal: api.NewRefusal(why)}
 	})
 }
 
