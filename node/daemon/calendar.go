@@ -15,6 +15,9 @@ const (
 
 	// maxCalendarClaims bounds the leases that are listed with one pool.
 	maxCalendarClaims = 4096
+
+	// maxPromised bounds the claims that are listed: a market's, some 500 KiB.
+	maxPromised = 1024
 )
 
 // Vacancies says when the caller would be granted a lease. It is a hint: nothing
@@ -53,6 +56,16 @@ func (o owner) Calendar(ctx context.Context, term lease.Term) (api.Calendar, err
 		for _, rule := range l.Pools() {
 			levels, seen := l.Levels(rule.Pool, term)
 			out.Pools = append(out.Pools, api.PoolCalendar{PoolRule: rule, Levels: levels, Seen: seen, Claims: booked[rule.Pool]})
+		}
+		for _, e := range l.Tree() {
+			switch {
+			case !e.Term.Overlaps(term):
+			case len(out.Tree) == maxPromised:
+				out.More++
+			default:
+				out.Tree = append(out.Tree, api.Promised{Claim: e.Ticket, Depth: e.Depth, Holder: e.Holder, Slot: e.Slot, RSet: e.RSet,
+					Term: e.Term, Degree: e.Degree, Drawn: e.Drawn, Left: e.Left(), Redeems: e.Redeems})
+			}
 		}
 		return out
 	})
