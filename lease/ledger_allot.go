@@ -168,8 +168,8 @@ func (l *Ledger) lead() (seconds uint32) {
 		}
 	}
 	for _, b := range l.evictables {
-		if b.joint && b.allotted != nil {
-			seconds = max(seconds, b.allotted.Grace)
+		if b.joint {
+			seconds = max(seconds, uint32(b.notice()))
 		}
 	}
 	return seconds
