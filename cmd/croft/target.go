@@ -46,14 +46,14 @@ func (a *app) target(ctx context.Context, name string, any lease.Verbs) (target,
 	if err := lease.CheckLabel(label); err != nil {
 		return target{}, usage("", "slice: %w", err)
 	}
-	key, err := a.mine()
+	key, err := a.known()
 	if err != nil {
 		return target{}, err
 	}
-	if owner != "" && strings.HasPrefix(key.Principal().String(), owner) {
+	if key != nil && owner != "" && strings.HasPrefix(key.Principal().String(), owner) {
 		return a.ownTarget(ctx, label)
 	}
-	grants, err := a.choose(label, owner, key.Principal(), any)
+	grants, err := a.choose(label, owner, principalOf(key), any)
 	if err != nil {
 		return target{}, err
 	}
@@ -68,7 +68,10 @@ func (a *app) ownTarget(ctx context.Context, name string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	key, err := a.mine()
+	key, err := a.known()
+	if err == nil && key == nil {
+		err = fail(exitFailed, "bring it back, or name another with --key", "your key %s, which slice %s was made with, is not there", a.keyPath(), rec.Slice)
+	}
 	if err != nil {
 		return target{}, err
 	}

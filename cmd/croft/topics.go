@@ -33,7 +33,7 @@ const exitHelp = `Every command ends with one of these codes, which never change
   3  nothing matched: no such slice, sliver or record, or no node for a query
   4  none kept: nodes held shares for us, but not all could be had, so none was kept
   5  partial: some nodes did it, some did not
-  6  refused: the owner of a node said no, and why
+  6  refused: the owner of a node, or your own purse, said no, and why
   7  timed out
   8  unreachable: no daemon behind the socket, or no way to a node
 

@@ -61,7 +61,7 @@ func (a *app) whenFree(ctx context.Context, f runFlags, within time.Duration, li
 	if err != nil {
 		return err
 	}
-	key, err := a.mine()
+	key, err := a.asking()
 	if err != nil {
 		return err
 	}
