@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -198,8 +197,8 @@ func (a *app) lookUp(ctx context.Context, owner lease.Principal, label string) (
 		return lease.OpenedSlice{}, err
 	}
 	r, err := lease.OpenSlice(b)
-	if err == nil && (r.Owner != owner || r.Slice != label) {
-		err = fmt.Errorf("the way in answered with another record: %w", lease.ErrAnswer)
+	if err == nil {
+		err = r.IsOf(owner, label)
 	}
 	return r, err
 }
