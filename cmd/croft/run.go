@@ -267,20 +267,25 @@ func removed(res offer.Result) string {
 
 // atLeast adds to a query that a node must have what is wished for.
 func atLeast(where string, s lease.RSet) string {
+	var parts []string
+	for _, r := range []lease.Resource{lease.CPU, lease.Memory, lease.Disk, lease.EgressRate} {
+		if s[r] > 0 {
+			parts = append(parts, fmt.Sprintf("%s>=%s", r, r.Format(s[r])))
+		}
+	}
+	return narrowed(where, parts...)
+}
+
+// narrowed adds constraints to a query, before its clauses.
+func narrowed(where string, parts ...string) string {
 	constraints, rest := where, ""
 	for _, word := range []string{" order by ", " limit ", " spread by "} {
 		if i := strings.Index(" "+constraints, word); i >= 0 {
 			constraints, rest = (" " + constraints)[:i], (" " + constraints)[i:]+rest
 		}
 	}
-	var parts []string
 	if c := strings.TrimSpace(constraints); c != "" {
-		parts = append(parts, c)
-	}
-	for _, r := range []lease.Resource{lease.CPU, lease.Memory, lease.Disk, lease.EgressRate} {
-		if s[r] > 0 {
-			parts = append(parts, fmt.Sprintf("%s>=%s", r, r.Format(s[r])))
-		}
+		parts = append([]string{c}, parts...)
 	}
 	return strings.Join(parts, " & ") + rest
 }

@@ -15,6 +15,8 @@ const queryHelp = `A query is constraints joined by &, then clauses:
 A constraint is a name, an operator (= != < <= > >=) and a value:
   cpu, memory, disk, pids, egress.rate, …   what is free in the commons: thousandths
                                             of a core, 512MiB, 2GiB, 64, 5mbit
+  free.share.cpu, …                         the same of another pool: free.POOL.RESOURCE
+  pool                                      a pool that the node has: sharp, share, calendar
   country, region, city, site, name, node   what the node says of itself; = and != only
   arch, runtime, network, label.KEY         the same
   as, kernel, uptime                        a number, a version (6.1), a span (36h, 7d)

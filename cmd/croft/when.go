@@ -65,7 +65,7 @@ func (a *app) whenFree(ctx context.Context, f runFlags, within time.Duration, li
 	if err != nil {
 		return err
 	}
-	res, err := a.seek(ctx, offer.FindRequest{Query: f.where, View: f.view != "off", Enough: maxAsked})
+	res, err := a.seek(ctx, offer.FindRequest{Query: narrowed(f.where, "pool="+f.pool), View: f.view != "off", Enough: maxAsked})
 	if err != nil {
 		return err
 	}
