@@ -45,6 +45,9 @@ func (g *Guard) attach(at ebpf.Port, l ebpf.Limits, record guardTenure) error {
 		return err
 	}
 	for _, d := range directions {
+		if err := g.fault("hook " + d.String()); err != nil {
+			return err
+		}
 		if err := g.hook(at, d); err != nil {
 			return err
 		}
@@ -101,6 +104,9 @@ func (g *Guard) Detach(ctx context.Context, sliver string) error {
 // detach closes the port, takes it down, and only then takes the links away.
 // The sliver stays listed until all is done.
 func (g *Guard) detach(sliver string, p port) error {
+	if err := g.fault("close"); err != nil {
+		return err
+	}
 	var l guardPortLimits
 	err := g.objects.Limits.Lookup(p.record.Ifindex, &l)
 	if err == nil && l.Tenure == p.tenure {
@@ -110,11 +116,20 @@ func (g *Guard) detach(sliver string, p port) error {
 		return err
 	}
 	for _, d := range directions {
+		if err := g.fault("unhook " + d.String()); err != nil {
+			return err
+		}
 		if err := g.unhook(sliver, d, p.record); err != nil {
 			return err
 		}
 	}
+	if err := g.fault("state"); err != nil {
+		return err
+	}
 	if err := g.dropState(p); err != nil {
+		return err
+	}
+	if err := g.fault("gone"); err != nil {
 		return err
 	}
 	// Rows of the live epoch still carry this tenure.
