@@ -248,7 +248,7 @@ func address(family uint8, a [16]byte, port uint16) netip.AddrPort {
 	case 6:
 		return netip.AddrPortFrom(netip.AddrFrom16(a), n)
 	}
-	return netip.AddrPort{}
+	return netip.AddrPortFrom(netip.Addr{}, n) // a channel, or 0
 }
 
 // clocks returns the wall and the boot clock at one moment, in ns.

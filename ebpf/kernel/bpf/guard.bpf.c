@@ -230,7 +230,9 @@ static __always_inline int admit(struct packet *p, struct port_limits *l, struct
 	struct flow *row = DOES(ROW) ? bpf_map_lookup_elem(table, &p->key) : 0;
 	struct track t = {};
 	int reason = REASON_NONE;
-	if (!row || row->seal != seal || !DOES(SEAL)) {
+	if (p->local)
+		seal = 0; /* the same row may be of packets that leave the link, which are to be asked */
+	if (!row || row->seal != seal || !seal || !DOES(SEAL)) {
 		if (way == EGRESS && !p->local && DOES(CLOSED) && closed(p))
 			return REASON_CLOSED;
 		if (way == EGRESS && !p->local && DOES(OPTOUT) && opted_out(p))
