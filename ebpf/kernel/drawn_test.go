@@ -83,4 +83,3 @@ func (d *drawn) Judge(way ebpf.Direction, p ebpftest.Packet) ebpf.Reason {
 	}
 	return ebpf.ReasonNone
 }
-

@@ -40,6 +40,7 @@ type Guard struct {
 	clock  func() (int64, error)   // the programs' own
 	fault  func(step string) error // before each step
 
+	hooks   sync.Mutex // one Attach or Detach at a time; taken before mu
 	mu      sync.Mutex // ports and everything that Attach, Update and Detach write
 	ports   map[string]port
 	objects *objects // nil when closed
@@ -307,6 +308,8 @@ func (g *Guard) setControl(word uint32, v uint64) error { return g.objects.Contr
 func (g *Guard) Close() error {
 	g.drain.Lock()
 	defer g.drain.Unlock()
+	g.hooks.Lock()
+	defer g.hooks.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.objects == nil {

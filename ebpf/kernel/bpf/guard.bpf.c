@@ -166,7 +166,7 @@ static __always_inline int recall(const struct packet *p, const struct port_limi
 	}
 	t->fresh = ~(mine | theirs) & 1;
 	t->kind = mine * ROWS_OPEN | theirs * ROWS_REPLY; /* else ROWS_NEW */
-	t->note_opened = t->fresh | (mine & stale(opened, t->opened, t->tick));
+	t->note_opened = t->fresh | (mine & (DOES(SEAL) ? stale(opened, t->opened, t->tick) : 1));
 	t->note_heard = theirs & stale(heard, t->heard, t->tick);
 	if (DOES(FANOUT) && t->note_opened && l->fan_out) {
 		t->fan = bpf_map_lookup_elem(&fans, &tenure);
