@@ -190,23 +190,23 @@ static __always_inline void note(const struct track *t)
 
 /* add puts a packet into its row and returns 0, or says that there is no room. A
  * row that was reserved and turns out to be there, or not to fit, is given back. */
-static __always_inline int add(void *table, struct flow *row, const struct packet *p, __u32 *reserved, __u32 seal,
-			       __u64 now, __u64 packets, __u64 bytes)
+static __always_inline int add(void *table, struct flow *row, const struct flow_key *key, __u32 flags, __u32 *reserved,
+			       __u32 seal, __u64 now, __u64 packets, __u64 bytes)
 {
 	if (!row) {
-		struct flow first = {.packets = packets, .bytes = bytes, .first = now, .last = now, .flags = p->flags, .seal = seal};
-		if (bpf_map_update_elem(table, &p->key, &first, BPF_NOEXIST) == 0)
+		struct flow first = {.packets = packets, .bytes = bytes, .first = now, .last = now, .flags = flags, .seal = seal};
+		if (bpf_map_update_elem(table, key, &first, BPF_NOEXIST) == 0)
 			return 0;
 		if (reserved)
 			__sync_fetch_and_add(reserved, -1);
-		row = bpf_map_lookup_elem(table, &p->key); /* another processor was first, or the table is full */
+		row = bpf_map_lookup_elem(table, key); /* another processor was first, or the table is full */
 		if (!row)
 			return -1;
 	}
 	__sync_fetch_and_add(&row->packets, packets);
 	__sync_fetch_and_add(&row->bytes, bytes);
-	if (p->flags & ~row->flags)
-		__sync_fetch_and_or(&row->flags, p->flags);
+	if (flags & ~row->flags)
+		__sync_fetch_and_or(&row->flags, flags);
 	row->last = now;
 	if (row->seal != seal)
 		row->seal = seal;
@@ -218,7 +218,7 @@ static __always_inline int add(void *table, struct flow *row, const struct packe
  * The row of a flow is sealed with the rules and the tick under which its
  * destination and the sliver's memory were asked: for the flow's other packets
  * of that tick the answer is known. */
-static __always_inline int admit(struct packet *p, struct port_limits *l, struct meter *m, struct tally *tally, __u32 way,
+static __always_inline int admit(const struct packet *p, struct port_limits *l, struct meter *m, struct tally *tally, __u32 way,
 				 __u64 epoch, __u64 now, __u64 packets, __u64 bytes)
 {
 	__u32 side = epoch & 1, word = CONTROL_RULES, *reserved = 0;
@@ -291,11 +291,14 @@ static __always_inline int admit(struct packet *p, struct port_limits *l, struct
 		return reason;
 
 	note(&t);
+	int lost = 1;
 	if (overflow) {
-		one_row(p, PROTO_OVERFLOW);
-		row = bpf_map_lookup_elem(table, &p->key);
+		struct flow_key all = {.tenure = l->tenure, .way = way, .proto = PROTO_OVERFLOW};
+		lost = add(table, bpf_map_lookup_elem(table, &all), &all, 0, 0, 0, now, packets, bytes);
+	} else if (DOES(ROW)) {
+		lost = add(table, row, &p->key, p->flags, reserved, seal, now, packets, bytes);
 	}
-	if (!DOES(ROW) || add(table, row, p, reserved, seal, now, packets, bytes))
+	if (lost)
 		__sync_fetch_and_add(&tally->unrecorded, packets);
 	return REASON_NONE;
 }
@@ -418,8 +421,8 @@ int guard_charge(struct __sk_buff *skb)
 		return reason;
 	}
 	__sync_fetch_and_add(&tally->seen, packets);
-	struct packet p = {.key = {.tenure = tenure, .way = way, .proto = PROTO_NODE, .sport = bpf_htons(channel)}};
-	if (add(table, bpf_map_lookup_elem(table, &p.key), &p, 0, 0, now, packets, bytes))
+	struct flow_key key = {.tenure = tenure, .way = way, .proto = PROTO_NODE, .sport = bpf_htons(channel)};
+	if (add(table, bpf_map_lookup_elem(table, &key), &key, 0, 0, 0, now, packets, bytes))
 		__sync_fetch_and_add(&tally->unrecorded, packets);
 	return REASON_NONE;
 }
