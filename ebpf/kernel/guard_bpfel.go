@@ -37,6 +37,21 @@ type guardFlowKey struct {
 	Dport  uint16
 }
 
+type guardLeafFlow struct {
+	_      structs.HostLayout
+	Due    uint64
+	Bulk   uint64
+	Window uint64
+}
+
+type guardLeafWay struct {
+	_      structs.HostLayout
+	Window uint64
+	Due    uint64
+	Count  uint32
+	Before uint32
+}
+
 type guardMeter struct {
 	_    structs.HostLayout
 	Lock struct {
@@ -129,6 +144,8 @@ type guardTenure struct {
 const (
 	guardMapControl       = "control"
 	guardMapFlowTables    = "flow_tables"
+	guardMapLeafFlows     = "leaf_flows"
+	guardMapLeafWays      = "leaf_ways"
 	guardMapLimits        = "limits"
 	guardMapMeters        = "meters"
 	guardMapRules4        = "rules4"
@@ -195,6 +212,8 @@ type guardProgramSpecs struct {
 type guardMapSpecs struct {
 	Control    *ebpf.MapSpec `ebpf:"control"`
 	FlowTables *ebpf.MapSpec `ebpf:"flow_tables"`
+	LeafFlows  *ebpf.MapSpec `ebpf:"leaf_flows"`
+	LeafWays   *ebpf.MapSpec `ebpf:"leaf_ways"`
 	Limits     *ebpf.MapSpec `ebpf:"limits"`
 	Meters     *ebpf.MapSpec `ebpf:"meters"`
 	Rules4     *ebpf.MapSpec `ebpf:"rules4"`
@@ -235,6 +254,8 @@ func (o *guardObjects) Close() error {
 type guardMaps struct {
 	Control    *ebpf.Map `ebpf:"control"`
 	FlowTables *ebpf.Map `ebpf:"flow_tables"`
+	LeafFlows  *ebpf.Map `ebpf:"leaf_flows"`
+	LeafWays   *ebpf.Map `ebpf:"leaf_ways"`
 	Limits     *ebpf.Map `ebpf:"limits"`
 	Meters     *ebpf.Map `ebpf:"meters"`
 	Rules4     *ebpf.Map `ebpf:"rules4"`
@@ -247,6 +268,8 @@ func (m *guardMaps) Close() error {
 	return _GuardClose(
 		m.Control,
 		m.FlowTables,
+		m.LeafFlows,
+		m.LeafWays,
 		m.Limits,
 		m.Meters,
 		m.Rules4,

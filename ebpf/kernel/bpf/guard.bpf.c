@@ -22,6 +22,7 @@
 #include "bucket.h"
 #include "maps.h"
 #include "parse.h"
+#include "leaf.h"
 
 #define PASS 0 /* TC_ACT_OK, TCX_PASS */
 #define DROP 2 /* TC_ACT_SHOT, TCX_DROP */
@@ -147,7 +148,7 @@ static __always_inline int guard(struct __sk_buff *skb, const __u32 way)
 	if (record(&p, side, now, packets, bytes))
 		__sync_fetch_and_add(&tally->unrecorded, packets);
 
-	skb->priority = l->class;
+	skb->priority = leaf(&p, l, way, now, packets, bytes);
 	if (way == EGRESS && l->ifb && p.key.proto != PROTO_ARP)
 		return bpf_redirect(l->ifb, 0);
 	return PASS;
