@@ -58,6 +58,8 @@ var sections = []section{
 	{"agents", false, (*bench).agents},
 	{"packet", true, (*bench).packet},
 	{"throughput", true, (*bench).throughput},
+	{"accuracy", true, (*bench).accuracy},
+	{"queue", true, (*bench).queue},
 	{"start", true, (*bench).start},
 	{"lab", true, (*bench).labLines},
 }
