@@ -31,10 +31,7 @@ func (q queue) root(defaultMinor uint32) error {
 	if err := missing(q.has.or("htb", func() error { return q.h.QdiscReplace(htb) }), "kernel: sch_htb", unshapedRates); err != nil {
 		return fmt.Errorf("putting HTB on %s: %w", q.dev.Attrs().Name, err)
 	}
-	if !q.has.cut {
-		return nil
-	}
-	if err := q.exact(); err != nil {
+	if err := q.count(); err != nil {
 		return fmt.Errorf("counting at L3 on %s: %w", q.dev.Attrs().Name, err)
 	}
 	return nil

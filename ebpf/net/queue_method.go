@@ -5,6 +5,7 @@ package net
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -59,12 +60,12 @@ func (p parts) method() (m Method) {
 	m.Egress = Means{InForce: "egress: HTB on the node's IFB, a class and two queues for each sliver"}
 	m.Ingress = Means{InForce: "ingress: HTB on the sliver's veth, a class and two queues for each sliver"}
 	m.Bulk = Means{"bulk queue: first come, first served, 10 ms long", "a bulk flow waits behind the others; sch_fq_codel would give each its turn"}
-	m.Cut = Means{InForce: "super-packets: cut before they queue; every size of packet counts as on the wire"}
+	m.Cut = Means{InForce: "super-packets: cut before they queue, on ways of up to " + strconv.Itoa(CutRate/1e6) + " Mbit/s"}
 	if p.codel {
 		m.Bulk = Means{InForce: "bulk queue: fq_codel"}
 	}
 	if !p.cut {
-		m.Cut = Means{"super-packets: queue whole", "at 10 Mbit/s one towards a sliver holds all others up for 54 ms, and packets below 1,500 bytes stay below the lease; needs sch_tbf"}
+		m.Cut = Means{"super-packets: queue whole", "at 10 Mbit/s one towards a sliver holds all others up for 54 ms; needs sch_tbf"}
 	}
 	if !p.ifb || !p.htb {
 		need := "ifb"
@@ -109,11 +110,6 @@ func (n *Network) makeIFB() error {
 	n.has.ifb = true
 	if n.has.cut, err = q.try("tbf", cutterOptions(shapeFor(MinRate, true))); err != nil {
 		return err
-	}
-	if n.has.cut {
-		if err := q.exact(); err != nil {
-			return fmt.Errorf("counting at L3: %w", err)
-		}
 	}
 	if n.has.codel, err = q.try("fq_codel", codelOptions(shapeFor(MinRate, true))); err != nil {
 		return err

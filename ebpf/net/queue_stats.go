@@ -113,14 +113,9 @@ func (q queue) leaf(id uint32) (l Leaf, err error) {
 	if err != nil {
 		return l, err
 	}
-	l3 := func(bytes, packets uint64) uint64 {
-		if q.has.cut { // as sizeTable has it
-			return bytes * mtu / (mtu + etherHeader)
-		}
-		return bytes - min(bytes, packets*etherHeader)
-	}
-	return Leaf{Kind: inner.kind, SentBytes: l3(class.bytes, class.packets), SentPackets: class.packets, Drops: inner.drops,
-		BacklogBytes: l3(inner.backlog, inner.waiting), BacklogPackets: inner.waiting}, nil
+	l3 := func(bytes uint64) uint64 { return bytes * mtu / (mtu + etherHeader) } // as sizeTable has it
+	return Leaf{Kind: inner.kind, SentBytes: l3(class.bytes), SentPackets: class.packets, Drops: inner.drops,
+		BacklogBytes: l3(inner.backlog), BacklogPackets: inner.waiting}, nil
 }
 
 // tcStats is what the kernel says of one class or queue.

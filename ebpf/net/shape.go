@@ -50,16 +50,14 @@ func shaped(rate uint64) bool { return rate > 0 && rate < LinkRate }
 // kernel can.
 //
 // HTB counts a full packet with its Ethernet header, and the rate is raised by
-// what that carries. Where super-packets are cut, every packet in the queue is
-// one on the wire and sizeTable makes smaller ones count in proportion, so that
-// every size is exact. The table would see the header of a super-packet once, so
-// where these pass whole there is none, and smaller packets stay below the lease.
+// what that carries; sizeTable makes other sizes count in proportion to their L3
+// octets.
 func shapeFor(rate uint64, cut bool) shape {
 	rate = max(rate, MinRate)
 	bytes := rate / 8
 	return shape{
 		Rate: rate + rate*etherHeader/mtu,
-		Cut:  cut,
+		Cut:  cut && rate <= CutRate,
 		// Two milliseconds are more than the kernel's timers are late by.
 		Burst:   clamp(bytes/500, 2*(mtu+etherHeader), math.MaxInt32),
 		Quantum: clamp(bytes/1000, mtu+etherHeader, 200_000),
