@@ -28,14 +28,23 @@ type path struct {
 	device           string
 }
 
-// count is what the device got so far.
+// count is what the device got so far. On a busy machine a reading can take long
+// to come back; one that took too long to be of one moment is taken again.
 func (p path) count() (c counted, err error) {
-	l, err := p.into.links.LinkByName(p.device)
-	if err != nil {
-		return c, err
+	for range 100 {
+		start := time.Now()
+		l, err := p.into.links.LinkByName(p.device)
+		if err != nil {
+			return c, err
+		}
+		took := time.Since(start)
+		s := l.Attrs().Statistics
+		c = counted{start.Add(took / 2), s.RxBytes, s.RxPackets}
+		if took < time.Millisecond {
+			break
+		}
 	}
-	s := l.Attrs().Statistics
-	return counted{time.Now(), s.RxBytes, s.RxPackets}, nil
+	return c, nil
 }
 
 type counted struct {
@@ -264,4 +273,58 @@ func newLink(a, b space, nameA, nameB string, addrA, addrB netip.Prefix) error {
 		}
 	}
 	return nil
+}
+
+// datagrams floods small ones and returns how many arrive a second, once what a
+// bucket held at first is gone.
+func (p path) datagrams(ctx context.Context, during time.Duration) (rate float64, err error) {
+	var far, near net.PacketConn
+	err = within(p.listener.NsHandle, func() (err error) {
+		far, err = net.ListenPacket("udp4", netip.AddrPortFrom(p.at, 0).String())
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer far.Close()
+	err = within(p.dialer.NsHandle, func() (err error) { near, err = net.ListenPacket("udp4", "0.0.0.0:0"); return err })
+	if err != nil {
+		return 0, err
+	}
+	defer near.Close()
+	// The far end learns the way back.
+	if _, err := near.WriteTo([]byte("hello"), far.LocalAddr()); err != nil {
+		return 0, err
+	}
+	far.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_, back, err := far.ReadFrom(make([]byte, 64))
+	if err != nil {
+		return 0, err
+	}
+	from, to := near, far.LocalAddr()
+	if p.backwards {
+		from, to = far, back
+	}
+	var wg sync.WaitGroup
+	defer func() { from.Close(); wg.Wait() }()
+	wg.Go(func() {
+		buf := make([]byte, 22)
+		for {
+			if _, err := from.WriteTo(buf, to); errors.Is(err, net.ErrClosed) {
+				return
+			}
+		}
+	})
+	if err := pause(ctx, time.Second); err != nil {
+		return 0, err
+	}
+	c0, err := p.count()
+	if err != nil {
+		return 0, err
+	}
+	if err := pause(ctx, during); err != nil {
+		return 0, err
+	}
+	c1, err := p.count()
+	return float64(c1.packets-c0.packets) / c1.at.Sub(c0.at).Seconds(), err
 }

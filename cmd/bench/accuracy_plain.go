@@ -79,7 +79,7 @@ var methods = []method{
 			fmt.Sprintf("class replace dev eth0 parent 1: classid 1:1 htb rate %dbit burst %d cburst %d quantum 1514", rate, max(rate/8/250, 3028), max(rate/8/250, 3028)))
 	}},
 	{"nft limit", func(ctx context.Context, w *plainWorld, rate uint64) error {
-		return w.run(ctx, "nft", "-f", "-", fmt.Sprintf("table netdev limit { chain in { type filter hook egress device eth0 priority 0; limit rate over %d bytes/second burst %d bytes drop; }; }", rate/8, max(rate/8/4, 128<<10)))
+		return w.run(ctx, "nft", "-f", "-", fmt.Sprintf("table netdev cap { chain in { type filter hook egress device eth0 priority 0; limit rate over %d bytes/second burst %d bytes drop; }; }", rate/8, max(rate/8/4, 128<<10)))
 	}},
 }
 

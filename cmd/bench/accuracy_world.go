@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -24,10 +23,16 @@ import (
 // makes them but for the sandbox, and somebody outside:
 //
 //	sliver ─ veth ─ node's namespace ─ uplink ─ host ─ wan0 ═ out0 ─ outside
+//
+// Outside can be far away: then it is a router to who is there, behind the relay
+// that makes the lab's distances.
 type shapedWorld struct {
 	host, outside space
+	far           space      // or outside
+	at            netip.Addr // far's
 	network       *slivernet.Network
 	guard         *kernel.Guard
+	packets       uint64 // of a lease, per second; 0: no limit
 	slivers       int
 	undo          []func() error
 }
@@ -36,10 +41,13 @@ var (
 	worldNet     = netip.MustParsePrefix("198.18.252.0/30")
 	worldHost    = netip.MustParsePrefix("198.18.252.1/30")
 	worldOutside = netip.MustParsePrefix("198.18.252.2/30")
+	worldFar     = netip.MustParsePrefix("198.18.254.0/30")
 )
 
-func newShapedWorld(ctx context.Context) (w *shapedWorld, err error) {
-	w = &shapedWorld{}
+// newShapedWorld makes one. With a round trip, it goes through the relay of the
+// croft binary.
+func newShapedWorld(ctx context.Context, croft string, roundTrip time.Duration) (w *shapedWorld, err error) {
+	w = &shapedWorld{at: worldOutside.Addr()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
@@ -64,6 +72,11 @@ func newShapedWorld(ctx context.Context) (w *shapedWorld, err error) {
 	if err := single(w.host, "wan0"); err != nil {
 		return w, err
 	}
+	if w.far = w.outside; roundTrip > 0 {
+		if err := w.distance(ctx, croft, roundTrip); err != nil {
+			return w, fmt.Errorf("making a distance: %w", err)
+		}
+	}
 	tag := randomTag()
 	w.undo = append(w.undo, func() error {
 		return within(w.host.NsHandle, func() error { return slivernet.Destroy(context.Background(), tag) })
@@ -76,7 +89,7 @@ func newShapedWorld(ctx context.Context) (w *shapedWorld, err error) {
 		return w, err
 	}
 	w.undo = append(w.undo, w.network.Close)
-	if w.guard, err = kernel.Open(kernel.Config{Tag: tag, Opened: []netip.Prefix{worldNet}}); err != nil {
+	if w.guard, err = kernel.Open(kernel.Config{Tag: tag, Opened: []netip.Prefix{worldNet, worldFar}}); err != nil {
 		return w, err
 	}
 	w.undo = append(w.undo, func() error { return errors.Join(w.guard.Close(), kernel.Destroy("", tag)) })
@@ -129,13 +142,10 @@ func (w *shapedWorld) limits(rate uint64, at ebpf.Addresses) ebpf.Limits {
 	var set lease.RSet
 	set[lease.EgressRate], set[lease.IngressRate] = rate, rate
 	set[lease.EgressPackets], set[lease.IngressPackets] = ebpf.MaxPacketRate, ebpf.MaxPacketRate
-	l := ebpf.Compile(&lease.Lease{RSet: set}, at, bootClock()+int64(10*time.Hour))
-	if os.Getenv("BACKSTOP") != "" {
-		var pc uint64
-		fmt.Sscan(os.Getenv("BACKSTOP"), &pc)
-		l.Egress.Rate, l.Ingress.Rate = rate*pc/100, rate*pc/100
+	if w.packets > 0 {
+		set[lease.EgressPackets], set[lease.IngressPackets] = w.packets, w.packets
 	}
-	return l
+	return ebpf.Compile(&lease.Lease{RSet: set}, at, bootClock()+int64(10*time.Hour))
 }
 
 func (w *shapedWorld) remove(ctx context.Context, name string, inside space) error {
@@ -143,11 +153,24 @@ func (w *shapedWorld) remove(ctx context.Context, name string, inside space) err
 	return errors.Join(w.network.Remove(ctx, name), w.guard.Detach(ctx, name))
 }
 
-// from is the path from a sliver, towards the one to it.
+// from is the path from a sliver, towards the one to it. The sliver connects.
 func (w *shapedWorld) from(inside space) path {
-	return path{dialer: inside, listener: w.outside, at: worldOutside.Addr(), into: w.outside, device: "out0"}
+	return path{dialer: inside, listener: w.far, at: w.at, into: w.outside, device: "out0"}
 }
 
 func (w *shapedWorld) towards(inside space) path {
-	return path{dialer: inside, listener: w.outside, at: worldOutside.Addr(), backwards: true, into: inside, device: "eth0"}
+	return path{dialer: inside, listener: w.far, at: w.at, backwards: true, into: inside, device: "eth0"}
+}
+
+// way is either.
+func (w *shapedWorld) way(name string, inside space) path {
+	if name == "from" {
+		return w.from(inside)
+	}
+	return w.towards(inside)
+}
+
+// bare is the path outside of all limits.
+func (w *shapedWorld) bare() path {
+	return path{dialer: w.host, listener: w.far, at: w.at, into: w.outside, device: "out0"}
 }

@@ -58,8 +58,9 @@ func shapeFor(rate uint64, cut bool) shape {
 	return shape{
 		Rate: rate + rate*etherHeader/mtu,
 		Cut:  cut && rate <= CutRate,
-		// Two milliseconds are more than the kernel's timers are late by.
-		Burst:   clamp(bytes/500, 2*(mtu+etherHeader), math.MaxInt32),
+		// Ten milliseconds are more than a busy machine is late by, and what was
+		// not sent then is not lost. The lease allows 250.
+		Burst:   clamp(bytes/100, 2*(mtu+etherHeader), math.MaxInt32),
 		Quantum: clamp(bytes/1000, mtu+etherHeader, 200_000),
 		// Ten milliseconds of queue, but never less than one super-packet.
 		Fifo:   clamp(bytes/100, maxGSO, math.MaxInt32),

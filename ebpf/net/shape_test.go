@@ -21,9 +21,9 @@ func TestShapeFor(t *testing.T) {
 	}{
 		{1_000_000, true, shape{1_009_333, 3_028, 1_514, 70_000, 18 * time.Millisecond, true}, 3_028},
 		{1_000_000, false, shape{1_009_333, 3_028, 1_514, 70_000, 18 * time.Millisecond, false}, 3_028},
-		{10_000_000, true, shape{10_093_333, 3_028, 1_514, 70_000, 5 * time.Millisecond, true}, 3_125},
-		{100_000_000, true, shape{100_933_333, 25_000, 12_500, 125_000, 5 * time.Millisecond, true}, 31_250},
-		{1_000_000_000, true, shape{1_009_333_333, 250_000, 125_000, 1_250_000, 5 * time.Millisecond, false}, 65_536},
+		{10_000_000, true, shape{10_093_333, 12_500, 1_514, 70_000, 5 * time.Millisecond, true}, 3_125},
+		{100_000_000, true, shape{100_933_333, 125_000, 12_500, 125_000, 5 * time.Millisecond, true}, 31_250},
+		{1_000_000_000, true, shape{1_009_333_333, 1_250_000, 125_000, 1_250_000, 5 * time.Millisecond, false}, 65_536},
 		{1, true, shapeFor(MinRate, true), minGSO},
 	} {
 		if got := shapeFor(c.rate, c.cut); got != c.want {
