@@ -53,6 +53,7 @@ type Network struct {
 
 	host, space netns.NsHandle  // where the daemon runs; the node's own
 	out, node   *netlink.Handle // netlink in these
+	line        wire            // to the node's queues
 	ifb         queue           // where there is one
 	has         parts
 
@@ -100,6 +101,9 @@ func (n *Network) open(ctx context.Context) (err error) {
 		return err
 	}
 	if n.node, err = netlink.NewHandleAt(n.space, unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER); err != nil {
+		return err
+	}
+	if n.line, err = newWire(n.space); err != nil {
 		return err
 	}
 	outside, err := n.outside()
@@ -215,6 +219,7 @@ func (n *Network) Close() error {
 			h.Close()
 		}
 	}
+	n.line.close()
 	var errs []error
 	for _, ns := range []*netns.NsHandle{&n.host, &n.space} {
 		if ns.IsOpen() {

@@ -7,16 +7,47 @@ import (
 	"fmt"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
 // A queue is one HTB: the IFB's, or that of a veth's host end.
 type queue struct {
-	h   *netlink.Handle
-	ns  netns.NsHandle // where h is
-	dev netlink.Link
-	has parts
+	h    *netlink.Handle
+	line wire // to where h is
+	dev  netlink.Link
+	has  parts
+}
+
+// A wire is a socket to a namespace's traffic control, for what the netlink
+// library has no call for.
+type wire map[int]*nl.SocketHandle
+
+func newWire(ns netns.NsHandle) (wire, error) {
+	s, err := nl.GetNetlinkSocketAt(ns, netns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(s.SetSendTimeout(&nl.SocketTimeoutTv), s.SetReceiveTimeout(&nl.SocketTimeoutTv))
+	return wire{unix.NETLINK_ROUTE: {Socket: s}}, err
+}
+
+func (w wire) close() {
+	for _, s := range w {
+		s.Close()
+	}
+}
+
+// ask sends a request about one device and returns the answers of that kind.
+func (w wire) ask(what, flags int, msg *nl.TcMsg, answer uint16, attrs ...*nl.RtAttr) ([][]byte, error) {
+	req := nl.NewNetlinkRequest(what, flags)
+	req.Sockets = w
+	req.AddData(msg)
+	for _, a := range attrs {
+		req.AddData(a)
+	}
+	return req.Execute(unix.NETLINK_ROUTE, answer)
 }
 
 // root puts HTB on the device unless it is there.

@@ -147,13 +147,7 @@ func (q queue) count() error {
 }
 
 func (q queue) tell(parent, handle uint32, attrs ...*nl.RtAttr) error {
-	return within(q.ns, func() error {
-		req := nl.NewNetlinkRequest(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK)
-		req.AddData(&nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(q.dev.Attrs().Index), Parent: parent, Handle: handle})
-		for _, a := range attrs {
-			req.AddData(a)
-		}
-		_, err := req.Execute(unix.NETLINK_ROUTE, 0)
-		return err
-	})
+	msg := &nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(q.dev.Attrs().Index), Parent: parent, Handle: handle}
+	_, err := q.line.ask(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK, msg, 0, attrs...)
+	return err
 }

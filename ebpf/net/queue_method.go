@@ -99,7 +99,7 @@ func (n *Network) makeIFB() error {
 	if err != nil {
 		return err
 	}
-	q := queue{h: n.node, ns: n.space, dev: link, has: n.has}
+	q := queue{h: n.node, line: n.line, dev: link, has: n.has}
 	if err := q.root(strays); err != nil {
 		n.has.htb = !errors.Is(err, errors.ErrUnsupported)
 		return n.without(err)

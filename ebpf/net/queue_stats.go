@@ -21,7 +21,7 @@ type Queues struct{ Egress, Ingress Queue }
 // Queue is one way. A way that is not shaped has none.
 type Queue struct {
 	Shaped       bool
-	Rate         uint64 // bit/s at L3
+	Rate         uint64 // bit/s at L3, to the kernel's whole octets
 	Sparse, Bulk Leaf
 }
 
@@ -64,7 +64,7 @@ func (n *Network) queues(name string) (all Queues, err error) {
 			return all, err
 		}
 	}
-	all.Ingress, err = queue{h: n.node, ns: n.space, dev: p.link, has: n.has}.read(id)
+	all.Ingress, err = queue{h: n.node, line: n.line, dev: p.link, has: n.has}.read(id)
 	return all, err
 }
 
@@ -84,8 +84,9 @@ func (q queue) read(id uint32) (out Queue, err error) {
 	if out.Bulk, err = q.leaf(id | bulkLeaf); err != nil {
 		return out, err
 	}
-	out.Rate = out.Rate * mtu / (mtu + etherHeader)
-	if out.Rate == 0 || out.Rate >= LinkRate { // the class is there, and open
+	// The kernel has whole octets a second, rounded down.
+	out.Rate = (out.Rate+8)*mtu/(mtu+etherHeader) + 1
+	if out.Rate >= LinkRate { // the class is there, and open
 		return Queue{}, nil
 	}
 	out.Shaped = true
@@ -128,22 +129,17 @@ type tcStats struct {
 
 // stats asks for one class or queue by its number; ENOENT when there is none.
 func (q queue) stats(what int, handle uint32) (s tcStats, err error) {
-	err = within(q.ns, func() error {
-		req := nl.NewNetlinkRequest(what, unix.NLM_F_ECHO) // without it the kernel tells only its listeners
-		msg := &nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(q.dev.Attrs().Index), Handle: handle}
-		req.AddData(msg)
-		// The answer is the message of the making: one less than the question.
-		replies, err := req.Execute(unix.NETLINK_ROUTE, uint16(what)-2)
-		if err != nil {
-			return err
-		}
-		if len(replies) == 0 {
-			return unix.ENOENT
-		}
-		s, err = parseStats(replies[0])
-		return err
-	})
-	return s, err
+	msg := &nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(q.dev.Attrs().Index), Handle: handle}
+	// Without ECHO the kernel tells only those who listen. The answer is the
+	// message of the making, two below the question.
+	replies, err := q.line.ask(what, unix.NLM_F_ECHO, msg, uint16(what)-2)
+	if err != nil {
+		return s, err
+	}
+	if len(replies) == 0 {
+		return s, unix.ENOENT
+	}
+	return parseStats(replies[0])
 }
 
 func parseStats(b []byte) (s tcStats, err error) {

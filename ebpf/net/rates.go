@@ -70,7 +70,7 @@ func (n *Network) rates(place int, link netlink.Link, in *netlink.Handle, egress
 	// On the veth bulk is also the default: what the guard did not classify is
 	// held all the same.
 	if n.has.htb {
-		q := queue{h: n.node, ns: n.space, dev: link, has: n.has}
+		q := queue{h: n.node, line: n.line, dev: link, has: n.has}
 		has, err := q.hasRoot()
 		if err != nil {
 			return false, err

@@ -162,7 +162,7 @@ func TestRootUnshaped(t *testing.T) {
 		t.Errorf("port %+v, want no IFB", at.Guard)
 	}
 	h := handle(t, n.space)
-	q := queue{h: h, ns: n.space, dev: link(t, h, "cs0")}
+	q := queue{h: h, line: n.line, dev: link(t, h, "cs0")}
 	if has, err := q.hasRoot(); has || err != nil {
 		t.Errorf("shaped at the rate of the link: %v, %v", has, err)
 	}
