@@ -94,6 +94,18 @@ func TestRootLeafShare(t *testing.T) {
 	}
 }
 
+// A flow that goes on at more than its share stays bulk: its credit is not whole
+// again after a quarter of a second.
+func TestRootLeafGoesOn(t *testing.T) {
+	b := leafBench(t, 10e6)
+	for i := range 2000 {
+		b.tick(b.now + 2*ms) // 6 Mbit/s
+		if class := b.leaf(1, 1500); i > 20 { // by then its first credit is gone
+			b.wantLeaf("a bulk flow", class, bulkClass)
+		}
+	}
+}
+
 // However many flows there are, what all of them put into the sparse queue is
 // bounded: by five milliseconds of the rate at once, and by half of it in time.
 func TestRootLeafFlood(t *testing.T) {
@@ -183,9 +195,6 @@ func (m *leafModel) packet(port uint16, now, bytes uint64) uint32 {
 		f.window = window
 		m.count++
 	}
-	if now < f.bulk {
-		return bulkClass
-	}
 	active, octet := min(max(m.count, m.before), 1024), uint64(16e9)
 	take := func(due *uint64, cost, depth uint64) bool {
 		from := max(*due, now)
@@ -195,11 +204,15 @@ func (m *leafModel) packet(port uint16, now, bytes uint64) uint32 {
 		*due = from + cost
 		return true
 	}
-	if take(&f.due, bytes*octet*active/m.rate, 3000*octet*active/m.rate) &&
-		take(&m.due, bytes*octet/m.rate, max(12_000*octet/m.rate, 10*ms)) {
+	switch {
+	case !take(&f.due, bytes*octet*active/m.rate, 3000*octet*active/m.rate):
+		f.bulk = now + 250*ms
+	case now < f.bulk:
+	case !take(&m.due, bytes*octet/m.rate, max(12_000*octet/m.rate, 10*ms)):
+		f.bulk = now + 10*ms
+	default:
 		return sparseClass
 	}
-	f.bulk = now + 250*ms
 	return bulkClass
 }
 

@@ -5,14 +5,20 @@
  * its share is sparse: an answer, a key press, a name looked up. It is served
  * first. All others are bulk, and share what sparse flows leave, at least half.
  *
- * Two tests, and a flow that breaks either is bulk for a quarter of a second:
+ * Two tests:
  *
  *   the flow's own     R / (2 × active flows), two full packets at once
  *   all sparse flows'  R / 2, five milliseconds of R at once
  *
- * The second bounds how long the sparse queue can get, whatever is sent. This
- * decides who waits, never what passes: two processors that see one flow at the
- * same instant may each give it the same credit. */
+ * Who breaks the first is bulk until it has kept it for a quarter of a second. It
+ * is put to the test all that time: if its credit were whole again when the time
+ * is over, flows that began together would all be sparse again together, four
+ * times a second. The second bounds how long the sparse queue can get, whatever is
+ * sent; who meets it full is bulk until what it sent there is through, so that
+ * packets of one flow keep their order.
+ *
+ * This decides who waits, never what passes: two processors that see one flow at
+ * the same instant may each give it the same credit. */
 #pragma once
 
 #define LEAF_SPARSE 1 /* added to the sliver's class, as package net numbers them */
@@ -22,6 +28,7 @@
 
 #define LEAF_WINDOW 28		  /* flows are counted in windows of 2^28 ns, 268 ms */
 #define LEAF_PENALTY 250000000ULL /* ns */
+#define LEAF_ORDER 10000000ULL	  /* ns that the bulk queue is long */
 #define LEAF_DEPTH 3000		  /* bytes that a sparse flow may send at once */
 #define LEAF_BURST 5000000ULL	  /* ns of R that all sparse flows may send at once */
 #define LEAF_LEAST (8 * 1500)	  /* bytes, for slow ways */
@@ -110,8 +117,6 @@ static __always_inline __u32 leaf(const struct packet *p, struct port_limits *l,
 		f->window = window;
 		__sync_fetch_and_add(&w->count, 1);
 	}
-	if (now < f->bulk)
-		return bulk;
 
 	/* At most 1024 flows and 128 kB: all products fit into 64 bits. */
 	__u64 active = w->count > w->before ? w->count : w->before;
@@ -121,9 +126,14 @@ static __always_inline __u32 leaf(const struct packet *p, struct port_limits *l,
 		return bulk;
 	__u64 octet = 16000000000ULL; /* ns × bit/s for an octet at R / 2 */
 	__u64 least = LEAF_LEAST * octet / rate;
-	if (leaf_take(&f->due, now, bytes * octet * active / rate, LEAF_DEPTH * octet * active / rate) ||
-	    leaf_take(&w->due, now, bytes * octet / rate, least > 2 * LEAF_BURST ? least : 2 * LEAF_BURST)) {
+	if (leaf_take(&f->due, now, bytes * octet * active / rate, LEAF_DEPTH * octet * active / rate)) {
 		f->bulk = now + LEAF_PENALTY;
+		return bulk;
+	}
+	if (now < f->bulk)
+		return bulk;
+	if (leaf_take(&w->due, now, bytes * octet / rate, least > 2 * LEAF_BURST ? least : 2 * LEAF_BURST)) {
+		f->bulk = now + LEAF_ORDER;
 		return bulk;
 	}
 	return l->class + LEAF_SPARSE;
