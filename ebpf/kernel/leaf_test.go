@@ -99,7 +99,7 @@ func TestRootLeafShare(t *testing.T) {
 func TestRootLeafGoesOn(t *testing.T) {
 	b := leafBench(t, 10e6)
 	for i := range 2000 {
-		b.tick(b.now + 2*ms) // 6 Mbit/s
+		b.tick(b.now + 2*ms)                  // 6 Mbit/s
 		if class := b.leaf(1, 1500); i > 20 { // by then its first credit is gone
 			b.wantLeaf("a bulk flow", class, bulkClass)
 		}
@@ -209,7 +209,7 @@ func (m *leafModel) packet(port uint16, now, bytes uint64) uint32 {
 		f.bulk = now + 250*ms
 	case now < f.bulk:
 	case !take(&m.due, bytes*octet/m.rate, max(12_000*octet/m.rate, 10*ms)):
-		f.bulk = now + 10*ms
+		f.bulk = now + max(10*ms, 70_000*octet/2/m.rate)
 	default:
 		return sparseClass
 	}

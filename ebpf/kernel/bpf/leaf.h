@@ -28,7 +28,8 @@
 
 #define LEAF_WINDOW 28		  /* flows are counted in windows of 2^28 ns, 268 ms */
 #define LEAF_PENALTY 250000000ULL /* ns */
-#define LEAF_ORDER 10000000ULL	  /* ns that the bulk queue is long */
+#define LEAF_ORDER 10000000ULL	  /* ns that the bulk queue is long, */
+#define LEAF_QUEUE 70000	  /* or the time of so many bytes */
 #define LEAF_DEPTH 3000		  /* bytes that a sparse flow may send at once */
 #define LEAF_BURST 5000000ULL	  /* ns of R that all sparse flows may send at once */
 #define LEAF_LEAST (8 * 1500)	  /* bytes, for slow ways */
@@ -133,7 +134,8 @@ static __always_inline __u32 leaf(const struct packet *p, struct port_limits *l,
 	if (now < f->bulk)
 		return bulk;
 	if (leaf_take(&w->due, now, bytes * octet / rate, least > 2 * LEAF_BURST ? least : 2 * LEAF_BURST)) {
-		f->bulk = now + LEAF_ORDER;
+		__u64 order = LEAF_QUEUE * octet / 2 / rate;
+		f->bulk = now + (order > LEAF_ORDER ? order : LEAF_ORDER);
 		return bulk;
 	}
 	return l->class + LEAF_SPARSE;
