@@ -32,12 +32,12 @@ func (b *bench) windows() (before, during time.Duration) {
 // accuracy is what passes of a lease's rate, in L3 octets as they arrive, by
 // flows that would send more; beside methods that everybody has.
 func (b *bench) accuracy(ctx context.Context) error {
-	return errors.Join(b.shaperAccuracy(ctx, rates, 0), b.methodAccuracy(ctx), b.packetAccuracy(ctx), b.farAccuracy(ctx))
+	return errors.Join(b.shaperAccuracy(ctx, rates, 0), b.methodAccuracy(ctx), b.packetAccuracy(ctx))
 }
 
-// farAccuracy is the same over a round trip of 40 ms. It takes long windows to
-// say anything.
-func (b *bench) farAccuracy(ctx context.Context) error {
+// far is the same over a round trip of 40 ms. It takes long windows to say
+// anything.
+func (b *bench) far(ctx context.Context) error {
 	if !b.long {
 		return nil
 	}

@@ -60,6 +60,7 @@ var sections = []section{
 	{"packet", true, (*bench).packet},
 	{"throughput", true, (*bench).throughput},
 	{"accuracy", true, (*bench).accuracy},
+	{"far", true, (*bench).far},
 	{"queue", true, (*bench).queue},
 	{"start", true, (*bench).start},
 	{"lab", true, (*bench).labLines},
@@ -76,7 +77,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents packet throughput accuracy queue start lab")
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents packet throughput accuracy far queue start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
 	long := flags.Bool("long", false, "full windows for accuracy and queue, three quarters of an hour: for figures that are quoted")
 	asJSON := flags.Bool("json", false, "print JSON")

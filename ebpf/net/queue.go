@@ -81,24 +81,16 @@ func (q queue) hasRoot() (bool, error) {
 	return false, nil
 }
 
-// way makes a sliver's three classes and their leaves, or changes them while
-// packets pass. The leaves come from the bottom up when the rate falls and from
-// the top down when it rises, so that at no time two leaves promise more than
-// their class has.
+// way makes a sliver's three classes and their queues, or changes them while
+// packets pass.
 func (q queue) way(id uint32, s shape) error {
-	leaves := func() error {
-		for _, leaf := range []uint32{sparseLeaf, bulkLeaf} {
-			if err := q.class(id|leaf, id, s.half(), s, leaf-sparseLeaf); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 	if err := q.class(id, htbMajor, s.Rate, s, 0); err != nil {
 		return err
 	}
-	if err := leaves(); err != nil {
-		return err
+	for _, leaf := range []uint32{sparseLeaf, bulkLeaf} {
+		if err := q.class(id|leaf, id, s.half(), s, leaf-sparseLeaf); err != nil {
+			return err
+		}
 	}
 	for _, l := range q.leaves(id, s) {
 		if err := q.qdisc(l); err != nil {
