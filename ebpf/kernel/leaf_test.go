@@ -5,6 +5,7 @@ package kernel
 import (
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	cebpf "github.com/cilium/ebpf"
@@ -237,5 +238,34 @@ func TestRootLeafModel(t *testing.T) {
 		if bulk < steps/20 || bulk > steps*19/20 {
 			t.Errorf("%d bit/s: %d of %d packets are bulk, which tests one side only", rate, bulk, steps)
 		}
+	}
+}
+
+// BenchmarkRootLeaf is what the test of flows costs a packet: the same datagrams
+// of 64 flows on a way that is shaped, and on one that is not.
+func BenchmarkRootLeaf(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		rate uint64
+	}{{"unshaped", 10e9}, {"shaped", 9e9}} {
+		b.Run(c.name, func(b *testing.B) {
+			l := testLimits()
+			l.Egress = ebpf.Way{Rate: c.rate, Burst: ebpf.MaxBurst, Packets: ebpf.MaxPacketRate, PacketBurst: ebpf.MaxPacketBurst}
+			guard := newBench(b, Config{}, ebpf.Port{Class: leafClass, IFB: 9}, l)
+			var took []float64
+			const packets = 10_000
+			for b.Loop() {
+				for port := range uint16(64) {
+					f := udp(1+port, 443, 36).ip4(sliver4, remote4, 17).out()
+					_, d, err := guard.objects.Egress.Benchmark(f, packets, nil)
+					if err != nil {
+						b.Fatal(err)
+					}
+					took = append(took, float64(d.Nanoseconds()))
+				}
+			}
+			slices.Sort(took)
+			b.ReportMetric(took[len(took)/2], "ns/packet")
+		})
 	}
 }
