@@ -35,6 +35,7 @@ import (
 // A bench is one run: what it was asked for, and what it has found.
 type bench struct {
 	quick bool
+	long  bool   // full windows, where a section has them
 	croft string // the product's binary
 	lab   string // directory of the lab that this run makes
 	found []line
@@ -58,6 +59,9 @@ var sections = []section{
 	{"agents", false, (*bench).agents},
 	{"packet", true, (*bench).packet},
 	{"throughput", true, (*bench).throughput},
+	{"accuracy", true, (*bench).accuracy},
+	{"far", true, (*bench).far},
+	{"queue", true, (*bench).queue},
 	{"start", true, (*bench).start},
 	{"lab", true, (*bench).labLines},
 }
@@ -73,8 +77,9 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents packet throughput start lab")
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents packet throughput accuracy far queue start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
+	long := flags.Bool("long", false, "full windows for accuracy and queue, three quarters of an hour: for figures that are quoted")
 	asJSON := flags.Bool("json", false, "print JSON")
 	croft := flags.String("croft", "build/croft", "the binary to measure")
 	dir := flags.String("lab", "/var/lib/croft-bench", "directory of the lab that is made and removed")
@@ -88,7 +93,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("--only: %w", err)
 	}
-	b := &bench{quick: *quick, lab: *dir}
+	b := &bench{quick: *quick, long: *long, lab: *dir}
 	if b.croft, err = filepath.Abs(*croft); err != nil {
 		return err
 	}

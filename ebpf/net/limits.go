@@ -24,6 +24,11 @@ const (
 	// it has no shaper, which would cost more than it could hold back.
 	LinkRate = 10_000_000_000
 
+	// CutRate, in bit/s, is up to where super-packets are cut before they queue:
+	// above it one of 64 kB takes under 3 ms, and a packet at a time costs more
+	// processor time than that is worth.
+	CutRate = 200_000_000
+
 	// MinRate, in bit/s, is the least that is shaped: below it one full packet
 	// takes longer than 12 s, and HTB's clock overflows not far beyond.
 	MinRate = 1_000

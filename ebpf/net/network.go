@@ -40,6 +40,8 @@ type Config struct {
 
 	// fault, in tests, makes a named step fail, as if the process died there.
 	fault func(step string) error
+
+	lacks map[string]bool // in tests: see parts
 }
 
 // Network is the plumbing of one node.
@@ -51,7 +53,9 @@ type Network struct {
 
 	host, space netns.NsHandle  // where the daemon runs; the node's own
 	out, node   *netlink.Handle // netlink in these
-	ifb         queue
+	line        wire            // to the node's queues
+	ifb         queue           // where there is one
+	has         parts
 
 	names askers // at the resolver
 
@@ -97,6 +101,9 @@ func (n *Network) open(ctx context.Context) (err error) {
 		return err
 	}
 	if n.node, err = netlink.NewHandleAt(n.space, unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER); err != nil {
+		return err
+	}
+	if n.line, err = newWire(n.space); err != nil {
 		return err
 	}
 	outside, err := n.outside()
@@ -170,29 +177,6 @@ func (n *Network) loopback() error {
 	return n.node.AddrReplace(lo, &netlink.Addr{IPNet: ipNet(Resolver, 32), Scope: unix.RT_SCOPE_HOST})
 }
 
-// makeIFB makes the node's one shaper of what slivers send.
-func (n *Network) makeIFB() error {
-	link, err := n.node.LinkByName(ifbName)
-	if notFound(err) {
-		ifb := &netlink.Ifb{LinkAttrs: netlink.LinkAttrs{Name: ifbName, MTU: mtu, TxQLen: 1000}}
-		if err := missing(n.node.LinkAdd(ifb), "kernel: ifb", unshapedRates); err != nil {
-			return err
-		}
-		link, err = n.node.LinkByName(ifbName)
-	}
-	if err != nil {
-		return err
-	}
-	n.ifb = queue{h: n.node, ns: n.space, dev: link}
-	if err := n.ifb.root(strays); err != nil {
-		return err
-	}
-	if err := n.ifb.class(htbMajor|strays, dropShape); err != nil {
-		return err
-	}
-	return n.node.LinkSetUp(link)
-}
-
 // Slivers names, sorted, the slivers that have plumbing in the kernel, whole or
 // in part.
 func (n *Network) Slivers(ctx context.Context) ([]string, error) {
@@ -235,6 +219,7 @@ func (n *Network) Close() error {
 			h.Close()
 		}
 	}
+	n.line.close()
 	var errs []error
 	for _, ns := range []*netns.NsHandle{&n.host, &n.space} {
 		if ns.IsOpen() {

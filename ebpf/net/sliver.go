@@ -132,6 +132,9 @@ func (n *Network) attachment(s Sliver, link netlink.Link) (Attachment, error) {
 	if n.v6 {
 		at.Addresses.Source6 = n.plan.sliver6(s.Place)
 	}
+	if !n.has.ifb {
+		return at, nil
+	}
 	has, err := n.ifb.hasClass(n.plan.class(s.Place))
 	if has {
 		at.Guard.IFB = n.ifb.dev.Attrs().Index
@@ -212,7 +215,7 @@ func (n *Network) remove(p sliverPort) error {
 		do   func() error
 	}{
 		{"remove ports", func() error { return n.ports(p.place, nil) }},
-		{"remove class", func() error { return n.ifb.dropClass(n.plan.class(p.place)) }},
+		{"remove class", func() error { return n.unshape(p.place) }},
 		{"remove flows", func() error { return n.forget(p.place) }},
 		{"remove namespace", func() error { return dropNS(n.plan.sliverNS(p.place)) }},
 		{"remove veth", func() error { return n.dropLink(p.link) }},

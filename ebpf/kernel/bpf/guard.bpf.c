@@ -25,6 +25,7 @@
 #include "maps.h"
 #include "parse.h"
 #include "known.h"
+#include "leaf.h"
 
 #define PASS 0 /* TC_ACT_OK, TCX_PASS */
 #define DROP 2 /* TC_ACT_SHOT, TCX_DROP */
@@ -344,7 +345,7 @@ static __always_inline int guard(struct __sk_buff *skb, const __u32 way)
 		return DROP;
 	}
 
-	skb->priority = l->class;
+	skb->priority = leaf(&p, l, way, now, packets, bytes);
 	if (way == EGRESS && l->ifb && p.key.proto != PROTO_ARP)
 		return bpf_redirect(l->ifb, 0);
 	return PASS;
