@@ -20,4 +20,11 @@ const (
 	// MaxTenures is how many tenures a node keeps at once: every place given
 	// away anew each minute for a week, with 64 places.
 	MaxTenures = 1 << 20
+
+	// MaxHead is the size in bytes of a signed head. One takes under 170.
+	MaxHead = 256
+
+	// MaxSegments bounds the log of one node: one segment a second for 34,000
+	// years, and sums stay far from 64 bits.
+	MaxSegments = 1 << 40
 )

@@ -4,7 +4,6 @@ package audit
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -13,7 +12,7 @@ import (
 )
 
 // ErrField: a fact or question that cannot be.
-var ErrField = errors.New("impossible field")
+var ErrField = lease.ErrField
 
 // Tenure is the time during which a sliver has a place of the node, and with it
 // a block of source ports and its leased public ports.
