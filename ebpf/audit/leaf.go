@@ -105,6 +105,7 @@ func Coarse(f ebpf.Flow) ebpf.Flow {
 	if r := ((f.Last % millisecond) + millisecond) % millisecond; r != 0 {
 		f.Last += millisecond - r
 	}
+	f.Last = max(f.Last, f.First)
 	return f
 }
 

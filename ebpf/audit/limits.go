@@ -68,3 +68,17 @@ const (
 	// maxAlarm is the length in bytes of an alarm's text.
 	maxAlarm = 400
 )
+
+const (
+	// clockJump is a step of the clock that no loop of ours explains: rows are not
+	// thrown away by such a clock until it has run on for as long.
+	clockJump = time.Hour
+
+	// backwards is how far the clock may go back within a segment: what time
+	// daemons slew, not what they step.
+	backwards = time.Minute
+)
+
+// MaxRead bounds the bytes that are read from the disk for one question: a
+// second's work. An answer that was cut there says so.
+const MaxRead = 256 << 20

@@ -36,8 +36,8 @@ func (t Tenure) Check() error {
 	return nil
 }
 
-// during reports whether t was on at some time in [from, until].
-func (t Tenure) during(from, until int64) bool {
+// During reports whether t was on at some time in [from, until].
+func (t Tenure) During(from, until int64) bool {
 	return t.From <= until && (t.Until == 0 || t.Until >= from)
 }
 
