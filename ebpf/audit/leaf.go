@@ -189,8 +189,8 @@ type Leaves struct {
 	Alarms  []Alarm
 }
 
-// read adds one leaf. It returns what lease.Decode does, and ErrField.
-func (l *Leaves) read(b []byte) error {
+// Read adds one leaf. It returns what lease.Decode does, and ErrField.
+func (l *Leaves) Read(b []byte) error {
 	if len(b) < 2 {
 		return fmt.Errorf("leaf of %d bytes: %w", len(b), lease.ErrSyntax)
 	}

@@ -69,7 +69,7 @@ func (p *Inclusion) Verify() (Shown, error) {
 		if !under(s.Segment.Root, s.Segment.Leaves, o.Index, h, o.Path) {
 			return Shown{}, fmt.Errorf("leaf %d of segment %d: %w", o.Index, s.Segment.Number, ErrProofLeaf)
 		}
-		if err := s.Leaves.read(o.Leaf); err != nil {
+		if err := s.Leaves.Read(o.Leaf); err != nil {
 			return Shown{}, fmt.Errorf("leaf %d of segment %d: %w", o.Index, s.Segment.Number, err)
 		}
 	}

@@ -275,7 +275,7 @@ func TestRowLeafIsCanonical(t *testing.T) {
 	for _, f := range rows {
 		b := AppendRow(nil, f)
 		var l Leaves
-		if err := l.read(b); err != nil || !reflect.DeepEqual(l.Rows[0], f) {
+		if err := l.Read(b); err != nil || !reflect.DeepEqual(l.Rows[0], f) {
 			t.Errorf("%s reads back as %+v, %v", f, l.Rows, err)
 		}
 	}
@@ -312,7 +312,7 @@ func FuzzReadLeaf(f *testing.F) {
 	f.Add(NewAlarm(AlarmGap, ebpf.Epoch{At: 1}, "x").Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var l Leaves
-		if l.read(b) != nil {
+		if l.Read(b) != nil {
 			return
 		}
 		if again := l.again(); !slices.Equal(again, b) {

@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -266,16 +267,21 @@ func (q Remote) Takes(row ebpf.Flow, tenures Tenures) (slice string, ok bool) {
 	return t.Slice, true
 }
 
+// Past returns the cursor behind rows that follow c in one segment.
+func (c Cursor) Past(rows []Row) Cursor {
+	for _, r := range rows {
+		if r.First != c.First {
+			c.First, c.Seen = r.First, 0
+		}
+		c.Seen++
+	}
+	return c
+}
+
 // Earlier orders rows by when they began, then by what they are.
 func Earlier(a, b Row) int {
-	switch {
-	case a.First != b.First:
-		if a.First < b.First {
-			return -1
-		}
-		return 1
-	}
-	return a.Flow.Compare(b.Flow)
+	return cmp.Or(cmp.Compare(a.First, b.First), a.Flow.Compare(b.Flow), cmp.Compare(a.Last, b.Last),
+		cmp.Compare(a.Place, b.Place), cmp.Compare(a.Packets, b.Packets), cmp.Compare(a.Bytes, b.Bytes))
 }
 
 // RemoteOf returns the end of a flow that is not the sliver's.
