@@ -79,7 +79,7 @@ func whole(d disk, dir, path string, b []byte) (_ file, err error) {
 // last many bytes. After a sync that failed the kernel has bytes in memory that it
 // thinks are on disk: who opens the file then reads what a power loss takes.
 func again(f file, size, many int64) error {
-	b := make([]byte, 1<<20)
+	b := make([]byte, min(size, 1<<20))
 	for at := max(0, size-many); at < size; {
 		n := min(int64(len(b)), size-at)
 		if _, err := f.ReadAt(b[:n], at); err != nil {

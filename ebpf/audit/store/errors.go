@@ -9,8 +9,8 @@ var (
 	// the next call may work.
 	ErrDiskFull = errors.New("no disk space for audit records")
 	// ErrPoisoned: the disk failed in a way that leaves unclear what is
-	// durable. Open the store again.
-	ErrPoisoned = errors.New("audit store failed, open it again")
+	// durable. The next Turn opens the store again.
+	ErrPoisoned = errors.New("audit store failed, it must be opened again")
 	// ErrCorrupt: bytes that were durable changed.
 	ErrCorrupt = errors.New("audit record is corrupt")
 	// ErrSyntax: bytes that are no record.

@@ -23,6 +23,10 @@ const lastBytes = MaxRecord
 
 // load brings back what is durable, and takes away what a crash left half made.
 func (s *Store) load() error {
+	s.log = audit.NewLog(audit.LogOptions{Node: s.opt.Node, Span: s.opt.Span, Retention: s.opt.Retention, Budget: s.opt.Budget,
+		Rows: uint64(min(audit.MaxSegmentRows, max(1, s.opt.Budget/minSegments/openRow)))})
+	s.records, s.rows, s.head = nil, map[uint64]bool{}, audit.OpenedHead{}
+	s.open, s.series, s.tenures, s.held = nil, nil, nil, 0
 	segments, opens, err := s.list()
 	if err != nil {
 		return err

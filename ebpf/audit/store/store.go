@@ -111,8 +111,7 @@ func Open(dir string, opt Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, full(err)
 	}
-	s := &Store{dir: dir, opt: opt, lock: lock, rows: map[uint64]bool{}, log: audit.NewLog(audit.LogOptions{Node: opt.Node, Span: opt.Span,
-		Rows: uint64(min(audit.MaxSegmentRows, max(1, opt.Budget/minSegments/openRow))), Retention: opt.Retention, Budget: opt.Budget})}
+	s := &Store{dir: dir, opt: opt, lock: lock}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -128,16 +127,29 @@ func Open(dir string, opt Options) (_ *Store, err error) {
 	return s, s.load()
 }
 
-// release closes whatever is open.
-func (s *Store) release() error {
+// reopen brings the store back to what is durable, after its disk failed.
+func (s *Store) reopen() error {
+	s.closeFiles() // what they say was said before
+	if err := s.load(); err != nil {
+		return fmt.Errorf("opening it again: %w: %w", s.failed, err)
+	}
+	s.failed = nil
+	return nil
+}
+
+// closeFiles closes what is appended to.
+func (s *Store) closeFiles() error {
 	var err error
 	for _, a := range []*appended{s.file, s.logFile, s.holders} {
 		if a != nil {
 			err = errors.Join(err, a.file.Close())
 		}
 	}
-	return errors.Join(err, s.lock.Close())
+	s.file, s.logFile, s.holders = nil, nil, nil
+	return err
 }
+
+func (s *Store) release() error { return errors.Join(s.closeFiles(), s.lock.Close()) }
 
 // Close ends the store's use. What was appended is durable already.
 func (s *Store) Close() error {

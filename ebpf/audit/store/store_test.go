@@ -271,6 +271,7 @@ func TestLogIsHeldAgainstItsHeads(t *testing.T) {
 			t.Fatalf("byte %d changed: %v", at, err)
 		}
 	}
+	must(t, os.WriteFile(s.logFile.path, b, 0o600))
 	if _, err := Open(dir, Options{Node: leasetest.Who("n2"), Reserve: -1, disk: lazy{}}); err == nil {
 		t.Fatal("another node goes on with this log")
 	}
@@ -385,7 +386,7 @@ func TestRewrittenStoreIsFoundOut(t *testing.T) {
 func TestRetentionAndBudget(t *testing.T) {
 	for name, opt := range map[string]Options{
 		"retention": {Span: 20 * time.Second, Retention: 6000 * time.Second},
-		"budget":    {Span: 20 * time.Second, Budget: 60_000},
+		"budget":    {Span: 20 * time.Second, Budget: 250_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

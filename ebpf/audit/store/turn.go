@@ -20,7 +20,7 @@ import (
 // signs a head with the node's key, and drops rows by age and budget. It returns
 // the head to publish, if there is a new one. What cannot be done now, on a full
 // disk say, is an error and due again with the next call. Appending and asking go
-// on meanwhile.
+// on meanwhile. After the disk failed it opens the store again.
 func (s *Store) Turn(ctx context.Context, now time.Time, key lease.Signer) (*audit.OpenedHead, error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -53,7 +53,9 @@ func (s *Store) Turn(ctx context.Context, now time.Time, key lease.Signer) (*aud
 		}
 	}
 	s.mu.Lock()
-	s.reserve.refill()
+	if s.failed == nil {
+		s.reserve.refill()
+	}
 	s.mu.Unlock()
 	return published, errors.Join(errs, err, s.tidy(now))
 }
@@ -80,6 +82,11 @@ func kindOf(e audit.Effect) string {
 func (s *Store) tick(now time.Time) ([]audit.Effect, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if errors.Is(s.failed, ErrPoisoned) {
+		if err := s.reopen(); err != nil {
+			return nil, err
+		}
+	}
 	if s.failed != nil {
 		return nil, s.failed
 	}
