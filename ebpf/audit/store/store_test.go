@@ -256,12 +256,13 @@ func TestLogIsHeldAgainstItsHeads(t *testing.T) {
 	must(t, s.Append(epoch(1, 2)))
 	turn(t, s, 400)
 	must(t, s.Close())
-	b, err := os.ReadFile(s.logFile.path)
+	path := filepath.Join(dir, "log")
+	b, err := os.ReadFile(path)
 	must(t, err)
 	for at := range b {
 		bad := slices.Clone(b)
 		bad[at] ^= 1
-		must(t, os.WriteFile(s.logFile.path, bad, 0o600))
+		must(t, os.WriteFile(path, bad, 0o600))
 		again, err := Open(dir, Options{Node: leasetest.Who("n1"), Reserve: -1, disk: lazy{}})
 		if err == nil { // the last frame is a torn tail, and the head is signed again
 			if _, ok := again.Head(); ok || again.Close() != nil {
@@ -271,7 +272,7 @@ func TestLogIsHeldAgainstItsHeads(t *testing.T) {
 			t.Fatalf("byte %d changed: %v", at, err)
 		}
 	}
-	must(t, os.WriteFile(s.logFile.path, b, 0o600))
+	must(t, os.WriteFile(path, b, 0o600))
 	if _, err := Open(dir, Options{Node: leasetest.Who("n2"), Reserve: -1, disk: lazy{}}); err == nil {
 		t.Fatal("another node goes on with this log")
 	}
