@@ -55,24 +55,35 @@ func openClosed(path string, read *int64) (_ *closed, err error) {
 	if c.tail, err = c.at(c.tailFrom, size-c.tailFrom); err != nil {
 		return nil, err
 	}
+	if err = c.foot(size); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// foot reads the foot of a file of so many bytes, from the tail, and the index.
+func (c *closed) foot(size int64) error {
+	if len(c.tail) < footSize {
+		return ErrCorrupt
+	}
 	foot := c.tail[len(c.tail)-footSize:]
 	if binary.LittleEndian.Uint32(foot[16:]) != footSum(foot) || string(foot[20:24]) != footMagic {
-		return nil, ErrCorrupt
+		return ErrCorrupt
 	}
 	book, index := int64(binary.LittleEndian.Uint32(foot)), int64(binary.LittleEndian.Uint32(foot[8:]))
 	at := size - footSize - index
 	c.book, c.bookSum = [2]int64{at - book, book}, binary.LittleEndian.Uint32(foot[4:])
 	if c.book[0] < int64(len(magicClosed)) {
-		return nil, ErrCorrupt
+		return ErrCorrupt
 	}
 	b, err := c.section(at, index, binary.LittleEndian.Uint32(foot[12:]))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if c.segment, c.words, c.entries, err = readIndex(b); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	return c, nil
+	return nil
 }
 
 func (c *closed) close() error { return c.file.Close() }
@@ -150,6 +161,9 @@ func (c *closed) may(i int, remote netip.AddrPort, from, until int64) bool {
 
 // content reads all of a segment.
 func (c *closed) content() (*content, error) {
+	if start, err := c.at(0, int64(len(magicClosed))); err != nil || string(start) != magicClosed {
+		return nil, errors.Join(ErrCorrupt, err)
+	}
 	b, err := c.section(c.book[0], c.book[1], c.bookSum)
 	if err != nil {
 		return nil, err

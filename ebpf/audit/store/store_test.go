@@ -230,7 +230,7 @@ func TestCorruptClosedSegmentIsFound(t *testing.T) {
 	path := closedPath(dir, 0)
 	b, err := os.ReadFile(path)
 	must(t, err)
-	for at := len(magicClosed); at < len(b); at++ {
+	for at := range b {
 		bad := slices.Clone(b)
 		bad[at] ^= 0x40
 		must(t, os.WriteFile(path, bad, 0o600))
