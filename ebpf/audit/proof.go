@@ -16,10 +16,29 @@ var (
 	ErrProofNodes   = errors.New("heads are of two nodes")                     // P3
 	ErrProofOrder   = errors.New("is out of order")                            // P4
 	ErrProofSegment = errors.New("segment is not in the log of the head")      // I2
-	ErrProofLeaf    = errors.New("leaf is not in the segment")                 // I4
-	ErrProofGrown   = errors.New("the older log is no beginning of the newer") // C2
-	ErrProofOne     = errors.New("both can be heads of one log")               // F2, F3
+	ErrProofLeaf    = errors.New("leaf is not in the segment")                 // I3
+	ErrProofGrown   = errors.New("the older log is no beginning of the newer") // C1, C2
+	ErrProofOne     = errors.New("both can be heads of one log")               // F1, F2
 )
+
+// Code returns the word for why bytes prove nothing: one of docs/protocol/audit.md,
+// or of package lease, or "".
+func Code(err error) string {
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.word
+		}
+	}
+	return lease.Code(err)
+}
+
+var codes = []struct {
+	err  error
+	word string
+}{
+	{ErrProofShape, "proof-shape"}, {ErrProofNodes, "proof-nodes"}, {ErrProofOrder, "proof-order"}, {ErrProofSegment, "proof-segment"},
+	{ErrProofLeaf, "proof-leaf"}, {ErrProofGrown, "proof-grown"}, {ErrProofOne, "proof-one"},
+}
 
 // ProofKind says what a proof shows. The numbers travel.
 type ProofKind uint8

@@ -285,6 +285,23 @@ func TestRowLeafIsCanonical(t *testing.T) {
 	}
 }
 
+func TestProofTooBig(t *testing.T) {
+	if _, err := VerifyProof(make([]byte, MaxProof+1)); !errors.Is(err, lease.ErrTooBig) {
+		t.Error(err)
+	}
+	p := newBook(t, "n1", 1, MaxOpenings).inclusion(t, 1, 0, 0)
+	for i := range p.Leaves { // the longest that the rules allow
+		p.Leaves[i].Leaf = make([]byte, MaxLeaf)
+	}
+	for len(p.Leaves) < MaxOpenings {
+		p.Leaves = append(p.Leaves, Opening{Index: uint64(len(p.Leaves)), Leaf: make([]byte, MaxLeaf), Path: make([]lease.Digest, 22)})
+	}
+	p.Path = make([]lease.Digest, maxPath)
+	if n := len(p.Bytes()); n > MaxProof {
+		t.Errorf("a proof of the most leaves takes %d bytes, limit %d", n, MaxProof)
+	}
+}
+
 func FuzzReadProof(f *testing.F) {
 	b, other := newBook(f, "n1", 1, 3, 9, 1), newBook(f, "n1", 2, 3, 9, 1)
 	fork, _ := ForkOfHeads(b.head(f, 3), other.head(f, 3))
@@ -342,3 +359,5 @@ func FuzzParseSegment(f *testing.F) {
 		}
 	})
 }
+
+func epochAt(at int64) ebpf.Epoch { return ebpf.Epoch{Series: 1, Number: 5, At: at} }
