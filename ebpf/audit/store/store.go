@@ -44,7 +44,7 @@ type Store struct {
 	mu       sync.Mutex
 	log      *audit.Log
 	records  []audit.Segment // the log's leaves
-	rows     map[uint64]bool // of which of them the rows are there
+	kept     []audit.Segment // those of them whose rows are there; never changed in place
 	head     audit.OpenedHead
 	open     []*openSegment // oldest first; the last one is being filled
 	file     *appended      // of the last one

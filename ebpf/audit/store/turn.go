@@ -152,8 +152,7 @@ func (s *Store) appendLeaf(r audit.Segment) error {
 	if err := s.write(s.logFile, encodeSegment(r)); err != nil {
 		return err
 	}
-	s.records = append(s.records, r) // views hold shorter ones
-	s.rows[r.Number] = true
+	s.records, s.kept = append(s.records, r), append(s.kept, r) // views hold shorter ones
 	path := s.open[0].path
 	s.open = slices.Clone(s.open[1:])
 	s.opt.disk.remove(path) // if it stays, Open takes it away
@@ -167,7 +166,7 @@ func (s *Store) drop(e audit.Drop, now time.Time) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.rows, e.Number)
+	s.kept = slices.DeleteFunc(slices.Clone(s.kept), func(r audit.Segment) bool { return r.Number == e.Number })
 	if at := now.UnixNano(); e.Early && (s.early == 0 || at-s.early > int64(24*time.Hour)) {
 		s.early = at
 		s.raise(audit.NewAlarm(audit.AlarmBudget, ebpf.Epoch{At: at}, "rows until %s went for room: the budget is %d bytes",
