@@ -49,6 +49,10 @@ const (
 	// tenures of a node that gave each of its places away anew every second.
 	maxSection = 128 << 20
 
+	// manyTenures is how many records of tenures that ended long ago are worth
+	// writing the file anew.
+	manyTenures = 1024
+
 	// maxAlarms is the number of alarms that are listed, the newest.
 	maxAlarms = 1000
 )

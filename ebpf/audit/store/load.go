@@ -26,7 +26,7 @@ func (s *Store) load() error {
 	s.log = audit.NewLog(audit.LogOptions{Node: s.opt.Node, Span: s.opt.Span, Retention: s.opt.Retention, Budget: s.opt.Budget,
 		Rows: uint64(min(audit.MaxSegmentRows, max(1, s.opt.Budget/minSegments/openRow)))})
 	s.records, s.kept, s.head = nil, nil, audit.OpenedHead{}
-	s.open, s.series, s.tenures, s.held = nil, nil, nil, 0
+	s.open, s.series, s.tenures, s.held, s.look = nil, nil, nil, 0, manyTenures
 	segments, opens, err := s.list()
 	if err != nil {
 		return err
