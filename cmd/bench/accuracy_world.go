@@ -145,7 +145,7 @@ func (w *shapedWorld) limits(rate uint64, at ebpf.Addresses) ebpf.Limits {
 	if w.packets > 0 {
 		set[lease.EgressPackets], set[lease.IngressPackets] = w.packets, w.packets
 	}
-	return ebpf.Compile(&lease.Lease{RSet: set}, at, bootClock()+int64(10*time.Hour))
+	return ebpf.Compile(&lease.Lease{RSet: set}, at, ebpf.Conditions{Deadline: bootClock() + int64(10*time.Hour)})
 }
 
 func (w *shapedWorld) remove(ctx context.Context, name string, inside space) error {

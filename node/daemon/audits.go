@@ -42,6 +42,35 @@ func (d *Daemon) drainLoop(ctx context.Context) {
 	}
 }
 
+// logLoop turns the audit log beside the draining: a large segment takes a second
+// to close, and the kernel's table does not wait.
+func (d *Daemon) logLoop(ctx context.Context) {
+	if d.deps.Hosting.Log == nil {
+		return
+	}
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			d.turnLog(ctx)
+		}
+	}
+}
+
+// turnLog closes segments of the record, signs its head and drops what is too old.
+func (d *Daemon) turnLog(ctx context.Context) {
+	head, err := d.deps.Hosting.Log.Turn(ctx, d.deps.Clock.Wall(), d.deps.Key)
+	if err != nil && ctx.Err() == nil {
+		d.deps.Log.Error("the audit log waits", "err", err)
+	}
+	if head != nil {
+		d.deps.Log.Debug("audit head signed", "segments", head.Size, "root", head.Root)
+	}
+}
+
 func (d *Daemon) drain(ctx context.Context) error {
 	s := &d.drains
 	s.mu.Lock()
