@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bypass
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestRootSuite(t *testing.T) {
+	var names []string
+	if v := os.Getenv("ITEMS"); v != "" {
+		names = strings.Split(v, ",")
+	}
+	items, err := Select(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = Run(t.Context(), Config{Items: items, Benches: 3}, func(r Result) {
+		t.Logf("%-18s %-5s used %.2f offered %.0f control %.2f sent %v got %v of %v ctl %v %s", r.Item, r.Verdict, r.Used, r.Offered, r.Control, r.Sent, r.Received, r.Allowed, r.ControlReceived, r.Why)
+		if err := r.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

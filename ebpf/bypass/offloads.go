@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bypass
+
+import (
+	"errors"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is left to the device: one packet that becomes many, or another.
+var offloads = []Item{
+	{Name: "gso", About: "UDP_SEGMENT: forty datagrams in one packet", At: AtWorld, attack: segments},
+	{Name: "gso-small", About: "UDP_SEGMENT: sixty datagrams of 20 octets in one packet", At: AtWorld, attack: smallSegments},
+	{Name: "tso", About: "TCP super-packets from a packet socket, in segments large and small", At: AtWorld, attack: tso},
+	{Name: "gso-crafted", About: "UDP super-packets from a packet socket, the old kind (UFO) too, with headers that lie", At: AtWorld, attack: craftedSegments},
+	{Name: "checksum", About: "checksums left to the device, where an address stands", At: AtWorld, attack: checksums, after: unaltered},
+	{Name: "jumbo", About: "packets longer than the link's MTU", At: AtWorld,
+		Stops: "the kernel: a veth passes nothing longer than its other end's MTU", attack: jumbo},
+}
+
+func (s *stage) segmented(octets, count int) (floods []*flood, err error) {
+	if err := s.superPackets(); err != nil {
+		return nil, err
+	}
+	for _, v6 := range []bool{false, true} {
+		to := outside(v6)
+		fd, err := dial(s.self.ns, unix.SOCK_DGRAM, 0, to)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, octets); err != nil {
+			return nil, errors.Join(err, unix.Close(fd))
+		}
+		each := octets + 8 + ipHeader(to.Addr())
+		floods = append(floods, newFlood(fd, []shot{{make([]byte, octets*count), count, each * count}}))
+	}
+	return floods, nil
+}
+
+func segments(s *stage) ([]*flood, error)      { return s.segmented(big, 40) }
+func smallSegments(s *stage) ([]*flood, error) { return s.segmented(20, 60) }
+
+// superPackets has the sliver's interface take the largest ones again: the
+// shaper made them small, which somebody with power over it could undo.
+func (s *stage) superPackets() error {
+	link, err := s.self.in.LinkByIndex(s.self.eth)
+	if err != nil {
+		return err
+	}
+	if err := s.self.in.LinkSetGSOMaxSize(link, 65_536); err != nil {
+		return err
+	}
+	return s.self.in.LinkSetGSOMaxSegs(link, 65_535)
+}
+
+// offloaded floods with frames that have an offload header.
+func (s *stage) offloaded(shots ...shot) ([]*flood, error) {
+	if err := s.superPackets(); err != nil {
+		return nil, err
+	}
+	fd, err := packetSocket(s.self.ns, s.self.eth, true)
+	if err != nil {
+		return nil, err
+	}
+	return []*flood{newFlood(fd, shots)}, nil
+}
+
+// superTCP is one packet of so many octets of payload to be cut into segments.
+func (s *stage) superTCP(v6 bool, octets, segment int, sport uint16) shot {
+	src, dst := netip.AddrPortFrom(s.self.addr(v6), sport), outside(v6)
+	headers, kind := 20, byte(segmentTCP4)
+	if v6 {
+		headers, kind = 40, segmentTCP6
+	}
+	frame := s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_TCP, tcp(src, dst, octets, true)))
+	count := (octets + segment - 1) / segment
+	return shot{offload{needsChecksum, kind, uint16(etherHeader + headers + 20), uint16(segment), uint16(etherHeader + headers), 16}.before(frame),
+		count, octets + count*(headers+20)}
+}
+
+func tso(s *stage) ([]*flood, error) {
+	var all []shot
+	for port := uint16(5000); port < 5032; port++ {
+		all = append(all, s.superTCP(false, 42_000, 1400, port), s.superTCP(true, 42_000, 1400, port),
+			s.superTCP(false, 1000, 8, port), s.superTCP(true, 100, 1, port))
+	}
+	return s.offloaded(all...)
+}
+
+func (s *stage) superUDP(v6 bool, kind byte, octets, segment int) shot {
+	src, dst := s.own(v6), outside(v6)
+	headers := ipHeader(src.Addr())
+	payload := udp(src, dst, octets)
+	c := sum(pseudo(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, len(payload)), nil)
+	payload[6], payload[7] = byte(c>>8), byte(c)
+	count := (octets + segment - 1) / segment
+	return shot{offload{needsChecksum, kind, uint16(etherHeader + headers + 8), uint16(segment), uint16(etherHeader + headers), 6}.
+		before(s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, payload))), count, octets + count*(headers+8)}
+}
+
+func craftedSegments(s *stage) ([]*flood, error) {
+	lie := s.superUDP(false, segmentUDP, 20_000, 1000)
+	lie.data[offloadHeader+etherHeader+2], lie.data[offloadHeader+etherHeader+3] = 0, 0 // total length: none
+	lie.data[offloadHeader+etherHeader+10], lie.data[offloadHeader+etherHeader+11] = 0, 0
+	c := ^sum(0, lie.data[offloadHeader+etherHeader:][:20])
+	lie.data[offloadHeader+etherHeader+10], lie.data[offloadHeader+etherHeader+11] = byte(c>>8), byte(c)
+	return s.offloaded(
+		s.superUDP(false, segmentUDP, 42_000, 1400), s.superUDP(true, segmentUDP, 42_000, 1400),
+		s.superUDP(false, segmentUDP, 1200, 10), s.superUDP(true, segmentUDP, 100, 1),
+		s.superUDP(false, segmentUFO, 20_000, 1400), s.superUDP(true, segmentUFO, 20_000, 1400),
+		lie)
+}
+
+// decoy is an address that is open; where its checksum is written the
+// destination becomes another.
+var decoy = netip.MustParseAddr("2001:503:ba3e::4")
+
+// checksums asks the device to write two octets where the destination stands,
+// which is after the guard has looked at it.
+func checksums(s *stage) ([]*flood, error) {
+	if err := s.plainDevice(); err != nil {
+		return nil, err
+	}
+	src := s.own(true)
+	dst := netip.AddrPortFrom(decoy, worldPort)
+	frame := s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, big)))
+	var all []shot
+	for _, where := range []uint16{46, 48, 50, 52} { // within the destination, octets 38 to 53 of the frame
+		all = append(all, shot{offload{flags: needsChecksum, checkStart: 40, checkWhere: where - 40}.before(frame), 1, len(frame) - etherHeader})
+	}
+	return s.offloaded(all...)
+}
+
+func jumbo(s *stage) ([]*flood, error) {
+	link, err := s.self.in.LinkByIndex(s.self.eth)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.self.in.LinkSetMTU(link, 9000); err != nil {
+		return nil, err
+	}
+	return s.frames(s.frame(s.datagram(false, 8900)), s.frame(s.datagram(true, 8900)))
+}
+
+func (s *stage) plainDevice() error { return nil }
+func unaltered(s *stage) error      { return nil }
