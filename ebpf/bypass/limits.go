@@ -26,8 +26,10 @@ const (
 	sampling    = 100 * time.Millisecond
 	leastWindow = time.Second
 
-	// drained is by when the last packet that a guard let pass has left the
-	// shaper: 70 kB at the lease's rate take 280 ms.
+	// queued is how long the shaper may hold back a packet: its 70 kB take 280 ms
+	// at the small lease's rate. By drained, a late timer included, the last one
+	// that the guard let pass has left it.
+	queued  = 300 * time.Millisecond
 	drained = 500 * time.Millisecond
 
 	// batch is how many packets one system call sends or reads.

@@ -67,6 +67,10 @@ func used(c count, a Traffic) float64 {
 // worst is the highest ratio of received to allowed in any window of at least a
 // second, the whole time being one. After ends, on the boot clock and 0 for
 // never, nothing is allowed but what was in the shaper.
+//
+// Packets are counted before the shaper, which may hold some back and let them
+// go later than their fellows: in a part of the time, those of the time that its
+// queue takes may come on top. Octets it counts itself.
 func worst(all []sample, w ebpf.Way, ends int64) (highest float64) {
 	for i := range all {
 		for j := i + 1; j < len(all); j++ {
@@ -78,19 +82,20 @@ func worst(all []sample, w ebpf.Way, ends int64) (highest float64) {
 			if ends > 0 {
 				ns = min(ns, ends+int64(drained)-all[i].before)
 			}
-			highest = max(highest, used(c, allowed(w, ns)))
+			a := allowed(w, ns)
+			if !whole {
+				a.Packets = allowed(w, ns+int64(queued)).Packets
+			}
+			highest = max(highest, used(c, a))
 		}
 	}
 	if ends == 0 {
 		return highest
 	}
-	for i, s := range all {
+	for _, s := range all {
 		if s.before > ends+int64(drained) {
-			if c, _ := span(s, all[len(all)-1]); c.packets > 0 {
-				highest = max(highest, 1+float64(c.packets)) // nothing was allowed here
-			}
-			_ = i
-			break
+			c, _ := span(s, all[len(all)-1])
+			return max(highest, float64(c.packets)*2) // nothing was allowed here
 		}
 	}
 	return highest

@@ -94,5 +94,6 @@ func removal(ctx context.Context, s *stage) error {
 		return err
 	}
 	s.ends = boot()
+	s.gone = s.ends
 	return s.net.Remove(ctx, s.self.name)
 }

@@ -4,7 +4,9 @@ package bypass
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +17,7 @@ var offloads = []Item{
 	{Name: "gso-small", About: "UDP_SEGMENT: sixty datagrams of 20 octets in one packet", At: AtWorld, attack: smallSegments},
 	{Name: "tso", About: "TCP super-packets from a packet socket, in segments large and small", At: AtWorld, attack: tso},
 	{Name: "gso-crafted", About: "UDP super-packets from a packet socket, the old kind (UFO) too, with headers that lie", At: AtWorld, attack: craftedSegments},
-	{Name: "checksum", About: "checksums left to the device, where an address stands", At: AtWorld, attack: checksums, after: unaltered},
+	{Name: "checksum", About: "checksums left to the device, where an address stands", At: AtWorld, attack: checksums},
 	{Name: "jumbo", About: "packets longer than the link's MTU", At: AtWorld,
 		Stops: "the kernel: a veth passes nothing longer than its other end's MTU", attack: jumbo},
 }
@@ -113,22 +115,19 @@ func craftedSegments(s *stage) ([]*flood, error) {
 		lie)
 }
 
-// decoy is an address that is open; where its checksum is written the
-// destination becomes another.
-var decoy = netip.MustParseAddr("2001:503:ba3e::4")
-
-// checksums asks the device to write two octets where the destination stands,
-// which is after the guard has looked at it.
+// checksums asks the device to write two octets where an address stands, which
+// is after guard, routes and translation have looked at it. IPv6 has no checksum
+// of its own that would give it away.
 func checksums(s *stage) ([]*flood, error) {
-	if err := s.plainDevice(); err != nil {
+	if err := s.noChecksums(); err != nil {
 		return nil, err
 	}
-	src := s.own(true)
-	dst := netip.AddrPortFrom(decoy, worldPort)
+	src, dst := s.own(true), outside(true)
 	frame := s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, big)))
 	var all []shot
-	for _, where := range []uint16{46, 48, 50, 52} { // within the destination, octets 38 to 53 of the frame
-		all = append(all, shot{offload{flags: needsChecksum, checkStart: 40, checkWhere: where - 40}.before(frame), 1, len(frame) - etherHeader})
+	// The source is octets 22 to 37 of the frame, the destination 38 to 53.
+	for _, at := range []struct{ start, where uint16 }{{20, 20}, {20, 30}, {40, 46}, {40, 52}} {
+		all = append(all, shot{offload{flags: needsChecksum, checkStart: at.start, checkWhere: at.where - at.start}.before(frame), 1, len(frame) - etherHeader})
 	}
 	return s.offloaded(all...)
 }
@@ -144,5 +143,25 @@ func jumbo(s *stage) ([]*flood, error) {
 	return s.frames(s.frame(s.datagram(false, 8900)), s.frame(s.datagram(true, 8900)))
 }
 
-func (s *stage) plainDevice() error { return nil }
-func unaltered(s *stage) error      { return nil }
+// noChecksums has the host's interface compute checksums in software, as one that
+// has no hardware for it. A veth never computes them.
+func (s *stage) noChecksums() error {
+	return within(s.host, func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		off := struct{ command, value uint32 }{unix.ETHTOOL_STXCSUM, 0}
+		request := struct {
+			name [unix.IFNAMSIZ]byte
+			data unsafe.Pointer
+			_    [16]byte
+		}{data: unsafe.Pointer(&off)}
+		copy(request.name[:], hostDev)
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
+			return fmt.Errorf("switching checksum offload off: %w", errno)
+		}
+		return nil
+	})
+}

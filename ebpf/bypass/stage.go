@@ -8,7 +8,6 @@ import (
 	"fmt"
 	stdnet "net"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -38,6 +37,7 @@ type stage struct {
 	peer    *sliver
 	limits  ebpf.Limits // of self
 	ends    int64       // boot clock: nothing may pass from then on; 0: never
+	gone    int64       // boot clock: self is no more; 0: it is there to the end
 	undo    []func() error
 }
 
@@ -165,17 +165,17 @@ func (s *stage) raise(ctx context.Context) error {
 func (s *stage) tap() (*tap, error) {
 	switch s.item.At {
 	case AtPeer:
-		return newTap(s.peer.ns, s.peer.in, s.peer.eth, false)
+		return newTap(s.peer.ns, s.peer.in, s.peer.eth, false, nil)
 	case AtSelf:
-		return newTap(s.self.ns, s.self.in, s.self.eth, false)
+		return newTap(s.self.ns, s.self.in, s.self.eth, false, nil)
 	case AtNode:
-		return newTap(s.node, nil, s.self.at.Guard.IfIndex, true)
+		return newTap(s.node, nil, s.self.at.Guard.IfIndex, true, nil)
 	}
 	link, err := s.w.LinkByName(worldDev)
 	if err != nil {
 		return nil, err
 	}
-	return newTap(s.world, s.w, link.Attrs().Index, false)
+	return newTap(s.world, s.w, link.Attrs().Index, false, s.foreign)
 }
 
 // run plays the item and returns what was sent, and what was received when.
@@ -218,9 +218,15 @@ func (s *stage) run(ctx context.Context, window time.Duration) (sent Traffic, al
 	for _, f := range floods {
 		sent.Packets += f.packets.Load()
 		sent.Octets += f.octets.Load()
+		if s.item.Stops != "" { // what the kernel does not even take was tried all the same
+			sent.Packets += f.refused.Load()
+		}
 	}
 	if err := errors.Join(err, beside); err != nil {
 		return sent, nil, err
+	}
+	if why := t.wrong.Load(); why != nil {
+		return sent, all, fmt.Errorf("%w: a packet %s", ErrHole, *why)
 	}
 	if s.item.after != nil {
 		err = s.item.after(s)
@@ -235,5 +241,3 @@ func (s *stage) close() error {
 	}
 	return errors.Join(errs...)
 }
-
-func spacePath(name string) string { return filepath.Join("/run/netns", name) }

@@ -101,7 +101,11 @@ func (b *bench) play(ctx context.Context, it Item, cfg Config) (Result, error) {
 	got, ns := span(first, last)
 	r.Seconds = float64(ns) / 1e9
 	r.Sent = guarded.sent
-	lease := allowed(ebpf.Way{Rate: way.Rate, Packets: way.Packets}, ns)
+	attacked := ns
+	if guarded.gone > 0 {
+		attacked = guarded.gone - first.before
+	}
+	lease := allowed(ebpf.Way{Rate: way.Rate, Packets: way.Packets}, attacked)
 	r.Offered = max(float64(r.Sent.Octets)/float64(lease.Octets), float64(r.Sent.Packets)/float64(lease.Packets))
 	r.Received = Traffic{got.packets, got.octets}
 	r.Allowed = allowed(way, ns)
@@ -140,6 +144,7 @@ type outcome struct {
 	sent    Traffic
 	samples []sample
 	ends    int64
+	gone    int64
 }
 
 func (b *bench) once(ctx context.Context, it Item, guarded bool, window time.Duration) (o outcome, way ebpf.Way, err error) {
@@ -150,6 +155,6 @@ func (b *bench) once(ctx context.Context, it Item, guarded bool, window time.Dur
 	defer func() { err = errors.Join(err, s.close()) }()
 	way = small
 	o.sent, o.samples, err = s.run(ctx, window)
-	o.ends = s.ends
+	o.ends, o.gone = s.ends, s.gone
 	return o, way, err
 }

@@ -33,6 +33,9 @@ type tap struct {
 	ignored, ignored8 atomic.Uint64 // packets and octets of chatter
 	lost              atomic.Uint64 // packets that the sockets had no room for
 	base              count
+
+	foreign func(ip []byte) string // nil: nothing is
+	wrong   atomic.Pointer[string] // what foreign said first
 }
 
 type count struct{ packets, octets uint64 }
@@ -46,8 +49,9 @@ var protocols = []int{unix.ETH_P_IP, unix.ETH_P_IPV6, unix.ETH_P_ARP, unix.ETH_P
 const etherLocal = 0x88b5
 
 // newTap begins to count on a device. Behind a guard, what the link says counts.
-func newTap(ns netns.NsHandle, h *netlink.Handle, ifindex int, behind bool) (t *tap, err error) {
-	t = &tap{h: h, dev: ifindex, chatter: behind}
+// Foreign says what is wrong with a packet.
+func newTap(ns netns.NsHandle, h *netlink.Handle, ifindex int, behind bool, foreign func([]byte) string) (t *tap, err error) {
+	t = &tap{h: h, dev: ifindex, chatter: behind, foreign: foreign}
 	wanted := []int{unix.ETH_P_ALL}
 	if behind {
 		t.h, wanted = nil, protocols
@@ -171,6 +175,11 @@ func (t *tap) count(head []byte, whole int) {
 		t.ignored.Add(uint64(packets))
 		t.ignored8.Add(uint64(octets))
 		return
+	}
+	if t.foreign != nil && t.wrong.Load() == nil {
+		if why := t.foreign(frame[etherHeader:]); why != "" {
+			t.wrong.CompareAndSwap(nil, &why)
+		}
 	}
 	t.packets.Add(uint64(packets))
 	t.octets.Add(uint64(octets))
