@@ -33,7 +33,8 @@ type flood struct {
 	iovecs []unix.Iovec
 
 	packets, octets atomic.Uint64 // that the kernel took
-	refused         atomic.Uint64 // packets that it did not
+
+	refused, refusedOctets atomic.Uint64 // that it did not
 }
 
 // mmsghdr is the kernel's struct mmsghdr.
@@ -84,9 +85,10 @@ func (f *flood) run(ctx context.Context, perSecond float64) {
 		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(f.fd), uintptr(unsafe.Pointer(&f.vector[next])), uintptr(due), unix.MSG_DONTWAIT, 0, 0)
 		if errno != 0 {
 			f.refused.Add(uint64(f.shots[next].packets))
+			f.refusedOctets.Add(uint64(f.shots[next].octets))
 			done++
 			next = (next + 1) % len(f.shots)
-			if errno != unix.ECONNREFUSED { // no room, no link, no route: that takes a moment to change
+			if next%batch == 0 { // no room, no link, no route: that takes a moment to change
 				time.Sleep(nap)
 			}
 			continue

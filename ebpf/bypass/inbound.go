@@ -18,6 +18,7 @@ var inbound = []Item{
 	{Name: "in-many-flows", About: "from 4,096 sources that are spoofed, in tiny packets", At: AtSelf, direction: ebpf.Ingress, attack: inSpoofed},
 	{Name: "in-fragments", About: "in fragments", At: AtSelf, direction: ebpf.Ingress, attack: inFragments},
 	{Name: "in-gso", About: "in super-packets", At: AtSelf, direction: ebpf.Ingress, attack: inSegments},
+	{Name: "reflected", About: "connections to a closed public port, each of which the sliver refuses: its answers are its own packets", At: AtWorld, byHost: true, attack: reflected},
 	{Name: "in-same-node", About: "from another sliver of the node", At: AtSelf, direction: ebpf.Ingress, attack: inPeer},
 }
 
@@ -106,4 +107,19 @@ func inPeer(s *stage) ([]*flood, error) {
 		return nil, err
 	}
 	return []*flood{newFlood(fd, []shot{{make([]byte, big), 1, big + 28}})}, nil
+}
+
+func reflected(s *stage) ([]*flood, error) {
+	var all [][]byte
+	dst := netip.AddrPortFrom(host4, selfPort)
+	for i := range 4096 {
+		src := netip.AddrPortFrom(world4, uint16(1024+i))
+		syn := tcp(src, dst, 0, true)
+		syn[13] = 2
+		syn[16], syn[17] = 0, 0
+		c := ^sum(pseudo(src.Addr(), dst.Addr(), unix.IPPROTO_TCP, len(syn)), syn)
+		syn[16], syn[17] = byte(c>>8), byte(c)
+		all = append(all, packet(src.Addr(), dst.Addr(), unix.IPPROTO_TCP, syn))
+	}
+	return s.worldFrames(all...)
 }

@@ -17,6 +17,7 @@ type Item struct {
 	About string
 	At    Spot   // where is counted what came through
 	Stops string // what stops it where there is no guard; empty: without a guard it works
+	Known string // a hole that is not mended yet: who can use it
 
 	direction ebpf.Direction                            // of the lease that is tried
 	late      bool                                      // the link goes up under fire
@@ -69,6 +70,8 @@ const (
 	Moot Verdict = "moot"
 	// Hole: more was received than the lease allows.
 	Hole Verdict = "HOLE"
+	// Known: the same, and the item says who can use it.
+	Known Verdict = "KNOWN"
 	// Weak: too little was sent, or the control exceeded nothing.
 	Weak Verdict = "weak"
 )
@@ -102,7 +105,7 @@ type Result struct {
 // Err is nil for a result that is as it should be.
 func (r Result) Err() error {
 	switch r.Verdict {
-	case Hole:
+	case Hole, Known:
 		return fmt.Errorf("%s: %w: %s", r.Item, ErrHole, r.Why)
 	case Weak:
 		return fmt.Errorf("%s: %w: %s", r.Item, ErrWeak, r.Why)

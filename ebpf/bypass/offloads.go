@@ -17,7 +17,8 @@ var offloads = []Item{
 	{Name: "gso-small", About: "UDP_SEGMENT: sixty datagrams of 20 octets in one packet", At: AtWorld, attack: smallSegments},
 	{Name: "tso", About: "TCP super-packets from a packet socket, in segments large and small", At: AtWorld, attack: tso},
 	{Name: "gso-crafted", About: "UDP super-packets from a packet socket, the old kind (UFO) too, with headers that lie", At: AtWorld, attack: craftedSegments},
-	{Name: "checksum", About: "checksums left to the device, where an address stands", At: AtWorld, attack: checksums},
+	{Name: "checksum", About: "checksums left to the device, where an address stands", At: AtWorld,
+		Known: "it takes a packet socket, which no sliver can have", attack: checksums},
 	{Name: "jumbo", About: "packets longer than the link's MTU", At: AtWorld,
 		Stops: "the kernel: a veth passes nothing longer than its other end's MTU", attack: jumbo},
 }
@@ -119,9 +120,10 @@ func craftedSegments(s *stage) ([]*flood, error) {
 // is after guard, routes and translation have looked at it. IPv6 has no checksum
 // of its own that would give it away.
 func checksums(s *stage) ([]*flood, error) {
-	if err := s.noChecksums(); err != nil {
+	if err := s.checksumming(false); err != nil {
 		return nil, err
 	}
+	s.undo = append(s.undo, func() error { return s.checksumming(true) })
 	src, dst := s.own(true), outside(true)
 	frame := s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, big)))
 	var all []shot
@@ -143,24 +145,27 @@ func jumbo(s *stage) ([]*flood, error) {
 	return s.frames(s.frame(s.datagram(false, 8900)), s.frame(s.datagram(true, 8900)))
 }
 
-// noChecksums has the host's interface compute checksums in software, as one that
-// has no hardware for it. A veth never computes them.
-func (s *stage) noChecksums() error {
+// checksumming says whether the host's interface is to leave checksums to its
+// hardware, as a veth does; without, they are written in software on the way out.
+func (s *stage) checksumming(on bool) error {
 	return within(s.host, func() error {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
-		off := struct{ command, value uint32 }{unix.ETHTOOL_STXCSUM, 0}
+		order := struct{ command, value uint32 }{unix.ETHTOOL_STXCSUM, 0}
+		if on {
+			order.value = 1
+		}
 		request := struct {
 			name [unix.IFNAMSIZ]byte
 			data unsafe.Pointer
 			_    [16]byte
-		}{data: unsafe.Pointer(&off)}
+		}{data: unsafe.Pointer(&order)}
 		copy(request.name[:], hostDev)
 		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
-			return fmt.Errorf("switching checksum offload off: %w", errno)
+			return fmt.Errorf("switching checksum offload: %w", errno)
 		}
 		return nil
 	})

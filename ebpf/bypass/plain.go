@@ -27,7 +27,8 @@ var plain = []Item{
 	{Name: "priority", About: "socket priority and mark of another sliver's class", At: AtWorld, attack: priority},
 	{Name: "ping", About: "echo requests, 1,400 octets and none", At: AtWorld, attack: ping},
 	{Name: "dns", About: "questions to the node's resolver, whose upstream answers so as to be asked again over TCP",
-		At: AtWorld, byHost: true, attack: questions},
+		At: AtWorld, byHost: true,
+		Stops: "the resolver's own bounds: 100 questions a second, 2 of them by TCP", attack: questions},
 }
 
 // datagrams floods an address through the kernel's own UDP.

@@ -220,6 +220,7 @@ func (s *stage) run(ctx context.Context, window time.Duration) (sent Traffic, al
 		sent.Octets += f.octets.Load()
 		if s.item.Stops != "" { // what the kernel does not even take was tried all the same
 			sent.Packets += f.refused.Load()
+			sent.Octets += f.refusedOctets.Load()
 		}
 	}
 	if err := errors.Join(err, beside); err != nil {

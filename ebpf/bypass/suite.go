@@ -123,11 +123,16 @@ func (b *bench) play(ctx context.Context, it Item, cfg Config) (Result, error) {
 }
 
 func (r *Result) judge(it Item, damage error) {
+	if damage != nil || r.Used > 1 {
+		if r.Verdict = Hole; it.Known != "" {
+			r.Verdict = Known
+		}
+	}
 	switch {
 	case damage != nil:
-		r.Verdict, r.Why = Hole, damage.Error()
+		r.Why = damage.Error()
 	case r.Used > 1:
-		r.Verdict, r.Why = Hole, fmt.Sprintf("received %.2f times what the lease allows", r.Used)
+		r.Why = fmt.Sprintf("received %.2f times what the lease allows", r.Used)
 	case r.Offered < MinOffered:
 		r.Verdict, r.Why = Weak, fmt.Sprintf("sent %.0f times the lease, want %d", r.Offered, MinOffered)
 	case r.Control > 1:
@@ -136,6 +141,9 @@ func (r *Result) judge(it Item, damage error) {
 		r.Verdict, r.Why = Moot, it.Stops
 	default:
 		r.Verdict, r.Why = Weak, fmt.Sprintf("without a guard it gets %.2f of what the lease allows", r.Control)
+	}
+	if r.Verdict == Known {
+		r.Why += "; " + it.Known
 	}
 }
 
