@@ -11,7 +11,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
+	"croft/ebpf"
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
 
@@ -48,7 +50,8 @@ type bench struct {
 	net         *slivernet.Network
 	node        netns.NsHandle // the node's namespace
 	guard       *kernel.Guard
-	count       int // of stages so far
+	peer        *sliver // beside the one that attacks; it only receives
+	count       int     // of stages so far
 }
 
 func openBench(ctx context.Context) (_ *bench, err error) {
@@ -70,7 +73,11 @@ func openBench(ctx context.Context) (_ *bench, err error) {
 	if b.node, err = netns.GetFromPath(filepath.Join("/run/netns", "croft-"+b.tag)); err != nil {
 		return nil, err
 	}
-	return b, nil
+	b.peer = &sliver{plan: slivernet.Sliver{Name: "peer", Place: 1, Ports: public(peerPort)}, ns: netns.None()}
+	if err := b.add(ctx, b.peer); err != nil {
+		return nil, err
+	}
+	return b, b.guardAndRaise(ctx, b.peer, ebpf.Limits{Egress: wide, Ingress: wide, Deadline: boot() + int64(time.Hour)})
 }
 
 // openNode opens network and guard as a daemon does that starts.
@@ -178,6 +185,9 @@ func ipNet(a netip.Addr, bits int) *stdnet.IPNet {
 // close takes everything away, in any state.
 func (b *bench) close() error {
 	err := b.closeNode()
+	if b.peer != nil {
+		err = errors.Join(err, b.peer.close())
+	}
 	for _, h := range []*netlink.Handle{b.h, b.w} {
 		if h != nil {
 			h.Close()

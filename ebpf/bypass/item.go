@@ -112,3 +112,13 @@ func (r Result) Err() error {
 	}
 	return nil
 }
+
+// String is a line for people.
+func (r Result) String() string {
+	s := fmt.Sprintf("%-18s %-5s sent %.0f× the lease; %s got %d packets and %d octets of %d and %d, %.2f at worst; without a guard %.1f×",
+		r.Item, r.Verdict, r.Offered, r.At, r.Received.Packets, r.Received.Octets, r.Allowed.Packets, r.Allowed.Octets, r.Used, r.Control)
+	if r.Why != "" {
+		s += ": " + r.Why
+	}
+	return s
+}

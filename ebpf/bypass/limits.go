@@ -21,6 +21,10 @@ const (
 	Window  = 3 * time.Second
 	Control = 1 * time.Second
 
+	// tries is how often an item runs at most, where the machine was too busy to
+	// send MinOffered.
+	tries = 3
+
 	// sampling is the distance of two readings of the receiver's counters. The
 	// contract is checked between any two that are leastWindow apart.
 	sampling    = 100 * time.Millisecond

@@ -52,22 +52,22 @@ func changes(ctx context.Context, s *stage) error {
 	half.Egress.Rate /= 2
 	half.Egress.Packets /= 2
 	half.Egress.PacketBurst /= 2
-	half.Source4, half.Source6, half.MAC = s.self.at.Addresses.Source4, s.self.at.Addresses.Source6, s.self.at.Addresses.MAC
+	half = s.self.own(half)
 	whole := half
 	whole.Egress = s.limits.Egress
 	for i := 0; pause(ctx, time.Millisecond); i++ {
 		l := []ebpf.Limits{half, whole}[i%2]
-		if err := s.guard.Update(ctx, s.self.name, l); err != nil {
+		if err := s.guard.Update(ctx, s.self.plan.Name, l); err != nil {
 			return err
 		}
-		if err := s.net.SetRates(ctx, s.self.name, l.Egress.Rate, l.Ingress.Rate); err != nil && !errors.Is(err, slivernet.ErrReattach) {
+		if err := s.net.SetRates(ctx, s.self.plan.Name, l.Egress.Rate, l.Ingress.Rate); err != nil && !errors.Is(err, slivernet.ErrReattach) {
 			return err
 		}
 		if i%16 == 0 { // a daemon that recovers says all again
 			if _, err := s.net.Add(ctx, s.self.plan); err != nil {
 				return err
 			}
-			if err := s.attach(ctx, s.self, l); err != nil {
+			if err := s.guardAndRaise(ctx, s.self, l); err != nil {
 				return err
 			}
 		}
@@ -79,21 +79,20 @@ func deadline(ctx context.Context, s *stage) error {
 	if !s.guarded {
 		return nil
 	}
-	l := s.limits
-	l.Source4, l.Source6, l.MAC = s.self.at.Addresses.Source4, s.self.at.Addresses.Source6, s.self.at.Addresses.MAC
+	l := s.self.own(s.limits)
 	l.Deadline = boot() + int64(time.Second)
 	s.ends = l.Deadline
-	return s.guard.Update(ctx, s.self.name, l)
+	return s.guard.Update(ctx, s.self.plan.Name, l)
 }
 
 func removal(ctx context.Context, s *stage) error {
 	if !s.guarded || !pause(ctx, time.Second) {
 		return nil
 	}
-	if err := s.guard.Detach(ctx, s.self.name); err != nil {
+	if err := s.guard.Detach(ctx, s.self.plan.Name); err != nil {
 		return err
 	}
 	s.ends = boot()
 	s.gone = s.ends
-	return s.net.Remove(ctx, s.self.name)
+	return s.net.Remove(ctx, s.self.plan.Name)
 }

@@ -92,11 +92,28 @@ func work(ctx context.Context, cfg Config, next <-chan int, results []chan Resul
 // play runs one item with the guard and without, and judges.
 func (b *bench) play(ctx context.Context, it Item, cfg Config) (Result, error) {
 	r := Result{Item: it.Name, About: it.About, At: it.At}
-	guarded, way, err := b.once(ctx, it, true, cfg.Window)
+	var guarded outcome
+	var damage error
+	// Where the machine was too busy to send enough, once more.
+	for try := 0; try < tries && (try == 0 || damage == nil && r.Offered < MinOffered && r.Used <= 1); try++ {
+		if guarded, damage = b.once(ctx, it, true, cfg.Window); damage != nil && !errors.Is(damage, ErrHole) {
+			return r, damage
+		}
+		r.weigh(guarded)
+	}
+	control, err := b.once(ctx, it, false, cfg.Control)
 	if err != nil && !errors.Is(err, ErrHole) {
 		return r, err
 	}
-	damage := err
+	got, ns := span(control.samples[0], control.samples[len(control.samples)-1])
+	r.ControlReceived = Traffic{got.packets, got.octets}
+	r.Control = used(got, allowed(small, ns))
+	r.judge(it, damage)
+	return r, nil
+}
+
+// weigh says what a run with the guard shows.
+func (r *Result) weigh(guarded outcome) {
 	first, last := guarded.samples[0], guarded.samples[len(guarded.samples)-1]
 	got, ns := span(first, last)
 	r.Seconds = float64(ns) / 1e9
@@ -105,21 +122,12 @@ func (b *bench) play(ctx context.Context, it Item, cfg Config) (Result, error) {
 	if guarded.gone > 0 {
 		attacked = guarded.gone - first.before
 	}
-	lease := allowed(ebpf.Way{Rate: way.Rate, Packets: way.Packets}, attacked)
+	lease := allowed(ebpf.Way{Rate: small.Rate, Packets: small.Packets}, attacked)
 	r.Offered = max(float64(r.Sent.Octets)/float64(lease.Octets), float64(r.Sent.Packets)/float64(lease.Packets))
 	r.Received = Traffic{got.packets, got.octets}
-	r.Allowed = allowed(way, ns)
-	r.Used = worst(guarded.samples, way, guarded.ends)
+	r.Allowed = allowed(small, ns)
+	r.Used = worst(guarded.samples, small, guarded.ends)
 
-	control, _, err := b.once(ctx, it, false, cfg.Control)
-	if err != nil && !errors.Is(err, ErrHole) {
-		return r, err
-	}
-	got, ns = span(control.samples[0], control.samples[len(control.samples)-1])
-	r.ControlReceived = Traffic{got.packets, got.octets}
-	r.Control = used(got, allowed(way, ns))
-	r.judge(it, damage)
-	return r, nil
 }
 
 func (r *Result) judge(it Item, damage error) {
@@ -155,14 +163,13 @@ type outcome struct {
 	gone    int64
 }
 
-func (b *bench) once(ctx context.Context, it Item, guarded bool, window time.Duration) (o outcome, way ebpf.Way, err error) {
+func (b *bench) once(ctx context.Context, it Item, guarded bool, window time.Duration) (o outcome, err error) {
 	s, err := b.stage(ctx, it, guarded)
 	if err != nil {
-		return o, way, err
+		return o, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	way = small
 	o.sent, o.samples, err = s.run(ctx, window)
 	o.ends, o.gone = s.ends, s.gone
-	return o, way, err
+	return o, err
 }
