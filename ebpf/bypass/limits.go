@@ -55,7 +55,7 @@ const (
 
 // small is the lease that attacks try to exceed: so little that any machine can
 // send many times as much, so much that a burst is not all of a window.
-var small = ebpf.Way{Rate: 2_000_000, Burst: ebpf.MinBurst, Packets: 500, PacketBurst: 125}
+var small = ebpf.Way{Rate: 2_000_000, Burst: ebpf.MinBurst, Packets: 250, PacketBurst: ebpf.MinPacketBurst}
 
 // wide is the lease of who only receives: it never decides.
 var wide = ebpf.Way{Rate: 100e9, Burst: ebpf.MaxBurst, Packets: 100e6, PacketBurst: 100e6}

@@ -121,7 +121,7 @@ func moved(s *stage) ([]*flood, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.undo = append(s.undo, ns.Close)
+	s.undo = append([]func() error{ns.Close}, s.undo...) // after the sliver has gone: its interface is there
 	link, err := s.self.in.LinkByIndex(s.self.eth)
 	if err != nil {
 		return nil, err

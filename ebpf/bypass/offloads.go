@@ -87,7 +87,7 @@ func tso(s *stage) ([]*flood, error) {
 	var all []shot
 	for port := uint16(5000); port < 5032; port++ {
 		all = append(all, s.superTCP(false, 42_000, 1400, port), s.superTCP(true, 42_000, 1400, port),
-			s.superTCP(false, 1000, 8, port), s.superTCP(true, 100, 1, port))
+			s.superTCP(false, 400, 8, port), s.superTCP(true, 50, 1, port))
 	}
 	return s.offloaded(all...)
 }
@@ -111,7 +111,7 @@ func craftedSegments(s *stage) ([]*flood, error) {
 	lie.data[offloadHeader+etherHeader+10], lie.data[offloadHeader+etherHeader+11] = byte(c>>8), byte(c)
 	return s.offloaded(
 		s.superUDP(false, segmentUDP, 42_000, 1400), s.superUDP(true, segmentUDP, 42_000, 1400),
-		s.superUDP(false, segmentUDP, 1200, 10), s.superUDP(true, segmentUDP, 100, 1),
+		s.superUDP(false, segmentUDP, 500, 10), s.superUDP(true, segmentUDP, 50, 1),
 		s.superUDP(false, segmentUFO, 20_000, 1400), s.superUDP(true, segmentUFO, 20_000, 1400),
 		lie)
 }
