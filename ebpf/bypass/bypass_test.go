@@ -4,6 +4,8 @@ package bypass
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -70,5 +72,34 @@ func TestItems(t *testing.T) {
 	}
 	if got, err := Select([]string{"ipv6", "udp"}); err != nil || len(got) != 2 || got[0].Name != "udp" {
 		t.Errorf("selected %v, %v", got, err)
+	}
+}
+
+// docs/packets.md has a line for each item, and no other.
+func TestItemsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/packets.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## The bypass suite\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var want, got []string
+	for _, it := range Items() {
+		note := "" // what stops it without a guard, or who can
+		if it.Stops != "" {
+			note = "moot: " + it.Stops
+		}
+		if it.Known != "" {
+			note = "known: " + it.Known
+		}
+		want = append(want, fmt.Sprintf("| `%s` | %s | %s | %s |", it.Name, it.About, it.At, note))
+	}
+	for line := range strings.Lines(section) {
+		if strings.HasPrefix(line, "| `") {
+			got = append(got, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("docs/packets.md has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

@@ -18,18 +18,18 @@ import (
 var crafted = []Item{
 	{Name: "raw", About: "headers of its own on raw sockets, both families", At: AtWorld, attack: raw},
 	{Name: "extension-headers", About: "IPv6 hop-by-hop, destination options, AH, alone and in chains", At: AtWorld, attack: extensions},
-	{Name: "source-route", About: "IPv4 options with and without a route, IPv6 routing headers", At: AtWorld, attack: sourceRoutes},
+	{Name: "source-route", About: "IPv4 options with and without a route, IPv6 routing headers", At: AtWorld, none: true, attack: sourceRoutes},
 	{Name: "fragments", About: "fragments of both families, tiny ones, ones without an end", At: AtWorld, attack: fragments},
 	{Name: "lengths", About: "headers that claim less than there is, more, nothing, and runts", At: AtNode, attack: lengths},
 	{Name: "tunnels", About: "IPIP, SIT, GRE, ESP, L2TP over both families", At: AtNode, attack: tunnels},
 	{Name: "udp-tunnels", About: "VXLAN, Geneve, GUE and ESP in UDP", At: AtWorld, attack: udpTunnels},
-	{Name: "vlan", About: "VLAN tags: none's (0), one, two", At: AtWorld, attack: vlans},
-	{Name: "ethertypes", About: "MPLS, PPPoE, loopback and experimental frames", At: AtNode, attack: etherTypes},
+	{Name: "vlan", About: "VLAN tags: none's (0), one, two", At: AtWorld, none: true, attack: vlans},
+	{Name: "ethertypes", About: "MPLS, PPPoE, loopback and experimental frames", At: AtNode, none: true, attack: etherTypes},
 	{Name: "arp", About: "requests, replies and announcements, its own and in others' names", At: AtNode, attack: arps, after: unmoved},
 	{Name: "discovery", About: "solicitations, adverts, router adverts and redirects, its own and in others' names", At: AtNode, attack: discovery, after: unmoved},
 	{Name: "groups", About: "multicast and broadcast addresses, IGMP and MLD, in L2 and L3", At: AtNode, attack: groups},
-	{Name: "spoofed", About: "from the other sliver's, the host's and strangers' addresses and MACs", At: AtNode, attack: spoofed},
-	{Name: "closed", About: "to the node's own addresses, the other sliver's, private and metadata ones, also embedded", At: AtNode, attack: closed},
+	{Name: "spoofed", About: "from the other sliver's, the host's and strangers' addresses and MACs", At: AtNode, none: true, attack: spoofed},
+	{Name: "closed", About: "to the node's own addresses, the other sliver's, private and metadata ones, also embedded", At: AtNode, none: true, attack: closed},
 	{Name: "icmp-errors", About: "packets that make routers answer: hops run out, no port, no route", At: AtSelf,
 		Stops: "the kernel's own bound on ICMP errors, one a second to one address", attack: icmpErrors},
 }
@@ -343,6 +343,9 @@ func spoofed(s *stage) ([]*flood, error) {
 		src, dst := netip.AddrPortFrom(from, 5000), outside(true)
 		all = append(all, s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, big))))
 	}
+	// In everything the other sliver, but for the cable that it comes on.
+	peer := netip.AddrPortFrom(s.peer.addr(false), 5000)
+	all = append(all, ether(s.peer.gateway, s.peer.mac, unix.ETH_P_IP, packet(peer.Addr(), world4, unix.IPPROTO_UDP, udp(peer, outside(false), big))))
 	for _, mac := range []stdnet.HardwareAddr{s.peer.mac, s.self.gateway, {2, 0, 0, 0, 0, 1}, everybody} {
 		all = append(all, ether(s.self.gateway, mac, unix.ETH_P_IP, s.datagram(false, big)), ether(s.self.gateway, mac, unix.ETH_P_IPV6, s.datagram(true, big)))
 	}

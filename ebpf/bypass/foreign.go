@@ -30,7 +30,8 @@ func (s *stage) foreign(ip []byte) string {
 			rest = ip[min(int(ip[0]&15)*4, len(ip)):]
 		}
 	case len(ip) >= 40 && ip[0]>>4 == 6:
-		src, dst, proto, rest = netip.AddrFrom16([16]byte(ip[8:24])), netip.AddrFrom16([16]byte(ip[24:40])), ip[6], ip[40:]
+		src, dst = netip.AddrFrom16([16]byte(ip[8:24])), netip.AddrFrom16([16]byte(ip[24:40]))
+		proto, rest = past(ip[6], ip[40:])
 	default:
 		return fmt.Sprintf("no IP packet: % x", ip[:min(len(ip), 20)])
 	}
@@ -57,4 +58,21 @@ func (s *stage) foreign(ip []byte) string {
 		return fmt.Sprintf("from port %d, which is not of the sliver's block %d to %d", port, block[0], block[1])
 	}
 	return ""
+}
+
+// past walks IPv6 extension headers.
+func past(next byte, rest []byte) (byte, []byte) {
+	for len(rest) >= 8 {
+		length := 0
+		switch next {
+		case unix.IPPROTO_HOPOPTS, unix.IPPROTO_DSTOPTS, unix.IPPROTO_ROUTING:
+			length = (int(rest[1]) + 1) * 8
+		case unix.IPPROTO_AH:
+			length = (int(rest[1]) + 2) * 4
+		default:
+			return next, rest
+		}
+		next, rest = rest[0], rest[min(length, len(rest)):]
+	}
+	return next, nil
 }

@@ -21,6 +21,7 @@ type Item struct {
 
 	direction ebpf.Direction                            // of the lease that is tried
 	late      bool                                      // the link goes up under fire
+	none      bool                                      // nothing may arrive at all, not even within the lease
 	byHost    bool                                      // what arrives, the host sent itself
 	attack    func(*stage) ([]*flood, error)            // prepares; the floods begin together
 	meanwhile func(ctx context.Context, s *stage) error // goes on beside them

@@ -14,8 +14,8 @@ import (
 
 // What takes power over the sliver's own end of its veth.
 var links = []Item{
-	{Name: "mac-change", About: "another MAC on its interface", At: AtWorld, attack: otherMAC},
-	{Name: "address-change", About: "other addresses on its interface, the other sliver's too", At: AtNode, attack: otherAddress},
+	{Name: "mac-change", About: "another MAC on its interface", At: AtWorld, none: true, attack: otherMAC},
+	{Name: "address-change", About: "other addresses on its interface, the other sliver's too", At: AtNode, none: true, attack: otherAddress},
 	{Name: "veth-renamed", About: "its interface has another name", At: AtWorld, attack: renamed},
 	{Name: "veth-moved", About: "its interface is in another namespace", At: AtWorld, attack: moved},
 }

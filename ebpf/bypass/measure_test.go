@@ -71,6 +71,8 @@ func TestJudge(t *testing.T) {
 		{"over", Result{Used: 1.01, Offered: 40, Control: 9}, Item{}, nil, Hole},
 		{"over, whatever the control says", Result{Used: 1.01, Offered: 1, Control: 0}, Item{Stops: "the kernel"}, nil, Hole},
 		{"over, known", Result{Used: 1.01, Offered: 40, Control: 9}, Item{Known: "root"}, nil, Known},
+		{"little, where nothing may", Result{Used: 0.1, Offered: 40, Control: 9, Received: Traffic{Packets: 1}}, Item{none: true}, nil, Hole},
+		{"nothing, where nothing may", Result{Offered: 40, Control: 9}, Item{none: true}, nil, Held},
 		{"damage", Result{Offered: 40, Control: 9}, Item{}, ErrHole, Hole},
 		{"too little sent", Result{Used: 0.5, Offered: 19, Control: 9}, Item{}, nil, Weak},
 		{"an attack that is none", Result{Offered: 40, Control: 1}, Item{}, nil, Weak},

@@ -131,6 +131,9 @@ func (r *Result) weigh(guarded outcome) {
 }
 
 func (r *Result) judge(it Item, damage error) {
+	if damage == nil && it.none && r.Received.Packets > 0 {
+		damage = fmt.Errorf("%d packets arrived, of which none may", r.Received.Packets)
+	}
 	if damage != nil || r.Used > 1 {
 		if r.Verdict = Hole; it.Known != "" {
 			r.Verdict = Known
