@@ -29,22 +29,38 @@ func claim(dir string) (tag string, lock *os.File, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", nil, err
 	}
-	tag = "b" + strings.ToLower(rand.Text()[:5])
-	// Locked before it has its name, so that no Sweep finds it unlocked.
-	lock, err = os.CreateTemp(dir, ".new-*")
+	for range claimTries {
+		tag = "b" + strings.ToLower(rand.Text()[:5])
+		if _, there := os.Lstat(filepath.Join("/run/netns", "croft-"+tag)); there == nil {
+			err = fmt.Errorf("%s: %w", tag, slivernet.ErrTaken)
+			continue // a node's, whose tag begins like that
+		}
+		if lock, err = claimAs(dir, tag); err == nil {
+			return tag, lock, nil
+		}
+	}
+	return "", nil, err
+}
+
+// claimAs makes the file of one tag. It is locked before it has its name, so that
+// no Sweep takes it for one of the dead; one that is in between is made again.
+func claimAs(dir, tag string) (*os.File, error) {
+	lock, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	fail := func(err error) (string, *os.File, error) {
-		return "", nil, errors.Join(err, os.Remove(lock.Name()), lock.Close())
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		err = os.Link(lock.Name(), filepath.Join(dir, tag))
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return fail(err)
+	gone := os.Remove(lock.Name())
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
-	if err := os.Link(lock.Name(), filepath.Join(dir, tag)); err != nil {
-		return fail(err)
+	if errors.Is(gone, fs.ErrNotExist) {
+		gone = nil
 	}
-	return tag, lock, os.Remove(lock.Name())
+	return lock, gone
 }
 
 // Sweep removes what benches left whose process was killed, and returns their
@@ -92,7 +108,10 @@ func sweepOne(ctx context.Context, path string, lock *os.File) (bool, error) {
 			return false, err
 		}
 	}
-	return true, os.Remove(path)
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return true, err
+	}
+	return false, nil // its bench ended by itself, a moment ago
 }
 
 // raze removes everything of a tag but its file. It runs in a namespace of its

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // needRoot skips a test that cannot run, or fails it where CI says that it must.
@@ -154,5 +156,55 @@ func TestSweepUnnamed(t *testing.T) {
 	}
 	if gone, err = sweep(t.Context(), filepath.Join(dir, "none")); err != nil || len(gone) != 0 {
 		t.Errorf("swept %v, %v", gone, err)
+	}
+}
+
+// Who claims and who sweeps at the same time do not take each other's.
+func TestClaimBesideSweeps(t *testing.T) {
+	dir := t.TempDir()
+	done := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		for ctx.Err() == nil {
+			entries, err := os.ReadDir(dir)
+			if err != nil {
+				done <- err
+				return
+			}
+			for _, e := range entries {
+				path := filepath.Join(dir, e.Name())
+				lock, err := os.Open(path)
+				if err != nil {
+					continue
+				}
+				// As sweepOne does, but for what is in the kernel.
+				if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+					os.Remove(path)
+				}
+				lock.Close()
+			}
+		}
+		done <- nil
+	}()
+	held := map[string]*os.File{}
+	for range 200 {
+		tag, lock, err := claim(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held[tag] != nil {
+			t.Fatalf("%s twice", tag)
+		}
+		held[tag] = lock
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for tag, lock := range held {
+		if _, err := os.Stat(filepath.Join(dir, tag)); err != nil {
+			t.Errorf("a claim was swept: %v", err)
+		}
+		lock.Close()
 	}
 }

@@ -47,6 +47,8 @@ const (
 	// headers.
 	snap = 256
 
+	// claimTries is how often a tag is chosen that turns out to be somebody's.
+	claimTries = 8
 	// teardown bounds the removal of a bench, also after Ctrl-C. A namespace that
 	// died with its process takes the kernel up to seconds to clear.
 	teardown = 30 * time.Second
