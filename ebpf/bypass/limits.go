@@ -22,7 +22,7 @@ const (
 	Control = 1 * time.Second
 
 	// tries is how often an item runs at most, where the machine was too busy to
-	// send MinOffered.
+	// send MinOffered, or to show the control.
 	tries = 3
 
 	// sampling is the distance of two readings of the receiver's counters. The

@@ -94,20 +94,22 @@ func (b *bench) play(ctx context.Context, it Item, cfg Config) (Result, error) {
 	r := Result{Item: it.Name, About: it.About, At: it.At}
 	var guarded outcome
 	var damage error
-	// Where the machine was too busy to send enough, once more.
+	// Where the machine was too busy for an attack, once more.
 	for try := 0; try < tries && (try == 0 || damage == nil && r.Offered < MinOffered && r.Used <= 1); try++ {
 		if guarded, damage = b.once(ctx, it, true, cfg.Window); damage != nil && !errors.Is(damage, ErrHole) {
 			return r, damage
 		}
 		r.weigh(guarded)
 	}
-	control, err := b.once(ctx, it, false, cfg.Control)
-	if err != nil && !errors.Is(err, ErrHole) {
-		return r, err
+	for try := 0; try < tries && (try == 0 || r.Control <= 1 && it.Stops == ""); try++ {
+		control, err := b.once(ctx, it, false, cfg.Control)
+		if err != nil && !errors.Is(err, ErrHole) {
+			return r, err
+		}
+		got, ns := span(control.samples[0], control.samples[len(control.samples)-1])
+		r.ControlReceived = Traffic{got.packets, got.octets}
+		r.Control = used(got, allowed(small, ns))
 	}
-	got, ns := span(control.samples[0], control.samples[len(control.samples)-1])
-	r.ControlReceived = Traffic{got.packets, got.octets}
-	r.Control = used(got, allowed(small, ns))
 	r.judge(it, damage)
 	return r, nil
 }
