@@ -70,6 +70,11 @@ const (
 	dnsInFlight = 16
 	// dnsRate and dnsBurst bound a sliver's queries per second.
 	dnsRate, dnsBurst = 100, 200
+	// dnsAgainRate and dnsAgainBurst bound how often, for one sliver, an upstream
+	// is asked again over TCP because it says so. Each time costs the node up to
+	// 50 packets, and whoever asks can own the upstream too: unbounded, a sliver
+	// of 500 packets/s had its node send 1,500.
+	dnsAgainRate, dnsAgainBurst = 2, 8
 	// dnsConns is the number of TCP connections of one sliver.
 	dnsConns = 4
 	// dnsConnQueries ends a TCP connection after so many queries.

@@ -232,7 +232,7 @@ func (r *resolver) answer(ctx context.Context, query []byte, from netip.Addr, pl
 	if code := verdict(&q, r.open); code != dns.RcodeSuccess {
 		done.Local++
 		reply.SetRcode(&q, code)
-	} else if got, err := r.forward(ctx, &q, &done); err != nil {
+	} else if got, err := r.forward(ctx, &q, &done, func() bool { return r.names.retry(from, place, time.Now()) }); err != nil {
 		done.Failed++
 		r.log.Debug("no upstream answered", "place", place, "err", err)
 		reply.SetRcode(&q, dns.RcodeServerFailure)
@@ -259,8 +259,9 @@ func (r *resolver) answer(ctx context.Context, query []byte, from netip.Addr, pl
 }
 
 // forward asks the upstreams in turn. The asker's own options do not go along:
-// they could tell about it, or about us.
-func (r *resolver) forward(ctx context.Context, q *dns.Msg, done *Questions) (*dns.Msg, error) {
+// they could tell about it, or about us. Where again does not let it ask over TCP,
+// the answer is what came over UDP, marked as cut short.
+func (r *resolver) forward(ctx context.Context, q *dns.Msg, done *Questions, again func() bool) (*dns.Msg, error) {
 	ask := new(dns.Msg)
 	ask.Question = q.Question
 	ask.RecursionDesired, ask.CheckingDisabled = true, q.CheckingDisabled
@@ -274,7 +275,7 @@ func (r *resolver) forward(ctx context.Context, q *dns.Msg, done *Questions) (*d
 				errs = append(errs, err)
 				break
 			}
-			if got.Truncated && proto == "udp" {
+			if got.Truncated && proto == "udp" && again() {
 				continue
 			}
 			if wanted == nil {

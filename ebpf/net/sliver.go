@@ -206,7 +206,7 @@ func (n *Network) Remove(ctx context.Context, name string) error {
 }
 
 func (n *Network) remove(p sliverPort) error {
-	if err := n.node.LinkSetDown(p.link); err != nil {
+	if err := n.node.LinkSetDown(p.link); err != nil && !errors.Is(err, unix.ENODEV) { // gone with its namespace
 		return err
 	}
 	n.names.forget(n.plan.sliver4(p.place))
