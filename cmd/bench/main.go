@@ -57,6 +57,7 @@ var sections = []section{
 	{"admission", false, (*bench).admission},
 	{"agents", false, (*bench).agents},
 	{"packet", true, (*bench).packet},
+	{"crowd", true, (*bench).crowd},
 	{"throughput", true, (*bench).throughput},
 	{"start", true, (*bench).start},
 	{"lab", true, (*bench).labLines},
@@ -73,7 +74,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents packet throughput start lab")
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents packet crowd throughput start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
 	asJSON := flags.Bool("json", false, "print JSON")
 	croft := flags.String("croft", "build/croft", "the binary to measure")
