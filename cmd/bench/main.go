@@ -61,6 +61,7 @@ var sections = []section{
 	{"agents", false, (*bench).agents},
 	{"audit", false, (*bench).auditLines},
 	{"packet", true, (*bench).packet},
+	{"crowd", true, (*bench).crowd},
 	{"throughput", true, (*bench).throughput},
 	{"accuracy", true, (*bench).accuracy},
 	{"far", true, (*bench).far},
@@ -80,7 +81,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents audit packet throughput accuracy far queue start lab")
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents audit packet crowd throughput accuracy far queue start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
 	long := flags.Bool("long", false, "full windows for accuracy and queue, three quarters of an hour: for figures that are quoted")
 	days := flags.Float64("audit-days", 1.5, "how long a history the audit lines have: 30 is the whole, takes 2 GB in /var/tmp and a quarter of an hour")
