@@ -34,11 +34,11 @@ import (
 
 // A bench is one run: what it was asked for, and what it has found.
 type bench struct {
-	quick bool
-	long  bool   // full windows, where a section has them
-	croft string // the product's binary
-	lab   string // directory of the lab that this run makes
-	found []line
+	quick  bool
+	window time.Duration // of accuracy and far; 0: short
+	croft  string        // the product's binary
+	lab    string        // directory of the lab that this run makes
+	found  []line
 }
 
 // A section measures one or a few lines of the table.
@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents packet throughput accuracy far queue start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
-	long := flags.Bool("long", false, "full windows for accuracy and queue, three quarters of an hour: for figures that are quoted")
+	window := flags.Duration("window", 0, "how long accuracy measures each cell, and from 10s on also far, and queue ten runs: 30s for figures that are quoted")
 	asJSON := flags.Bool("json", false, "print JSON")
 	croft := flags.String("croft", "build/croft", "the binary to measure")
 	dir := flags.String("lab", "/var/lib/croft-bench", "directory of the lab that is made and removed")
@@ -93,7 +93,10 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("--only: %w", err)
 	}
-	b := &bench{quick: *quick, long: *long, lab: *dir}
+	if *window < 0 || *window > time.Hour {
+		return fmt.Errorf("--window %s: want up to an hour", *window)
+	}
+	b := &bench{quick: *quick, window: *window, lab: *dir}
 	if b.croft, err = filepath.Abs(*croft); err != nil {
 		return err
 	}
