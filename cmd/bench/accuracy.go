@@ -18,16 +18,18 @@ var (
 	rates    = []uint64{1e6, 10e6, 100e6, 1000e6}
 )
 
-// windows is how long flows run before they are measured, and how long they are.
+// windows is how long flows run before they are measured, and how long they are:
+// 5 s and 30 s for a result.
 func (b *bench) windows() (before, during time.Duration) {
-	switch {
-	case b.long:
-		return 5 * time.Second, 30 * time.Second
-	case b.quick:
-		return time.Second, time.Second
+	during = b.window
+	if during == 0 {
+		during = time.Duration(b.rounds(2, 1)) * time.Second
 	}
-	return time.Second, 2 * time.Second
+	return max(time.Second, during/6), during
 }
+
+// full reports whether a result is asked for and not a look.
+func (b *bench) full() bool { return b.window >= 10*time.Second }
 
 // accuracy is what passes of a lease's rate, in L3 octets as they arrive, by
 // flows that would send more; beside methods that everybody has.
@@ -38,7 +40,7 @@ func (b *bench) accuracy(ctx context.Context) error {
 // far is the same over a round trip of 40 ms. It takes long windows to say
 // anything.
 func (b *bench) far(ctx context.Context) error {
-	if !b.long {
+	if !b.full() {
 		return nil
 	}
 	return b.shaperAccuracy(ctx, []uint64{1e6, 10e6, 100e6}, 40*time.Millisecond)
@@ -107,8 +109,8 @@ func (b *bench) methodAccuracy(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	before, during := b.windows()
-	if b.long {
-		before, during = 3*time.Second, 10*time.Second
+	if b.full() { // they are three
+		before, during = max(time.Second, before/3), during/3
 	}
 	for _, m := range methods {
 		for _, rate := range rates {
@@ -168,7 +170,7 @@ func (b *bench) packetAccuracy(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
 	w.packets = 20_000
-	_, during := b.windows()
+	const during = 2 * time.Second
 	for _, way := range ways {
 		name, inside, err := w.sliver(ctx, 10e9)
 		if err != nil {

@@ -39,7 +39,7 @@ func (b *bench) queue(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, w.remove(ctx, name, inside)) }()
 
 	runs := b.rounds(3, 1)
-	if b.long {
+	if b.full() {
 		runs = 10
 	}
 	for _, control := range controls {

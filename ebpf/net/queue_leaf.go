@@ -89,10 +89,10 @@ func codelOptions(s shape) []byte {
 	u32 := func(kind int, v uint64) {
 		a.AddRtAttr(kind, binary.NativeEndian.AppendUint32(nil, uint32(v)))
 	}
-	u32(nl.TCA_FQ_CODEL_TARGET, uint64(s.Target/time.Microsecond))
-	u32(nl.TCA_FQ_CODEL_INTERVAL, uint64(max(20*s.Target, 100*time.Millisecond)/time.Microsecond))
 	u32(nl.TCA_FQ_CODEL_LIMIT, 10_240)
 	u32(nl.TCA_FQ_CODEL_QUANTUM, mtu+etherHeader)
+	u32(nl.TCA_FQ_CODEL_INTERVAL, uint64(max(20*s.Target, 100*time.Millisecond)/time.Microsecond))
+	u32(nl.TCA_FQ_CODEL_TARGET, uint64(s.Target/time.Microsecond))
 	u32(nl.TCA_FQ_CODEL_ECN, 1)
 	u32(nl.TCA_FQ_CODEL_MEMORY_LIMIT, uint64(s.Fifo)*10)
 	return a.Serialize()[unix.SizeofRtAttr:]

@@ -222,8 +222,9 @@ func TestRootMethod(t *testing.T) {
 	}
 }
 
-// No kernel here has fq_codel: this is the form in which it is told, word for
-// word as tc 6.1 tells it.
+// Where the kernel has no fq_codel this is all that is tested of it: the form in
+// which it is told, octet for octet that of tc 6.1 with the same words: limit 10240
+// quantum 1514 interval 360ms target 18ms ecn memory_limit 700000.
 func TestCodelForm(t *testing.T) {
 	q := queue{has: parts{ifb: true, htb: true, codel: true, cut: true}}
 	const id = htbMajor | 4
@@ -231,10 +232,10 @@ func TestCodelForm(t *testing.T) {
 	if len(all) != 3 || all[1].kind != "tbf" || all[2].kind != "fq_codel" || all[2].parent != all[1].handle|1 {
 		t.Fatalf("cut: %+v", all)
 	}
-	want := "08000100" + "50460000" + // target 18 ms
-		"08000300" + "407e0500" + // interval 360 ms
-		"08000200" + "00280000" + // 10,240 packets
+	want := "08000200" + "00280000" + // 10,240 packets
 		"08000600" + "ea050000" + // quantum of a full packet
+		"08000300" + "407e0500" + // interval 360 ms
+		"08000100" + "50460000" + // target 18 ms
 		"08000400" + "01000000" + // ECN
 		"08000900" + "60ae0a00" // 700 kB
 	got := all[2].options
