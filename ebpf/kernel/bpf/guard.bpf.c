@@ -24,6 +24,7 @@
 #include "bucket.h"
 #include "maps.h"
 #include "parse.h"
+#include "checksum.h"
 #include "known.h"
 #include "leaf.h"
 
@@ -333,6 +334,8 @@ static __always_inline int guard(struct __sk_buff *skb, const __u32 way)
 	if (skb->gso_size && !skb->gso_segs && bytes > p.headers)
 		packets = (bytes - p.headers + skb->gso_size - 1) / skb->gso_size;
 	__sync_fetch_and_add(&tally->seen, packets);
+	if (reason == REASON_NONE && way == EGRESS && p.key.family && p.key.proto != PROTO_ARP && misplaced(skb, p.transport, p.key.proto))
+		reason = REASON_MALFORMED;
 	if (reason == REASON_NONE) {
 		bytes += (packets - 1) * p.headers;
 		reason = admit(&p, l, m, tally, way, epoch, now, packets, bytes);

@@ -14,6 +14,7 @@
 
 struct packet {
 	struct flow_key key;
+	__u32 transport; /* where its header begins */
 	__u32 headers;  /* octets of L3 and L4 headers, which each segment repeats */
 	__u32 flags;    /* TCP */
 	__u8 local;     /* ARP or neighbour discovery on the link: no destination check */
@@ -106,6 +107,7 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
 	struct ports ports;
 
 	p->key.proto = proto;
+	p->transport = off;
 	p->headers = off - ETH_HLEN;
 	peer(p, way, proto, 0, 0);
 	switch (proto) {
