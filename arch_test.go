@@ -52,6 +52,7 @@ var rooms = map[string]room{
 	"ebpf/audit":          {1, true, []string{"github.com/fxamacker/cbor/v2"}},
 	"ebpf/optout":         {1, true, nil},
 	"ebpf/audit/store":    {floor: 1},
+	"ebpf/audit/export":   {floor: 1},
 	"ebpf/kernel":         {floor: 1},
 	"ebpf/net":            {floor: 1},
 	"ebpf/ebpftest":       {floor: 1},
@@ -92,6 +93,8 @@ var owners = []struct {
 	{"github.com/libp2p/", []string{"dht/kad", "dht/index", "dht/dhttest", "gossip/pubsub", "sandbox/swarm", "node/wire", "node/daemon", "sim", "sim/"}},
 	{"github.com/cilium/ebpf", []string{"ebpf/kernel"}},
 	{"github.com/containerd/go-runc", []string{"sandbox/oci", "sandbox/warden"}},
+	{"github.com/parquet-go/", []string{"ebpf/audit/export"}},
+	{"github.com/gopacket/", []string{"ebpf/net", "cmd/croft"}},
 }
 
 // What a pure package does without. Map iteration that reaches output cannot be
