@@ -79,13 +79,13 @@ func TestRootCapture(t *testing.T) {
 		"frame":          2*times + 1,
 		"_ws.malformed":  0,
 		"frame.len==642": 2 * times, "frame.cap_len==60": 2 * times,
-		"frame.interface_name==\"n/aaaa\"":                                2*times + 1,
-		"ip.src==" + sliver + " && udp.dstport==7000 && !vlan":            times,
-		"ip.dst==" + sliver + " && udp.srcport==7000":                     times,
-		"ip.src==" + sliver + " && frame.packet_flags_direction==2":       times + 1, // outbound
-		"ip.dst==" + sliver + " && frame.packet_flags_direction==1":       times,
-		"vlan.id==7 && ip.src==" + sliver + " && frame.cap_len==64":       1,
-		"frame.time_epoch < " + fmt.Sprint(time.Now().Unix()-60): 0,
+		"frame.interface_name==\"n/aaaa\"":                          2*times + 1,
+		"ip.src==" + sliver + " && udp.dstport==7000 && !vlan":      times,
+		"ip.dst==" + sliver + " && udp.srcport==7000":               times,
+		"ip.src==" + sliver + " && frame.packet_flags_direction==2": times + 1, // outbound
+		"ip.dst==" + sliver + " && frame.packet_flags_direction==1": times,
+		"vlan.id==7 && ip.src==" + sliver + " && frame.cap_len==64": 1,
+		"frame.time_epoch < " + fmt.Sprint(time.Now().Unix()-60):    0,
 	} {
 		if got := read(what); got != want {
 			t.Errorf("%s: tshark finds %d packets, want %d", what, got, want)

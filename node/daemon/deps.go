@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"time"
@@ -52,6 +53,7 @@ type Hosting struct {
 	Runtime sandbox.Runtime
 	Blobs   BlobStore
 	Audit   AuditStore
+	Taps    Taps // nil: packets cannot be captured
 }
 
 // OpenJournal is a journal until it is closed.
@@ -111,4 +113,11 @@ type AuditStore interface {
 	Tenures() (audit.Tenures, error)
 	Flows(ctx context.Context, q audit.Flows) (audit.Page, error)
 	Who(ctx context.Context, q audit.Who) (audit.Finding, error)
+	// Rows yields what Flows returns, without an end; after an error nothing.
+	Rows(ctx context.Context, q audit.Flows) iter.Seq2[audit.Row, error]
+}
+
+// Taps are where a sliver's packets can be heard: see package ebpf/net.
+type Taps interface {
+	Tap(ctx context.Context, sliver string, snap int, f slivernet.Filter) (*slivernet.Tap, error)
 }
