@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 
+	slivernet "croft/ebpf/net"
 	"croft/node/api"
 )
 
@@ -59,3 +60,14 @@ func (c charged) Write(p []byte) (int, error) {
 // captured at the sliver, and returns when the sliver's lease has paid for them.
 // Nothing is to pay as long as guards charge for packets only.
 func (d *Daemon) charge(context.Context, string, int) error { return nil }
+
+// taps gives the network's captures as the seam has them.
+type taps struct{ *slivernet.Network }
+
+func (t taps) Tap(ctx context.Context, sliver string, snap int, f slivernet.Filter) (Tap, error) {
+	tap, err := t.Network.Tap(ctx, sliver, snap, f)
+	if err != nil {
+		return nil, err
+	}
+	return tap, nil
+}

@@ -119,5 +119,11 @@ type AuditStore interface {
 
 // Taps are where a sliver's packets can be heard: see package ebpf/net.
 type Taps interface {
-	Tap(ctx context.Context, sliver string, snap int, f slivernet.Filter) (*slivernet.Tap, error)
+	Tap(ctx context.Context, sliver string, snap int, f slivernet.Filter) (Tap, error)
+}
+
+// Tap is one capture under way.
+type Tap interface {
+	slivernet.Source
+	io.Closer
 }
