@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -112,7 +113,11 @@ not at all; what a node did not tell is said, and the exit code is 5.`,
 				}
 				flows = x.ofSlice(cmd.Context(), t)
 			}
-			if err := a.writeFile(file, f.binary, func(w io.Writer) error { return f.write(w, flows) }); err != nil {
+			err = a.writeFile(file, f.binary, func(w io.Writer) error { return f.write(w, flows) })
+			if errors.Is(err, errNoneTold) {
+				return a.summary(x.out)
+			}
+			if err != nil {
 				return err
 			}
 			a.say("%d flows of %d nodes", x.rows, x.nodes)
@@ -200,8 +205,14 @@ func (x *exporting) ofSlice(ctx context.Context, t target) iter.Seq2[api.Flow, e
 			}
 			x.out = append(x.out, outcome{s.Name, failed})
 		}
+		if x.rows == 0 && x.nodes == 0 && len(x.out) > 0 {
+			yield(api.Flow{}, errNoneTold)
+		}
 	}
 }
+
+// errNoneTold: there is nothing to write, and each node said why.
+var errNoneTold = errors.New("no node told its flows")
 
 // records are flows as an export takes them.
 func records(flows iter.Seq2[api.Flow, error]) export.Records {

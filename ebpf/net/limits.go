@@ -90,8 +90,9 @@ const (
 	// most.
 	MinSnap, MaxSnap = 54, 65550
 
-	// tapBuffer is what the kernel keeps of packets that were not read yet, in
-	// bytes of its own accounting: a few thousand small ones, or 60 of the longest.
+	// tapBuffer is asked of the kernel for packets that were not read yet; it
+	// gives twice that, in bytes of its own accounting: 8 MiB are ten thousand
+	// small packets, or a hundred of the longest.
 	tapBuffer = 4 << 20
 
 	// maxFilter and maxTerms bound a filter: in bytes, and in terms of at most 29

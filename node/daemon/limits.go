@@ -72,7 +72,7 @@ const (
 	exportLimit = time.Hour
 
 	// maxCaptures bounds captures on the node, maxSliceCaptures those of one
-	// slice: each has 4 MiB of the kernel's memory and costs as much as a packet
+	// slice: each has 8 MiB of the kernel's memory and costs as much as a packet
 	// socket does.
 	maxCaptures      = 4
 	maxSliceCaptures = 2
