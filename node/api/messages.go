@@ -216,7 +216,7 @@ type Flow struct {
 	Sliver    string          `json:"sliver"`
 	Direction string          `json:"direction" enum:"out,in"`
 	Proto     string          `json:"proto"`
-	Protocol  uint8           `json:"protocol" doc:"its number; 255: ARP, 44: inbound fragments, 254: moved by the node"`
+	Protocol  uint8           `json:"protocol" doc:"its number; 255: ARP, 44: inbound fragments, 254: moved by the node, 253: inbound, over the quota of rows"`
 	Src       netip.AddrPort  `json:"src"`
 	Dst       netip.AddrPort  `json:"dst"`
 	Packets   uint64          `json:"packets"`

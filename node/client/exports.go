@@ -30,7 +30,13 @@ func (n *Node) Rows(ctx context.Context, slice string, from, until time.Time) it
 
 // Rows yields every recorded flow of the node behind the socket, of all slices.
 func (w *Way) Rows(ctx context.Context, from, until time.Time) iter.Seq2[api.Flow, error] {
-	return rows(ctx, w.http, term(from, until))
+	return func(yield func(api.Flow, error) bool) {
+		for f, err := range rows(ctx, w.http, term(from, until)) {
+			if !yield(f, w.noDaemon(err)) {
+				return
+			}
+		}
+	}
 }
 
 func term(from, until time.Time) url.Values {

@@ -47,7 +47,7 @@ type shape uint8
 const (
 	shapePorts shape = iota // addresses and ports
 	shapeICMP               // addresses, type, code and echo id
-	shapeBare               // neither: ARP, inbound fragments, what the node moved
+	shapeBare               // neither: ARP, inbound fragments and overflow, what the node moved
 )
 
 const (
