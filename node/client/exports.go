@@ -62,7 +62,10 @@ func rows(ctx context.Context, c *http.Client, q url.Values) iter.Seq2[api.Flow,
 		for lines.Scan() {
 			var f api.Flow
 			if err := json.Unmarshal(lines.Bytes(), &f); err != nil {
-				yield(f, fmt.Errorf("a row that is none: %w", err))
+				if !lines.Scan() && lines.Err() != nil { // it was the beginning of one
+					err = lines.Err()
+				}
+				yield(f, fmt.Errorf("the rows broke off: %w", err))
 				return
 			}
 			if !yield(f, nil) {
