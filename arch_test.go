@@ -94,7 +94,7 @@ var owners = []struct {
 	{"github.com/cilium/ebpf", []string{"ebpf/kernel"}},
 	{"github.com/containerd/go-runc", []string{"sandbox/oci", "sandbox/warden"}},
 	{"github.com/parquet-go/", []string{"ebpf/audit/export"}},
-	{"github.com/gopacket/", []string{"ebpf/net", "cmd/croft"}},
+	{"github.com/gopacket/", []string{"ebpf/net"}},
 }
 
 // What a pure package does without. Map iteration that reaches output cannot be

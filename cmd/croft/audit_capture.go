@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	slivernet "croft/ebpf/net"
 	"croft/lease"
 	"croft/node/api"
 )
@@ -37,15 +38,19 @@ port NUMBER; with not before it, its contrary.`,
 		Example: "  croft audit capture web -w web.pcapng --for 30s --filter 'host 192.0.2.1 and port 53'\n  croft audit capture web | wireshark -k -i -",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if req.For <= 0 || req.Packets == 0 || req.Bytes == 0 || req.Snap <= 0 {
+				return usage("", "--for, --packets, --bytes and --snap want more than nothing")
+			}
+			filter, err := slivernet.ParseFilter(req.Filter)
+			if err != nil {
+				return usage("croft audit capture --help", "--filter: %w", err)
+			}
 			t, err := a.target(cmd.Context(), args[0], lease.VerbAudit)
 			if err != nil {
 				return err
 			}
 			if t, err = only(t, node); err != nil {
 				return err
-			}
-			if req.For <= 0 || req.Packets == 0 || req.Bytes == 0 || req.Snap <= 0 {
-				return usage("", "--for, --packets, --bytes and --snap want more than nothing")
 			}
 			out := a.out
 			if file != "-" {
@@ -58,7 +63,7 @@ port NUMBER; with not before it, its contrary.`,
 			} else if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 				return usage("write it to a file with -w FILE, or pipe it into wireshark -k -i -", "this is no text, and here is a terminal")
 			}
-			return a.capture(cmd.Context(), t, req, out)
+			return a.capture(cmd.Context(), t, req, filter, out)
 		},
 	}
 	c.Flags().StringVarP(&file, "write", "w", "-", "file; - is standard output")
@@ -73,8 +78,8 @@ port NUMBER; with not before it, its contrary.`,
 
 // capture merges what all slivers' nodes send into one file. Who leaves has
 // what came until then.
-func (a *app) capture(ctx context.Context, t target, req api.CaptureRequest, w io.Writer) error {
-	file := newMerged(w)
+func (a *app) capture(ctx context.Context, t target, req api.CaptureRequest, filter slivernet.Filter, w io.Writer) error {
+	file := slivernet.NewMerged(w)
 	out := a.group(ctx, t, func(ctx context.Context, n remote) error {
 		name := n.Name + "/" + n.Sliver.Sliver
 		pr, pw := io.Pipe()
@@ -86,7 +91,7 @@ func (a *app) capture(ctx context.Context, t target, req api.CaptureRequest, w i
 			pw.CloseWithError(err) // the reader ends with it
 			ended <- err
 		}()
-		intf, err := file.add(name, pr, req)
+		intf, err := file.Add(pr, slivernet.Recording{Name: name, Filter: filter, Snap: req.Snap, Packets: req.Packets, Bytes: req.Bytes})
 		pr.CloseWithError(errMerged) // who writes on ends with it
 		if was := <-ended; was != nil && !errors.Is(was, errMerged) {
 			err = was
@@ -98,13 +103,14 @@ func (a *app) capture(ctx context.Context, t target, req api.CaptureRequest, w i
 		if err != nil {
 			return err
 		}
-		if err := file.end(intf, done); err != nil {
+		end := slivernet.Recorded{Received: done.Received, Lost: done.Lost, Began: done.Began, Over: done.Over}
+		if err := file.End(intf, end); err != nil {
 			return err
 		}
 		a.say("%s", captureLine(name, done))
 		return nil
 	})
-	if err := file.close(); err != nil {
+	if err := file.Close(); err != nil {
 		return err
 	}
 	return a.summary(out)

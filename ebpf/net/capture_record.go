@@ -20,7 +20,6 @@ import (
 // Recording says what of a capture is written.
 type Recording struct {
 	Name    string // of the interface in the file
-	Says    string // about it
 	Filter  Filter
 	Snap    int
 	For     time.Duration
@@ -63,9 +62,7 @@ func Record(ctx context.Context, from Source, out io.Writer, r Recording) (Recor
 	count := &counting{w: out}
 	file := bufio.NewWriterSize(count, fileBuffer)
 	done := Recorded{Began: time.Now()}
-	ng, err := pcapgo.NewNgWriterInterface(file, pcapgo.NgInterface{Name: r.Name, Description: r.Says, Filter: r.Filter.String(),
-		OS: runtime.GOOS, LinkType: layers.LinkTypeEthernet, SnapLength: uint32(r.Snap)},
-		pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{OS: runtime.GOOS, Application: "croft"}})
+	ng, err := pcapgo.NewNgWriterInterface(file, r.describe(), section)
 	if err != nil {
 		return done, fmt.Errorf("beginning a capture: %w", err)
 	}
@@ -120,13 +117,25 @@ func Record(ctx context.Context, from Source, out io.Writer, r Recording) (Recor
 	if done.Received, done.Lost, err = from.Counts(); err != nil {
 		return done, err
 	}
-	err = ng.WriteInterfaceStats(0, pcapgo.NgInterfaceStatistics{LastUpdate: done.Over, StartTime: done.Began, EndTime: done.Over,
-		PacketsReceived: done.Received, PacketsDropped: done.Lost})
+	err = ng.WriteInterfaceStats(0, done.statistics())
 	if err = errors.Join(err, flush()); err != nil {
 		return done, fmt.Errorf("ending a capture: %w", err)
 	}
 	done.Bytes = count.n
 	return done, nil
+}
+
+// section is the head of a file of ours.
+var section = pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{OS: runtime.GOOS, Application: "croft audit capture"}}
+
+// describe is the interface in the file.
+func (r Recording) describe() pcapgo.NgInterface {
+	return pcapgo.NgInterface{Name: r.Name, Filter: r.Filter.String(), OS: runtime.GOOS, LinkType: layers.LinkTypeEthernet, SnapLength: uint32(r.Snap),
+		Description: "from the sliver as it sent, before the guard; towards it after guard and shaper"}
+}
+
+func (r Recorded) statistics() pcapgo.NgInterfaceStatistics {
+	return pcapgo.NgInterfaceStatistics{LastUpdate: r.Over, StartTime: r.Began, EndTime: r.Over, PacketsReceived: r.Received, PacketsDropped: r.Lost}
 }
 
 // blockSize is the size of a packet's block in the file: 32 bytes, the packet

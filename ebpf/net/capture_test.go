@@ -44,7 +44,7 @@ func (s *script) Next(until time.Time) (Packet, error) {
 func (s *script) Counts() (uint64, uint64, error) { return 77, s.lost, nil }
 
 func TestRecordEndsAtItsBounds(t *testing.T) {
-	whole := Recording{Name: "n/s", Says: "a test", Snap: 128, For: time.Minute, Packets: 1000, Bytes: 1 << 20}
+	whole := Recording{Name: "n/s", Snap: 128, For: time.Minute, Packets: 1000, Bytes: 1 << 20}
 	for name, c := range map[string]struct {
 		change  func(*Recording)
 		source  script

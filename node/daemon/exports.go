@@ -171,8 +171,7 @@ func recording(name string, req api.CaptureRequest) (r slivernet.Recording, err 
 		return r, fmt.Errorf("snap: %d to %d bytes", slivernet.MinSnap, slivernet.MaxSnap)
 	}
 	f, err := slivernet.ParseFilter(req.Filter)
-	return slivernet.Recording{Name: name, Filter: f, Snap: req.Snap, For: req.For, Packets: req.Packets, Bytes: req.Bytes,
-		Says: "from the sliver as it sent, before the guard; towards it after guard and shaper"}, err
+	return slivernet.Recording{Name: name, Filter: f, Snap: req.Snap, For: req.For, Packets: req.Packets, Bytes: req.Bytes}, err
 }
 
 // dropped is what a guard dropped between two counts, by reason.

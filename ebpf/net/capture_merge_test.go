@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package net
 
 import (
 	"bytes"
@@ -13,11 +13,10 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
-
-	"croft/node/api"
 )
 
-var asked = api.CaptureRequest{Packets: 3, Bytes: 10_000, Snap: 128}
+// asked is what a capture of that name may be.
+func asked(name string) Recording { return Recording{Name: name, Packets: 3, Bytes: 10_000, Snap: 128} }
 
 // sent is what a node sends: so many packets of a link type.
 func sent(t testing.TB, link layers.LinkType, packets, size int) []byte {
@@ -74,17 +73,17 @@ func counts(t testing.TB, b []byte) (packets map[string]int, intfs []pcapgo.NgIn
 
 func TestMergedHasAnInterfaceForEach(t *testing.T) {
 	var out bytes.Buffer
-	m := newMerged(&out)
+	m := NewMerged(&out)
 	for i, name := range []string{"a/1", "b/2"} {
-		intf, err := m.add(name, bytes.NewReader(sent(t, layers.LinkTypeEthernet, 2+i, 99)), asked)
+		intf, err := m.Add(bytes.NewReader(sent(t, layers.LinkTypeEthernet, 2+i, 99)), asked(name))
 		if err != nil || intf != i {
 			t.Fatalf("%s is interface %d, %v", name, intf, err)
 		}
-		if err := m.end(intf, api.Captured{Received: 9, Lost: uint64(i), Over: time.Unix(5, 0)}); err != nil {
+		if err := m.End(intf, Recorded{Received: 9, Lost: uint64(i), Over: time.Unix(5, 0)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := m.close(); err != nil {
+	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
 	packets, intfs := counts(t, out.Bytes())
@@ -113,14 +112,14 @@ func TestMergedBelievesNoNode(t *testing.T) {
 		"another link type": {twoLinks, 2, "link type"},
 	} {
 		var out bytes.Buffer
-		m := newMerged(&out)
-		if _, err := m.add("good", bytes.NewReader(good), asked); err != nil {
+		m := NewMerged(&out)
+		if _, err := m.Add(bytes.NewReader(good), asked("good")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.add("bad", bytes.NewReader(c.bytes), asked); err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(c.says)) {
+		if _, err := m.Add(bytes.NewReader(c.bytes), asked("bad")); err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(c.says)) {
 			t.Errorf("%s: %v, want %s", name, err, c.says)
 		}
-		if err := m.close(); err != nil {
+		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
 		if packets, _ := counts(t, out.Bytes()); packets["good"] != 2 || packets["bad"] != c.packets {
@@ -134,9 +133,9 @@ func FuzzMerged(f *testing.F) {
 	f.Add([]byte{0x0a, 0x0d, 0x0d, 0x0a})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var out bytes.Buffer
-		m := newMerged(&out)
-		_, err := m.add("n", bytes.NewReader(b), asked)
-		if end := m.close(); end != nil {
+		m := NewMerged(&out)
+		_, err := m.Add(bytes.NewReader(b), asked("n"))
+		if end := m.Close(); end != nil {
 			t.Fatal(end)
 		}
 		if m.out == nil {
@@ -145,7 +144,7 @@ func FuzzMerged(f *testing.F) {
 			}
 			return
 		}
-		if packets, _ := counts(t, out.Bytes()); packets["n"] > int(asked.Packets) {
+		if packets, _ := counts(t, out.Bytes()); packets["n"] > int(asked("n").Packets) {
 			t.Fatalf("%v packets", packets)
 		}
 	})
