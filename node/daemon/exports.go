@@ -120,6 +120,8 @@ func (x exports) Capture(ctx context.Context, by api.Caller, sliver string, req 
 	defer end()
 	ctx, cancel := x.d.session(ctx, r, e, lease.VerbAudit)
 	defer cancel()
+	ctx, late := context.WithTimeout(ctx, rec.For+captureGrace) // for one who is held up in writing
+	defer late()
 	before, err := x.d.deps.Hosting.Guard.Counters(ctx, sliver)
 	if err != nil {
 		return api.Captured{}, sliverError(err)

@@ -85,6 +85,10 @@ const (
 	captureBytes, maxCaptureBytes     = 16 << 20, 1 << 30
 	captureSnap                       = 128
 
+	// captureGrace is how long what was captured may wait, after the capture's
+	// time, to be paid for and sent.
+	captureGrace = 30 * time.Second
+
 	// maxRecords is the number of slice records that a node keeps: 32 MiB at
 	// most. recordAge is how old the DHT's word on one may be before it is asked
 	// again: within it a grant falls that was taken back, where nobody tells the
