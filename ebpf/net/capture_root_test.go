@@ -38,7 +38,7 @@ func TestRootCapture(t *testing.T) {
 	must(t, err)
 	defer tap.Close()
 
-	echo := heard(t, w.outside, "192.0.2.2:7000")
+	echo := echoing(t, w.outside, "192.0.2.2:7000")
 	var c stdnet.Conn
 	must(t, within(in, func() (err error) { c, err = stdnet.Dial("udp", "192.0.2.2:7000"); return err }))
 	defer c.Close()
@@ -133,8 +133,8 @@ func TestRootCaptureEndsWithTheSliver(t *testing.T) {
 	}
 }
 
-// heard answers datagrams with what they said, one at a time.
-func heard(t *testing.T, ns netns.NsHandle, at string) (one func(*testing.T)) {
+// echoing answers datagrams with what they said, one at a time.
+func echoing(t *testing.T, ns netns.NsHandle, at string) (one func(*testing.T)) {
 	t.Helper()
 	var l stdnet.PacketConn
 	must(t, within(ns, func() (err error) { l, err = stdnet.ListenPacket("udp", at); return err }))
