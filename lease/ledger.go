@@ -52,8 +52,10 @@ type Ledger struct {
 	witnesses map[ID]*witness
 	proofs    map[ID]*proofKept
 	accused   map[Principal][]*proofKept
-	given     int // kept tickets of the node's own
-	passedOn  int // kept tickets of others
+	guests    map[Principal]int // kept tickets of the node's own, by holder
+	bearers   map[Principal]int // and of others
+	given     int               // kept tickets of the node's own
+	passedOn  int               // kept tickets of others
 
 	mechanisms map[string]Mechanism
 	joint      calendar   // of the sharp pool and of those that borrow from it
@@ -80,6 +82,7 @@ type poolBook struct {
 	PoolRule
 	load  calendar
 	aside calendar // what capacities promise of a sharp pool
+	lent  int      // bookings that were granted while the pool borrowed
 	gone  bool     // no rule names the pool any more
 }
 
@@ -133,6 +136,8 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 		witnesses: make(map[ID]*witness),
 		proofs:    make(map[ID]*proofKept),
 		accused:   make(map[Principal][]*proofKept),
+		guests:    make(map[Principal]int),
+		bearers:   make(map[Principal]int),
 
 		mechanisms: builtIn(),
 	}

@@ -126,3 +126,31 @@ func TestAKeeperRenews(t *testing.T) {
 	w.state(kept, Closed)
 	w.refused(w.ask("carol", 500, 1200, ofAlice, replaces(back)), "local:invalid")
 }
+
+// What was answered is answered again when the grant under which it was asked has
+// lapsed, and nothing new is.
+func TestAnAnswerOutlivesTheGrant(t *testing.T) {
+	w := newWorld(t)
+	wish := w.ask("bob", 100, 3600, ofAlice).under(w.grants("bob", VerbRun, 3600))
+	no := w.ask("bob", 900, 3600, ofAlice).under(wish.Authority)
+	refusal := w.refused(no, "local:policy")
+	hold := w.granted(wish)
+	lease := w.granted(Commit{Ref: 1, Caller: wish.Caller, Hold: hold})
+	stop := w.close("carol", lease, w.now).under(w.grants("carol", VerbStop, 60))
+	w.granted(stop)
+	w.after(1800)
+	for range 2 {
+		w.after(1900) // the grants' terms are over; the answers are kept until an hour after the wish's
+		if again := w.granted(wish); again != hold {
+			t.Errorf("another hold: %s", again.Short())
+		}
+		w.granted(wish.under(nil))
+		if again := w.refused(no, "local:policy"); again.Refusal.Error() != refusal.Refusal.Error() {
+			t.Errorf("another refusal: %v", again.Refusal)
+		}
+		w.granted(stop)
+		w.hasNot("Fact")
+		w.refused(w.ask("bob", 100, 600, ofAlice).under(wish.Authority), "local:invalid")
+		w.crash()
+	}
+}

@@ -38,11 +38,11 @@ const (
 	// lease waits to be activated.
 	DefaultNoShow = 300
 
-	// MaxWindows is how many free terms one answer holds, and MaxWindowSteps at
-	// how many changes of the load it looks for them: some milliseconds of a
-	// ledger that does nothing else meanwhile. MaxLevels bounds a drawn calendar.
+	// MaxWindows is how many free terms one answer holds, and MaxWindowSteps for
+	// how many beginnings it judges a wish, two for each change of what is booked:
+	// some milliseconds of a ledger that does nothing else meanwhile. MaxLevels bounds a drawn calendar.
 	MaxWindows     = 64
-	MaxWindowSteps = 1 << 14
+	MaxWindowSteps = 1 << 12
 	MaxLevels      = 1024
 
 	// MaxTickets is the number of tickets kept at once: every slot of every
@@ -67,6 +67,11 @@ const (
 	// MaxProofs is the number of proofs that are kept, and verified when a
 	// ledger is restored: a signature check for each statement.
 	MaxProofs = 256
+
+	// MaxProofsOfSource is how many proofs about one node, or below one ticket of
+	// this node, are kept before others that matter as much: some liars of one
+	// market, and not one liar's whole crowd of keys.
+	MaxProofsOfSource = 8
 
 	// Refusals of wishes are signed and written down only within these numbers:
 	// of asks per principal and in all, of redeems per ticket. A refusal beyond

@@ -16,7 +16,8 @@ type proofKept struct {
 	id      ID
 	bytes   []byte
 	verdict Verdict
-	names   []ID // the evidence
+	names   []ID      // the evidence
+	source  Principal // see newProof
 	fact    keptFact
 }
 
@@ -31,7 +32,7 @@ func (l *Ledger) convict(k *claimBook, found *Found) {
 	if err != nil {
 		return // it would be worth nothing to anybody
 	}
-	if l.roomForProof(v) {
+	if l.roomForProof(l.newProof(proof, v, nil)) {
 		l.decide(Fact{K: FactProof, Signed: proof.Bytes()})
 	}
 	l.emit(Proved{Proof: proof.Bytes()})
@@ -48,9 +49,11 @@ func (l *Ledger) accuse(in Accuse) {
 	case l.proofs[p.ID()] != nil:
 	case l.quarantineEnd(v) <= l.now:
 		refusal = refuse(Local, ReasonClock, "its term ended at %s, too long ago", unix(v.Term.Until))
+	case v.Node != l.node && tooEarly(v, l.now):
+		refusal = refuse(Local, ReasonClock, "its term begins at %s, too far ahead", unix(v.Term.From))
 	case l.bar == ReasonSpace:
 		refusal = refuse(Local, ReasonSpace, "nothing can be written down at present")
-	case !l.roomForProof(v):
+	case !l.roomForProof(l.newProof(p, v, nil)):
 		refusal = refuse(Local, ReasonBound, "%d proofs are kept that weigh more here, limit %d", len(l.proofs), MaxProofs)
 	default:
 		l.decide(Fact{K: FactProof, Signed: p.Bytes()})
@@ -68,48 +71,38 @@ func (l *Ledger) applyProof(f Fact) error {
 	if l.proofs[p.ID()] != nil {
 		return nil
 	}
-	x := &proofKept{id: p.ID(), bytes: f.Signed, verdict: v, fact: l.number(f)}
+	x := l.newProof(p, v, f.Signed)
+	x.fact = l.number(f)
+	l.proofs[x.id] = x
+	l.accused[v.Principal] = append(l.accused[v.Principal], x)
+	l.keep(x, l.proofKept(v))
+	if len(l.proofs) > MaxProofs {
+		l.forgetProof(l.leastProof(nil))
+	}
+	return nil
+}
+
+// newProof returns a proof that is not kept yet. Its source is who can make more
+// of the kind without end: the node that it is about, and of this node's own
+// promises whoever got the ticket below which one was broken.
+func (l *Ledger) newProof(p Proof, v Verdict, bytes []byte) *proofKept {
+	x := &proofKept{id: p.ID(), bytes: bytes, verdict: v, source: v.Node}
 	for _, b := range p.Evidence {
 		if s, err := ParseSigned(b, MaxProof); err == nil { // else it is an attachment
 			x.names = append(x.names, s.ID())
 		}
 	}
-	l.proofs[x.id] = x
-	l.accused[v.Principal] = append(l.accused[v.Principal], x)
-	l.keep(x, l.proofKept(v))
-	if len(l.proofs) > MaxProofs {
-		l.forgetProof(l.leastProof())
+	if v.Node == l.node && len(p.Chain) > 1 {
+		if _, given, err := storedAs[*Ticket](p.Chain[1]); err == nil {
+			x.source = given.Holder
+		}
 	}
-	return nil
+	return x
 }
 
 // proofKept is when a proof is forgotten: not before what it stands on, so that
 // it is not found again.
 func (l *Ledger) proofKept(v Verdict) int64 { return v.Term.Until + max(l.cfg.Quarantine, RequestKept) }
-
-// compareProofs orders what is to be dropped first when there is too much: what
-// does not concern this node, and of that what ends first.
-func (l *Ledger) compareProofs(a, b Verdict) int {
-	here := func(v Verdict) int {
-		if v.Node == l.node {
-			return 1
-		}
-		return 0
-	}
-	return cmp.Or(cmp.Compare(here(a), here(b)), cmp.Compare(a.Term.Until, b.Term.Until))
-}
-
-func (l *Ledger) leastProof() *proofKept {
-	return slices.MinFunc(l.byProof(), func(a, b *proofKept) int {
-		return cmp.Or(l.compareProofs(a.verdict, b.verdict), bytes.Compare(a.id[:], b.id[:]))
-	})
-}
-
-// roomForProof reports whether a new proof would stay: what would be dropped at
-// once is not written down.
-func (l *Ledger) roomForProof(v Verdict) bool {
-	return len(l.proofs) < MaxProofs || l.compareProofs(v, l.leastProof().verdict) > 0
-}
 
 func (l *Ledger) forgetProof(x *proofKept) {
 	delete(l.proofs, x.id)

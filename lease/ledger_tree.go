@@ -208,6 +208,7 @@ func (l *Ledger) applySeen(f Fact) error {
 // plant puts a claim into the tree.
 func (l *Ledger) plant(k *claimBook) {
 	l.claims[k.ID] = k
+	l.bear(k, +1)
 	if k.up != nil {
 		k.up.below = append(k.up.below, k)
 	}
@@ -226,6 +227,7 @@ func (l *Ledger) forgetWitness(x *witness) {
 // gone before, or goes now.
 func (l *Ledger) forgetClaim(k *claimBook) {
 	delete(l.claims, k.ID)
+	l.bear(k, -1)
 	l.drop(k)
 	switch {
 	case k.up == nil:

@@ -386,51 +386,6 @@ func TestAccuse(t *testing.T) {
 	fresh.refused(in, "local:clock") // old ones are passed over
 }
 
-func TestProofsAreBounded(t *testing.T) {
-	w := bigWorld(t)
-	first := Principal{}
-	for i := range MaxProofs + 5 {
-		who := keyOf(fmt.Sprint("node", i))
-		if i == 3 {
-			first = who.Principal()
-		}
-		var pair [][]byte
-		for j := range uint64(2) {
-			c := &Capacity{K: KindCapacity, Node: who.Principal(), RSet: RSet{CPU: 1 + j}, From: w.now, Until: w.now + 1000 - int64(i), Degree: 100}
-			pair = append(pair, w.seal(c, who))
-		}
-		x, y := hash(Domain, mustParse(t, pair[0]).Payload), hash(Domain, mustParse(t, pair[1]).Payload)
-		if bytes.Compare(x[:], y[:]) > 0 {
-			slices.Reverse(pair)
-		}
-		in := Accuse{Ref: 1, Proof: Proof{K: ProofCapacity, Evidence: pair}.Bytes()}
-		if i < MaxProofs {
-			w.step(in)
-			if r := w.answer().Refusal; r != nil {
-				t.Fatal(r)
-			}
-			continue
-		}
-		w.refused(in, "local:bound") // it ends before all that are kept
-		w.hasNot("Fact")
-	}
-	if n := len(w.l.Proofs()); n != MaxProofs || !w.l.Accused(first, w.now) {
-		t.Fatalf("%d proofs; what ends last is kept: %v", n, w.l.Accused(first, w.now))
-	}
-	// What is found here goes before what was told.
-	chain := w.give("agent", 1000, 100)
-	w.granted(w.redeem("alice", w.pass(chain, "agent", "alice", 0, 500), 0, 1, 600))
-	w.granted(w.redeem("bob", w.pass(chain, "agent", "bob", 0, 500), 0, 1, 600))
-	w.provedAgainst(agent, 1)
-	if n := len(w.l.Proofs()); n != MaxProofs || !w.l.Accused(agent, w.now) {
-		t.Fatalf("%d proofs; the agent's is kept: %v", n, w.l.Accused(agent, w.now))
-	}
-	want := dump(w.l)
-	if got := dump(rebuilt(t, w.cfg, w.journal)); got != want {
-		t.Fatal("rebuilt, others are kept")
-	}
-}
-
 func mustParse(t *testing.T, b []byte) Signed {
 	s, err := ParseSigned(b, MaxStatement)
 	if err != nil {

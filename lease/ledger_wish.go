@@ -21,6 +21,10 @@ func (l *Ledger) wish(in Wish) {
 		}
 		return
 	}
+	if err := l.entitled(&w, in.Authority); err != nil { // an answer outlives the grant under which it was given
+		l.answerRefusal(in.Ref, refuse(Local, ReasonInvalid, "%v", err))
+		return
+	}
 	if refusal := l.timely(&w); refusal != nil { // may be granted a moment later, or never costs more than this to refuse
 		l.answerRefusal(in.Ref, refusal)
 		return
@@ -73,10 +77,15 @@ func (l *Ledger) verified(in Wish) (w want, path Chain, err error) {
 	if err == nil {
 		w, err = wantOf(leaf.ID, leaf.Statement, last)
 	}
-	if err == nil && w.owner != w.by {
-		err = l.granted(in.Authority, w.deed(l.now))
-	}
 	return w, path, err
+}
+
+// entitled holds a wish for another's slice against what its caller shows.
+func (l *Ledger) entitled(w *want, shown []byte) error {
+	if w.owner == w.by {
+		return nil
+	}
+	return l.granted(shown, w.deed(l.now))
 }
 
 // timely judges what can be judged without looking at anybody's claims.
@@ -171,6 +180,8 @@ func (l *Ledger) replaced(w *want) (*booking, *Refusal) {
 		return no("has %s of disk, which cannot change while it runs", Disk.Format(old.rset[Disk]))
 	case w.term.From > old.until:
 		return no("ends at %s, before the new term", unix(old.until))
+	case old.class == Evictable && (w.class != old.class || w.pool != old.pool) && w.term.From > l.now:
+		return no("may have to go before the new term: what follows it ahead of time is of its class and pool")
 	case w.term.From < old.term.From:
 		return no("begins at %s, after the new term", unix(old.term.From))
 	}

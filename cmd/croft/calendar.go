@@ -18,13 +18,15 @@ func (a *app) leaseCalendar() *cobra.Command {
 	var at string
 	var term time.Duration
 	var of []string
+	var tree bool
 	c := &cobra.Command{
 		Use: "calendar", Short: "Draw the node's books over time, pool by pool", Args: cobra.NoArgs,
 		Long: `Draw what is booked on the node behind the socket, pool by pool: for each resource
 how full the pool is from now on, its peak and its capacity, and every lease.
 A column is the highest load in its part of the time: . is nothing, # is full, ? is
-further than the node looked.`,
-		Example: "  croft lease calendar --for 6h --of cpu,memory",
+further than the node looked. With --tree: what is promised out of pool sharp instead,
+each capacity followed by the tickets on it, by whatever hands they were passed on.`,
+		Example: "  croft lease calendar --for 6h --of cpu,memory\n  croft lease calendar --tree",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var list []lease.Resource
 			for _, name := range of {
@@ -49,13 +51,44 @@ further than the node looked.`,
 			if err != nil {
 				return err
 			}
-			return a.print(books, func(w io.Writer) { drawBooks(w, books, list) })
+			return a.print(books, func(w io.Writer) {
+				if tree {
+					drawTree(w, books, list)
+					return
+				}
+				drawBooks(w, books, list)
+			})
 		},
 	}
 	c.Flags().StringVar(&at, "at", "now", "from when on: +2h, 18:30, '2026-05-04 09:00'")
 	c.Flags().DurationVar(&term, "for", 24*time.Hour, "how long")
 	c.Flags().StringSliceVar(&of, "of", []string{"cpu", "memory"}, "resources to draw")
+	c.Flags().BoolVar(&tree, "tree", false, "what is promised, claim by claim, and how much of it is drawn")
 	return c
+}
+
+// drawTree prints who holds what of the node's capacity, indented by the hands
+// that it came through.
+func drawTree(w io.Writer, books api.Calendar, of []lease.Resource) {
+	if len(books.Tree) == 0 {
+		fmt.Fprintln(w, "nothing is promised: `croft ticket give` does")
+		return
+	}
+	fmt.Fprint(w, "CLAIM\tHOLDER\tSLOT\tUNTIL\tDEGREE")
+	for _, r := range of {
+		fmt.Fprintf(w, "\t%s DRAWN\tOF\tTO PROMISE", strings.ToUpper(r.String()))
+	}
+	fmt.Fprintln(w)
+	for _, p := range books.Tree {
+		fmt.Fprintf(w, "%s%s\t%s\t%d\t%s\t%d", strings.Repeat("  ", p.Depth), p.Claim.Short(), p.Holder.Short(), p.Slot, dateTime(p.Term.Until), p.Degree)
+		for _, r := range of {
+			fmt.Fprintf(w, "\t%s\t%s\t%s", r.Format(p.Drawn[r]), r.Format(p.RSet[r]), r.Format(p.Left[r]))
+		}
+		fmt.Fprintln(w)
+	}
+	if books.More > 0 {
+		fmt.Fprintf(w, "and %d more\n", books.More)
+	}
 }
 
 // columns is the width of a drawn calendar.

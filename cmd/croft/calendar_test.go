@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/leasetest"
 	"croft/node/api"
 )
 
@@ -28,6 +29,21 @@ func TestCalendarIsDrawn(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
+	}
+}
+
+func TestTheTreeIsPrinted(t *testing.T) {
+	holder := leasetest.Who("alice")
+	of := func(depth int, drawn, left uint64) api.Promised {
+		return api.Promised{Claim: lease.ID{byte(depth)}, Depth: depth, Holder: holder, Slot: 3, Degree: 150, RSet: lease.RSet{lease.CPU: 900},
+			Drawn: lease.RSet{lease.CPU: drawn}, Left: lease.RSet{lease.CPU: left}}
+	}
+	var out bytes.Buffer
+	drawTree(&out, api.Calendar{Tree: []api.Promised{of(0, 500, 450), of(1, 400, 50)}, More: 7}, []lease.Resource{lease.CPU})
+	lines := strings.Split(out.String(), "\n")
+	if len(lines) != 5 || !strings.HasSuffix(lines[1], "\t150\t500\t900\t450") || !strings.HasPrefix(lines[2], "  "+lease.ID{1}.Short()+"\t"+holder.Short()+"\t3\t") ||
+		lines[3] != "and 7 more" {
+		t.Errorf("got\n%s", &out)
 	}
 }
 

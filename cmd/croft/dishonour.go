@@ -61,10 +61,37 @@ func (a *app) examineEnd(s *api.Sliver) {
 	if len(s.End) == 0 {
 		return
 	}
+	if of, err := lease.Open(s.Signed); err == nil { // the node may show no lease: then there is nothing to hold against it
+		if text := endedBy(of, s.End, a.held()); text != "" {
+			a.say("  %s: %s", s.Sliver, text)
+		}
+	}
 	against := lease.Proof{K: lease.ProofGrace, Evidence: [][]byte{s.Signed, s.End}}
 	if shown, err := against.Verify(); err == nil {
 		a.found(against, shown, "the node takes the lease back without the grace that it promised")
 	}
+}
+
+// endedBy says what is wrong with an end that a node shows: that it ends nothing,
+// or that somebody signed it whom no grant lets that is kept here.
+func endedBy(of lease.Opened, end []byte, grants []heldGrant) string {
+	_, err := lease.VerifyEnd(of, end)
+	if !errors.Is(err, lease.ErrNotHolder) {
+		if err != nil {
+			return "what the node shows ends nothing: " + err.Error()
+		}
+		return ""
+	}
+	for _, g := range grants {
+		if _, err := lease.VerifyGrantedEnd(of, end, g.Authority); err == nil {
+			return ""
+		}
+	}
+	o, opens := lease.Open(end)
+	if opens != nil {
+		return "what the node shows ends nothing: " + opens.Error()
+	}
+	return "closed by " + o.By().Short() + ", whom no grant that is kept here lets: ask the slice's owner, or the node"
 }
 
 // found keeps a proof and says what to do with it.

@@ -72,3 +72,52 @@ func TestARefusalThatNoHonestNodeGivesIsKeptAsProof(t *testing.T) {
 		})
 	}
 }
+
+// Who ends a lease must be entitled to: its holder, the slice's owner, the node,
+// or one whom a grant lets that is kept here.
+func TestWhoEndedALease(t *testing.T) {
+	seal := func(st lease.Statement, who string) lease.Signed {
+		signed, err := lease.Seal(st, leasetest.Key(who))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed
+	}
+	const begin = leasetest.Epoch
+	given := seal(&lease.Lease{K: lease.KindLease, Node: leasetest.Who("n1"), Holder: leasetest.Who("alice"), Parent: lease.ID{1}, Hold: lease.ID{2},
+		RSet: lease.RSet{lease.CPU: 1}, From: begin, Until: begin + 600, Slice: "web", Pool: lease.PoolCommons, Mechanism: lease.MechanismGang,
+		ActivateBy: begin + 60, Grace: 60}, "n1")
+	of, err := lease.Open(given.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant := seal(&lease.Grant{K: lease.KindGrant, Issuer: leasetest.Who("alice"), Holder: leasetest.Who("carol"), From: begin, Until: begin + 600,
+		Slice: "web", Verbs: lease.VerbStop, Sequence: 1}, "alice")
+	record, err := lease.SealSlice(lease.SliceRecord{Owner: leasetest.Who("alice"), Slice: "web", Sequence: 1, Made: begin, Until: begin + 600,
+		Grants: []lease.ID{grant.ID()}}, leasetest.Key("alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := lease.OpenAuthority(lease.SealAuthority(grant.Bytes(), record.Bytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	grants := []heldGrant{{Authority: shown}}
+	for _, c := range []struct {
+		who    string
+		grants []heldGrant
+		claim  lease.ID
+		want   string
+	}{
+		{"alice", nil, of.ID, ""},
+		{"carol", grants, of.ID, ""},
+		{"carol", nil, of.ID, "closed by " + leasetest.Who("carol").Short()},
+		{"mallory", grants, of.ID, "closed by " + leasetest.Who("mallory").Short()},
+		{"alice", grants, lease.ID{9}, "ends nothing"},
+	} {
+		end := seal(&lease.Close{K: lease.KindClose, Issuer: leasetest.Who(c.who), Node: leasetest.Who("n1"), Claim: c.claim, At: begin + 5}, c.who)
+		if got := endedBy(of, end.Bytes(), c.grants); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.who, got, c.want)
+		}
+	}
+}

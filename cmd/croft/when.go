@@ -29,7 +29,8 @@ func (a *app) when() *cobra.Command {
 		Use:   "when [flags]",
 		Short: "Ask when nodes are free",
 		Long: `Ask every node that matches when it would reserve such a share, and print the earliest
-times at which enough of them would. Nothing is held: croft reserve takes it.`,
+times at which enough of them would. Nothing is held: croft reserve takes it. Where
+there is no such time, what each node would refuse it for is printed.`,
 		Example: `  croft when -n 3 --for 2h
   croft when -n 2 --where 'country!=DE' --rset cpu=1000 --for 30m --within 48h`,
 		Args: cobra.NoArgs,
@@ -61,11 +62,11 @@ func (a *app) whenFree(ctx context.Context, f runFlags, within time.Duration, li
 	if err != nil {
 		return err
 	}
-	key, err := a.mine()
+	key, err := a.asking()
 	if err != nil {
 		return err
 	}
-	res, err := a.seek(ctx, offer.FindRequest{Query: f.where, View: f.view != "off", Enough: maxAsked})
+	res, err := a.seek(ctx, offer.FindRequest{Query: narrowed(f.where, "pool="+f.pool), View: f.view != "off", Enough: maxAsked})
 	if err != nil {
 		return err
 	}
@@ -79,6 +80,7 @@ func (a *app) whenFree(ctx context.Context, f runFlags, within time.Duration, li
 	found := res.Offers[:min(len(res.Offers), maxAsked)]
 	free := make([]slice.Vacant, len(found))
 	out := make([]outcome, len(found))
+	no := make([]*api.Refusal, len(found))
 	slots := make(chan struct{}, groupLimit)
 	var wg sync.WaitGroup
 	for i, o := range found {
@@ -91,7 +93,7 @@ func (a *app) whenFree(ctx context.Context, f runFlags, within time.Duration, li
 			defer n.Close()
 			said, err := n.Vacancies(ctx, req)
 			free[i] = slice.Vacant{Name: o.Offer.Display(), Windows: said.Windows}
-			out[i] = outcome{o.Offer.Display(), err}
+			out[i], no[i] = outcome{o.Offer.Display(), err}, said.Refusal
 		})
 	}
 	wg.Wait()
@@ -105,6 +107,9 @@ func (a *app) whenFree(ctx context.Context, f runFlags, within time.Duration, li
 	}
 	openings := slice.Together(f.nodes, length, free)
 	if len(openings) == 0 {
+		for _, line := range whyNot(free, no) {
+			a.say("%s", line)
+		}
 		return fail(exitNothing, "fewer nodes, a smaller --rset, a shorter --for or a longer --within", "%s for %s within %s (%d answered)",
 			together(f.nodes), short(f.term), short(within), answered)
 	}
@@ -117,6 +122,37 @@ func (a *app) whenFree(ctx context.Context, f runFlags, within time.Duration, li
 	}
 	a.say("next: %s", f.reserveLine(openings[0].From))
 	return nil
+}
+
+// maxWhy bounds the reasons that are printed.
+const maxWhy = 8
+
+// whyNot says which nodes have no room, and why: those with one reason in one
+// line, in the order in which they were found.
+func whyNot(free []slice.Vacant, no []*api.Refusal) (lines []string) {
+	nodes, why := map[string][]string{}, []string{}
+	for i, r := range no {
+		if r == nil {
+			continue
+		}
+		text := r.Error()
+		if nodes[text] == nil {
+			why = append(why, text)
+		}
+		nodes[text] = append(nodes[text], free[i].Name)
+	}
+	for _, text := range why[:min(len(why), maxWhy)] {
+		names := nodes[text]
+		line := strings.Join(names[:min(len(names), maxWhy)], " ")
+		if more := len(names) - maxWhy; more > 0 {
+			line += fmt.Sprintf(" and %d more", more)
+		}
+		lines = append(lines, line+": "+text)
+	}
+	if more := len(why) - maxWhy; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more reasons", more))
+	}
+	return lines
 }
 
 func together(n int) string {

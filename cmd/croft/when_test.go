@@ -9,6 +9,8 @@ import (
 
 	"croft/lease"
 	"croft/node/agent"
+	"croft/node/api"
+	"croft/node/slice"
 )
 
 // The line that `croft when` suggests asks for what was asked about, and for what
@@ -22,6 +24,23 @@ func TestReserveLine(t *testing.T) {
 	plain := runFlags{nodes: 1, pool: string(lease.PoolCalendar), term: time.Hour}
 	if got := plain.reserveLine(time.Now().Add(time.Hour).Unix()); !strings.HasPrefix(got, "croft reserve -n 1 --at '2") || !strings.HasSuffix(got, "' --for 1h") {
 		t.Error(got)
+	}
+}
+
+// Nodes that have no room for one reason are named in one line.
+func TestWhyNot(t *testing.T) {
+	full, long := &api.Refusal{Code: "local:capacity", Text: "cpu: 0 of 4 are free"}, &api.Refusal{Code: "local:policy", Text: "at most 3600 s"}
+	var free []slice.Vacant
+	no := []*api.Refusal{full, nil, long}
+	for i := range 12 {
+		free = append(free, slice.Vacant{Name: string(rune('a' + i))})
+		if i > 2 {
+			no = append(no, full)
+		}
+	}
+	got := strings.Join(whyNot(free, no), "\n")
+	if want := "a d e f g h i j and 2 more: local:capacity: cpu: 0 of 4 are free\nc: local:policy: at most 3600 s"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

@@ -99,6 +99,7 @@ type VacancyRequest struct {
 type Vacancies struct {
 	Windows []lease.Term `json:"windows" doc:"terms, in any part of which there is room, in order"`
 	Seen    int64        `json:"seen" doc:"Unix seconds: how far the node looked"`
+	Refusal *Refusal     `json:"refusal,omitempty" doc:"what the first such wish would be refused for, where there are no windows"`
 }
 
 // Calendar is a node's books over time, pool by pool.
@@ -107,6 +108,22 @@ type Calendar struct {
 	Term  lease.Term     `json:"term"`
 	Pools []PoolCalendar `json:"pools"`
 	Idle  lease.RSet     `json:"idle" doc:"what nobody has booked now: what evictable leases divide"`
+	Tree  []Promised     `json:"tree,omitempty" doc:"what is promised out of pool sharp in the term: each capacity, followed by the tickets on it"`
+	More  int            `json:"more,omitempty" doc:"claims of the tree that are left out"`
+}
+
+// Promised is one claim of the tree: a capacity at depth 0, or a ticket.
+type Promised struct {
+	Claim   lease.ID        `json:"claim"`
+	Depth   int             `json:"depth"`
+	Holder  lease.Principal `json:"holder"`
+	Slot    uint8           `json:"slot" doc:"of a capacity its tranche"`
+	RSet    lease.RSet      `json:"rset"`
+	Term    lease.Term      `json:"term"`
+	Degree  uint16          `json:"degree" doc:"hundredths"`
+	Drawn   lease.RSet      `json:"drawn" doc:"the most that runs through it at any instant to come"`
+	Left    lease.RSet      `json:"left" doc:"what may still be promised under it, as far as this node knows"`
+	Redeems int             `json:"redeems" doc:"granted directly under it, and kept"`
 }
 
 // PoolCalendar is one pool of a Calendar.

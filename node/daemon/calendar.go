@@ -15,6 +15,9 @@ const (
 
 	// maxCalendarClaims bounds the leases that are listed with one pool.
 	maxCalendarClaims = 4096
+
+	// maxPromised bounds the claims that are listed: a market's, some 500 KiB.
+	maxPromised = 1024
 )
 
 // Vacancies says when the caller would be granted a lease. It is a hint: nothing
@@ -24,12 +27,12 @@ func (c claims) Vacancies(ctx context.Context, by api.Caller, req api.VacancyReq
 		return api.Vacancies{}, api.ErrVisitor
 	}
 	return look(ctx, c.d, func(l *lease.Ledger) api.Vacancies {
-		list, seen := l.Windows(lease.Vacancy{Pool: lease.Pool(req.Pool), By: by.Principal, RSet: req.RSet, Exclusive: req.Exclusive,
+		list, seen, why := l.Windows(lease.Vacancy{Pool: lease.Pool(req.Pool), By: by.Principal, Source: api.Source(ctx), RSet: req.RSet, Exclusive: req.Exclusive,
 			Length: req.Length, Within: lease.Term{From: req.From, Until: req.Until}})
 		if list == nil {
 			list = []lease.Term{}
 		}
-		return api.Vacancies{Windows: list, Seen: seen}
+		return api.Vacancies{Windows: list, Seen: seen, Refusal: api.NewRefusal(why)}
 	})
 }
 
@@ -53,6 +56,16 @@ func (o owner) Calendar(ctx context.Context, term lease.Term) (api.Calendar, err
 		for _, rule := range l.Pools() {
 			levels, seen := l.Levels(rule.Pool, term)
 			out.Pools = append(out.Pools, api.PoolCalendar{PoolRule: rule, Levels: levels, Seen: seen, Claims: booked[rule.Pool]})
+		}
+		for _, e := range l.Tree() {
+			switch {
+			case !e.Term.Overlaps(term):
+			case len(out.Tree) == maxPromised:
+				out.More++
+			default:
+				out.Tree = append(out.Tree, api.Promised{Claim: e.Ticket, Depth: e.Depth, Holder: e.Holder, Slot: e.Slot, RSet: e.RSet,
+					Term: e.Term, Degree: e.Degree, Drawn: e.Drawn, Left: e.Left(), Redeems: e.Redeems})
+			}
 		}
 		return out
 	})

@@ -30,13 +30,13 @@ type Rumours interface {
 // overflow: whenever there may be news the two are compared.
 type conflicts struct {
 	d     *Daemon
-	news  chan struct{}     // capacity of one: the ledger proved something
-	told  map[lease.ID]bool // of the ledger's, those that the network has; owned by run
-	given map[lease.ID]bool // of the network's, those that the ledger has seen
+	news  chan struct{}              // capacity of one: the ledger proved something
+	told  map[lease.ID]bool          // of the ledger's, those that the network has; owned by run
+	given map[lease.ID]lease.Concern // of the network's, those that the ledger has seen, and what they were to it
 }
 
 func newConflicts(d *Daemon) *conflicts {
-	return &conflicts{d: d, news: make(chan struct{}, 1), told: map[lease.ID]bool{}, given: map[lease.ID]bool{}}
+	return &conflicts{d: d, news: make(chan struct{}, 1), told: map[lease.ID]bool{}, given: map[lease.ID]lease.Concern{}}
 }
 
 // poke says that the ledger has proved something. It does not wait.
@@ -72,11 +72,17 @@ func (c *conflicts) run(ctx context.Context) {
 
 // compare gives each side what it lacks.
 func (c *conflicts) compare(ctx context.Context, tell bool) error {
-	own, err := look(ctx, c.d, func(l *lease.Ledger) []lease.ProofEntry { return l.Proofs() })
+	heard := c.d.deps.Rumours.Proofs()
+	concerns := make([]lease.Concern, len(heard))
+	own, err := look(ctx, c.d, func(l *lease.Ledger) []lease.ProofEntry {
+		for i, p := range heard {
+			concerns[i] = l.Concern(p.Verdict)
+		}
+		return l.Proofs()
+	})
 	if err != nil {
 		return err
 	}
-	heard := c.d.deps.Rumours.Proofs()
 	has := make(map[lease.ID]bool, len(own))
 	for _, e := range own {
 		has[e.ID] = true
@@ -85,15 +91,17 @@ func (c *conflicts) compare(ctx context.Context, tell bool) error {
 	for _, p := range heard {
 		kept[p.ID] = true
 	}
-	for _, p := range heard {
-		if has[p.ID] || c.given[p.ID] {
+	for i, p := range heard {
+		// One that the ledger did not keep is shown to it again when the accused has
+		// come to have more here.
+		if before, seen := c.given[p.ID]; has[p.ID] || seen && concerns[i] <= before {
 			continue
 		}
 		c.d.deps.Log.Info("a principal is proved to have broken a promise", "kind", p.Verdict.Kind, "principal", p.Verdict.Principal, "proof", p.ID)
 		if err := c.give(ctx, p.Bytes); err != nil {
 			return err
 		}
-		c.given[p.ID] = true // it may not keep it; that is for it to decide, once
+		c.given[p.ID] = concerns[i] // it may not keep it; that is for it to decide
 	}
 	for _, e := range own {
 		if kept[e.ID] || c.told[e.ID] {
@@ -128,7 +136,7 @@ func (c *conflicts) tell(ctx context.Context, proof []byte, everybody bool) erro
 }
 
 // prune forgets what is no longer there to be compared.
-func prune(seen, there map[lease.ID]bool) {
+func prune[V any](seen map[lease.ID]V, there map[lease.ID]bool) {
 	for id := range seen {
 		if !there[id] {
 			delete(seen, id)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,6 +72,41 @@ func TestWhatTheNetworkProvesReachesTheLedger(t *testing.T) {
 		}
 		if r := issue("alice"); r != nil {
 			t.Errorf("no ticket for alice: %v", r)
+		}
+	})
+}
+
+// A proof about a stranger finds no place in a ledger that is full of such; when
+// the stranger has a lease here it is shown to the ledger again, and kept.
+func TestAProofComesAgainWhenItConcernsTheNode(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l := m.boot()
+		m.settle()
+		for i := range lease.MaxProofs {
+			l.whisper(fmt.Sprint("neighbour", i%50), twice(t, fmt.Sprint("liar", i), m.Wall()))
+		}
+		knows := func() bool {
+			return slices.ContainsFunc(l.proofs(), func(e lease.ProofEntry) bool { return e.Principal == leasetest.Who("carol") })
+		}
+		l.whisper("bob", twice(t, "carol", m.Wall()))
+		m.pass(2 * compareEvery)
+		if knows() {
+			t.Fatal("a stranger's proof takes the place of another's")
+		}
+		now := m.Wall().Unix()
+		ask := &lease.Ask{K: lease.KindAsk, Issuer: leasetest.Who("carol"), Node: leasetest.Who("node"), RSet: lease.RSet{lease.CPU: 1}, From: now,
+			Until: now + 3600, Slice: "ron", Pool: lease.PoolCommons, Request: lease.Request{1}}
+		signed, err := lease.Seal(ask, leasetest.Key("carol"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := l.d.Node().Claims.Wish(t.Context(), api.Caller{Principal: leasetest.Who("carol")}, [][]byte{signed.Bytes()})
+		if err != nil || a.Refusal != nil {
+			t.Fatalf("%v, %v", a.Refusal, err)
+		}
+		m.pass(compareEvery)
+		if n := len(l.proofs()); !knows() || n != lease.MaxProofs {
+			t.Errorf("the ledger keeps %d proofs, carol's among them: %v", n, knows())
 		}
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"croft/lease"
 )
 
-// Vacant is when one node has room, as it said itself: terms in order, without
-// overlaps, in any part of which a lease would be granted.
+// Vacant is when one node has room, as it said itself: terms in order, in any
+// part of which a lease of the length in question would be granted.
 type Vacant struct {
 	Name    string
 	Windows []lease.Term
