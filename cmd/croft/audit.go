@@ -22,7 +22,7 @@ import (
 
 func (a *app) audit() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "Who sent a packet, and what a slice sent"}
-	c.AddCommand(a.auditWho(), a.auditFlows())
+	c.AddCommand(a.auditWho(), a.auditFlows(), a.auditExport(), a.auditCapture())
 	return c
 }
 

@@ -92,3 +92,26 @@ const (
 	// dnsIdle closes a TCP connection that asks nothing.
 	dnsIdle = 5 * time.Second
 )
+
+// Bounds of a capture, which a sliver's owner asks for and the node pays.
+const (
+	// MinSnap and MaxSnap bound how much of each packet is kept, in bytes: the
+	// headers of Ethernet and IPv6 at least, the longest packet of a stack at
+	// most.
+	MinSnap, MaxSnap = 54, 65550
+
+	// tapBuffer is asked of the kernel for packets that were not read yet; it
+	// gives twice that, in bytes of its own accounting: 8 MiB are ten thousand
+	// small packets, or a hundred of the longest.
+	tapBuffer = 4 << 20
+
+	// maxFilter and maxTerms bound a filter: in bytes, and in terms of at most 29
+	// instructions, of which the kernel takes 4096.
+	maxFilter, maxTerms = 512, 16
+
+	// flushEvery is how long a captured packet waits for company, and how soon a
+	// capture notices that its caller is gone.
+	flushEvery = 250 * time.Millisecond
+	// fileBuffer is how much of a capture is written at once, in bytes.
+	fileBuffer = 32 << 10
+)

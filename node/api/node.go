@@ -97,6 +97,7 @@ type Node struct {
 	Slivers   Slivers
 	Blobs     Blobs
 	Audit     Audit
+	Exports   Exports
 	Slices    Slices
 	Discovery Discovery
 	Owner     Owner

@@ -130,7 +130,11 @@ func (w *Way) Record(ctx context.Context, owner lease.Principal, label string) (
 }
 
 func (w *Way) call(ctx context.Context, method, path string, in, out any) error {
-	err := call(ctx, w.http, method, path, in, out)
+	return w.noDaemon(call(ctx, w.http, method, path, in, out))
+}
+
+// noDaemon names the error of a socket on which nobody listens.
+func (w *Way) noDaemon(err error) error {
 	if netErr := new(net.OpError); errors.As(err, &netErr) && netErr.Op == "dial" {
 		return fmt.Errorf("%w at %s: %w", ErrNoDaemon, w.socket, netErr.Err)
 	}

@@ -176,7 +176,7 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: audits{d, make(chan struct{}, maxQuestions)}, Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
+		Audit: audits{d, make(chan struct{}, maxQuestions)}, Exports: newExports(d), Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
 		Clocks: clocks{d}, Conflicts: d.proofs,
 	}
 }

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"time"
@@ -53,6 +54,7 @@ type Hosting struct {
 	Blobs   BlobStore
 	Audit   AuditStore
 	Log     AuditLog // of the same record; nil: it is not signed
+	Taps    Taps     // nil: packets cannot be captured
 }
 
 // OpenJournal is a journal until it is closed.
@@ -112,6 +114,19 @@ type AuditStore interface {
 	Tenures() (audit.Tenures, error)
 	Flows(ctx context.Context, q audit.Flows) (audit.Page, error)
 	Who(ctx context.Context, q audit.Who) (audit.Finding, error)
+	// Rows yields what Flows returns, without an end; after an error nothing.
+	Rows(ctx context.Context, q audit.Flows) iter.Seq2[audit.Row, error]
+}
+
+// Taps are where a sliver's packets can be heard: see package ebpf/net.
+type Taps interface {
+	Tap(ctx context.Context, sliver string, snap int, f slivernet.Filter) (Tap, error)
+}
+
+// Tap is one capture under way.
+type Tap interface {
+	slivernet.Source
+	io.Closer
 }
 
 // AuditLog is that record made tamper-evident.

@@ -130,7 +130,7 @@ func (n *Node) host(ctx context.Context, cfg Config, key *sign.Key, tag string, 
 	if err != nil {
 		return nil, err
 	}
-	h.Network = network
+	h.Network, h.Taps = network, taps{network}
 	n.open.add(network.Close)
 	guard, err := kernel.Open(kernel.Config{Tag: tag, Opened: cfg.Open, Closed: nodeAddrs(cfg), Resolvers: []netip.Addr{slivernet.Resolver}})
 	if err != nil {

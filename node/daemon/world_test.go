@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -499,7 +500,10 @@ func (a auditModel) Tenures() (audit.Tenures, error) {
 }
 
 func (auditModel) Flows(context.Context, audit.Flows) (p audit.Page, err error) { return p, nil }
-func (auditModel) Who(context.Context, audit.Who) (f audit.Finding, err error)  { return f, nil }
+func (auditModel) Rows(context.Context, audit.Flows) iter.Seq2[audit.Row, error] {
+	return func(func(audit.Row, error) bool) {}
+}
+func (auditModel) Who(context.Context, audit.Who) (f audit.Finding, err error) { return f, nil }
 
 type gossipModel struct{ l *life }
 

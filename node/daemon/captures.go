@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	slivernet "croft/ebpf/net"
+	"croft/node/api"
+)
+
+// captures counts those that run: each has memory of the kernel's and reads
+// every packet of its sliver.
+type captures struct {
+	mu  sync.Mutex
+	all int
+	of  map[sliceKey]int
+}
+
+// begin takes a place of a slice's and of the node's; who has it calls end.
+func (c *captures) begin(slice sliceKey) (end func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.of[slice] >= maxSliceCaptures:
+		return nil, fmt.Errorf("%w: the slice has %d captures on this node", api.ErrBusy, c.of[slice])
+	case c.all >= maxCaptures:
+		return nil, fmt.Errorf("%w: the node has %d captures", api.ErrBusy, c.all)
+	}
+	c.all++
+	c.of[slice]++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.all--
+		if c.of[slice]--; c.of[slice] == 0 {
+			delete(c.of, slice)
+		}
+	}, nil
+}
+
+// charged writes what was charged before. A charge that waits holds the writer
+// up, and so the capture, which loses packets and counts them.
+type charged struct {
+	w      io.Writer
+	charge func(n int) error
+}
+
+func (c charged) Write(p []byte) (int, error) {
+	if err := c.charge(len(p)); err != nil {
+		return 0, err
+	}
+	return c.w.Write(p)
+}
+
+// charge is asked before the node sends a sliver's owner n bytes that it
+// captured at the sliver, and returns when the sliver's lease has paid for them.
+// Nothing is to pay as long as guards charge for packets only.
+func (d *Daemon) charge(context.Context, string, int) error { return nil }
+
+// taps gives the network's captures as the seam has them.
+type taps struct{ *slivernet.Network }
+
+func (t taps) Tap(ctx context.Context, sliver string, snap int, f slivernet.Filter) (Tap, error) {
+	tap, err := t.Network.Tap(ctx, sliver, snap, f)
+	if err != nil {
+		return nil, err
+	}
+	return tap, nil
+}
