@@ -30,9 +30,42 @@ const (
 	MaxBurst       = 1 << 31
 	MaxPacketBurst = 1 << 32
 
+	// DefaultRows is a sliver's quota of rows in one epoch, for each direction.
+	// 64 slivers with as much fill a table and no more: none takes another's.
+	DefaultRows = MaxFlows / 2 / 64
+
+	// MaxFlowRate bounds new flows/s: more than packets can open.
+	MaxFlowRate = 1 << 32
+
+	// MaxFanOut bounds the distinct remote addresses of a window: half of what a
+	// sliver's table of them has places for, so that none is lost too soon.
+	MaxFanOut = 1024
+
+	// MaxDaily bounds the bytes of a day: more than MaxRate carries.
+	MaxDaily = 1 << 54
+
+	// MaxOptOut is the number of addresses that slivers leave alone.
+	MaxOptOut = 100_000
+
+	// ChargeUnit is how many bytes on the host's side count as a packet.
+	ChargeUnit = 1500
+
 	// MaxHeaders is the number of IPv6 extension headers that are walked. No
 	// stack sends more than four; each costs one read.
 	MaxHeaders = 6
+)
+
+const (
+	// FanOutWindow is the time in which a sliver's remote addresses are counted.
+	// An address counts until 60.1 to 68.7 s after the last packet to it.
+	FanOutWindow = 60 * time.Second
+
+	// FlowIdle is how long a flow may be silent before it is new again, 8.6 s
+	// more at the most.
+	FlowIdle = 2 * time.Minute
+
+	// Day is what Daily is for.
+	Day = 24 * time.Hour
 )
 
 // How deep a bucket is when the lease does not say.

@@ -57,7 +57,7 @@ type guardMeter struct {
 	PassedPackets uint64
 	PassedBytes   uint64
 	DroppedBytes  uint64
-	Dropped       [16]uint64
+	Dropped       [32]uint64
 }
 
 type guardMeterKey struct {
@@ -111,7 +111,7 @@ type guardTally struct {
 	Seen       uint64
 	Unrecorded uint64
 	NoSliver   uint64
-	Dropped    [16]uint64
+	Dropped    [32]uint64
 }
 
 type guardTenure struct {
