@@ -54,6 +54,7 @@ var rooms = map[string]room{
 	"ebpf/audit/store":    {floor: 1},
 	"ebpf/kernel":         {floor: 1},
 	"ebpf/net":            {floor: 1},
+	"ebpf/pace":           {floor: 1},
 	"ebpf/ebpftest":       {floor: 1},
 
 	"node":         {2, true, nil},

@@ -73,7 +73,7 @@ func TestRootResolver(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- n.ServeDNS(ctx) }()
+	go func() { served <- n.ServeDNS(ctx, nil) }()
 
 	lookup := func(proto, name string, kind uint16) (*dns.Msg, error) {
 		var c stdnet.Conn

@@ -156,7 +156,7 @@ func (n *Node) host(ctx context.Context, cfg Config, tag string, log *slog.Logge
 	n.open.add(record.Close)
 	dns, stop := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
-	go func() { served <- network.ServeDNS(dns) }()
+	go func() { served <- network.ServeDNS(dns, guard) }()
 	n.open.add(func() error { stop(); return ignoreCancel(<-served) })
 	return h, nil
 }
