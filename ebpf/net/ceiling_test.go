@@ -5,7 +5,9 @@ package net
 import (
 	"fmt"
 	stdnet "net"
+	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -243,59 +245,85 @@ func TestRootInvalidPacketsStay(t *testing.T) {
 	w := newWorld(t)
 	n := w.mustOpen(Config{Places: 4})
 	at, in := running(t, n, Sliver{Name: "aaaa", Place: 1})
-	var sniff int
-	must(t, within(w.outside, func() (err error) {
-		sniff, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
-		return err
-	}))
-	defer unix.Close(sniff)
-	must(t, unix.SetsockoptTimeval(sniff, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 500_000}))
-	other := n.plan.sourcePorts(2)[0]
-	segment := func(flags byte) {
-		t.Helper()
-		must(t, within(in, func() error {
-			s, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
-			if err != nil {
-				return err
-			}
-			defer unix.Close(s)
-			b := make([]byte, 20)
-			b[0], b[1], b[2], b[3] = byte(other>>8), byte(other), 7000>>8, 7000&0xff
-			b[7], b[12], b[13], b[14], b[15] = 1, 5<<4, flags, 0xff, 0xff
-			sum := checksum(b, at.Addresses.Source4.As4(), outsideAddr4.As4())
-			b[16], b[17] = byte(sum>>8), byte(sum)
-			return unix.Sendto(s, b, 0, &unix.SockaddrInet4{Addr: outsideAddr4.As4()})
-		}))
-	}
-	seen := func(flags byte) (from []string) {
-		buf := make([]byte, 2048)
-		for {
-			size, _, err := unix.Recvfrom(sniff, buf, 0)
-			if err != nil {
-				return from
-			}
-			if size >= 40 && buf[33] == flags {
-				from = append(from, fmt.Sprintf("%d.%d.%d.%d:%d", buf[12], buf[13], buf[14], buf[15], int(buf[20])<<8|int(buf[21])))
+	const syn, rst, synFin = 2, 4, 3
+	for _, c := range []struct{ from, to netip.Addr }{{at.Addresses.Source4, outsideAddr4}, {at.Addresses.Source6, outsideAddr6}} {
+		seen := sniffTCP(t, w.outside, c.to)
+		port := n.plan.sourcePorts(2)[0] // of another place
+		sendTCP(t, in, c.from, c.to, port, syn)
+		if from := seen(syn); len(from) != 1 {
+			t.Fatalf("a whole packet to %s is seen from %q", c.to, from)
+		}
+		for _, flags := range []byte{rst, synFin} {
+			sendTCP(t, in, c.from, c.to, port, flags)
+			if from := seen(flags); len(from) > 0 {
+				t.Errorf("to %s, flags %d: it left as %q", c.to, flags, from)
 			}
 		}
 	}
-	const syn, rst, synFin = 2, 4, 3
-	segment(syn)
-	if from := seen(syn); len(from) != 1 {
-		t.Fatalf("a whole packet is seen from %q", from)
+}
+
+func rawTCP(ns netns.NsHandle, a netip.Addr) (s int, err error) {
+	family := unix.AF_INET
+	if a.Is6() {
+		family = unix.AF_INET6
 	}
-	for _, flags := range []byte{rst, synFin} {
-		segment(flags)
-		if from := seen(flags); len(from) > 0 {
-			t.Errorf("flags %d: it left as %q", flags, from)
+	err = within(ns, func() (err error) {
+		s, err = unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+		return err
+	})
+	return s, err
+}
+
+// sendTCP sends a segment without payload to port 7000.
+func sendTCP(t *testing.T, ns netns.NsHandle, from, to netip.Addr, port uint16, flags byte) {
+	t.Helper()
+	s, err := rawTCP(ns, to)
+	must(t, err)
+	defer unix.Close(s)
+	b := make([]byte, 20)
+	b[0], b[1], b[2], b[3] = byte(port>>8), byte(port), 7000>>8, 7000&0xff
+	b[7], b[12], b[13], b[14], b[15] = 1, 5<<4, flags, 0xff, 0xff
+	sum := checksum(b, from, to)
+	b[16], b[17] = byte(sum>>8), byte(sum)
+	if to.Is4() {
+		must(t, unix.Sendto(s, b, 0, &unix.SockaddrInet4{Addr: to.As4()}))
+	} else {
+		must(t, unix.Sendto(s, b, 0, &unix.SockaddrInet6{Addr: to.As16()}))
+	}
+}
+
+// sniffTCP returns from whom segments to port 7000 with just these flags came,
+// until none has for a while.
+func sniffTCP(t *testing.T, ns netns.NsHandle, at netip.Addr) func(flags byte) []string {
+	t.Helper()
+	s, err := rawTCP(ns, at)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(s) })
+	must(t, unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 500_000}))
+	return func(flags byte) (from []string) {
+		buf := make([]byte, 2048)
+		for {
+			size, sender, err := unix.Recvfrom(s, buf, 0)
+			if err != nil {
+				return from
+			}
+			segment, who := buf[:size], netip.Addr{}
+			switch a := sender.(type) {
+			case *unix.SockaddrInet4: // with its IP header
+				segment, who = segment[20:], netip.AddrFrom4(a.Addr)
+			case *unix.SockaddrInet6:
+				who = netip.AddrFrom16(a.Addr)
+			}
+			if len(segment) >= 20 && segment[13] == flags && int(segment[2])<<8|int(segment[3]) == 7000 {
+				from = append(from, fmt.Sprintf("%s port %d", who, int(segment[0])<<8|int(segment[1])))
+			}
 		}
 	}
 }
 
 // checksum of a TCP segment over its pseudo header (RFC 9293, section 3.1).
-func checksum(segment []byte, src, dst [4]byte) uint16 {
-	b := append(append(append([]byte{}, src[:]...), dst[:]...), 0, unix.IPPROTO_TCP, 0, byte(len(segment)))
-	b = append(b, segment...)
+func checksum(segment []byte, src, dst netip.Addr) uint16 {
+	b := slices.Concat(src.AsSlice(), dst.AsSlice(), []byte{0, unix.IPPROTO_TCP, 0, byte(len(segment))}, segment)
 	var sum uint32
 	for i := 0; i < len(b); i += 2 {
 		sum += uint32(b[i])<<8 | uint32(b[i+1])
