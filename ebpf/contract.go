@@ -18,7 +18,7 @@ type Limits struct {
 	FanOut           uint64     // distinct remote addresses (/64 in IPv6) of flows that it opened, in any [FanOutWindow]; 0: no limit
 	Daily            uint64     // bytes from the sliver in each 24 h, in part for a part of a day; 0: no limit
 	DayFrom          int64      // boot clock, ns: when its first day began. Days follow one another; a renewal starts no other
-	Rows             uint64     // rows of one epoch in each direction; 0: [DefaultRows]
+	Rows             uint64     // rows of new flows from the sliver in one epoch, and bounds of the others (docs/packets.md); 0: [DefaultRows]
 	Source4, Source6 netip.Addr // the only source addresses the sliver may use; the zero Addr allows none
 	MAC              [6]byte    // of the sliver's end of the veth
 	Deadline         int64      // boot clock, ns; from then on everything is dropped
@@ -94,7 +94,7 @@ func (l Limits) Check() error {
 			return fmt.Errorf("way %+v over its bounds: %w", w, ErrField)
 		}
 	}
-	if l.FlowsNew > MaxFlowRate || l.FanOut > MaxFanOut || l.Daily > MaxDaily || l.Rows > MaxFlows/2 {
+	if l.FlowsNew > MaxFlowRate || l.FanOut > MaxFanOut || l.Daily > MaxDaily || l.Rows > MaxFlows/4 {
 		return fmt.Errorf("new flows %d, fan-out %d, daily %d or rows %d over its bounds: %w", l.FlowsNew, l.FanOut, l.Daily, l.Rows, ErrField)
 	}
 	if l.Source4.IsValid() && !l.Source4.Is4() || l.Source6.IsValid() && (!l.Source6.Is6() || l.Source6.Is4In6() || l.Source6.Zone() != "") {

@@ -35,7 +35,7 @@ func TestCompileOfNothingPassesNothing(t *testing.T) {
 	limits := Compile(&lease.Lease{BurstOut: 1000, BurstIn: 1000}, Addresses{}, Conditions{Deadline: 1})
 	for _, w := range []Way{limits.Egress, limits.Ingress} {
 		m := NewMeter(w)
-		if r := m.Charge(1e18, 1, 1); r == ReasonNone {
+		if r := m.Charge(1e18, 1, 1, false); r == ReasonNone {
 			t.Fatalf("%+v let a packet pass", w)
 		}
 	}

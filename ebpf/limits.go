@@ -18,7 +18,7 @@ const (
 
 	// MaxFlows is the number of rows of one epoch. Rows take memory only when
 	// they exist (about 160 bytes); what does not fit is counted as unrecorded.
-	MaxFlows = 1 << 18
+	MaxFlows = 1 << 19
 
 	// MaxRate bounds a rate in bit/s, and MaxPacketRate one in packets/s: above
 	// any link, and the sums of a bucket fit into 64 bits.
@@ -30,9 +30,10 @@ const (
 	MaxBurst       = 1 << 31
 	MaxPacketBurst = 1 << 32
 
-	// DefaultRows is a sliver's quota of rows in one epoch, for each direction.
-	// 64 slivers with as much fill a table and no more: none takes another's.
-	DefaultRows = MaxFlows / 2 / 64
+	// DefaultRows is a sliver's quota of new outbound flows' rows in one epoch.
+	// Flows that it had open have as many, replies and inbound flows too: four
+	// quotas, so that 64 slivers cannot fill a table and none takes another's.
+	DefaultRows = 2000
 
 	// MaxFlowRate bounds new flows/s: more than packets can open.
 	MaxFlowRate = 1 << 32
@@ -70,6 +71,15 @@ const (
 
 // How deep a bucket is when the lease does not say.
 const (
+	// FlowBurstTime and MinFlowBurst are the same for new flows: a page that is
+	// opened takes tens at once.
+	FlowBurstTime = time.Second
+	MinFlowBurst  = 16
+
+	// Throttle is the hundredths of a day's bytes after which the rest is spread
+	// over what is left of the day.
+	Throttle = 80
+
 	// BurstTime is the depth of a bucket as time at its rate. TCP's shortest
 	// retransmission time-out is 200 ms: measured, a bucket of 100 ms halves
 	// TCP's throughput and one of 250 ms costs under 4 %.
