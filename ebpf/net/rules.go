@@ -67,7 +67,7 @@ func nodeRules(p plan, v6 bool) string {
 	} else {
 		w("		meta nfproto ipv6 drop")
 	}
-	w("		iifname \"%s*\" ip daddr %s meta l4proto { tcp, udp } th dport 53 notrack", hostDev, Resolver)
+	w("		iifname \"%s*\" ip daddr %s meta l4proto { tcp, udp } th dport 53 notrack accept", hostDev, Resolver)
 	w("		ct original zone set iifname map %s", list(zones))
 	w("	}")
 
