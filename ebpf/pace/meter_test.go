@@ -41,7 +41,7 @@ func (l *lease) Charge(_ context.Context, sliver string, d ebpf.Direction, ch eb
 		return ebpf.ErrField
 	}
 	now := uint64(time.Since(l.began))
-	if reason := l.meter.Charge(now, (n+ebpf.ChargeUnit-1)/ebpf.ChargeUnit, n); reason != ebpf.ReasonNone {
+	if reason := l.meter.Charge(now, (n+ebpf.ChargeUnit-1)/ebpf.ChargeUnit, n, false); reason != ebpf.ReasonNone {
 		short := n*ebpf.ByteUnits - l.meter.Bytes.Level
 		return &ebpf.Wait{For: time.Duration(short/l.meter.Bytes.Rate + 1), Reason: reason}
 	}

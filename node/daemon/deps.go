@@ -89,6 +89,8 @@ type Network interface {
 	Up(ctx context.Context, sliver string) error
 	Remove(ctx context.Context, sliver string) error
 	Slivers(ctx context.Context) ([]string, error)
+	// Counters are what is counted of each sliver beside its guard.
+	Counters(ctx context.Context) ([]slivernet.Counters, error)
 	Close() error
 }
 
