@@ -28,6 +28,7 @@ func Local(n Node, version string) http.Handler {
 	api := document(mux, version)
 	routeDiscovery(api, n.Discovery)
 	routeOwner(api, n.Owner)
+	routeAllFigures(api, n.Owner)
 	routeRecords(api, n.Slices)
 	routeClocks(api, n.Clocks)
 	routeConflicts(api, n.Conflicts)
@@ -45,6 +46,7 @@ func Remote(n Node, version string) http.Handler {
 	api := document(mux, version)
 	routeClaims(api, n.Claims)
 	routeSlivers(api, n.Slivers)
+	routeFigures(api, n.Slivers)
 	routeAudit(api, n.Audit)
 	routeTell(api, n.Slices)
 	raw(api, mux, logs(n.Slivers), huma.Operation{Method: "GET", Path: "/v1/slivers/{sliver}/logs", OperationID: "logs",
