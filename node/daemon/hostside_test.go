@@ -62,6 +62,11 @@ func TestWhatTheNodeMovesIsCharged(t *testing.T) {
 		l, alice := m.boot(), newPerson(t, "alice")
 		sliver := lease.SliverName(alice.run(l, "a", time.Hour))
 		m.settle()
+		m.mu.Lock()
+		limits := m.guards[sliver]
+		limits.Ingress = limits.Egress
+		m.guards[sliver] = limits
+		m.mu.Unlock()
 		var out, errs, log bytes.Buffer
 		input := strings.Repeat("x", 50_000)
 		s := l.d.Node().Slivers
