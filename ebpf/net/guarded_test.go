@@ -109,3 +109,47 @@ func TestRootFragments(t *testing.T) {
 		t.Errorf("%d rows of fragments", rows)
 	}
 }
+
+// What is closed stays closed behind a guard and a network as a daemon makes
+// them, in every form in which IPv6 hides an address; what is opened is opened as
+// itself. The node's own addresses never are, but for leased public ports.
+func TestRootClosedByDefault(t *testing.T) {
+	w := newWorld(t)
+	n := w.mustOpen(Config{Places: 4})
+	g, _, in := guarded(t, w, n, Sliver{Name: "aaaa", Place: 1})
+	listen(t, w.outside, "[::]:7000")
+	listen(t, w.host, "[::]:9000")
+	_, other := running(t, n, Sliver{Name: "bbbb", Place: 2, Ports: []lease.Port{{Proto: lease.TCP, Number: 8080, Inside: 80}}})
+	listen(t, other, "[::]:80")
+
+	closedCount := func() uint64 {
+		t.Helper()
+		c, err := g.Counters(t.Context(), "aaaa")
+		must(t, err)
+		return c.Egress.Dropped[ebpf.ReasonClosed]
+	}
+	for _, to := range []string{
+		"192.0.2.2:7000", "[2001:db8::2]:7000", "10.0.0.1:80", "100.64.0.1:80", "169.254.169.254:80", "172.16.0.1:80", "192.168.0.1:80",
+		"198.18.0.1:80", "198.19.0.18:80", "224.0.0.1:80", "[64:ff9b::10.0.0.1]:80", "[64:ff9b::169.254.169.254]:80", "[64:ff9b:1::1]:80",
+		"[2002:a00:1::1]:80", "[2002:c0a8:1::1]:80", "[2001:0:1::1]:80", "[fd00:ec2::254]:80", "[fec0::1]:80", "[100::1]:80", "169.254.53.53:80",
+	} {
+		before := closedCount()
+		datagrams(t, in, to, 1)
+		waitFor(t, to+" to be dropped as closed", func() bool { return closedCount() == before+1 })
+	}
+	must(t, closed(in, "", "192.0.2.2:7000"))
+	must(t, closed(in, "", "[2001:db8::2]:7000"))
+
+	must(t, g.Close())
+	g, err := kernel.Open(kernel.Config{Tag: w.tag, Opened: documentation, Resolvers: []netip.Addr{Resolver}})
+	must(t, err)
+	t.Cleanup(func() { g.Close() })
+	for _, to := range []string{"192.0.2.2:7000", "[2001:db8::2]:7000", "192.0.2.1:8080", "[2001:db8::1]:8080"} {
+		if _, err := ask(in, "", to); err != nil {
+			t.Errorf("%s is opened: %v", to, err)
+		}
+	}
+	for _, to := range []string{"192.0.2.1:9000", "[2001:db8::1]:9000", n.plan.host4().String() + ":9000", n.plan.sliver4(2).String() + ":80"} {
+		must(t, closed(in, "", to))
+	}
+}

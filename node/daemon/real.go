@@ -19,7 +19,6 @@ import (
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
 	"croft/node/api"
-	"croft/node/wire"
 	"croft/sandbox/image"
 	"croft/sandbox/warden"
 )
@@ -131,7 +130,9 @@ func (n *Node) host(ctx context.Context, cfg Config, tag string, log *slog.Logge
 	}
 	h.Network = network
 	n.open.add(network.Close)
-	guard, err := kernel.Open(kernel.Config{Tag: tag, Opened: cfg.Open, Closed: nodeAddrs(cfg), Resolvers: []netip.Addr{slivernet.Resolver}})
+	// The node's own addresses are closed by the host's rules, which let leased
+	// public ports through.
+	guard, err := kernel.Open(kernel.Config{Tag: tag, Opened: cfg.Open, Resolvers: []netip.Addr{slivernet.Resolver}})
 	if err != nil {
 		return nil, err
 	}
@@ -179,14 +180,3 @@ func outside(cfg Config) []string {
 
 // labInterface is a lab node's link to its site.
 const labInterface = "eth0"
-
-// nodeAddrs are the node's own addresses, which slivers must not reach although
-// their range may be opened.
-func nodeAddrs(cfg Config) (out []netip.Prefix) {
-	for _, s := range cfg.Listen {
-		if a, ok := wire.IP(s); ok && !a.IsUnspecified() {
-			out = append(out, netip.PrefixFrom(a, a.BitLen()))
-		}
-	}
-	return out
-}
