@@ -192,7 +192,7 @@ func (d *Daemon) flows(rows []audit.Row) []api.Flow {
 			direction = "in"
 		}
 		out = append(out, api.Flow{Node: d.deps.Key.Principal(), Slice: r.Slice, Sliver: r.Sliver, Direction: direction,
-			Proto: protoName(r.Proto), Src: r.Src, Dst: r.Dst, Packets: r.Packets, Bytes: r.Bytes,
+			Proto: rowName(r.Flow), Src: r.Src, Dst: r.Dst, Packets: r.Packets, Bytes: r.Bytes,
 			First: time.Unix(0, r.First).UTC(), Last: time.Unix(0, r.Last).UTC()})
 	}
 	return out
