@@ -39,7 +39,7 @@ type guardFlow struct {
 	First   uint64
 	Last    uint64
 	Flags   uint32
-	Pad     uint32
+	Seal    uint32
 }
 
 type guardFlowKey struct {

@@ -47,11 +47,12 @@ type bench struct {
 	*Guard
 	at  ebpf.Port
 	now uint64
+	cfg Config
 }
 
 func newBench(t testing.TB, cfg Config, at ebpf.Port, l ebpf.Limits) *bench {
-	cfg.testClock = true
-	b := &bench{TB: t, Guard: openGuard(t, cfg)}
+	cfg.testClock, cfg.Tag = true, testTag()
+	b := &bench{TB: t, Guard: openGuard(t, cfg), cfg: cfg}
 	at.Sliver, at.IfIndex = "probe", loopback
 	record := guardTenure{Place: uint32(at.Place), Ifindex: loopback}
 	copy(record.Sliver[:], at.Sliver)
