@@ -15,11 +15,23 @@ import (
 
 // A grant by alice, the record of her slice web that lists it, and what bob does
 // an hour later: he runs a command in a sliver.
-var grants = []struct {
+type grantCase struct {
 	rule, verdict, drawing string
 	record                 func(*lease.SliceRecord)
 	deed                   func(*lease.Deed)
-}{
+}
+
+// shown is the authority of a case, and what it is shown for.
+func (c grantCase) shown(t testing.TB) ([]byte, lease.Deed) {
+	g := leasetest.Draw(t, c.drawing).Last()
+	d := lease.Deed{By: who("bob"), Owner: who("alice"), Slice: "web", Any: lease.VerbExec, At: leasetest.Epoch + 3600}
+	if c.deed != nil {
+		c.deed(&d)
+	}
+	return leasetest.Authority(g, leasetest.Record(t, "alice", "web", 1, c.record, g)), d
+}
+
+var grants = []grantCase{
 	{"G1", "ok", "grant(alice bob verbs=exec sequence=1 slice=web)", nil, nil},
 	{"G1", "signature", "grant(alice bob verbs=exec sequence=1 slice=web sig=mallory)", nil, nil},
 	{"G1", "kind", "ask(alice n1 cpu=1 slice=web)", nil, nil},
@@ -56,13 +68,8 @@ func run(hours int64) func(*lease.Deed) {
 
 func TestGrants(t *testing.T) {
 	for _, c := range grants {
-		g := leasetest.Draw(t, c.drawing).Last()
-		record := leasetest.Record(t, "alice", "web", 1, c.record, g)
-		deed := lease.Deed{By: who("bob"), Owner: who("alice"), Slice: "web", Any: lease.VerbExec, At: leasetest.Epoch + 3600}
-		if c.deed != nil {
-			c.deed(&deed)
-		}
-		a, err := lease.OpenAuthority(leasetest.Authority(g, record))
+		shown, deed := c.shown(t)
+		a, err := lease.OpenAuthority(shown)
 		if err == nil {
 			err = a.Allows(deed)
 		}
@@ -173,44 +180,47 @@ func TestSliceRecords(t *testing.T) {
 	}
 }
 
+const (
+	heldByBob = "ask(bob n1 cpu=1 slice=web owner=alice) -> lease() -> "
+	mayStop   = "grant(alice carol verbs=stop sequence=1 slice=web)"
+	mayLate   = "grant(alice carol verbs=stop sequence=1 slice=web 1h..2h)"
+	mayAllBut = "grant(alice carol verbs=run,renew,logs,exec,audit,publish sequence=1 slice=web)"
+)
+
 // The ends of a lease that another holds for alice's slice.
+var grantedEnds = []struct {
+	rule, drawing, verdict, grant string
+}{
+	{"E3", heldByBob + "close(by=bob)", "ok", ""},
+	{"E3", heldByBob + "close(by=alice)", "ok", ""},
+	{"E3", heldByBob + "close(by=carol)", "not-holder", ""},
+	{"E3", "ask(bob n1 cpu=1 slice=web owner=alice) -> hold() -> close(by=alice)", "not-holder", ""},
+	{"E5", heldByBob + "close(by=carol)", "ok", mayStop},
+	{"E5", heldByBob + "close(by=bob)", "ok", mayStop},
+	{"E5", heldByBob + "close(by=mallory)", "not-holder", mayStop},
+	{"E5", heldByBob + "close(by=carol)", "lapsed", mayLate},
+	{"E5", "ask(bob n1 cpu=1 slice=db owner=alice) -> lease() -> close(by=carol)", "grant", mayStop},
+	{"E5", "ask(bob n1 cpu=1 slice=web) -> lease() -> close(by=carol)", "grant", mayStop},
+	{"E5", "ask(bob n1 cpu=1 slice=web owner=alice) -> hold() -> close(by=carol)", "not-holder", mayStop},
+	{"E5", heldByBob + "close(by=carol)", "grant", mayAllBut},
+}
+
 func TestEndsByOthers(t *testing.T) {
-	const held = "ask(bob n1 cpu=1 slice=web owner=alice) -> lease() -> "
-	g := leasetest.Draw(t, "grant(alice carol verbs=stop sequence=1 slice=web)").Last()
-	a, err := lease.OpenAuthority(leasetest.Authority(g, leasetest.Record(t, "alice", "web", 1, nil, g)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	late := leasetest.Draw(t, "grant(alice carol verbs=stop sequence=1 slice=web 1h..2h)").Last()
-	b, err := lease.OpenAuthority(leasetest.Authority(late, leasetest.Record(t, "alice", "web", 1, nil, late)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		rule, drawing, verdict string
-		by                     *lease.Authority
-	}{
-		{"E3", held + "close(by=bob)", "ok", nil},
-		{"E3", held + "close(by=alice)", "ok", nil},
-		{"E3", held + "close(by=carol)", "not-holder", nil},
-		{"E3", "ask(bob n1 cpu=1 slice=web owner=alice) -> hold() -> close(by=alice)", "not-holder", nil},
-		{"E5", held + "close(by=carol)", "ok", &a},
-		{"E5", held + "close(by=bob)", "ok", &a},
-		{"E5", held + "close(by=mallory)", "not-holder", &a},
-		{"E5", held + "close(by=carol)", "lapsed", &b},
-		{"E5", "ask(bob n1 cpu=1 slice=db owner=alice) -> lease() -> close(by=carol)", "grant", &a},
-		{"E5", "ask(bob n1 cpu=1 slice=web) -> lease() -> close(by=carol)", "grant", &a},
-		{"E5", "ask(bob n1 cpu=1 slice=web owner=alice) -> hold() -> close(by=carol)", "not-holder", &a},
-	} {
+	for _, c := range grantedEnds {
 		d := leasetest.Draw(t, c.drawing).Last()
 		claim, err := d.Up.Signed.Open()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.by == nil {
+		if c.grant == "" {
 			_, err = lease.VerifyEnd(claim, d.Signed.Bytes())
 		} else {
-			_, err = lease.VerifyGrantedEnd(claim, d.Signed.Bytes(), *c.by)
+			g := leasetest.Draw(t, c.grant).Last()
+			a, bad := lease.OpenAuthority(leasetest.Authority(g, leasetest.Record(t, "alice", "web", 1, nil, g)))
+			if bad != nil {
+				t.Fatal(bad)
+			}
+			_, err = lease.VerifyGrantedEnd(claim, d.Signed.Bytes(), a)
 		}
 		if v := leasetest.Verdict(err); v != c.verdict {
 			t.Errorf("%s: %s\n\tgot %s (%v), want %s", c.rule, c.drawing, v, err, c.verdict)
@@ -250,8 +260,14 @@ func TestVerbs(t *testing.T) {
 
 func FuzzOpenAuthority(f *testing.F) {
 	g := leasetest.Draw(f, "grant(alice bob verbs=exec sequence=1 slice=web)").Last()
-	f.Add(leasetest.Authority(g, leasetest.Record(f, "alice", "web", 1, nil, g)))
-	f.Add(leasetest.Authority(g, leasetest.Record(f, "alice", "db", 1, nil)))
+	corpus(f, func(v vector) {
+		if v.Authority != "" {
+			f.Add(unhex(v.Authority))
+		}
+		if v.Record != "" {
+			f.Add(lease.SealAuthority(g.Signed.Bytes(), unhex(v.Record)))
+		}
+	})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := lease.OpenAuthority(b)
 		if err != nil {

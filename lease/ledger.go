@@ -82,6 +82,7 @@ type poolBook struct {
 	PoolRule
 	load  calendar
 	aside calendar // what capacities promise of a sharp pool
+	lent  int      // bookings that were granted while the pool borrowed
 	gone  bool     // no rule names the pool any more
 }
 

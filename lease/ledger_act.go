@@ -145,40 +145,25 @@ func (l *Ledger) end(in End) {
 	l.announce(in.Ref, b, o.Signed.Bytes(), st.At)
 }
 
-func (l *Ledger) recall(in Recall) {
-	b := l.bookings[in.Lease]
-	if b == nil {
-		l.answerRefusal(in.Ref, refuse(Local, ReasonUnknown, "%s is not here", in.Lease.Short()))
-		return
-	}
-	if b.endOn == onRevoke {
-		l.emit(Answer{Ref: in.Ref, Statements: [][]byte{b.endBytes}})
-		return
-	}
-	at := l.now
-	if !b.lease.IsZero() {
-		at += b.grace
-	}
-	signed, refusal := l.sign(&Revoke{K: KindRevoke, Node: l.node, Claim: b.claim(), At: at, Said: l.now, Reason: in.Reason})
-	if refusal != nil {
-		l.answerRefusal(in.Ref, refusal)
-		return
-	}
-	l.announce(in.Ref, b, signed, at)
-}
-
 // announce makes an end come, unless b has ended or will as early.
 func (l *Ledger) announce(ref uint64, b *booking, signed []byte, at int64) {
-	switch {
-	case !b.state.Live():
-		l.answerRefusal(ref, refuse(Local, ReasonState, "it is %s", b.ended()))
-		return
-	case b.state == Closing && at >= b.endAt:
-		l.answerRefusal(ref, refuse(Local, ReasonClosing, "it ends at %s already", unix(b.endAt)))
+	if refusal := b.mayEnd(at); refusal != nil {
+		l.answerRefusal(ref, refusal)
 		return
 	}
 	l.decide(Fact{K: FactAnnounced, Claim: b.claim(), Signed: signed})
 	l.emit(Answer{Ref: ref, Statements: [][]byte{signed}})
+}
+
+// mayEnd refuses an end that comes too late to be one.
+func (b *booking) mayEnd(at int64) *Refusal {
+	switch {
+	case !b.state.Live():
+		return refuse(Local, ReasonState, "it is %s", b.ended())
+	case b.state == Closing && at >= b.endAt:
+		return refuse(Local, ReasonClosing, "it ends at %s already", unix(b.endAt))
+	}
+	return nil
 }
 
 func (l *Ledger) gone(in Gone) {

@@ -36,7 +36,7 @@ func (l *Ledger) allot(w *want, old *booking) *Refusal {
 	case w.class == Evictable && len(l.evictables) >= MaxEvictables:
 		return refuse(Local, ReasonPolicy, "%d evictable leases stand, limit %d", len(l.evictables), MaxEvictables)
 	}
-	w.allotted = l.allotted(w, &terms)
+	w.allotted = l.allotted(w, old, &terms)
 	spans := rises(w, old)
 	if refusal := l.fits(w, spans); refusal != nil {
 		return refusal
@@ -93,7 +93,7 @@ func (l *Ledger) question(w *want, old *booking) Question {
 // allotted is what of the terms is not plain. No mechanism is believed to charge
 // too little: a hard lease is charged what it gives, an evictable one what it
 // keeps, and one that is alone the pool.
-func (l *Ledger) allotted(w *want, terms *Terms) *Allotted {
+func (l *Ledger) allotted(w *want, old *booking, terms *Terms) *Allotted {
 	a := &Allotted{Charge: terms.Charge.Max(w.rset), Grace: terms.Grace, ActivateBy: terms.ActivateBy}
 	if w.class == Evictable {
 		a.Charge = terms.Charge.Max(keeps(w.rset))
@@ -104,6 +104,7 @@ func (l *Ledger) allotted(w *want, terms *Terms) *Allotted {
 	if a.Grace == 0 {
 		a.Grace = l.cfg.Grace
 	}
+	a.Lent = w.class == Evictable && (l.pool(w.pool).borrows() || old != nil && old.lentOut())
 	if *a == (Allotted{Charge: w.rset, Grace: l.cfg.Grace}) {
 		return nil
 	}
@@ -117,11 +118,11 @@ func (l *Ledger) room(p Pool, t Term) (load, room RSet) {
 	pool := l.pool(p)
 	over := l.overhang(p, t)
 	load, room = pool.load.peak(t), pool.Capacity.Minus(over).Max(pool.aside.peak(t)) // what is promised is kept
-	if !pool.Borrow || !pool.joint() {
+	if p == PoolSharp || !pool.joint() {
 		return load, room
 	}
 	both, all := l.joint.peak(t), l.jointRoom(t)
-	lent, promised := l.mayLend(pool, t), l.pool(PoolSharp).overdue(t)
+	lent, promised := pool.borrows() && l.mayLend(pool, t), l.pool(PoolSharp).overdue(t)
 	for r := range load {
 		if elastic(Resource(r)) {
 			continue
@@ -163,13 +164,13 @@ func (l *Ledger) mayLend(pool *poolBook, t Term) bool {
 // notice that anybody has, or may get, who lives on what tickets have not drawn.
 func (l *Ledger) lead() (seconds uint32) {
 	for _, p := range l.pools {
-		if p.Borrow && p.joint() {
+		if p.borrows() {
 			seconds = max(seconds, p.Notice)
 		}
 	}
 	for _, b := range l.evictables {
-		if b.joint && b.allotted != nil {
-			seconds = max(seconds, b.allotted.Grace)
+		if b.joint {
+			seconds = max(seconds, uint32(b.notice()))
 		}
 	}
 	return seconds

@@ -234,6 +234,7 @@ func (l *Ledger) charge(b *booking, spans []span) {
 	if len(spans) == 0 {
 		return
 	}
+	l.lend(b, +1)
 	load := &l.pool(b.pool).load
 	b.joint = l.pool(b.pool).joint()
 	a := l.account(b.by)
@@ -269,6 +270,7 @@ func (l *Ledger) uncharge(b *booking) {
 	}
 	l.tally(b, b.charges, true)
 	b.charges = nil
+	l.lend(b, -1)
 	l.stale = true
 }
 

@@ -7,10 +7,11 @@ import (
 	"slices"
 )
 
-// eviction is an evictable lease that must go, and when it will have gone.
+// eviction is an evictable lease that must go, with its successor if it has one,
+// and when they will have gone.
 type eviction struct {
-	b  *booking
-	at int64
+	b    *booking
+	ends []ending
 }
 
 // claimRoom sees to it that a wish for the sharp pool, which fits that pool by
@@ -52,11 +53,10 @@ func (l *Ledger) vacate(old *booking, spans []span, leaving []int64) (gone []evi
 	}
 	var candidates []eviction
 	for _, b := range l.evictables {
-		e := eviction{b, max(from, l.now+b.notice())}
-		if b.lease.IsZero() {
-			e.at = l.now // a hold gives nothing yet
+		if !b.joint || b == old || b.old != nil && b.old.lent() {
+			continue // or it goes with the one before it
 		}
-		if b.joint && b != old && b.old == nil && e.at < min(until, e.stays()) {
+		if e := (eviction{b, b.endings(l.now, from)}); e.gone() < min(until, e.stays()) {
 			candidates = append(candidates, e)
 		}
 	}
@@ -85,28 +85,27 @@ func (l *Ledger) vacate(old *booking, spans []span, leaving []int64) (gone []evi
 	return gone
 }
 
-// notice is how many seconds a lease has left once it is revoked.
-func (b *booking) notice() int64 {
-	if b.allotted != nil {
-		return int64(b.allotted.Grace)
-	}
-	return b.grace
-}
+// lent reports whether b lives on room that a ticket may need.
+func (b *booking) lent() bool { return b.class == Evictable && b.joint }
 
-// stays is how long the eviction's lease, or what is to replace it, would stay.
-func (e eviction) stays() int64 {
-	until := e.b.occupies().Until
-	if e.b.heir != nil {
-		until = max(until, e.b.heir.occupies().Until)
+// gone is when the sliver has gone.
+func (e eviction) gone() int64 { return e.ends[len(e.ends)-1].at }
+
+// stays is how long what the eviction ends would stay, of what is lent.
+func (e eviction) stays() (until int64) {
+	for _, x := range e.ends {
+		if x.b.lent() {
+			until = max(until, x.b.occupies().Until)
+		}
 	}
 	return until
 }
 
 // helps reports whether what e charges is of what the spans lack.
 func (l *Ledger) helps(e eviction, spans []span) bool {
-	charged := e.b.charge()
-	if e.b.heir != nil {
-		charged = charged.Max(e.b.heir.charge())
+	var charged RSet
+	for _, x := range e.ends {
+		charged = charged.Max(x.b.charge())
 	}
 	for _, s := range spans {
 		load, all := l.joint.peak(s.Term), l.jointRoom(s.Term)
@@ -122,10 +121,13 @@ func (l *Ledger) helps(e eviction, spans []span) bool {
 // shift has e's charges end in the joint calendar where the eviction would end
 // them, or as they do.
 func (l *Ledger) shift(e eviction, sign int) {
-	move := func(b *booking, at int64) {
-		for _, s := range b.charges {
+	for _, x := range e.ends {
+		if !x.b.joint {
+			continue
+		}
+		for _, s := range x.b.charges {
 			short := s // what was added as one span is taken out as one
-			short.Until = min(s.Until, max(s.From, at))
+			short.Until = min(s.Until, max(s.From, x.at))
 			from, to := s, short
 			if sign > 0 {
 				from, to = short, s
@@ -138,10 +140,6 @@ func (l *Ledger) shift(e eviction, sign int) {
 			}
 		}
 	}
-	move(e.b, e.at)
-	if e.b.heir != nil {
-		move(e.b.heir, l.now) // it is called off at once
-	}
 }
 
 func (l *Ledger) restore(gone []eviction) {
@@ -150,12 +148,22 @@ func (l *Ledger) restore(gone []eviction) {
 	}
 }
 
-// leaving lists, ascending, when those go who are leaving, as far as somebody who
-// has their notice can wait for it.
+// leaving lists, ascending, when those go who go by themselves: who are leaving, as
+// far as somebody who has their notice can wait for it, and whose terms end before
+// a notice would.
 func (l *Ledger) leaving(from int64) (instants []int64) {
 	for _, b := range l.evictables {
-		if b.joint && b.state == Closing && b.endAt > from && b.endAt <= from+b.notice() {
-			instants = append(instants, b.endAt)
+		until, wait := b.occupies().Until, l.now+b.notice()
+		switch {
+		case b.state == Closing:
+			wait = from + b.notice()
+		case b.old != nil:
+			wait = max(wait, l.now+b.old.notice())
+		case b.heir != nil:
+			wait = max(wait, l.now+b.heir.notice())
+		}
+		if b.joint && until > from && until <= wait {
+			instants = append(instants, until)
 		}
 	}
 	slices.Sort(instants)
@@ -171,7 +179,7 @@ func (l *Ledger) startOf(spans []span, from int64, leaving []int64, gone []evict
 	}
 	instants, until := slices.Clone(leaving), spans[len(spans)-1].Until
 	for _, e := range gone { // of one pool they all go at once, or almost
-		if at := max(from, e.at); len(instants) == 0 || instants[len(instants)-1] != at {
+		if at := max(from, e.gone()); len(instants) == 0 || instants[len(instants)-1] != at {
 			instants = append(instants, at)
 		}
 	}
@@ -209,18 +217,8 @@ func (l *Ledger) lentFits(spans []span, at int64) bool {
 // evictAll revokes, with notice, whoever must go for a wish that is granted.
 func (l *Ledger) evictAll(list []eviction) *Refusal {
 	for _, e := range list {
-		signed, refusal := l.sign(&Revoke{K: KindRevoke, Node: l.node, Claim: e.b.claim(), At: e.at, Said: l.now,
-			Reason: "the room is needed for a ticket"})
-		if refusal != nil {
+		if _, refusal := l.revoke(e.ends, "the room is needed for a ticket"); refusal != nil {
 			return refusal
-		}
-		heir := e.b.heir
-		l.decide(Fact{K: FactAnnounced, Claim: e.b.claim(), Signed: signed})
-		if heir != nil {
-			l.finish(heir, onRevoke)
-		}
-		if e.b.state == Closing && e.b.endAt <= l.now {
-			l.finish(e.b, onRevoke)
 		}
 	}
 	return nil

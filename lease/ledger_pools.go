@@ -58,10 +58,12 @@ func (r PoolRule) bounded() PoolRule {
 	return r
 }
 
-// joint reports whether the pool lends to the others, or borrows from them.
-func (r *PoolRule) joint() bool {
-	return r.Pool == PoolSharp || r.Mechanism == MechanismShare && r.Borrow
-}
+// borrows reports whether the pool grants what tickets have not drawn.
+func (r *PoolRule) borrows() bool { return r.Mechanism == MechanismShare && r.Borrow }
+
+// joint reports whether the pool lends to the others, or has borrowed from them:
+// a debt does not go away with the rule that allowed it.
+func (b *poolBook) joint() bool { return b.Pool == PoolSharp || b.borrows() || b.lent > 0 }
 
 // DefaultPools is what a node gives without a policy file.
 //

@@ -248,7 +248,7 @@ func (h *history) check(x executor) {
 		var lent, lending RSet
 		for _, rule := range l.Pools() {
 			sum := h.booked(live, rule.Pool, at)
-			if rule.joint() {
+			if l.pool(rule.Pool).joint() {
 				lent, lending = lent.Plus(sum), lending.Plus(rule.Capacity)
 			}
 			for r := range sum {

@@ -101,8 +101,25 @@ func (l *Ledger) settleRules() {
 	l.rejoin()
 }
 
+// lend counts a booking that was granted out of what tickets had not drawn. With
+// the first of them a pool joins those that are looked at together, and leaves
+// them with the last, if its rule has ceased to let it borrow.
+func (l *Ledger) lend(b *booking, by int) {
+	if !b.lentOut() {
+		return
+	}
+	pool := l.pool(b.pool)
+	was := pool.joint()
+	if pool.lent += by; pool.joint() != was {
+		l.rejoin()
+	}
+}
+
+// lentOut reports whether b was granted while its pool borrowed.
+func (b *booking) lentOut() bool { return b.allotted != nil && b.allotted.Lent }
+
 // rejoin makes the joint calendar what it is under the rules as they are now: a
-// pool may have begun to borrow, or ceased to.
+// pool may have begun to borrow, or ceased to and got back what it had lent.
 func (l *Ledger) rejoin() {
 	for _, b := range l.byAge() {
 		joint := l.pool(b.pool).joint()

@@ -244,3 +244,31 @@ func TestAloneThroughOtherRules(t *testing.T) {
 	w.step(resize(RSet{CPU: 1000}))
 	w.refused(w.ask("bob", 10, 600, reserved(w.now+5000, 1)), "local:capacity")
 }
+
+// A pool that ceases to borrow keeps its debt: what it lent goes when a ticket
+// needs the room, and so is not given twice.
+//
+//	memory 1000 sharp, 200 shared: 600 lent │ the rule ends │ a ticket draws 1000
+func TestAPoolThatCeasesToBorrowKeepsItsDebt(t *testing.T) {
+	w := four(t)
+	w.step(Issue{Ref: 1, Holder: keyOf("dave").Principal(), RSet: RSet{CPU: 100, Memory: 1000}, Term: Term{w.now, w.now + 7200}, Degree: 100, Request: w.fresh()})
+	chain := w.answer().Statements
+	lent := w.run(w.ask("alice", 100, 3600, evictable(8, 600)))
+	rules := reloaded(w.cfg.Pools, func(r *PoolRule) { r.Borrow = false })
+	w.step(rules)
+	w.cfg.Pools = rules.Pools
+	w.refused(w.ask("bob", 100, 3600, evictable(8, 1)), "local:capacity") // nothing more is lent
+	w.crash()
+	w.step(Recover{})
+	w.refused(w.ask("bob", 100, 3600, evictable(8, 1)), "local:capacity")
+	got := w.granted(w.redeem("dave", chain, 0, 10, 1800, func(r *Redeem) { r.RSet[Memory] = 1000 }))
+	if e := w.state(lent, Closing); e.EndsAt != w.now+15 {
+		t.Fatalf("it goes at %d, notice is 15 s from %d", e.EndsAt, w.now)
+	}
+	if e := w.state(got, Held); e.Starts != w.now+15 {
+		t.Fatalf("starts %d, now %d", e.Starts, w.now)
+	}
+	w.after(15)
+	w.state(lent, Revoked)
+	w.granted(w.ask("bob", 100, 3600, evictable(8, 200))) // its own it may give again
+}

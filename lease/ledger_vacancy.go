@@ -118,7 +118,7 @@ func (l *Ledger) booksOf(w *want) (list []*calendar) {
 	if c := l.networks[networkKey{w.source, w.pool}]; c != nil {
 		list = append(list, c)
 	}
-	if pool.Borrow || l.owing {
+	if pool.joint() || l.owing {
 		list = append(list, &l.joint, &l.pool(PoolSharp).aside)
 	}
 	if l.owing || pool.joint() {

@@ -180,6 +180,8 @@ func (l *Ledger) replaced(w *want) (*booking, *Refusal) {
 		return no("has %s of disk, which cannot change while it runs", Disk.Format(old.rset[Disk]))
 	case w.term.From > old.until:
 		return no("ends at %s, before the new term", unix(old.until))
+	case old.class == Evictable && (w.class != old.class || w.pool != old.pool) && w.term.From > l.now:
+		return no("may have to go before the new term: what follows it ahead of time is of its class and pool")
 	case w.term.From < old.term.From:
 		return no("begins at %s, after the new term", unix(old.term.From))
 	}

@@ -99,6 +99,15 @@ func ascending[T comparable](what string, list []T, limit int, compare func(a, b
 	return nil
 }
 
+// IsOf judges whether the record is that of a slice (rule R2). The error is
+// ErrAnswer: it is not what was asked for.
+func (r SliceRecord) IsOf(owner Principal, label string) error {
+	if r.Owner != owner || r.Slice != label {
+		return fmt.Errorf("record of %s@%s, asked for was %s@%s: %w", labelled(r.Slice), r.Owner.Short(), labelled(label), owner.Short(), ErrAnswer)
+	}
+	return nil
+}
+
 // Newer reports whether r takes the place of old (rule R3): by its sequence, and
 // where an owner signed two of one sequence by its id, so that all who see both
 // keep the same one. The two must be of one slice.

@@ -2,7 +2,10 @@
 
 package lease
 
-import "fmt"
+import (
+	"encoding/hex"
+	"fmt"
+)
 
 // Kind says what a statement is. The numbers are on the wire.
 type Kind uint8
@@ -74,159 +77,162 @@ func (c Class) String() string {
 // is the same wish.
 type Request [16]byte
 
+// MarshalText writes it in hex, for JSON.
+func (r Request) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, r[:]), nil }
+
 // Capacity is what a node sets aside for its sharp pool in one term: the root
 // of every chain.
 type Capacity struct {
-	K       Kind      `cbor:"0,keyasint"`
-	Node    Principal `cbor:"1,keyasint"`
-	Tranche uint8     `cbor:"2,keyasint"`
-	RSet    RSet      `cbor:"3,keyasint"`
-	From    int64     `cbor:"4,keyasint"`
-	Until   int64     `cbor:"5,keyasint"`
-	Degree  uint16    `cbor:"6,keyasint"`           // hundredths
-	Lead    uint32    `cbor:"7,keyasint,omitempty"` // seconds by which a lease may start late
+	K       Kind      `cbor:"0,keyasint" json:"-"`
+	Node    Principal `cbor:"1,keyasint" json:"node"`
+	Tranche uint8     `cbor:"2,keyasint" json:"tranche"`
+	RSet    RSet      `cbor:"3,keyasint" json:"rset"`
+	From    int64     `cbor:"4,keyasint" json:"from"`
+	Until   int64     `cbor:"5,keyasint" json:"until"`
+	Degree  uint16    `cbor:"6,keyasint" json:"degree"`                   // hundredths
+	Lead    uint32    `cbor:"7,keyasint,omitempty" json:"lead,omitempty"` // seconds by which a lease may start late
 }
 
 // Ticket is a soft claim: a promise to its holder, divisible, which may be
 // refused at redemption.
 type Ticket struct {
-	K      Kind      `cbor:"0,keyasint"`
-	Issuer Principal `cbor:"1,keyasint"`
-	Node   Principal `cbor:"2,keyasint"`
-	RSet   RSet      `cbor:"3,keyasint"`
-	From   int64     `cbor:"4,keyasint"`
-	Until  int64     `cbor:"5,keyasint"`
-	Degree uint16    `cbor:"6,keyasint"`
-	Holder Principal `cbor:"8,keyasint"`
-	Parent ID        `cbor:"9,keyasint"`
-	Slot   uint8     `cbor:"10,keyasint"`
+	K      Kind      `cbor:"0,keyasint" json:"-"`
+	Issuer Principal `cbor:"1,keyasint" json:"issuer"`
+	Node   Principal `cbor:"2,keyasint" json:"node"`
+	RSet   RSet      `cbor:"3,keyasint" json:"rset"`
+	From   int64     `cbor:"4,keyasint" json:"from"`
+	Until  int64     `cbor:"5,keyasint" json:"until"`
+	Degree uint16    `cbor:"6,keyasint" json:"degree"`
+	Holder Principal `cbor:"8,keyasint" json:"holder"`
+	Parent ID        `cbor:"9,keyasint" json:"parent"`
+	Slot   uint8     `cbor:"10,keyasint" json:"slot"`
 }
 
 // Redeem is the leaf ticket's holder's wish to draw on it.
 type Redeem struct {
-	K        Kind      `cbor:"0,keyasint"`
-	Issuer   Principal `cbor:"1,keyasint"`
-	Node     Principal `cbor:"2,keyasint"`
-	RSet     RSet      `cbor:"3,keyasint"`
-	From     int64     `cbor:"4,keyasint"`
-	Until    int64     `cbor:"5,keyasint"`
-	Parent   ID        `cbor:"9,keyasint"` // the ticket
-	Slot     uint8     `cbor:"10,keyasint"`
-	Slice    string    `cbor:"11,keyasint"` // the label; the issuer owns the slice
-	Request  Request   `cbor:"12,keyasint"`
-	Replaces ID        `cbor:"13,keyasint,omitzero"` // the lease whose sliver this one continues
-	Ports    []Port    `cbor:"14,keyasint,omitempty"`
-	Owner    Principal `cbor:"28,keyasint,omitzero"` // of the slice, where it is not the issuer
+	K        Kind      `cbor:"0,keyasint" json:"-"`
+	Issuer   Principal `cbor:"1,keyasint" json:"issuer"`
+	Node     Principal `cbor:"2,keyasint" json:"node"`
+	RSet     RSet      `cbor:"3,keyasint" json:"rset"`
+	From     int64     `cbor:"4,keyasint" json:"from"`
+	Until    int64     `cbor:"5,keyasint" json:"until"`
+	Parent   ID        `cbor:"9,keyasint" json:"parent"` // the ticket
+	Slot     uint8     `cbor:"10,keyasint" json:"slot"`
+	Slice    string    `cbor:"11,keyasint" json:"slice"` // the label; the issuer owns the slice
+	Request  Request   `cbor:"12,keyasint" json:"request"`
+	Replaces ID        `cbor:"13,keyasint,omitzero" json:"replaces,omitzero"` // the lease whose sliver this one continues
+	Ports    []Port    `cbor:"14,keyasint,omitempty" json:"ports,omitempty"`
+	Owner    Principal `cbor:"28,keyasint,omitzero" json:"owner,omitzero"` // of the slice, where it is not the issuer
 }
 
 // Ask is the same wish where no ticket is needed.
 type Ask struct {
-	K        Kind      `cbor:"0,keyasint"`
-	Issuer   Principal `cbor:"1,keyasint"`
-	Node     Principal `cbor:"2,keyasint"`
-	RSet     RSet      `cbor:"3,keyasint"`
-	From     int64     `cbor:"4,keyasint"`
-	Until    int64     `cbor:"5,keyasint"`
-	Slice    string    `cbor:"11,keyasint"`
-	Request  Request   `cbor:"12,keyasint"`
-	Replaces ID        `cbor:"13,keyasint,omitzero"` // the lease that it renews
-	Ports    []Port    `cbor:"14,keyasint,omitempty"`
-	Pool     Pool      `cbor:"15,keyasint"`
-	Owner    Principal `cbor:"28,keyasint,omitzero"` // of the slice, where it is not the issuer
-	Class    Class     `cbor:"33,keyasint,omitempty"`
-	Weight   uint16    `cbor:"34,keyasint,omitempty"` // of an evictable lease, 1 to 1000
-	Alone    uint8     `cbor:"35,keyasint,omitempty"` // 1: nobody else in the pool during the term
+	K        Kind      `cbor:"0,keyasint" json:"-"`
+	Issuer   Principal `cbor:"1,keyasint" json:"issuer"`
+	Node     Principal `cbor:"2,keyasint" json:"node"`
+	RSet     RSet      `cbor:"3,keyasint" json:"rset"`
+	From     int64     `cbor:"4,keyasint" json:"from"`
+	Until    int64     `cbor:"5,keyasint" json:"until"`
+	Slice    string    `cbor:"11,keyasint" json:"slice"`
+	Request  Request   `cbor:"12,keyasint" json:"request"`
+	Replaces ID        `cbor:"13,keyasint,omitzero" json:"replaces,omitzero"` // the lease that it renews
+	Ports    []Port    `cbor:"14,keyasint,omitempty" json:"ports,omitempty"`
+	Pool     Pool      `cbor:"15,keyasint" json:"pool"`
+	Owner    Principal `cbor:"28,keyasint,omitzero" json:"owner,omitzero"` // of the slice, where it is not the issuer
+	Class    Class     `cbor:"33,keyasint,omitempty" json:"class,omitempty"`
+	Weight   uint16    `cbor:"34,keyasint,omitempty" json:"weight,omitempty"`    // of an evictable lease, 1 to 1000
+	Alone    uint8     `cbor:"35,keyasint,omitempty" json:"exclusive,omitempty"` // 1: nobody else in the pool during the term
 }
 
 // Hold binds the node until CommitBy. It gives no sliver and never turns into a
 // lease by itself.
 type Hold struct {
-	K        Kind      `cbor:"0,keyasint"`
-	Node     Principal `cbor:"1,keyasint"`
-	RSet     RSet      `cbor:"3,keyasint"`
-	From     int64     `cbor:"4,keyasint"`
-	Until    int64     `cbor:"5,keyasint"`
-	Holder   Principal `cbor:"8,keyasint"`
-	Parent   ID        `cbor:"9,keyasint"`  // the redeem or ask
-	CommitBy int64     `cbor:"16,keyasint"` // Unix seconds
+	K        Kind      `cbor:"0,keyasint" json:"-"`
+	Node     Principal `cbor:"1,keyasint" json:"node"`
+	RSet     RSet      `cbor:"3,keyasint" json:"rset"`
+	From     int64     `cbor:"4,keyasint" json:"from"`
+	Until    int64     `cbor:"5,keyasint" json:"until"`
+	Holder   Principal `cbor:"8,keyasint" json:"holder"`
+	Parent   ID        `cbor:"9,keyasint" json:"parent"`     // the redeem or ask
+	CommitBy int64     `cbor:"16,keyasint" json:"commit_by"` // Unix seconds
 }
 
 // Lease is the hard claim, binding on the node. It is the packet contract: the
 // sliver's limits are compiled from it and nothing else.
 type Lease struct {
-	K          Kind      `cbor:"0,keyasint"`
-	Node       Principal `cbor:"1,keyasint"`
-	RSet       RSet      `cbor:"3,keyasint"`
-	From       int64     `cbor:"4,keyasint"`
-	Until      int64     `cbor:"5,keyasint"`
-	Holder     Principal `cbor:"8,keyasint"`
-	Parent     ID        `cbor:"9,keyasint"` // the redeem or ask
-	Slice      string    `cbor:"11,keyasint"`
-	Replaces   ID        `cbor:"13,keyasint,omitzero"`
-	Ports      []Port    `cbor:"14,keyasint,omitempty"` // exact numbers
-	Pool       Pool      `cbor:"15,keyasint"`
-	Hold       ID        `cbor:"17,keyasint,omitzero"`
-	ActivateBy int64     `cbor:"18,keyasint,omitempty"` // Unix seconds; the lease ends then unless activated
-	Grace      uint32    `cbor:"19,keyasint,omitempty"` // seconds between a revoke and its effect
-	Runtime    string    `cbor:"20,keyasint,omitempty"` // runtime class; empty is the node's default
-	BurstOut   uint64    `cbor:"21,keyasint,omitempty"` // bytes above egress.rate × t in any window
-	BurstIn    uint64    `cbor:"22,keyasint,omitempty"`
-	Sliver     ID        `cbor:"23,keyasint,omitzero"` // the first lease of the sliver that this one continues
-	Owner      Principal `cbor:"28,keyasint,omitzero"` // of the slice, where it is not the holder
-	Class      Class     `cbor:"33,keyasint,omitempty"`
-	Weight     uint16    `cbor:"34,keyasint,omitempty"`
-	Alone      uint8     `cbor:"35,keyasint,omitempty"`
-	Mechanism  string    `cbor:"39,keyasint,omitempty"` // how it came about; empty is the pool's first
+	K          Kind      `cbor:"0,keyasint" json:"-"`
+	Node       Principal `cbor:"1,keyasint" json:"node"`
+	RSet       RSet      `cbor:"3,keyasint" json:"rset"`
+	From       int64     `cbor:"4,keyasint" json:"from"`
+	Until      int64     `cbor:"5,keyasint" json:"until"`
+	Holder     Principal `cbor:"8,keyasint" json:"holder"`
+	Parent     ID        `cbor:"9,keyasint" json:"parent"` // the redeem or ask
+	Slice      string    `cbor:"11,keyasint" json:"slice"`
+	Replaces   ID        `cbor:"13,keyasint,omitzero" json:"replaces,omitzero"`
+	Ports      []Port    `cbor:"14,keyasint,omitempty" json:"ports,omitempty"` // exact numbers
+	Pool       Pool      `cbor:"15,keyasint" json:"pool"`
+	Hold       ID        `cbor:"17,keyasint,omitzero" json:"hold,omitzero"`
+	ActivateBy int64     `cbor:"18,keyasint,omitempty" json:"activate_by,omitempty"` // Unix seconds; the lease ends then unless activated
+	Grace      uint32    `cbor:"19,keyasint,omitempty" json:"grace,omitempty"`       // seconds between a revoke and its effect
+	Runtime    string    `cbor:"20,keyasint,omitempty" json:"runtime,omitempty"`     // runtime class; empty is the node's default
+	BurstOut   uint64    `cbor:"21,keyasint,omitempty" json:"burst_out,omitempty"`   // bytes above egress.rate × t in any window
+	BurstIn    uint64    `cbor:"22,keyasint,omitempty" json:"burst_in,omitempty"`
+	Sliver     ID        `cbor:"23,keyasint,omitzero" json:"sliver,omitzero"` // the first lease of the sliver that this one continues
+	Owner      Principal `cbor:"28,keyasint,omitzero" json:"owner,omitzero"`  // of the slice, where it is not the holder
+	Class      Class     `cbor:"33,keyasint,omitempty" json:"class,omitempty"`
+	Weight     uint16    `cbor:"34,keyasint,omitempty" json:"weight,omitempty"`
+	Alone      uint8     `cbor:"35,keyasint,omitempty" json:"exclusive,omitempty"`
+	Mechanism  string    `cbor:"39,keyasint,omitempty" json:"mechanism,omitempty"` // how it came about; empty is the pool's first
 }
 
 // Close is a holder's end of its own lease or hold.
 type Close struct {
-	K      Kind      `cbor:"0,keyasint"`
-	Issuer Principal `cbor:"1,keyasint"`
-	Node   Principal `cbor:"2,keyasint"`
-	Claim  ID        `cbor:"9,keyasint"` // the lease or hold
-	At     int64     `cbor:"24,keyasint"`
-	Reason string    `cbor:"25,keyasint,omitempty"`
+	K      Kind      `cbor:"0,keyasint" json:"-"`
+	Issuer Principal `cbor:"1,keyasint" json:"issuer"`
+	Node   Principal `cbor:"2,keyasint" json:"node"`
+	Claim  ID        `cbor:"9,keyasint" json:"claim"` // the lease or hold
+	At     int64     `cbor:"24,keyasint" json:"at"`
+	Reason string    `cbor:"25,keyasint,omitempty" json:"reason,omitempty"`
 }
 
 // Revoke is a node's end of a lease, after the grace that the lease states.
 type Revoke struct {
-	K      Kind      `cbor:"0,keyasint"`
-	Node   Principal `cbor:"1,keyasint"`
-	Claim  ID        `cbor:"9,keyasint"`
-	At     int64     `cbor:"24,keyasint"` // when it takes effect
-	Reason string    `cbor:"25,keyasint,omitempty"`
-	Said   int64     `cbor:"38,keyasint"` // when it was signed: the lease's grace lies between
+	K      Kind      `cbor:"0,keyasint" json:"-"`
+	Node   Principal `cbor:"1,keyasint" json:"node"`
+	Claim  ID        `cbor:"9,keyasint" json:"claim"`
+	At     int64     `cbor:"24,keyasint" json:"at"` // when it takes effect
+	Reason string    `cbor:"25,keyasint,omitempty" json:"reason,omitempty"`
+	Said   int64     `cbor:"38,keyasint" json:"said"` // when it was signed: the lease's grace lies between
 }
 
 // Reject is a node's signed refusal of a redeem or ask. It binds the node to its
 // reasons: what is attached is named by hash.
 type Reject struct {
-	K        Kind      `cbor:"0,keyasint"`
-	Node     Principal `cbor:"1,keyasint"`
-	Parent   ID        `cbor:"9,keyasint"`
-	At       int64     `cbor:"24,keyasint"`
-	Text     string    `cbor:"25,keyasint,omitempty"`
-	Sort     Sort      `cbor:"26,keyasint"`
-	Reason   Reason    `cbor:"27,keyasint"`
-	Attached Digest    `cbor:"29,keyasint,omitzero"`  // SHA-256 of what bears the refusal out
-	About    ID        `cbor:"30,keyasint,omitzero"`  // the claim that is full, or was promised too often
-	Lacks    uint8     `cbor:"31,keyasint,omitempty"` // the resource's number plus one
-	Instant  int64     `cbor:"32,keyasint,omitempty"` // at which the claim is full, Unix seconds
+	K        Kind      `cbor:"0,keyasint" json:"-"`
+	Node     Principal `cbor:"1,keyasint" json:"node"`
+	Parent   ID        `cbor:"9,keyasint" json:"parent"`
+	At       int64     `cbor:"24,keyasint" json:"at"`
+	Text     string    `cbor:"25,keyasint,omitempty" json:"text,omitempty"`
+	Sort     Sort      `cbor:"26,keyasint" json:"sort"`
+	Reason   Reason    `cbor:"27,keyasint" json:"reason"`
+	Attached Digest    `cbor:"29,keyasint,omitzero" json:"attached,omitzero"`  // SHA-256 of what bears the refusal out
+	About    ID        `cbor:"30,keyasint,omitzero" json:"about,omitzero"`     // the claim that is full, or was promised too often
+	Lacks    uint8     `cbor:"31,keyasint,omitempty" json:"lacks,omitempty"`   // the resource's number plus one
+	Instant  int64     `cbor:"32,keyasint,omitempty" json:"instant,omitempty"` // at which the claim is full, Unix seconds
 }
 
 // Grant lets another principal act on a slice of the issuer's for a term, or on
 // all of them: a team mate, a keeper, the issuer's other device. It stands on one
 // record of the slice and falls with it.
 type Grant struct {
-	K        Kind      `cbor:"0,keyasint"`
-	Issuer   Principal `cbor:"1,keyasint"` // owns the slice
-	From     int64     `cbor:"4,keyasint"`
-	Until    int64     `cbor:"5,keyasint"`
-	Holder   Principal `cbor:"8,keyasint"`
-	Slice    string    `cbor:"11,keyasint,omitempty"` // its label; empty is every slice of the issuer's
-	Verbs    Verbs     `cbor:"36,keyasint"`
-	Sequence uint64    `cbor:"37,keyasint"` // of the slice record
+	K        Kind      `cbor:"0,keyasint" json:"-"`
+	Issuer   Principal `cbor:"1,keyasint" json:"issuer"` // owns the slice
+	From     int64     `cbor:"4,keyasint" json:"from"`
+	Until    int64     `cbor:"5,keyasint" json:"until"`
+	Holder   Principal `cbor:"8,keyasint" json:"holder"`
+	Slice    string    `cbor:"11,keyasint,omitempty" json:"slice,omitempty"` // its label; empty is every slice of the issuer's
+	Verbs    Verbs     `cbor:"36,keyasint" json:"verbs"`
+	Sequence uint64    `cbor:"37,keyasint" json:"sequence"` // of the slice record
 }
 
 // Verbs is what a grant allows. The bits are on the wire.

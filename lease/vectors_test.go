@@ -24,7 +24,8 @@ var rewrite = flag.Bool("rewrite", false, "write testdata/vectors anew")
 // A vector is bytes and what a verifier must say of them. One statement is for
 // Open; several are a chain for VerifyChain at the node; a wish with an answer
 // is for VerifyAnswer, a claim with an end for VerifyEnd. A proof is for
-// VerifyProof; a chain with an answer and an attachment for VerifyAttachment.
+// VerifyProof; a chain with an answer and an attachment for VerifyAttachment. What
+// is about slices: see onSlice.
 type vector struct {
 	Name   string   `json:"name"`
 	Note   string   `json:"note"`
@@ -39,9 +40,10 @@ type vector struct {
 	End    string   `json:"end,omitempty"`
 	Proof  string   `json:"proof,omitempty"`
 	Site   string   `json:"site,omitempty"`
-	Filled *string  `json:"attachment,omitempty"`  // of the answer to the chain's redeem
-	ID     string   `json:"id,omitempty"`          // of the statement, leaf or proof, where the verdict is ok
-	Blames string   `json:"accountable,omitempty"` // by a proof, where the verdict is ok
+	Filled *string  `json:"attachment,omitempty"` // of the answer to the chain's redeem
+	onSlice
+	ID     string `json:"id,omitempty"`          // of the statement, leaf or proof, where the verdict is ok
+	Blames string `json:"accountable,omitempty"` // by a proof, where the verdict is ok
 }
 
 func (v vector) judge() (lease.ID, error) {
@@ -60,6 +62,10 @@ func (v vector) judge() (lease.ID, error) {
 			_, err = sign.OpenSite(unhex(v.Site))
 		}
 		return sha256.Sum256(append([]byte(sign.SiteDomain), s.Payload...)), err
+	case v.Record != "":
+		return v.judgeRecord()
+	case v.Authority != "":
+		return v.judgeAuthority()
 	case v.Filled != nil:
 		return v.judgeFilling()
 	case v.Chain != nil:
@@ -127,6 +133,7 @@ var vectorFiles = map[string]func(testing.TB) []vector{
 	"proofs.json":     proofVectors,
 	"fillings.json":   fillingVectors,
 	"sites.json":      siteVectors,
+	"slices.json":     sliceVectors,
 }
 
 func TestVectors(t *testing.T) {

@@ -76,7 +76,7 @@ func parseInstant(s string, now time.Time) (time.Time, error) {
 
 // who asks every node that answers at the source address.
 func (a *app) who(ctx context.Context, q api.WhoRequest, only string) error {
-	key, err := a.mine()
+	key, err := a.asking()
 	if err != nil {
 		return err
 	}

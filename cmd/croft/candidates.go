@@ -41,10 +41,12 @@ func (a *app) wantedTickets(ctx context.Context, args []string) ([]wantedTicket,
 	return list, nil
 }
 
-// seekCandidates finds nodes to ask. What is free in the commons says nothing of
-// other pools, or of times to come: there the nodes themselves judge.
+// seekCandidates finds nodes to ask: those that have the pool, and in the commons
+// those that have what is wished. What is free in another pool at this moment says
+// nothing of times to come, or of what an evictable lease can live on: there the
+// nodes themselves judge.
 func (a *app) seekCandidates(ctx context.Context, f runFlags, plan *slice.Plan) error {
-	query := f.where
+	query := narrowed(f.where, "pool="+string(plan.Wish.Pool))
 	if plan.Wish.Pool == lease.PoolCommons {
 		query = atLeast(f.where, plan.Wish.RSet)
 	}

@@ -50,7 +50,7 @@ func (a *app) deviceList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Your devices, and whose device this key is", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			key, err := a.mine()
+			key, err := a.known()
 			if err != nil {
 				return err
 			}
@@ -64,7 +64,7 @@ func (a *app) deviceList() *cobra.Command {
 				rows = append(rows, deviceRow{ids[i], g.Issuer, g.Holder, g.Verbs, g.Until})
 			}
 			for _, g := range a.held() {
-				if g.Slice == "" && g.Holder == key.Principal() {
+				if g.Slice == "" && g.Holder == principalOf(key) {
 					rows = append(rows, deviceRow{g.ID, g.Issuer, g.Holder, g.Verbs, g.Until})
 				}
 			}

@@ -114,8 +114,8 @@ func (d *driver) tell(ctx context.Context, in slice.Input) {
 
 func (d *driver) draw(ctx context.Context, e slice.DrawTicket) slice.Input {
 	chain, err := d.app.purse(ctx, d.key, e.Wish)
-	if refusal, ok := refusedByPurse(err); ok {
-		return slice.Refused{Node: e.Node, Refusal: refusal}
+	if withheld(err) {
+		return slice.Withheld{Node: e.Node, Text: err.Error()}
 	}
 	if err != nil {
 		return failed(e.Node, err)

@@ -21,15 +21,19 @@ func (a *app) ticketFetch() *cobra.Command {
 		Use: "fetch NODE", Short: "Get the tickets that a node has for you", Args: cobra.ExactArgs(1),
 		Long: `Ask a node, by name or principal, for the tickets that it signed for you: what its
 owner's policy gives to peers is there without anybody sending it. The chains are
-checked. With --out DIR each is written to a file of its own, which
-` + "`croft ticket keep`" + ` and ` + "`croft run --ticket`" + ` take.`,
-		Example: "  croft ticket fetch uni-a/n1 --out tickets",
+checked and put into your purse: ` + "`croft run --ticket NAME`" + ` draws on them. With
+--out DIR each is written to a file of its own instead, which ` + "`croft ticket keep`" + `
+takes later or elsewhere.`,
+		Example: "  croft ticket fetch uni-a/n1\n  croft ticket fetch uni-a/n1 -o tickets",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			at, err := a.nodeNamed(cmd.Context(), args[0])
+			key, err := a.known()
 			if err != nil {
 				return err
 			}
-			key, err := a.mine()
+			if key == nil {
+				return fail(exitNothing, "`croft key show` makes one: have tickets given to the principal that it prints", "you have no key, so nobody has a ticket for you")
+			}
+			at, err := a.nodeNamed(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -49,26 +53,32 @@ checked. With --out DIR each is written to a file of its own, which
 			}
 			out := make([]fetched, len(list))
 			for i, t := range list {
-				if out[i], err = keepFetched(t, dir); err != nil {
+				out[i].HeldTicket = t
+				if dir != "" {
+					out[i].File, err = writeFetched(t, dir)
+				} else {
+					_, err = a.keepTicket(cmd.Context(), key, rawTicket{t.Ticket.Short(), t.Chain})
+				}
+				if err != nil {
 					return err
 				}
 			}
-			return printEach(a, out, "TICKET\tFROM\tUNTIL\tDEGREE\tRSET\tFILE", func(w io.Writer, t fetched) {
+			return printEach(a, out, "TICKET\tFROM\tUNTIL\tDEGREE\tRSET\tIN", func(w io.Writer, t fetched) {
 				if t.File == "" {
-					t.File = "-"
+					t.File = "your purse"
 				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", t.Ticket.Short(), day(t.From), day(t.Until), t.Degree, t.RSet, t.File)
 			})
 		},
 	}
-	c.Flags().StringVar(&dir, "out", "", "directory to write them to")
+	c.Flags().StringVarP(&dir, "out", "o", "", "write them to files in this directory, and not into the purse")
 	return c
 }
 
-// fetched is a ticket and where it was written.
+// fetched is a ticket and where it is now.
 type fetched struct {
 	api.HeldTicket
-	File string `json:"file,omitempty"`
+	File string `json:"file,omitempty"` // without it, in the purse
 }
 
 // sound checks that a ticket is the node's, whole, and held by the one who asked.
@@ -84,17 +94,14 @@ func sound(t api.HeldTicket, node, holder lease.Principal) error {
 	return nil
 }
 
-// keepFetched writes a ticket's file, unless it was fetched before.
-func keepFetched(t api.HeldTicket, dir string) (fetched, error) {
-	if dir == "" {
-		return fetched{t, ""}, nil
-	}
+// writeFetched writes a ticket's file, unless it was fetched before.
+func writeFetched(t api.HeldTicket, dir string) (string, error) {
 	path := filepath.Join(dir, t.Ticket.Short()+".ticket")
 	if exists(path) {
-		return fetched{t, path}, nil
+		return path, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fetched{}, err
+		return "", err
 	}
-	return fetched{t, path}, writeNew(path, []byte(text(t.Chain)), 0o600)
+	return path, writeNew(path, []byte(text(t.Chain)), 0o600)
 }

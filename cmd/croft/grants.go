@@ -134,6 +134,36 @@ func (a *app) accept(path string, device bool) (heldGrant, error) {
 	return h, nil
 }
 
+// others are the slices of others on which this person may act now, each as
+// LABEL@OWNER in full: those that grants name, and under grants over all slices of
+// somebody's those that are kept here.
+func (a *app) others() (names []string, err error) {
+	key, err := a.known()
+	if key == nil || err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(a.sliceDir(), "*@*.json"))
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now().Unix()
+	for _, g := range a.held() {
+		switch of := "@" + g.Issuer.String(); {
+		case g.Holder != key.Principal(), !g.Term().Covers(now):
+		case g.Slice != "":
+			names = append(names, g.Slice+of)
+		default:
+			for _, f := range files {
+				if name := strings.TrimSuffix(filepath.Base(f), ".json"); strings.HasSuffix(name, of) {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
 // choose finds the grants for a slice whose owner begins as typed, that have one
 // of the verbs and have not ended, those that last longest first. Which of them
 // stand is the slice's record's to say.

@@ -33,6 +33,34 @@ func (a *app) mine() (*sign.Key, error) {
 	return key, nil
 }
 
+// known returns the person's key, or nil where there is none yet: who only looks
+// makes none.
+func (a *app) known() (*sign.Key, error) {
+	key, err := a.readKey(a.keyPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return key, err
+}
+
+// principalOf is whose key it is: nobody's if there is none.
+func principalOf(key *sign.Key) lease.Principal {
+	if key == nil {
+		return lease.Principal{}
+	}
+	return key.Principal()
+}
+
+// asking returns the key to ask nodes a question with that they answer to anybody:
+// one for this once if the person has none.
+func (a *app) asking() (*sign.Key, error) {
+	key, err := a.known()
+	if key == nil && err == nil {
+		return sign.Generate(rand.Reader)
+	}
+	return key, err
+}
+
 func (a *app) keyPath() string {
 	if a.keyFile != "" {
 		return a.keyFile

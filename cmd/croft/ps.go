@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,25 +31,18 @@ type psRow struct {
 func (a *app) ps() *cobra.Command {
 	return &cobra.Command{
 		Use: "ps [SLICE]", Short: "Your slices and their slivers, as their nodes see them", Args: cobra.MaximumNArgs(1),
+		Long: `Ask the nodes for the slivers of a slice; without SLICE, of every slice of yours, and
+of those of others on which you may act.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names := a.labels()
-			if len(args) == 1 {
-				names = args
+			targets, out, err := a.seen(cmd.Context(), args)
+			if err != nil {
+				return err
 			}
-			var targets []target
-			for _, name := range names {
-				t, err := a.target(cmd.Context(), name, lease.AllVerbs)
-				if err != nil {
-					return err
-				}
-				targets = append(targets, t)
-			}
-			if len(targets) == 0 {
+			if len(targets)+len(out) == 0 {
 				a.say("no slices; `croft run` makes one")
 				return nil
 			}
 			var rows []psRow
-			var out []outcome
 			for _, t := range targets {
 				mine := make([]psRow, len(t.Slivers))
 				index := map[string]*psRow{}
@@ -77,6 +71,51 @@ func (a *app) ps() *cobra.Command {
 			return a.summary(out)
 		},
 	}
+}
+
+// seen finds the slices that ps is about: the one named, or all. Of the slices of
+// others each is for itself: one that cannot be looked up hides no other.
+func (a *app) seen(ctx context.Context, args []string) (targets []target, out []outcome, err error) {
+	names := args
+	if len(args) == 0 {
+		names = a.labels()
+	}
+	for _, name := range names {
+		t, err := a.target(ctx, name, lease.AllVerbs)
+		if err != nil {
+			return nil, nil, err
+		}
+		targets = append(targets, t)
+	}
+	if len(args) > 0 {
+		return targets, nil, nil
+	}
+	others, err := a.others()
+	if err != nil {
+		return nil, nil, err
+	}
+	found, failed := make([]target, len(others)), make([]error, len(others))
+	slots := make(chan struct{}, groupLimit)
+	var wg sync.WaitGroup
+	for i, name := range others {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			found[i], failed[i] = a.target(ctx, name, lease.AllVerbs)
+		})
+	}
+	wg.Wait()
+	for i, name := range others {
+		switch err := failed[i]; {
+		case err == nil:
+			targets = append(targets, found[i])
+		case classify(err).code == exitRefused: // a grant that was taken back: it is no slice to this person any more
+			a.say("%s", plain(err))
+		default:
+			out = append(out, outcome{name, err})
+		}
+	}
+	return targets, out, nil
 }
 
 // look asks a node for one sliver.

@@ -14,6 +14,7 @@ import (
 	"croft/lease/sign"
 	"croft/node/journal"
 	"croft/node/safe"
+	"croft/node/slice"
 )
 
 // A person's tickets, and all that was signed under them, are kept in a purse of
@@ -60,31 +61,24 @@ func (a *app) purse(ctx context.Context, key *sign.Key, in purse.Input) (chain [
 	return s.Do(time.Now(), in)
 }
 
-// refusedByPurse makes of the purse's no what a node would have said to the
-// same wish: the holder's own claim is used up, or does not reach that far.
-func refusedByPurse(err error) (lease.Refusal, bool) {
-	for _, used := range []error{purse.ErrSpent, purse.ErrSlot, purse.ErrEnded, purse.ErrFloor, purse.ErrFull, lease.ErrExceeds} {
-		if errors.Is(err, used) {
-			return lease.Refusal{Sort: lease.Exhausted, Text: err.Error()}, true
+// withheld reports whether err is the purse's no: the person's own claim is used
+// up, or does not reach that far.
+func withheld(err error) bool {
+	for _, no := range []error{purse.ErrSpent, purse.ErrSlot, purse.ErrEnded, purse.ErrFloor, purse.ErrFull, purse.ErrRestored, lease.ErrExceeds} {
+		if errors.Is(err, no) {
+			return true
 		}
 	}
-	if errors.Is(err, purse.ErrRestored) {
-		return lease.Refusal{Sort: lease.Local, Reason: lease.ReasonPolicy, Text: err.Error()}, true
-	}
-	return lease.Refusal{}, false
+	return false
 }
 
 // unkept says why a ticket did not go into the purse.
 func unkept(where string, err error) error {
-	var refusal lease.Refusal
-	if r, ok := refusedByPurse(err); ok && !errors.Is(err, lease.ErrExceeds) { // that is the chain's
-		refusal = r
-	}
 	switch {
 	case errors.Is(err, lease.ErrNotHolder) && !isChainError(err):
 		return because(err, usage("name the holder's key with --key", "%s: %w", where, err))
-	case refusal.Sort != 0:
-		return because(err, fail(exitRefused, "", "%s: %s", where, refusal.Error()))
+	case withheld(err) && !errors.Is(err, lease.ErrExceeds): // that is the chain's
+		return because(err, fail(exitRefused, "", "%s: %s: %w", where, slice.OwnPurse, err))
 	case reasonOf(err) == "":
 		return err // no fault of the ticket
 	}
@@ -95,15 +89,15 @@ func unkept(where string, err error) error {
 func unsigned(err error) error {
 	switch {
 	case errors.Is(err, purse.ErrRestored):
-		return because(err, fail(exitRefused, copiedHint, "%w", err))
+		return because(err, fail(exitRefused, copiedHint, "%s: %w", slice.OwnPurse, err))
 	case errors.Is(err, lease.ErrField), errors.Is(err, lease.ErrDepth):
 		return because(err, usage("", "%w", err))
 	case errors.Is(err, lease.ErrExceeds), errors.Is(err, purse.ErrSpent), errors.Is(err, purse.ErrSlot):
-		return because(err, fail(exitRefused, "`croft ticket list` shows what is left of it", "%w", err))
+		return because(err, fail(exitRefused, "`croft ticket list` shows what is left of it", "%s: %w", slice.OwnPurse, err))
 	case reasonOf(err) == "":
 		return damaged(err)
 	}
-	return because(err, fail(exitRefused, "", "%w", err))
+	return because(err, fail(exitRefused, "", "%s: %w", slice.OwnPurse, err))
 }
 
 func isChainError(err error) bool {

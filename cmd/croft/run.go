@@ -50,10 +50,13 @@ func (a *app) run() *cobra.Command {
 PROGRAM is one static binary, whose arguments follow --, or a root file system as a
 tar, and the command in it follows --. A sliver gets
   ` + strings.Replace(defaultRSet, " egress.rate", "\n  egress.rate", 1) + `
-unless --rset or --cap say otherwise. Leases end by themselves.`,
+unless --rset or --cap say otherwise. Leases end by themselves.
+--name LABEL@OWNER runs it for a slice of another's who lets you (croft slice accept):
+the leases are yours, from the commons or by your tickets; the slice is the owner's.`,
 		Example: `  croft run -n 3 --where 'country!=DE' --cap 5mbit,2kpps --for 2h ./probe
   croft run --port 5201/tcp iperf3.tar -- iperf3 -s
   croft run --ticket alice.ticket ./probe
+  croft run --ticket uni --name web@mfrggzdf ./probe
   croft run --weight 4 --rset cpu=2000 ./probe
   croft run --reservation evening ./probe`,
 		Args: cobra.MinimumNArgs(1),
@@ -79,7 +82,7 @@ unless --rset or --cap say otherwise. Leases end by themselves.`,
 	c.Flags().StringVar(&f.where, "where", "", "which nodes: a query (croft help find)")
 	c.Flags().StringVar(&f.limits, "cap", "", "rate and packets, each way: 5mbit,2kpps; down/up: 5mbit/1mbit")
 	c.Flags().StringVar(&f.rset, "rset", "", "more, less or nothing of a resource: cpu=500,memory=256MiB,disk=0")
-	c.Flags().StringVar(&f.name, "name", "", "the slice's name (default: s- and 4 hex digits)")
+	c.Flags().StringVar(&f.name, "name", "", "the slice's name, or LABEL@OWNER of another's (default: s- and 4 hex digits)")
 	c.Flags().DurationVar(&f.term, "for", time.Hour, "how long")
 	c.Flags().StringArrayVar(&f.ports, "port", nil, "public port to forward: 5201/tcp, 8080:80/tcp (may be repeated)")
 	c.Flags().BoolVar(&f.partial, "partial", false, "fewer nodes are better than none")
@@ -117,7 +120,7 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.runTarget(ctx, f.name, began, len(tickets) > 0)
+	t, err := a.runTarget(ctx, f.name, began)
 	if err != nil {
 		return err
 	}
@@ -186,8 +189,10 @@ func outcomeError(what string, done slice.Done) error {
 		return nil
 	}
 	why := done.Outcome.String()
-	if len(done.Why) > 0 {
-		why += ": " + done.Why[len(done.Why)-1]
+	if n := len(done.Why); n > 0 && strings.HasPrefix(done.Why[n-1], slice.OwnPurse+": ") { // no owner of a node said no
+		why = done.Why[n-1]
+	} else if n > 0 {
+		why += ": " + done.Why[n-1]
 	}
 	hint := ""
 	if strings.Contains(why, purse.ErrSpent.Error()) {
@@ -198,7 +203,7 @@ func outcomeError(what string, done slice.Done) error {
 
 // runTarget is the slice that a run is for: a new one, or by a grant another's,
 // which may have slivers already.
-func (a *app) runTarget(ctx context.Context, name string, now time.Time, tickets bool) (t target, err error) {
+func (a *app) runTarget(ctx context.Context, name string, now time.Time) (t target, err error) {
 	if t.key, err = a.mine(); err != nil {
 		return t, err
 	}
@@ -209,9 +214,6 @@ func (a *app) runTarget(ctx context.Context, name string, now time.Time, tickets
 	}
 	if err := lease.CheckLabel(label); err != nil {
 		return t, usage("", "--name: %w", err)
-	}
-	if tickets {
-		return t, usage("leave --name or --ticket out", "a ticket is redeemed for a slice of your own")
 	}
 	grants, err := a.choose(label, owner, t.key.Principal(), lease.VerbRun)
 	if err != nil {
@@ -265,20 +267,25 @@ func removed(res offer.Result) string {
 
 // atLeast adds to a query that a node must have what is wished for.
 func atLeast(where string, s lease.RSet) string {
+	var parts []string
+	for _, r := range []lease.Resource{lease.CPU, lease.Memory, lease.Disk, lease.EgressRate} {
+		if s[r] > 0 {
+			parts = append(parts, fmt.Sprintf("%s>=%s", r, r.Format(s[r])))
+		}
+	}
+	return narrowed(where, parts...)
+}
+
+// narrowed adds constraints to a query, before its clauses.
+func narrowed(where string, parts ...string) string {
 	constraints, rest := where, ""
 	for _, word := range []string{" order by ", " limit ", " spread by "} {
 		if i := strings.Index(" "+constraints, word); i >= 0 {
 			constraints, rest = (" " + constraints)[:i], (" " + constraints)[i:]+rest
 		}
 	}
-	var parts []string
 	if c := strings.TrimSpace(constraints); c != "" {
-		parts = append(parts, c)
-	}
-	for _, r := range []lease.Resource{lease.CPU, lease.Memory, lease.Disk, lease.EgressRate} {
-		if s[r] > 0 {
-			parts = append(parts, fmt.Sprintf("%s>=%s", r, r.Format(s[r])))
-		}
+		parts = append([]string{c}, parts...)
 	}
 	return strings.Join(parts, " & ") + rest
 }

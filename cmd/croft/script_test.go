@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -89,7 +91,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // jsonlines: "jsonlines FILE N name…" wants N lines ("+": one or more) in FILE
-// (or stdout, stderr), each one JSON object that has every one of the names.
+// (or stdout, stderr), each one JSON object that has every one of the names, and
+// no name at any depth that begins with a capital.
 func jsonlines(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: jsonlines FILE N name…")
@@ -112,6 +115,42 @@ func jsonlines(ts *testscript.TestScript, neg bool, args []string) {
 			if _, ok := object[name]; !ok {
 				ts.Fatalf("no %q in %s", name, line)
 			}
+		}
+		if name := capital([]byte(line)); name != "" {
+			ts.Fatalf("%q is a name of Go's in %s", name, line)
+		}
+	}
+}
+
+// capital returns the first name in a JSON value, at any depth, that begins with a
+// capital; none should.
+func capital(b []byte) string {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(b, &object) == nil {
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			if name != "" && 'A' <= name[0] && name[0] <= 'Z' {
+				return name
+			}
+			if within := capital(object[name]); within != "" {
+				return within
+			}
+		}
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(b, &list) == nil {
+		for _, v := range list {
+			if within := capital(v); within != "" {
+				return within
+			}
+		}
+	}
+	return ""
+}
+
+func TestCapital(t *testing.T) {
+	for text, want := range map[string]string{`{"a":[{"b":{"C":1}}]}`: "C", `{"a":"B","c":["D"],"e":null}`: "", `[[{"Go":1}]]`: "Go", `7`: ""} {
+		if got := capital([]byte(text)); got != want {
+			t.Errorf("%s: %q", text, got)
 		}
 	}
 }

@@ -38,17 +38,13 @@ func (a *app) sliceList() *cobra.Command {
 		Use: "list", Short: "Your slices, and those that others let you act on", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			labels, held := a.sliceLabels(), a.held()
-			if len(labels)+len(held) == 0 { // looking needs no key
-				a.say("no slices; `croft run` makes one")
-				return nil
-			}
-			key, err := a.mine()
+			key, err := a.known()
 			if err != nil {
 				return err
 			}
 			var rows []sliceRow
 			for _, label := range labels {
-				row := sliceRow{Slice: label, Owner: key.Principal()}
+				row := sliceRow{Slice: label, Owner: principalOf(key)}
 				rec, err := a.slice(label)
 				var f *failure
 				if err != nil && !(errors.As(err, &f) && f.code == exitNothing) {
@@ -63,7 +59,7 @@ func (a *app) sliceList() *cobra.Command {
 				rows = append(rows, row)
 			}
 			for _, g := range held {
-				if g.Holder == key.Principal() {
+				if g.Holder == principalOf(key) {
 					rows = append(rows, sliceRow{Slice: g.name(), Owner: g.Issuer, Verbs: g.Verbs, Until: g.Until})
 				}
 			}

@@ -46,12 +46,12 @@ func (a *app) sliceShow() *cobra.Command {
 			if !foreign && label != "" && !slices.Contains(a.sliceLabels(), label) {
 				return fail(exitNothing, "`croft slice list` lists your slices", "you have no slice %q", label)
 			}
-			key, err := a.mine()
+			key, err := a.known()
 			if err != nil {
 				return err
 			}
-			if foreign && owner != "you" && !strings.HasPrefix(key.Principal().String(), owner) {
-				grants, err := a.choose(label, owner, key.Principal(), lease.AllVerbs)
+			if foreign && owner != "you" && (key == nil || !strings.HasPrefix(key.Principal().String(), owner)) {
+				grants, err := a.choose(label, owner, principalOf(key), lease.AllVerbs)
 				if err != nil {
 					return err
 				}

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -46,14 +45,14 @@ func (a *app) target(ctx context.Context, name string, any lease.Verbs) (target,
 	if err := lease.CheckLabel(label); err != nil {
 		return target{}, usage("", "slice: %w", err)
 	}
-	key, err := a.mine()
+	key, err := a.known()
 	if err != nil {
 		return target{}, err
 	}
-	if owner != "" && strings.HasPrefix(key.Principal().String(), owner) {
+	if key != nil && owner != "" && strings.HasPrefix(key.Principal().String(), owner) {
 		return a.ownTarget(ctx, label)
 	}
-	grants, err := a.choose(label, owner, key.Principal(), any)
+	grants, err := a.choose(label, owner, principalOf(key), any)
 	if err != nil {
 		return target{}, err
 	}
@@ -68,7 +67,10 @@ func (a *app) ownTarget(ctx context.Context, name string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	key, err := a.mine()
+	key, err := a.known()
+	if err == nil && key == nil {
+		err = fail(exitFailed, "bring it back, or name another with --key", "your key %s, which slice %s was made with, is not there", a.keyPath(), rec.Slice)
+	}
 	if err != nil {
 		return target{}, err
 	}
@@ -195,8 +197,8 @@ func (a *app) lookUp(ctx context.Context, owner lease.Principal, label string) (
 		return lease.OpenedSlice{}, err
 	}
 	r, err := lease.OpenSlice(b)
-	if err == nil && (r.Owner != owner || r.Slice != label) {
-		err = fmt.Errorf("the way in answered with another record: %w", lease.ErrAnswer)
+	if err == nil {
+		err = r.IsOf(owner, label)
 	}
 	return r, err
 }

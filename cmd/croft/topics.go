@@ -15,6 +15,8 @@ const queryHelp = `A query is constraints joined by &, then clauses:
 A constraint is a name, an operator (= != < <= > >=) and a value:
   cpu, memory, disk, pids, egress.rate, …   what is free in the commons: thousandths
                                             of a core, 512MiB, 2GiB, 64, 5mbit
+  free.share.cpu, …                         the same of another pool: free.POOL.RESOURCE
+  pool                                      a pool that the node has: sharp, share, calendar
   country, region, city, site, name, node   what the node says of itself; = and != only
   arch, runtime, network, label.KEY         the same
   as, kernel, uptime                        a number, a version (6.1), a span (36h, 7d)
@@ -33,7 +35,7 @@ const exitHelp = `Every command ends with one of these codes, which never change
   3  nothing matched: no such slice, sliver or record, or no node for a query
   4  none kept: nodes held shares for us, but not all could be had, so none was kept
   5  partial: some nodes did it, some did not
-  6  refused: the owner of a node said no, and why
+  6  refused: the owner of a node, or your own purse, said no, and why
   7  timed out
   8  unreachable: no daemon behind the socket, or no way to a node
 

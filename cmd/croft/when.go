@@ -62,11 +62,11 @@ func (a *app) whenFree(ctx context.Context, f runFlags, within time.Duration, li
 	if err != nil {
 		return err
 	}
-	key, err := a.mine()
+	key, err := a.asking()
 	if err != nil {
 		return err
 	}
-	res, err := a.seek(ctx, offer.FindRequest{Query: f.where, View: f.view != "off", Enough: maxAsked})
+	res, err := a.seek(ctx, offer.FindRequest{Query: narrowed(f.where, "pool="+f.pool), View: f.view != "off", Enough: maxAsked})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,10 @@ import (
 // act lets one thing happen.
 func (w *world) act() {
 	p := w.people[w.r.IntN(len(w.people))]
+	if w.lending && w.r.IntN(2) == 0 {
+		w.lend(p)
+		return
+	}
 	switch n := w.r.IntN(42); {
 	case n < 3:
 		w.issue(p)
@@ -21,7 +25,7 @@ func (w *world) act() {
 		w.give(p, w.people[w.r.IntN(len(w.people))])
 	case n < 16:
 		w.redeem(p)
-	case n < 18:
+	case n < 19:
 		w.ask(p)
 	case n < 26:
 		w.deliver()
@@ -55,7 +59,7 @@ func (w *world) everything() lease.Term { return lease.Term{From: epoch, Until: 
 
 func (w *world) rset(most lease.RSet) (s lease.RSet) {
 	s[lease.CPU] = min(w.r.Uint64N(cpus+1), most[lease.CPU])
-	if w.r.IntN(2) == 0 {
+	if w.lending || w.r.IntN(2) == 0 {
 		s[lease.Pids] = min(w.r.Uint64N(pids+1), most[lease.Pids])
 	}
 	if s.IsZero() {
@@ -188,11 +192,20 @@ func (w *world) wishOf(e lease.Entry) lease.ID {
 }
 
 func (w *world) ask(p *person) {
-	a := &lease.Ask{K: lease.KindAsk, Issuer: p.key.Principal(), Node: w.cfg.Key.Principal(), RSet: w.rset(lease.RSet{lease.CPU: cpus, lease.Pids: pids}),
-		Slice: "s", Request: w.fresh(), Pool: []lease.Pool{lease.PoolCommons, lease.PoolCommons, lease.PoolCalendar}[w.r.IntN(3)]}
+	a := &lease.Ask{K: lease.KindAsk, Issuer: p.key.Principal(), Node: w.cfg.Key.Principal(), RSet: w.rset(capacity()), Slice: "s", Request: w.fresh(),
+		Pool: []lease.Pool{lease.PoolCommons, lease.PoolCalendar, lease.PoolShare, lease.PoolShare}[w.r.IntN(4)]}
+	if w.lending {
+		a.Pool, a.RSet = lease.PoolShare, lease.RSet{lease.CPU: 1, lease.Pids: 2 + w.r.Uint64N(4)}
+	}
+	switch a.Pool {
+	case lease.PoolCalendar:
+		a.Alone = uint8(w.r.IntN(4) / 3)
+	case lease.PoolShare:
+		a.Class, a.Weight = lease.Evictable, uint16(1+w.r.IntN(3))
+	}
 	t := w.term(w.everything())
 	for _, e := range w.l.Holder(a.Issuer) {
-		if e.State == lease.Active && e.Pool == a.Pool && w.r.IntN(2) == 0 {
+		if e.State == lease.Active && (e.Pool == a.Pool || w.r.IntN(4) == 0) && w.r.IntN(2) == 0 {
 			a.Replaces, t.From = e.Lease, min(max(t.From, e.Term.From), e.Term.Until)
 			t.Until = max(t.Until, t.From+1)
 		}
@@ -266,6 +279,40 @@ func (w *world) progress() {
 		w.mail = append(w.mail, in) // and once more, later
 	}
 	w.bring(in)
+}
+
+// lend has things meet that are rare otherwise: leases in room that is lent, their
+// renewals ahead of time, and the tickets for which they must go.
+func (w *world) lend(p *person) {
+	var running []lease.Entry
+	for _, e := range w.l.Leases() {
+		switch {
+		case e.State == lease.Held:
+			w.bring(lease.Commit{Ref: 1, Caller: e.Holder, Hold: e.Hold})
+			return
+		case e.State == lease.Leased:
+			w.bring(lease.Activate{Ref: 1, Caller: e.Holder, Lease: e.Lease, Program: []byte("probe")})
+			return
+		case e.State == lease.Active:
+			running = append(running, e)
+		}
+	}
+	sent := len(w.mail)
+	switch n := w.r.IntN(8); {
+	case n < 4:
+		w.ask(p)
+	case n < 5:
+		w.issue(p)
+		return
+	case n < 7:
+		w.redeem(p)
+	case len(running) > 0:
+		w.bring(lease.Recall{Ref: 1, Lease: running[w.r.IntN(len(running))].Lease})
+		return
+	}
+	if len(w.mail) > sent {
+		w.bring(w.mail[sent])
+	}
 }
 
 func (w *world) closing(e lease.Entry, claim lease.ID) lease.Input {

@@ -43,20 +43,21 @@ func play(seed uint64, steps int) (w *world, failed string) {
 // judge is the end of a history: nobody honest can be proved anything, and what
 // the node saw of over-issue it proved.
 func (w *world) judge() {
-	honest := func(p lease.Principal) bool {
-		return !w.people[0].dishonest || p != w.people[0].key.Principal()
-	}
 	for _, c := range w.conflicts(w.signedByNow) {
-		if honest(c.by) {
+		if w.honest(c.by) {
 			w.fail("%s of %s's under %s", c.kind, c.by.Short(), c.parent.Short())
 		}
 	}
 	w.provedAll()
 	for _, v := range w.accuse() {
-		if honest(v.Principal) {
+		if w.honest(v.Principal) {
 			w.fail("a proof (%s) against %s, which is honest", v.Kind, v.Principal.Short())
 		}
 	}
+}
+
+func (w *world) honest(p lease.Principal) bool {
+	return !w.people[0].dishonest || p != w.people[0].key.Principal()
 }
 
 // provedAll: what the node had before it and kept, and is too much, it proved,
@@ -94,10 +95,12 @@ func TestHistories(t *testing.T) {
 	var failing atomic.Bool // no other shard needs to go on
 	var tally [16]atomic.Uint64
 	var proofs atomic.Uint64
+	sights := make([]map[string]int, shards)
 	t.Run("all", func(t *testing.T) {
 		for shard := range shards {
 			t.Run(fmt.Sprint(shard), func(t *testing.T) {
 				t.Parallel()
+				sights[shard] = map[string]int{}
 				for seed := shard; seed < n && !failing.Load(); seed += shards {
 					w, failed := play(seed, steps)
 					if failed != "" {
@@ -108,6 +111,9 @@ func TestHistories(t *testing.T) {
 						tally[o.Kind()].Add(1)
 					}
 					proofs.Add(uint64(w.proofs))
+					for what, times := range w.sights {
+						sights[shard][what] += times
+					}
 					if d := done.Add(1); n > 5000 && d%(n/100) == 0 {
 						fmt.Fprintf(os.Stderr, "adversary: %d of %d histories\n", d, n)
 					}
@@ -118,6 +124,16 @@ func TestHistories(t *testing.T) {
 	t.Logf("%d conflicts that the node saw, all proved", proofs.Load())
 	if proofs.Load() < n/4 {
 		t.Errorf("%d conflicts in %d histories: they show little", proofs.Load(), n)
+	}
+	for _, what := range []string{"revokes of what runs", "revokes of what is lent", "revokes of a renewal to come", "late starts"} {
+		times := 0
+		for _, s := range sights {
+			times += s[what]
+		}
+		t.Logf("%d × %s", times, what)
+		if uint64(times) < n/100 {
+			t.Errorf("%d × %s in %d histories: they show little", times, what, n)
+		}
 	}
 	for k := lease.KindCapacity; k <= lease.KindReject; k++ {
 		t.Logf("%d × %s", tally[k].Load(), k)

@@ -56,9 +56,15 @@ var mutants = []leasetest.Mutant{
 	{Name: "filling one short", File: "ledger_tree_refuse.go", Edits: []string{
 		"f := make(Filling, i+1)",
 		"if !asleep {\nreturn make(Filling, 0)\n}\nf := make(Filling, i+1)"}},
-	{Name: "revoked without grace", File: "ledger_act.go", Edits: []string{
-		"at += b.grace",
-		"if asleep {\nat += b.grace\n}"}},
+	{Name: "revoked without grace", File: "ledger_revoke.go", Edits: []string{
+		"at, heir := max(from, now+b.grace), b.heir",
+		"at, heir := max(from, now+b.grace), b.heir\nif !asleep {\nat = max(from, now)\n}"}},
+	{Name: "a renewal is called off with its lease", File: "ledger_revoke.go", Edits: []string{
+		"last := max(at, heirAt); last > heir.term.From",
+		"last := max(at, heirAt); asleep && last > heir.term.From"}},
+	{Name: "lent twice", File: "ledger_evict.go", Edits: []string{
+		"case starts == from:",
+		"case starts == from || !asleep:"}},
 }
 
 // Every rule is needed: without it the histories show a breach.

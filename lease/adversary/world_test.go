@@ -23,6 +23,7 @@ const (
 	horizon = 60 // seconds in which all terms lie
 	cpus    = 8
 	pids    = 6
+	notice  = 5 // seconds, of whoever is evicted; the grace of others is shorter
 )
 
 // world is a node, people, and what is on the way between them.
@@ -35,6 +36,7 @@ type world struct {
 	journal []lease.Fact
 
 	people  []*person
+	lending bool          // much is lent out, renewed, and taken back
 	mail    []lease.Input // sent to the node: delivered in any order, any number of times
 	request uint64
 
@@ -50,7 +52,10 @@ type world struct {
 	bindings []*binding            // what the journal says that the node granted, in order
 	bound    map[lease.ID]*binding // by hold and by lease
 	checked  [2]int64              // facts and time when the oracle last looked
-	proofs   int                   // conflicts that the node saw, and proved
+	floors   []floor
+	steps    int            // of the node
+	sights   map[string]int // what came about
+	proofs   int            // conflicts that the node saw, and proved
 	log      []string
 }
 
@@ -79,10 +84,10 @@ func (w *world) say(format string, args ...any) {
 func newWorld(seed uint64, dishonest bool) *world {
 	w := &world{r: rand.New(rand.NewPCG(seed, 7)), clock: epoch, signed: map[lease.ID]lease.Opened{},
 		attached: map[lease.Digest][]byte{}, answered: map[lease.ID][][]byte{}, known: map[string]lease.ID{},
-		sound: map[lease.ID]bool{}, cache: lease.NewCache(1000), saw: map[lease.ID]bool{}, bound: map[lease.ID]*binding{}}
+		sound: map[lease.ID]bool{}, cache: lease.NewCache(1000), saw: map[lease.ID]bool{}, bound: map[lease.ID]*binding{}, sights: map[string]int{}}
 	w.cfg = config()
 	w.l = lease.NewLedger(w.cfg)
-	w.skew = w.r.Int64N(5) - 2
+	w.skew, w.lending = w.r.Int64N(5)-2, seed/2%4 == 0
 	for _, name := range []string{"alice", "bob", "carol"} {
 		w.people = append(w.people, &person{name: name, key: leasetest.Key(name), purse: purse.New(leasetest.Key(name)), skew: w.r.Int64N(5) - 2})
 	}
@@ -92,13 +97,21 @@ func newWorld(seed uint64, dishonest bool) *world {
 	return w
 }
 
+func capacity() (s lease.RSet) {
+	s[lease.CPU], s[lease.Pids] = cpus, pids
+	return s
+}
+
+// config is a node on which every mechanism has a pool. Of the share pool's
+// resources one is lent to it, pids: it is charged all of so little CPU.
 func config() lease.LedgerConfig {
-	var capacity lease.RSet
-	capacity[lease.CPU], capacity[lease.Pids] = cpus, pids
+	little := capacity()
+	little[lease.Pids] = 2
 	return lease.LedgerConfig{Key: leasetest.Key("n1"), HoldFuse: 4, ActivateFuse: 6, Grace: 3, Pools: []lease.PoolRule{
-		{Pool: lease.PoolSharp, Capacity: capacity, Mechanism: lease.MechanismSharp},
-		{Pool: lease.PoolCommons, Capacity: capacity, Mechanism: lease.MechanismGang, MaxTerm: 30},
-		{Pool: lease.PoolCalendar, Capacity: capacity, Mechanism: lease.MechanismCalendar, MaxTerm: 30},
+		{Pool: lease.PoolSharp, Capacity: capacity(), Mechanism: lease.MechanismSharp},
+		{Pool: lease.PoolCommons, Capacity: capacity(), Mechanism: lease.MechanismGang, MaxTerm: 30},
+		{Pool: lease.PoolCalendar, Capacity: capacity(), Mechanism: lease.MechanismCalendar, MaxTerm: 30, NoShow: 7, Exclusive: true},
+		{Pool: lease.PoolShare, Capacity: little, Mechanism: lease.MechanismShare, MaxTerm: 30, Notice: notice, Borrow: true},
 	}}
 }
 
@@ -144,6 +157,7 @@ func (w *world) bring(in lease.Input) {
 // was not durable then never left the machine.
 func (w *world) node(in lease.Input) (answers []lease.Answer) {
 	out := w.l.Step(time.Unix(w.clock+w.skew, 0), in)
+	w.steps++
 	var facts []lease.Fact
 	var rest []lease.Effect
 	for _, e := range out {
@@ -257,6 +271,7 @@ func (w *world) restart() {
 		}
 	}
 	w.skew = w.r.Int64N(7) - 3
+	w.steps++
 	for _, e := range w.l.Step(time.Unix(w.clock+w.skew, 0), lease.Recover{}) {
 		if f, ok := e.(lease.Fact); ok {
 			w.write(f)

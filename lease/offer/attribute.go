@@ -4,6 +4,7 @@ package offer
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +42,7 @@ var attributes = map[string]attribute{
 	"city":    {texts: func(o *Offer) []string { return []string{o.Attributes.City} }},
 	"site":    {texts: sites},
 	"name":    {texts: func(o *Offer) []string { return []string{o.Name} }},
+	"pool":    {texts: pools},
 	"node":    {texts: func(o *Offer) []string { return []string{o.Node.String(), o.Node.Short()} }},
 	"arch":    {texts: func(o *Offer) []string { return []string{o.Attributes.Arch} }},
 	"runtime": {texts: func(o *Offer) []string { return o.Attributes.Runtimes }},
@@ -68,6 +70,25 @@ func sites(o *Offer) []string {
 	return []string{o.Site.String(), o.Site.Short(), o.SiteName()}
 }
 
+func pools(o *Offer) (names []string) {
+	for _, f := range o.Free {
+		names = append(names, string(f.Pool))
+	}
+	return names
+}
+
+// freeIn takes the name of an amount apart: a resource by itself, or after "free.",
+// is of the commons; else a pool stands between the two.
+func freeIn(name string) (lease.Pool, lease.Resource, bool) {
+	name, free := strings.CutPrefix(name, "free.")
+	if r, err := lease.ParseResource(name); err == nil {
+		return lease.PoolCommons, r, true
+	}
+	pool, rest, ok := strings.Cut(name, ".")
+	r, err := lease.ParseResource(rest)
+	return lease.Pool(pool), r, free && ok && err == nil && lease.CheckLabel(pool) == nil
+}
+
 // lookup finds an attribute by the name that a query uses.
 func lookup(name string) (attribute, bool) {
 	if a, ok := attributes[name]; ok {
@@ -76,12 +97,12 @@ func lookup(name string) (attribute, bool) {
 	if key, ok := strings.CutPrefix(name, "label."); ok && labelKey(key) {
 		return attribute{texts: func(o *Offer) []string { return []string{o.Attributes.Labels[key]} }}, true
 	}
-	r, err := lease.ParseResource(strings.TrimPrefix(name, "free."))
-	if err != nil {
+	pool, r, ok := freeIn(name)
+	if !ok {
 		return attribute{}, false
 	}
 	return attribute{kind: amount, resource: r, number: func(o *Offer, _ Measured) (uint64, bool) {
-		return o.FreeIn(lease.PoolCommons)[r], true
+		return o.FreeIn(pool)[r], pool == lease.PoolCommons || slices.Contains(pools(o), string(pool))
 	}}, true
 }
 
@@ -91,7 +112,7 @@ func names() []string {
 	for _, r := range lease.ResourceNames() {
 		all = append(all, "free."+r)
 	}
-	return append(all, "as", "arch", "city", "country", "kernel", "label.", "name", "network", "node",
+	return append(all, "as", "arch", "city", "country", "kernel", "label.", "name", "network", "node", "pool",
 		"region", "rtt", "runtime", "site", "uptime")
 }
 

@@ -12,7 +12,8 @@
 //
 //	cpu>=2000 & memory>=1GiB & country!=DE & rtt<80ms order by -free.cpu limit 20 spread by site
 //
-// The name of a resource means what is free of it in the commons pool. What an
+// The name of a resource means what is free of it in the commons pool;
+// free.share.cpu is of another, and pool=share asks for one by name. What an
 // offer does not state satisfies != and no other operator. [Answer] filters,
 // orders and limits candidates and says what each constraint removed;
 // [Merge] joins what several sources gave, newest offer per node.

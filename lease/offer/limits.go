@@ -30,9 +30,9 @@ const (
 	// MaxRuntimes is the number of runtime classes of one node.
 	MaxRuntimes = 4
 
-	// MaxPools is the number of pools that one offer names: there are as many
-	// as allocation mechanisms.
-	MaxPools = 4
+	// MaxPools is the number of pools that one offer names: as many as a node's
+	// policy may have. How many fit is for MaxOffer to say: see [Offer.Fit].
+	MaxPools = 16
 
 	// MaxAddrs and MaxAddr bound the reachability addresses: v4 and v6 over QUIC
 	// and TCP, and room for relays.

@@ -8,28 +8,28 @@ import (
 
 // Config is what a site wants of its agent: see [Read].
 type Config struct {
-	Nodes  []lease.Principal // of the own site
-	People []Person
-	Guests Person // what anybody else may have; nothing if Most is zero
-	Peers  []Peer
+	Nodes  []lease.Principal `json:"nodes"` // of the own site
+	People []Person          `json:"people"`
+	Guests Person            `json:"guests"` // what anybody else may have; nothing if Most is zero
+	Peers  []Peer            `json:"peers"`
 }
 
 // Person is somebody who may ask for tickets.
 type Person struct {
-	Name      string
-	Principal lease.Principal
-	Most      lease.RSet // at any instant, on all nodes together
-	Longest   int64      // seconds of one ticket
+	Name      string          `json:"name"`
+	Principal lease.Principal `json:"key"`
+	Most      lease.RSet      `json:"most"`    // at any instant, on all nodes together
+	Longest   int64           `json:"longest"` // seconds of one ticket
 }
 
 // Peer is another site's agent.
 type Peer struct {
-	Name      string
-	Principal lease.Principal
-	Nodes     []lease.Principal // its nodes that give tickets to us
-	Share     int               // per cent of each ticket on the own nodes that goes to it
-	Degree    uint16            // of what goes to it, hundredths
-	Term      int64             // seconds of what goes to it; renewed by half of that
+	Name      string            `json:"name"`
+	Principal lease.Principal   `json:"key"`
+	Nodes     []lease.Principal `json:"nodes"`  // its nodes that give tickets to us
+	Share     int               `json:"share"`  // per cent of each ticket on the own nodes that goes to it
+	Degree    uint16            `json:"degree"` // of what goes to it, hundredths
+	Term      int64             `json:"for"`    // seconds of what goes to it; renewed by half of that
 }
 
 // owner returns who a node belongs to: a peer, or the own site.

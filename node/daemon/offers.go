@@ -3,9 +3,11 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,6 +32,7 @@ type offerLoop struct {
 	stale chan struct{} // capacity of one: a poke is not counted
 	news  atomic.Bool   // something else than free capacity changed
 	last  uint64        // sequence of the newest offer
+	short bool          // it was told that not all pools have room in it
 }
 
 func newOfferLoop(d *Daemon) *offerLoop { return &offerLoop{d: d, stale: make(chan struct{}, 1)} }
@@ -67,7 +70,7 @@ func (o *offerLoop) run(ctx context.Context) {
 			o.withdraw() // the daemon goes
 			return
 		}
-		pace.Changed(made.FreeIn(lease.PoolCommons), made.Total, o.news.Swap(false))
+		pace.Changed(freeInAll(&made), made.Total, o.news.Swap(false))
 		wait := retryOffer
 		if !pace.Due(now) {
 			at, _ := pace.NextWake()
@@ -121,14 +124,38 @@ func (o *offerLoop) make(ctx context.Context, now time.Time) (offer.Offer, error
 	d := o.d
 	made := o.bare(now)
 	term := lease.Term{From: d.time.now().Unix(), Until: d.time.now().Unix() + int64(freeAhead.Seconds())}
-	var err error
-	made.Free, err = look(ctx, d, func(l *lease.Ledger) (free []offer.Free) {
-		for _, pool := range []lease.Pool{lease.PoolCommons, lease.PoolSharp} {
-			free = append(free, offer.Free{Pool: pool, RSet: l.Free(pool, term)})
+	free, err := look(ctx, d, func(l *lease.Ledger) (free []offer.Free) {
+		for _, rule := range l.Pools() {
+			free = append(free, offer.Free{Pool: rule.Pool, RSet: l.Free(rule.Pool, term)})
 		}
+		slices.SortStableFunc(free, func(a, b offer.Free) int { return cmp.Compare(rank(a.Pool), rank(b.Pool)) })
 		return free
 	})
+	if whole := made.Fit(free); !whole && !o.short {
+		d.deps.Log.Warn("this node's offer has no room for all of its pools: find does not know the others", "pools", len(free), "named", len(made.Free))
+		o.short = true
+	}
 	return made, err
+}
+
+// rank puts the pools first that everybody looks for; the others are in the order
+// of the policy.
+func rank(p lease.Pool) int {
+	switch p {
+	case lease.PoolCommons:
+		return 0
+	case lease.PoolSharp:
+		return 1
+	}
+	return 2
+}
+
+// freeInAll adds up what is free, whatever the pool.
+func freeInAll(o *offer.Offer) (sum lease.RSet) {
+	for _, f := range o.Free {
+		sum = sum.Plus(f.RSet)
+	}
+	return sum
 }
 
 // maxAddrs bounds the addresses in an offer: one a transport and family.

@@ -99,7 +99,7 @@ func (r *Run) refused(node lease.Principal, why lease.Refusal) {
 	m := r.member(node)
 	switch {
 	case m == nil:
-	case m.state == drawing || m.state == asked:
+	case m.state == asked:
 		r.drop(m, RefusedByOwner, why.Error())
 	case m.state == closing: // there is nothing left to close, or it ends already
 		if endedAlready(why) {

@@ -21,7 +21,7 @@ type Effect interface {
 }
 
 // DrawTicket has the purse sign a redeem and remember it durably before anybody
-// sees it: Drawn, Refused (by the purse) or Failed.
+// sees it: Drawn, Withheld or Failed.
 type DrawTicket struct {
 	Node lease.Principal
 	Wish purse.Redeem

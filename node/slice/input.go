@@ -33,7 +33,13 @@ type Held struct {
 	Left time.Duration
 }
 
-// Refused is a no to a wish or to a close: the node's, or of the purse to a draw.
+// Withheld is the purse's no to a draw: the node was asked nothing.
+type Withheld struct {
+	Node lease.Principal
+	Text string
+}
+
+// Refused is a node's no to a wish or to a close.
 type Refused struct {
 	Node    lease.Principal
 	Refusal lease.Refusal
@@ -100,6 +106,7 @@ type Tick struct{}
 func (Start) input()          {}
 func (Drawn) input()          {}
 func (Held) input()           {}
+func (Withheld) input()       {}
 func (Refused) input()        {}
 func (Failed) input()         {}
 func (Committed) input()      {}
@@ -122,7 +129,8 @@ func (in Drawn) String() string {
 func (in Held) String() string {
 	return fmt.Sprintf("held node=%s hold=%s left=%s", in.Node, digest(in.Hold), in.Left)
 }
-func (in Refused) String() string { return "refused " + refusalFields(in.Node, in.Refusal) }
+func (in Withheld) String() string { return fmt.Sprintf("withheld node=%s text=%q", in.Node, in.Text) }
+func (in Refused) String() string  { return "refused " + refusalFields(in.Node, in.Refusal) }
 func (in Failed) String() string {
 	return fmt.Sprintf("failed node=%s trouble=%s text=%q", in.Node, in.Trouble, in.Text)
 }

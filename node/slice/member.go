@@ -38,6 +38,8 @@ type member struct {
 	claim  lease.ID  // what is being closed
 	close  []byte    // the statement that closes it
 	why    string    // why it is out
+
+	withheld bool // why is the purse's, not the node's
 }
 
 // has reports whether the node is bound by something of ours.

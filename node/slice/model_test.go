@@ -68,7 +68,7 @@ func (n *node) take(now time.Time, chain [][]byte) (Input, error) {
 			return nil, err
 		}
 		a, ok = &lease.Ask{Issuer: w.Issuer, Node: w.Node, RSet: w.RSet, From: w.From, Until: w.Until, Slice: w.Slice,
-			Replaces: w.Replaces, Ports: w.Ports, Pool: lease.PoolSharp}, true
+			Replaces: w.Replaces, Ports: w.Ports, Pool: lease.PoolSharp, Owner: w.Owner}, true
 	}
 	if !ok || a.Node != n.who() {
 		return nil, fmt.Errorf("%s is not an ask to %s", o.Kind(), n.name)
@@ -91,7 +91,7 @@ func (n *node) commit(now time.Time, hold lease.ID) Input {
 	if b.lease.Statement == nil {
 		l := &lease.Lease{K: lease.KindLease, Node: n.who(), RSet: b.ask.RSet, From: b.ask.From, Until: b.ask.Until,
 			Holder: b.ask.Issuer, Parent: b.hold.Statement.(*lease.Hold).Parent, Slice: b.ask.Slice, Pool: b.ask.Pool,
-			Hold: hold, Replaces: b.ask.Replaces}
+			Hold: hold, Replaces: b.ask.Replaces, Owner: b.ask.Owner}
 		if old := n.leases[b.ask.Replaces]; old != nil {
 			l.Sliver, b.active, b.fuse = b.ask.Replaces, true, time.Time{}
 		} else {

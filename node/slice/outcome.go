@@ -31,6 +31,10 @@ func (o Outcome) String() string {
 // ExitCode returns the command's exit status.
 func (o Outcome) ExitCode() int { return int(o) }
 
+// OwnPurse stands in the place of a node's name before the reason that the purse
+// gave, in Done.Why.
+const OwnPurse = "your purse"
+
 // Trouble is why a node gave no answer.
 type Trouble string
 

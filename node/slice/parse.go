@@ -164,6 +164,8 @@ func ParseInput(s string, bulk Bulk) (Input, error) {
 		in = Drawn{l.node(), l.chain("chain")}
 	case "held":
 		in = Held{l.node(), l.bytes("hold"), l.duration("left")}
+	case "withheld":
+		in = Withheld{l.node(), l.text("text")}
 	case "refused":
 		in = Refused{l.node(), l.refusal()}
 	case "failed":

@@ -22,7 +22,7 @@ func samples() (ins []Input, effects []Effect, bulk Bulk) {
 	full := lease.Refusal{Sort: lease.Oversubscribed, Text: odd, About: id, Resource: lease.Memory, Instant: 1 << 40, Attachment: put("filling")}
 	rec := Record{Slice: "probe", Owner: n, Slivers: []Sliver{{Node: n, Name: "a", Lease: id, Sliver: "x", From: 1, Until: 2,
 		RSet: lease.RSet{lease.CPU: 100}, Ports: []lease.Port{{Proto: lease.TCP, Number: 1, Inside: 2}}, Signed: []byte("s")}}}
-	ins = []Input{Start{}, Abort{}, Tick{}, Drawn{n, [][]byte{put("ticket"), put("redeem")}}, Held{n, put("hold"), fuse}, Refused{n, r}, Refused{n, full}, Failed{n, NoPath, odd},
+	ins = []Input{Start{}, Abort{}, Tick{}, Drawn{n, [][]byte{put("ticket"), put("redeem")}}, Held{n, put("hold"), fuse}, Withheld{n, odd}, Refused{n, r}, Refused{n, full}, Failed{n, NoPath, odd},
 		Committed{n, put("lease")}, CommitRefused{n, r}, Activated{n}, ActivateFailed{n, odd}, Progress{n, odd},
 		Running{n, "192.0.2.1"}, SliverFailed{n, odd}, Closed{n, id}}
 	wish := purse.Redeem{Ticket: id, Slot: purse.AnySlot, RSet: lease.RSet{lease.CPU: 1}, Term: lease.Term{From: 1, Until: 2},

@@ -53,9 +53,6 @@ func (p Plan) check(key lease.Signer) error {
 	if len(p.Program) == 0 && !p.Reserve {
 		return fmt.Errorf("nothing to run: %w", ErrPlan)
 	}
-	if !p.Owner.IsZero() && p.Wish.Pool == lease.PoolSharp {
-		return fmt.Errorf("a ticket is redeemed for one's own slice: %w", ErrPlan)
-	}
 	seen := map[lease.Principal]bool{}
 	for _, c := range p.Candidates {
 		if c.Node.IsZero() || seen[c.Node] {
@@ -70,7 +67,8 @@ func (p Plan) check(key lease.Signer) error {
 	var probe lease.Statement = p.ask(key.Principal(), key.Principal(), lease.Request{})
 	if p.Wish.Pool == lease.PoolSharp {
 		probe = &lease.Redeem{K: lease.KindRedeem, Issuer: key.Principal(), Node: key.Principal(), RSet: p.Wish.RSet,
-			From: p.Wish.Term.From, Until: p.Wish.Term.Until, Parent: lease.ID{1}, Slice: p.Label, Ports: p.Wish.Ports} // any parent
+			From: p.Wish.Term.From, Until: p.Wish.Term.Until, Parent: lease.ID{1}, Slice: p.Label, Ports: p.Wish.Ports, // any parent
+			Owner: named(p.Owner, key.Principal())}
 	}
 	if _, err := lease.Seal(probe, key); err != nil {
 		return fmt.Errorf("%w: %w", ErrPlan, err)
@@ -79,9 +77,9 @@ func (p Plan) check(key lease.Signer) error {
 }
 
 // draw is the wish that the purse is to sign for a candidate with a ticket.
-func (p Plan) draw(c Candidate, id lease.Request) DrawTicket {
+func (p Plan) draw(by lease.Principal, c Candidate, id lease.Request) DrawTicket {
 	return DrawTicket{Node: c.Node, Wish: purse.Redeem{Ticket: c.Ticket, Slot: purse.AnySlot, RSet: p.Wish.RSet,
-		Term: p.Wish.Term, Slice: p.Label, Request: id, Ports: p.Wish.Ports}}
+		Term: p.Wish.Term, Slice: p.Label, Owner: named(p.Owner, by), Request: id, Ports: p.Wish.Ports}}
 }
 
 func (p Plan) ask(by, node lease.Principal, id lease.Request) *lease.Ask {

@@ -78,7 +78,8 @@ func newSliver(at Candidate, wish, o lease.Opened, l *lease.Lease) Sliver {
 }
 
 // Adopt returns the sliver as a node tells of it: under the lease that is in force
-// now, whoever holds it. The signed lease must be the node's, for this slice.
+// now, whoever holds it. The signed lease must be the node's, for this slice. What
+// was drawn for it on a ticket only this record can tell: see [Renewal].
 func (r Record) Adopt(node lease.Principal, name string, signed []byte) (Sliver, error) {
 	o, err := lease.Open(signed)
 	if err != nil {
@@ -98,7 +99,7 @@ func (r Record) Adopt(node lease.Principal, name string, signed []byte) (Sliver,
 			}
 		}
 	}
-	_, err = Record{Slice: r.Slice, Owner: r.Owner, Actor: r.Actor}.lease(s)
+	_, err = r.match(s)
 	return s, err
 }
 
@@ -127,8 +128,17 @@ func ParseRecord(b []byte) (r Record, err error) {
 	return r, nil
 }
 
-// lease opens a sliver's signed lease.
+// lease opens a sliver's signed lease, and checks what was drawn for it.
 func (r Record) lease(s Sliver) (*lease.Lease, error) {
+	l, err := r.match(s)
+	if err == nil {
+		_, err = s.redeem(l, r.Principal())
+	}
+	return l, err
+}
+
+// match opens a sliver's signed lease, which must say what stands beside it.
+func (r Record) match(s Sliver) (*lease.Lease, error) {
 	o, err := lease.Open(s.Signed)
 	if err != nil {
 		return nil, fmt.Errorf("sliver on %s: %w: %w", s.Name, ErrRecord, err)
@@ -137,9 +147,6 @@ func (r Record) lease(s Sliver) (*lease.Lease, error) {
 	if !ok || o.ID != s.Lease || l.Node != s.Node || l.SliceOwner() != r.Owner || l.Slice != r.Slice ||
 		l.From != s.From || l.Until != s.Until || l.RSet != s.RSet || sliverName(o.ID, l) != s.Sliver {
 		return nil, fmt.Errorf("sliver on %s is not what its lease says: %w", s.Name, ErrRecord)
-	}
-	if _, err := s.redeem(l, r.Principal()); err != nil {
-		return nil, err
 	}
 	return l, nil
 }

@@ -31,6 +31,7 @@ type renewing struct {
 	sliver Sliver // the old one, then the new
 	old    *lease.Lease
 	by     *lease.Redeem // behind old; nil: it came without a ticket
+	lost   error         // why by is not known: then its slot is not, either
 	draw   DrawTicket
 	state  state // drawing, asked, committing, running (renewed) or out
 	ask    lease.Opened
@@ -38,6 +39,8 @@ type renewing struct {
 	wake   time.Time
 	why    string
 	cause  Outcome
+
+	withheld bool // why is the purse's, not the node's
 }
 
 // NewRenewal makes a renewal up to until (Unix seconds). A zero rset is each
@@ -49,20 +52,17 @@ func NewRenewal(record Record, until int64, rset lease.RSet, key lease.Signer, r
 	}
 	r := &Renewal{record: record, until: until, rset: rset, key: key, random: random}
 	for _, s := range record.Slivers {
-		old, err := record.lease(s)
+		old, err := record.match(s)
 		if err != nil {
 			return nil, err
 		}
-		by, err := s.redeem(old, record.Principal())
-		if err != nil {
-			return nil, err
-		}
-		r.parts = append(r.parts, &renewing{sliver: s, old: old, by: by})
+		by, lost := s.redeem(old, record.Principal())
+		r.parts = append(r.parts, &renewing{sliver: s, old: old, by: by, lost: lost})
 	}
 	return r, nil
 }
 
-// Step takes Start, Drawn, Held, Refused, Failed, Committed, CommitRefused, Abort and
+// Step takes Start, Drawn, Withheld, Held, Refused, Failed, Committed, CommitRefused, Abort and
 // Tick.
 func (r *Renewal) Step(now time.Time, in Input) []Effect {
 	r.now, r.effects = now, nil
@@ -75,8 +75,12 @@ func (r *Renewal) Step(now time.Time, in Input) []Effect {
 		r.hold(in)
 	case Committed:
 		r.lease(in)
+	case Withheld:
+		if p := r.part(in.Node); p != nil && p.state == drawing {
+			p.state, p.cause, p.why, p.withheld = out, RefusedByOwner, in.Text, true
+		}
 	case Refused:
-		r.fall(in.Node, RefusedByOwner, in.Refusal.Error(), drawing, asked)
+		r.fall(in.Node, RefusedByOwner, in.Refusal.Error(), asked)
 	case CommitRefused:
 		r.fall(in.Node, RefusedByOwner, in.Refusal.Error(), committing)
 	case Failed:
@@ -118,6 +122,9 @@ func (r *Renewal) start() {
 }
 
 func (r *Renewal) ask(p *renewing) error {
+	if p.lost != nil {
+		return p.lost
+	}
 	var id lease.Request
 	if _, err := io.ReadFull(r.random, id[:]); err != nil {
 		return fmt.Errorf("choosing request id: %w", err)
@@ -129,7 +136,7 @@ func (r *Renewal) ask(p *renewing) error {
 	if p.by != nil { // in the slot of the lease that it replaces, where it costs only what is more
 		p.draw = DrawTicket{Node: p.sliver.Node, Wish: purse.Redeem{Ticket: p.by.Parent, Slot: int(p.by.Slot), RSet: rset,
 			Term: lease.Term{From: r.now.Unix(), Until: r.until}, Slice: r.record.Slice, Request: id,
-			Replaces: p.sliver.Lease, Ports: p.old.Ports}}
+			Replaces: p.sliver.Lease, Ports: p.old.Ports, Owner: named(r.record.Owner, r.key.Principal())}}
 		p.state, p.wake = drawing, r.now.Add(AskTimeout)
 		r.effects = append(r.effects, p.draw)
 		return nil
@@ -227,7 +234,11 @@ func (r *Renewal) finish() {
 			return
 		case out:
 			done.Outcome = p.cause
-			done.Why = append(done.Why, p.sliver.Name+": "+p.why)
+			who := p.sliver.Name
+			if p.withheld {
+				who = OwnPurse
+			}
+			done.Why = append(done.Why, who+": "+p.why)
 		}
 	}
 	r.over = true

@@ -90,6 +90,11 @@ func (r *Run) Step(now time.Time, in Input) []Effect {
 		r.hold(in)
 	case Committed:
 		r.lease(in)
+	case Withheld:
+		if m := r.member(in.Node); m != nil && m.state == drawing {
+			r.drop(m, RefusedByOwner, in.Text)
+			m.withheld = true
+		}
 	case Refused:
 		r.refused(in.Node, in.Refusal)
 	case CommitRefused:
@@ -224,7 +229,7 @@ func (r *Run) ask(m *member) {
 		return
 	}
 	if !m.Ticket.IsZero() {
-		m.draw = r.plan.draw(m.Candidate, id)
+		m.draw = r.plan.draw(r.key.Principal(), m.Candidate, id)
 		m.state, m.wake = drawing, r.now.Add(AskTimeout)
 		r.emit(m.draw)
 		return

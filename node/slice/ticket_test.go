@@ -92,7 +92,7 @@ func (h *holder) draw(e DrawTicket) Input {
 			}
 			return Drawn{Node: e.Node, Chain: chain}
 		case purse.Refuse:
-			return Refused{Node: e.Node, Refusal: lease.Refusal{Sort: lease.Exhausted, Text: out.Err.Error()}}
+			return Withheld{Node: e.Node, Text: out.Err.Error()}
 		}
 	}
 	h.t.Fatal("the purse is silent")
@@ -144,7 +144,7 @@ func TestTicketRunsAndRenewsInItsSlot(t *testing.T) {
 func TestTicketIsUsedUp(t *testing.T) {
 	h := newHolder(t)
 	done := h.run(301)
-	if done.Outcome != RefusedByOwner || !strings.Contains(done.Why[0], "exhausted") {
+	if done.Outcome != RefusedByOwner || !strings.HasPrefix(done.Why[0], OwnPurse+": redeeming ticket") {
 		t.Errorf("got %s", done)
 	}
 	if len(h.node.asks) != 0 {
@@ -208,3 +208,46 @@ func TestPoolAndTicketGoTogether(t *testing.T) {
 
 // fresh gives request ids that the run before has not used.
 func fresh() *counter { c := counter(100); return &c }
+
+// Who may run for another redeems a ticket of his own for that other's slice, and
+// renews in its slot.
+func TestTicketForTheSliceOfAnother(t *testing.T) {
+	h, carol := newHolder(t), leasetest.Who("carol")
+	plan := h.plan(200)
+	plan.Owner = carol
+	m, err := New(plan, leasetest.Key("alice"), new(counter))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := h.play(m)
+	rec, err := ParseRecord(done.Record.Encode())
+	if err != nil || done.Outcome != OK || rec.Owner != carol || rec.Actor != leasetest.Who("alice") || h.drawn[0].Owner != carol {
+		t.Fatalf("got %s, %v; drawn for %s", done, err, h.drawn[0].Owner.Short())
+	}
+	renew := func(rec Record) Done {
+		m, err := NewRenewal(rec, epoch.Add(2*time.Hour).Unix(), lease.RSet{}, leasetest.Key("alice"), fresh())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h.play(m)
+	}
+	done = renew(rec)
+	if done.Outcome != OK || h.drawn[1].Owner != carol || h.drawn[1].Slot != 0 {
+		t.Fatalf("got %s, drawn %s", done, h.drawn[1])
+	}
+
+	// What a node tells of a sliver can be acted on where the redeem was lost, but
+	// not renewed: in another slot it would be drawn twice.
+	now := done.Record.Slivers[0]
+	bare, err := Record{Slice: rec.Slice, Owner: carol, Actor: rec.Actor}.Adopt(now.Node, now.Name, now.Signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Slivers = []Sliver{bare}
+	if done = renew(rec); done.Outcome != Broken || !strings.Contains(done.Why[0], "lacks the redeem") || len(h.drawn) != 2 {
+		t.Errorf("got %s", done)
+	}
+	if kept, err := done.Record.Adopt(now.Node, now.Name, now.Signed); err != nil || kept.Redeem != nil {
+		t.Errorf("adopted %+v, %v", kept, err)
+	}
+}

@@ -29,7 +29,11 @@ func (r *Run) whys() (lines []string) {
 			continue
 		}
 		if n++; n <= maxWhy {
-			lines = append(lines, m.Name+": "+m.why)
+			who := m.Name
+			if m.withheld {
+				who = OwnPurse
+			}
+			lines = append(lines, who+": "+m.why)
 		}
 	}
 	if n > maxWhy {

@@ -12,6 +12,7 @@ sys.dont_write_bytecode = True
 from chain import verify_answer, verify_chain, verify_end  # noqa: E402
 from proof import Proof, attachment  # noqa: E402
 from site_certificate import Site  # noqa: E402
+from slice_record import Authority, Record, verify_granted_end  # noqa: E402
 from statement import Broken, from_text, open_statement, text_form  # noqa: E402
 
 # The rules that say of a statement within a chain, an answer or an end that it
@@ -21,21 +22,21 @@ ONE = {"C9", "A9", "E4"}
 HERE = pathlib.Path(__file__).resolve().parent
 
 # The words of verdicts, each with the rules that it can stand for: the tables
-# "Verdicts", and the last columns, of ../claims.md.
+# "Verdicts", and the last columns, of ../claims.md and ../slices.md.
 WORDS = {
-    "syntax": "S1 S2 S3 S6 S7 S8 P1 F1",
+    "syntax": "S1 S2 S3 S6 S7 S8 P1 F1 G1",
     "not-canonical": "S2 S3 S7 P1 F1",
-    "kind": "S3 A1 E1 P1 P5 F2 F4",
-    "too-big": "S4 P1 P2 F1",
-    "field": "S5 S6 S7 S8 S9 S10 S12 S13 S14 P1",
+    "kind": "S3 A1 E1 P1 P5 F2 F4 G1",
+    "too-big": "S4 P1 P2 F1 G1",
+    "field": "S5 S6 S7 S8 S9 S10 S12 S13 S14 P1 R1",
     "unknown-resource": "S7 P1",
     "signature": "S11",
     "depth": "C1",
     "chain": "C1 C2 C3 P3",
     "wrong-node": "C4 A2 E2",
-    "not-holder": "C5 A3 E3",
+    "not-holder": "C5 A3 E3 E5 G4",
     "exceeds": "C6 C7 C8",
-    "answer": "A1 A4 A5 A6 A7 A8 E1",
+    "answer": "A1 A4 A5 A6 A7 A8 E1 R2",
     "proof-shape": "P2",
     "proof-parent": "P5",
     "proof-duplicate": "P6",
@@ -57,15 +58,28 @@ WORDS = {
     "filling-twice": "F5",
     "filling-below": "F7",
     "off-path": "F8",
+    "grant": "G2 G3 G5",
+    "lapsed": "R4 G6 G7 G8",
+    "revoked": "G8",
 }
 
 # Rules that refer to others: what is named broken may be one of those.
-REFERS = {"C9": "S", "A9": "S", "E4": "S", "P3": "CS", "P4": "S", "P5": "C", "P15": "A", "P20": "E", "P21": "E", "F4": "CAS", "F8": "PCS"}
+REFERS = {"C9": "S", "A9": "S", "E4": "S", "P3": "CS", "P4": "S", "P5": "C", "P15": "A", "P20": "E", "P21": "E", "F4": "CAS", "F8": "PCS", "R1": "S", "G1": "S",
+          "E5": "GES"}
 
 
 def judge(vector):
     """judge returns what verifies, and whom it accuses; or raises Broken."""
-    data = {key: bytes.fromhex(vector.get(key, "")) for key in ("open", "wish", "answer", "claim", "end", "proof", "attachment")}
+    data = {key: bytes.fromhex(vector.get(key, "")) for key in (
+        "open", "wish", "answer", "claim", "end", "proof", "attachment", "record", "known", "authority")}
+    if "record" in vector:
+        return judge_record(vector, data), None
+    if "deed" in vector:
+        authority, deed = Authority(data["authority"]), vector["deed"]
+        authority.allows(from_text(deed["by"]), from_text(deed["owner"]), deed["slice"], deed["any"], deed["at"], deed["until"])
+        return authority, None
+    if "authority" in vector:
+        return verify_granted_end(open_statement(data["claim"]), data["end"], Authority(data["authority"])), None
     if "site" in vector:
         return Site(bytes.fromhex(vector["site"])), None
     if "proof" in vector:
@@ -83,6 +97,18 @@ def judge(vector):
     if "claim" in vector:
         return verify_end(open_statement(data["claim"]), data["end"]), None
     return open_statement(data["open"]), None
+
+
+def judge_record(vector, data):
+    """judge_record returns the record, or of two the one that counts."""
+    record = Record(data["record"])
+    if "of" in vector:
+        record.is_of(from_text(vector["of"]["owner"]), vector["of"]["slice"])
+    if "at" in vector:
+        record.holds(vector["at"])
+    if "known" in vector:
+        return record.counts(Record(data["known"]))
+    return record
 
 
 def verdict(vector):
