@@ -55,6 +55,7 @@ var rooms = map[string]room{
 	"ebpf/audit/export":   {floor: 1},
 	"ebpf/kernel":         {floor: 1},
 	"ebpf/net":            {floor: 1},
+	"ebpf/pace":           {floor: 1},
 	"ebpf/model":          {floor: 1},
 	"ebpf/bypass":         {floor: 1},
 	"ebpf/ebpftest":       {floor: 1},

@@ -15,15 +15,17 @@ type Channel struct {
 
 // Channels lists all that exist.
 var Channels = []Channel{
-	{Name: "logs", Routes: []string{"logs"}, Open: "not charged; 64 readers at once"},
-	{Name: "exec", Routes: []string{"exec"}, Open: "not charged; 32 commands at once"},
+	{Name: "logs", Routes: []string{"logs"}, Test: "node/daemon.TestWhatTheNodeMovesIsCharged"},
+	{Name: "exec", Routes: []string{"exec"}, Test: "node/daemon.TestWhatTheNodeMovesIsCharged"},
 	{Name: "cp", Open: "there is none yet"},
 	{Name: "forward", Open: "there is none yet"},
 	{Name: "publish", Open: "there is none yet"},
 	{Name: "role", Open: "there is none yet"},
 	{Name: "tunnel", Open: "there is none yet"},
 	{Name: "dns", Item: "dns"},
+	{Name: "capture", Routes: []string{"capture"}, Test: "node/daemon.TestCapturesAreFewAndBounded"},
 	// A program's image is its owner's upload, from before there is a sliver.
 	{Name: "blobs", Routes: []string{"blob", "append"}, Open: "not charged; the node's quota of blobs"},
+	{Name: "record", Routes: []string{"rows"}, Open: "not charged; two at once"},
 	{Name: "pipe", Routes: []string{"pipe"}, Open: "carries the others to the node of the sliver"},
 }

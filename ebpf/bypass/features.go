@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 
+	"croft/ebpf/kernel"
+
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -51,9 +53,24 @@ func Features(ctx context.Context) (all []Feature, err error) {
 	return append(all, b.inForce()...), b.close()
 }
 
-// inForce is what network and guard chose on this kernel. Where they can choose,
-// they say it here.
-func (b *bench) inForce() []Feature { return nil }
+// inForce is what network and guard chose on this kernel.
+func (b *bench) inForce() (all []Feature) {
+	hook := Feature{Name: "hook", Present: true, Found: "TCX"}
+	if m := b.guard.Method(); m != kernel.TCX {
+		hook = Feature{Name: "hook", Found: "no TCX (before Linux 6.6)", InForce: string(m),
+			Cost: "each packet passes the filter chain, and whoever is root in the node's namespace takes the guard away by name"}
+	}
+	all = append(all, hook)
+	for _, m := range b.net.Method().Lines() {
+		name, what, _ := strings.Cut(m.InForce, ": ")
+		f := Feature{Name: name, Present: m.Cost == "", Found: what}
+		if !f.Present {
+			f = Feature{Name: name, Found: "second best on this kernel", InForce: what, Cost: m.Cost}
+		}
+		all = append(all, f)
+	}
+	return all
+}
 
 const policed = "the guard's bucket alone: TCP reaches its rate, but by losing packets"
 

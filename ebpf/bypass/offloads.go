@@ -17,8 +17,7 @@ var offloads = []Item{
 	{Name: "gso-small", About: "UDP_SEGMENT: sixty datagrams of 20 octets in one packet", At: AtWorld, attack: smallSegments},
 	{Name: "tso", About: "TCP super-packets from a packet socket, in segments large and small", At: AtWorld, attack: tso},
 	{Name: "gso-crafted", About: "UDP super-packets from a packet socket, the old kind (UFO) too, with headers that lie", At: AtWorld, attack: craftedSegments},
-	{Name: "checksum", About: "checksums left to the device, where an address stands", At: AtWorld,
-		Known: "it takes a packet socket, which no sliver can have", attack: checksums},
+	{Name: "checksum", About: "checksums left to the device, where an address stands", At: AtWorld, none: true, attack: checksums},
 	{Name: "jumbo", About: "packets longer than the link's MTU", At: AtWorld,
 		Stops: "the kernel: a veth passes nothing longer than its other end's MTU", attack: jumbo},
 }

@@ -23,8 +23,8 @@ func questions(s *stage) (_ []*flood, err error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	node := s.net
-	go func() { served <- node.ServeDNS(ctx) }()
+	node, guard := s.net, s.guard
+	go func() { served <- node.ServeDNS(ctx, guard) }()
 	s.undo = append(s.undo, func() error { stop(); return <-served })
 
 	var all []shot

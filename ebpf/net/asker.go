@@ -11,13 +11,13 @@ import (
 
 // Questions counts what one sliver asked of the node's resolver. Asked is the
 // sum of the other four. The node sends a question on for the sliver: UpBytes
-// and DownBytes are what that cost, in bytes of DNS messages.
+// and DownBytes are what that cost, in L3 octets, and what it was charged.
 type Questions struct {
 	Place     int
 	Asked     uint64
 	Answered  uint64 // by an upstream, whatever it said
 	Local     uint64 // at once: malformed, not asked for here, private zone
-	Refused   uint64 // over the sliver's rate or its questions in flight
+	Refused   uint64 // over the resolver's rate, its questions in flight, or the lease
 	Failed    uint64 // no upstream answered
 	Screened  uint64 // records taken out that named closed addresses
 	UpBytes   uint64

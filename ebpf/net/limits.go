@@ -33,6 +33,25 @@ const (
 	// takes longer than 12 s, and HTB's clock overflows not far beyond.
 	MinRate = 1_000
 
+	// tableShare is the part of nf_conntrack_max to which the ceilings of all
+	// slivers add up: a quarter for flows that they open and as much for flows
+	// that come to them. What is closing is not counted as open and goes within
+	// seconds; it is what the third quarter is for, and the fourth is the host's.
+	tableShare = 4
+
+	// defaultLive is how many flows a sliver has open at once whose lease does
+	// not say, where the table has room for as many at every place.
+	defaultLive = 1024
+
+	// minLive is the least that any sliver has, and maxLive the most. The kernel
+	// looks through a sliver's open flows up to 250 times a second while it opens
+	// more: at maxLive that is a fair part of one processor.
+	minLive = 16
+	maxLive = 1 << 16
+
+	// countedAge is how old the numbers may be that [Network.Counters] returns.
+	countedAge = 500 * time.Millisecond
+
 	// mtu of every link here. Nothing larger leaves a sliver anyway, as the
 	// world's is seldom larger.
 	mtu = 1500
@@ -89,6 +108,9 @@ const (
 	maxUpstreams = 3
 	// dnsTimeout is for one upstream; an asker waits 5 s as a rule.
 	dnsTimeout = 2 * time.Second
+	// dnsPatience is for a question in all, with the waits for the asker's lease: an
+	// answer that comes later finds nobody who waits.
+	dnsPatience = 5 * time.Second
 	// dnsIdle closes a TCP connection that asks nothing.
 	dnsIdle = 5 * time.Second
 )

@@ -57,10 +57,14 @@ type Network struct {
 	ifb         queue           // where there is one
 	has         parts
 
-	names askers // at the resolver
+	names   askers // at the resolver
+	tenants tenants
+	counted counted
+	entries uint64 // nf_conntrack_max
 
-	mu     sync.Mutex // one change at a time; guards closed
+	mu     sync.Mutex // one change at a time; guards what follows
 	closed bool
+	live   ceilings
 }
 
 // Open makes the node's namespace with its uplink, or finds and repairs what an
@@ -94,7 +98,7 @@ func (n *Network) open(ctx context.Context) (err error) {
 	if n.host, err = netns.Get(); err != nil {
 		return err
 	}
-	if n.out, err = netlink.NewHandleAt(n.host, unix.NETLINK_ROUTE); err != nil {
+	if n.out, err = netlink.NewHandleAt(n.host, unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER); err != nil {
 		return err
 	}
 	if n.space, err = ensureNS(n.plan.namespace()); err != nil {
@@ -120,13 +124,15 @@ func (n *Network) open(ctx context.Context) (err error) {
 		{"claim", n.claim},
 		{"settings", n.settings},
 		{"rules", func() error { return load(ctx, n.space, nodeRules(n.plan, n.v6)) }},
-		{"time-outs", func() error { return set(n.space, establishedTimeout) }},
+		{"ceilings", func() error { return load(ctx, n.space, liveRules(n.plan)) }},
+		{"time-outs", func() error { return set(n.space, timeouts...) }},
 		{"loopback", n.loopback},
 		{"ifb", n.makeIFB},
 		{"host rules", func() error { return load(ctx, n.host, hostRules(n.plan, n.v6)) }},
 		{"uplink", n.makeUplink},
 		{"forwarding", func() error { return n.openHost(outside) }},
 		{"published ports", n.republish},
+		{"slivers", n.recall},
 	} {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -159,11 +165,6 @@ func (n *Network) settings() error {
 	}
 	return set(n.space, all...)
 }
-
-// establishedTimeout, in seconds, is how long a silent TCP connection keeps its
-// entry: the least that RFC 5382 (REQ-5) allows, not the kernel's five days.
-// The file is there once the rules are.
-var establishedTimeout = setting{"netfilter/nf_conntrack_tcp_timeout_established", "7440"}
 
 // loopback holds the resolver's address.
 func (n *Network) loopback() error {

@@ -20,6 +20,7 @@ type Sliver struct {
 	Name            string
 	Place           int
 	Egress, Ingress uint64       // bit/s at L3; 0 is not shaped
+	Live            uint64       // flows that it may have open at once, and as many that come to it; 0: a default
 	Ports           []lease.Port // public ports, exact
 }
 
@@ -110,6 +111,13 @@ func (n *Network) add(s Sliver) (Attachment, error) {
 	if err := n.fault("rates"); err != nil {
 		return Attachment{}, err
 	}
+	if err := n.ceil(s.Place, s.Live); err != nil {
+		return Attachment{}, err
+	}
+	if err := n.fault("ceiling"); err != nil {
+		return Attachment{}, err
+	}
+	n.tenants.put(s.Place, s.Name)
 	if isUp(link) {
 		if err := n.routes(s.Place, link); err != nil {
 			return Attachment{}, err
@@ -210,6 +218,7 @@ func (n *Network) remove(p sliverPort) error {
 		return err
 	}
 	n.names.forget(n.plan.sliver4(p.place))
+	n.tenants.put(p.place, "")
 	for _, step := range []struct {
 		name string
 		do   func() error
@@ -255,7 +264,16 @@ func (n *Network) ports(place int, wanted []lease.Port) error {
 	if len(wanted) == 0 && len(gone) == 0 {
 		return nil
 	}
-	return publish(n.host, n.plan.table(), wanted, gone)
+	if err := publish(n.host, n.plan.table(), wanted, gone); err != nil || len(gone) == 0 {
+		return err
+	}
+	// What came in by a port that is nobody's any more ends.
+	for _, h := range []*netlink.Handle{n.out, n.node} {
+		if err := end(h, entered{n.plan, gone}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fault is where tests pull the plug.

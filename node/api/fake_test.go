@@ -99,6 +99,9 @@ func (*fake) Traffic(_ context.Context, by Caller, sliver string) (Traffic, erro
 	return Traffic{}, own(by, sliver)
 }
 
+func (*fake) Figures(context.Context, Caller, string) ([]Figures, error) { return []Figures{}, nil }
+func (*fake) AllFigures(context.Context) ([]Figures, error)              { return []Figures{}, nil }
+
 func (f *fake) Blob(_ context.Context, _ Caller, d lease.Digest, size int64) (Blob, error) {
 	if size > 1<<20 {
 		return Blob{}, ErrQuota

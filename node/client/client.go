@@ -61,6 +61,11 @@ func (w *Way) Books(ctx context.Context) (c []api.Claim, err error) {
 	return c, w.call(ctx, "GET", "/v1/books", nil, &c)
 }
 
+// Figures returns what is counted of every sliver on the node.
+func (w *Way) Figures(ctx context.Context) (f []api.Figures, err error) {
+	return f, w.call(ctx, "GET", "/v1/figures", nil, &f)
+}
+
 // Calendar returns the books of every pool over a term; its zero is a day.
 func (w *Way) Calendar(ctx context.Context, term lease.Term) (c api.Calendar, err error) {
 	return c, w.call(ctx, "GET", fmt.Sprintf("/v1/calendar?from=%d&until=%d", term.From, term.Until), nil, &c)

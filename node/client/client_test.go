@@ -69,6 +69,8 @@ func (f *far) Traffic(context.Context, api.Caller, string) (api.Traffic, error) 
 	return api.Traffic{}, api.ErrNoSliver
 }
 
+func (*far) Figures(context.Context, api.Caller, string) ([]api.Figures, error) { return nil, nil }
+
 // owner is the way in.
 type owner struct {
 	api.Owner

@@ -222,7 +222,7 @@ func (d *Daemon) flows(rows []audit.Row) []api.Flow {
 }
 
 func (d *Daemon) flow(r audit.Row) api.Flow {
-	f := api.Flow{Node: d.deps.Key.Principal(), Slice: r.Slice, Sliver: r.Sliver, Direction: "out", Proto: protoName(r.Proto),
+	f := api.Flow{Node: d.deps.Key.Principal(), Slice: r.Slice, Sliver: r.Sliver, Direction: "out", Proto: rowName(r.Flow),
 		Protocol: r.Proto, Src: r.Src, Dst: r.Dst, Packets: r.Packets, Bytes: r.Bytes, TCPFlags: r.TCPFlags,
 		First: time.Unix(0, r.First).UTC(), Last: time.Unix(0, r.Last).UTC()}
 	if r.Direction == ebpf.Ingress {

@@ -5,7 +5,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync"
 
 	slivernet "croft/ebpf/net"
@@ -41,25 +40,6 @@ func (c *captures) begin(slice sliceKey) (end func(), err error) {
 		}
 	}, nil
 }
-
-// charged writes what was charged before. A charge that waits holds the writer
-// up, and so the capture, which loses packets and counts them.
-type charged struct {
-	w      io.Writer
-	charge func(n int) error
-}
-
-func (c charged) Write(p []byte) (int, error) {
-	if err := c.charge(len(p)); err != nil {
-		return 0, err
-	}
-	return c.w.Write(p)
-}
-
-// charge is asked before the node sends a sliver's owner n bytes that it
-// captured at the sliver, and returns when the sliver's lease has paid for them.
-// Nothing is to pay as long as guards charge for packets only.
-func (d *Daemon) charge(context.Context, string, int) error { return nil }
 
 // taps gives the network's captures as the seam has them.
 type taps struct{ *slivernet.Network }

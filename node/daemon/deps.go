@@ -92,6 +92,10 @@ type Network interface {
 	Up(ctx context.Context, sliver string) error
 	Remove(ctx context.Context, sliver string) error
 	Slivers(ctx context.Context) ([]string, error)
+	// Counters are what is counted of each sliver beside its guard.
+	Counters(ctx context.Context) ([]slivernet.Counters, error)
+	// Queues says what waits for a sliver's rates, and what found no room.
+	Queues(ctx context.Context, sliver string) (slivernet.Queues, error)
 	Close() error
 }
 

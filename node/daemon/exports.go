@@ -134,7 +134,7 @@ func (x exports) Capture(ctx context.Context, by api.Caller, sliver string, req 
 		return api.Captured{}, err
 	}
 	defer tap.Close()
-	done, err := slivernet.Record(ctx, tap, charged{w, func(n int) error { return x.d.charge(ctx, sliver, n) }}, rec)
+	done, err := slivernet.Record(ctx, tap, x.d.meter(sliver, ebpf.ChannelCapture).Writer(ctx, ebpf.Egress, w), rec)
 	if err != nil {
 		return api.Captured{}, broken(ctx, err)
 	}

@@ -98,10 +98,6 @@ func TestCapturesAreFewAndBounded(t *testing.T) {
 		if _, err := x.Capture(t.Context(), by, sliver, api.CaptureRequest{Packets: 1}, io.Discard); err != nil {
 			t.Errorf("after others: %v", err)
 		}
-		pay := errors.New("the allowance is spent")
-		if _, err := (charged{io.Discard, func(int) error { return pay }}).Write(nil); !errors.Is(err, pay) {
-			t.Errorf("written without pay: %v", err)
-		}
 	})
 }
 
