@@ -80,6 +80,17 @@ type Request [16]byte
 // MarshalText writes it in hex, for JSON.
 func (r Request) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, r[:]), nil }
 
+// UnmarshalText reads that.
+func (r *Request) UnmarshalText(text []byte) error {
+	if len(text) != hex.EncodedLen(len(r)) {
+		return fmt.Errorf("request of %d digits, want %d: %w", len(text), hex.EncodedLen(len(r)), ErrSyntax)
+	}
+	if _, err := hex.Decode(r[:], text); err != nil {
+		return fmt.Errorf("request %.40q: %w: %w", text, ErrSyntax, err)
+	}
+	return nil
+}
+
 // Capacity is what a node sets aside for its sharp pool in one term: the root
 // of every chain.
 type Capacity struct {

@@ -296,18 +296,39 @@ func (l *load) revoker(ctx context.Context) {
 		p := open[rand.IntN(len(open))]
 		var of lease.Opened
 		var grace int64
+		var heirs []*promise
 		l.book.do(func() {
 			if of = p.hold; p.lease.Statement != nil {
 				of, grace = p.lease, int64(p.lease.Statement.(*lease.Lease).Grace)
 			}
+			heirs = slices.Clone(p.heirs)
 		})
-		l.book.ending(p, time.Now().Unix()+grace)
+		for _, x := range append(heirs, p) {
+			l.book.ending(x, time.Now().Unix()+grace)
+		}
 		a, err := l.way.Revoke(ctx, of.ID, "the owner wants it back")
 		if err != nil || a.Refusal != nil {
 			continue // killed, or it has ended by itself
 		}
 		l.book.add("revokes")
+		// What passes over before the notice is out is left to, and the answer is
+		// the revoke of what it passes over to.
+		ends, unheard := p, false
+		l.book.do(func() {
+			for _, x := range p.heirs {
+				unheard = unheard || x.committing
+				if x.lease.Statement == nil {
+					continue
+				}
+				if _, err := lease.VerifyEnd(x.lease, a.Statements[0]); err == nil {
+					ends, of = x, x.lease
+				}
+			}
+		})
 		o, err := lease.VerifyEnd(of, a.Statements[0])
+		if err != nil && unheard {
+			continue // of a renewal of which its holder has yet to hear
+		}
 		if err != nil {
 			if of.Kind() == lease.KindLease { // a hold may have become a lease meanwhile
 				l.book.fault("revoke: %v", err)
@@ -318,7 +339,7 @@ func (l *load) revoker(ctx context.Context) {
 		if r.At-r.Said < grace {
 			l.book.fault("revoked with %d s of notice, the lease states %d", r.At-r.Said, grace)
 		}
-		l.book.ends(p, time.Unix(r.At, 0))
+		l.book.ends(ends, time.Unix(r.At, 0))
 	}
 }
 

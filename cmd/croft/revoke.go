@@ -53,7 +53,11 @@ func (a *app) leaseRevoke() *cobra.Command {
 			if !ok {
 				return fmt.Errorf("the node answered with a %s", end.Kind())
 			}
-			return a.print(revoked{id, st.At, st.Reason}, func(w io.Writer) {
+			return a.print(revoked{st.Claim, st.At, st.Reason}, func(w io.Writer) {
+				if st.Claim != id {
+					fmt.Fprintf(w, "lease %s passes over to %s, which ends at %s\n", id.Short(), st.Claim.Short(), soon(st.At))
+					return
+				}
 				fmt.Fprintf(w, "lease %s ends at %s\n", id.Short(), soon(st.At))
 			})
 		},

@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -157,7 +158,11 @@ func TestRootLeafUnshaped(t *testing.T) {
 
 // anyFlow reports whether the leaf test remembers a flow.
 func (b *bench) anyFlow() (bool, error) {
-	m, err := cebpf.LoadPinnedMap(filepath.Join(b.dir, "leaf_flows"), nil)
+	pins, err := filepath.Glob(filepath.Join(b.dir, mapsPrefix+"*", "leaf_flows"))
+	if err != nil || len(pins) != 1 {
+		return false, fmt.Errorf("pinned at %q: %w", pins, err)
+	}
+	m, err := cebpf.LoadPinnedMap(pins[0], nil)
 	if err != nil {
 		return false, err
 	}
