@@ -24,7 +24,7 @@ func TestRootCapture(t *testing.T) {
 	w := newWorld(t)
 	n := w.mustOpen(Config{Places: 4})
 	at, in := running(t, n, Sliver{Name: "aaaa", Place: 1, Egress: 100e6, Ingress: 100e6})
-	standIn(t, n, at, at.Guard.Class+2) // its bulk
+	standIn(t, n, at, at.Guard.Class|bulkLeaf)
 
 	if _, err := n.Tap(t.Context(), "bbbb", 128, Filter{}); !errors.Is(err, ErrNoSliver) {
 		t.Errorf("no such sliver: %v", err)
@@ -99,7 +99,7 @@ func TestRootCaptureSaysWhatItLost(t *testing.T) {
 	w := newWorld(t)
 	n := w.mustOpen(Config{Places: 4})
 	at, in := running(t, n, Sliver{Name: "aaaa", Place: 1})
-	standIn(t, n, at, at.Guard.Class+2) // its bulk
+	standIn(t, n, at, at.Guard.Class|bulkLeaf)
 	tap, err := n.Tap(t.Context(), "aaaa", 128, Filter{})
 	must(t, err)
 	defer tap.Close()

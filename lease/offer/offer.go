@@ -47,8 +47,9 @@ type Attributes struct {
 
 // Position is a place on earth in thousandths of a degree: about 100 m.
 type Position struct {
-	_        struct{} `cbor:",toarray"`
-	Lat, Lon int32
+	_   struct{} `cbor:",toarray"`
+	Lat int32    `json:"lat"`
+	Lon int32    `json:"lon"`
 }
 
 // Free is what one pool has left now.
