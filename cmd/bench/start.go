@@ -93,7 +93,7 @@ func (h *host) wire(ctx context.Context, name string, place int) (netns string, 
 	if err != nil {
 		return "", err
 	}
-	if err := h.guard.Attach(ctx, at.Guard, ebpf.Compile(l, at.Addresses, bootClock()+int64(time.Hour))); err != nil {
+	if err := h.guard.Attach(ctx, at.Guard, ebpf.Compile(l, at.Addresses, ebpf.Conditions{Deadline: bootClock() + int64(time.Hour)})); err != nil {
 		return "", err
 	}
 	return at.NetNS, h.network.Up(ctx, name)

@@ -3,16 +3,12 @@
 package kernel
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	cebpf "github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 
 	"croft/ebpf"
 )
@@ -49,81 +45,11 @@ func (g *Guard) attach(at ebpf.Port, l ebpf.Limits, record guardTenure) error {
 		return err
 	}
 	for _, d := range directions {
-		if err := g.attachLink(at, d); err != nil {
+		if err := g.hook(at, d); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (g *Guard) putState(at ebpf.Port, l ebpf.Limits, record guardTenure) error {
-	p, ok := g.ports[at.Sliver]
-	if !ok {
-		last, err := g.control(controlTenure)
-		if err != nil {
-			return err
-		}
-		p = port{uint32(last + 1), record}
-		if err := g.setControl(controlTenure, last+1); err != nil {
-			return err
-		}
-		if err := g.objects.Tenures.Put(p.tenure, record); err != nil {
-			return err
-		}
-		g.ports[at.Sliver] = p
-	}
-	for _, d := range directions {
-		key := guardMeterKey{Tenure: p.tenure, Way: uint32(d)}
-		if err := g.objects.Meters.Update(key, fullMeter(l, d), cebpf.UpdateNoExist); err != nil && !errors.Is(err, cebpf.ErrKeyExist) {
-			return err
-		}
-	}
-	value := compile(l)
-	value.Tenure, value.Class, value.Ifb = p.tenure, at.Class, uint32(at.IFB)
-	return g.objects.Limits.Put(uint32(at.IfIndex), value)
-}
-
-// attachLink pins a link at the port, unless the one that is pinned does.
-func (g *Guard) attachLink(at ebpf.Port, d ebpf.Direction) error {
-	pin := g.linkPin(at.Sliver, d)
-	switch l, err := link.LoadPinnedLink(pin, nil); {
-	case err == nil:
-		where, err := attachedTo(l)
-		if err := errors.Join(err, l.Close()); err != nil {
-			return err
-		}
-		if where == at.IfIndex {
-			return nil
-		}
-		if err := os.Remove(pin); err != nil { // its veth is gone
-			return err
-		}
-	case !errors.Is(err, os.ErrNotExist):
-		return err
-	}
-	return inNetNS(at.NetNS, func() error {
-		kind := cebpf.AttachTCXIngress // of the host end: what comes from the sliver
-		if d == ebpf.Ingress {
-			kind = cebpf.AttachTCXEgress
-		}
-		l, err := link.AttachTCX(link.TCXOptions{Interface: at.IfIndex, Program: g.objects.program(d), Attach: kind, Anchor: link.Head()})
-		if err != nil {
-			return err
-		}
-		return errors.Join(l.Pin(pin), l.Close())
-	})
-}
-
-// attachedTo returns the ifindex of a link's device, 0 when the device is gone.
-func attachedTo(l link.Link) (int, error) {
-	info, err := l.Info()
-	if err != nil {
-		return 0, err
-	}
-	if tcx := info.TCX(); tcx != nil {
-		return int(tcx.Ifindex), nil
-	}
-	return 0, nil
 }
 
 // Update implements [ebpf.Guard].
@@ -150,9 +76,12 @@ func (g *Guard) Update(ctx context.Context, sliver string, l ebpf.Limits) error 
 	if old.Tenure != p.tenure {
 		return fmt.Errorf("updating guard of %s: its port is another's now: %w", sliver, ebpf.ErrNotAttached)
 	}
-	value := compile(l)
-	value.Tenure, value.Class, value.Ifb = old.Tenure, old.Class, old.Ifb
-	return explain("updating guard of "+sliver, g.objects.Limits.Put(p.record.Ifindex, value))
+	value, err := g.compile(p.tenure, l)
+	if err != nil {
+		return explain("updating guard of "+sliver, err)
+	}
+	value.Class, value.Ifb, value.Pages = old.Class, old.Ifb, max(value.Pages, old.Pages)
+	return explain("updating guard of "+sliver, g.putLimits(p.record.Ifindex, value))
 }
 
 // Detach implements [ebpf.Guard].
@@ -181,15 +110,12 @@ func (g *Guard) detach(sliver string, p port) error {
 		return err
 	}
 	for _, d := range directions {
-		if err := g.detachLink(sliver, d, p); err != nil {
+		if err := g.unhook(sliver, d, p.record); err != nil {
 			return err
 		}
 	}
-	for _, d := range directions {
-		err := g.objects.Meters.Delete(guardMeterKey{Tenure: p.tenure, Way: uint32(d)})
-		if err != nil && !errors.Is(err, cebpf.ErrKeyNotExist) {
-			return err
-		}
+	if err := g.dropState(p); err != nil {
+		return err
 	}
 	// Rows of the live epoch still carry this tenure.
 	if p.record.Gone, err = g.control(controlEpoch); err != nil {
@@ -200,28 +126,6 @@ func (g *Guard) detach(sliver string, p port) error {
 	}
 	delete(g.ports, sliver)
 	return nil
-}
-
-func (g *Guard) detachLink(sliver string, d ebpf.Direction, p port) error {
-	pin := g.linkPin(sliver, d)
-	l, err := link.LoadPinnedLink(pin, nil)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	where, err := attachedTo(l)
-	if err != nil {
-		return err
-	}
-	if where != 0 {
-		if err := setDown(text(p.record.Netns[:]), where); err != nil {
-			return err
-		}
-	}
-	return l.Unpin()
 }
 
 // Slivers returns the names of those that are attached, sorted.
@@ -241,44 +145,4 @@ func (g *Guard) ready(ctx context.Context) error {
 		return ErrClosed
 	}
 	return ctx.Err()
-}
-
-// compile renders l as the kernel reads it.
-func compile(l ebpf.Limits) guardPortLimits {
-	out := guardPortLimits{Deadline: uint64(max(l.Deadline, 0)), Mac: l.MAC}
-	if l.Source4.IsValid() {
-		v4 := l.Source4.As4()
-		out.Source4 = binary.NativeEndian.Uint32(v4[:]) // as it lies in the packet
-	}
-	if l.Source6.IsValid() {
-		out.Source6, out.Has6 = l.Source6.As16(), 1
-	}
-	for _, d := range directions {
-		m := ebpf.NewMeter(way(l, d))
-		w := &out.Ways[d]
-		w.Packets.Rate, w.Packets.Full, w.Packets.Fill = m.Packets.Rate, m.Packets.Full, m.Packets.Fill
-		w.Bytes.Rate, w.Bytes.Full, w.Bytes.Fill = m.Bytes.Rate, m.Bytes.Full, m.Bytes.Fill
-	}
-	return out
-}
-
-func fullMeter(l ebpf.Limits, d ebpf.Direction) (out guardMeter) {
-	m := ebpf.NewMeter(way(l, d))
-	out.Packets.Level, out.Bytes.Level = m.Packets.Level, m.Bytes.Level
-	return out
-}
-
-func way(l ebpf.Limits, d ebpf.Direction) ebpf.Way {
-	if d == ebpf.Egress {
-		return l.Egress
-	}
-	return l.Ingress
-}
-
-// text reads a name that ends at the first zero byte or fills its field.
-func text(b []byte) string {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		b = b[:i]
-	}
-	return string(b)
 }

@@ -56,7 +56,7 @@ func TestRootHalfAttachedIsMended(t *testing.T) {
 	copy(record.Sliver[:], at.Sliver)
 	copy(record.Netns[:], at.NetNS)
 	must(t, w.guard.putState(at, w.limits(own), record))
-	must(t, w.guard.attachLink(at, ebpf.Egress))
+	must(t, w.guard.hook(at, ebpf.Egress))
 	w.Reopen(func() {})
 	if names := w.guard.Slivers(); len(names) != 1 || names[0] != "half" {
 		t.Fatalf("slivers %v", names)

@@ -48,20 +48,12 @@ func (g *Guard) Drain(ctx context.Context, keep func(ebpf.Epoch) error) error {
 	return errors.Join(breach, late)
 }
 
-// swap makes epoch live and returns when no program sees the one before. The
-// kernel waits for running programs when an array of maps is written, whatever
-// is written.
+// swap makes epoch live and returns when no program sees the one before.
 func (g *Guard) swap(epoch uint64) error {
-	side := uint32(epoch & 1)
-	table, err := g.table(side)
-	if err != nil {
-		return err
-	}
-	defer table.Close()
 	if err := g.setControl(controlEpoch, epoch); err != nil {
 		return err
 	}
-	return g.objects.FlowTables.Put(side, table)
+	return g.wait()
 }
 
 func (g *Guard) table(side uint32) (*cebpf.Map, error) {

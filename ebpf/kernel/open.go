@@ -13,7 +13,6 @@ import (
 	"sync"
 
 	cebpf "github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 
 	"croft/ebpf"
@@ -27,13 +26,17 @@ type Config struct {
 	Closed    []netip.Prefix // closed besides: the node's own addresses
 	Resolvers []netip.Addr   // at these, DNS is open
 	MaxFlows  int            // rows of one epoch when the tables are made; 0: ebpf.MaxFlows
+	Method    Method         // how programs are put at a device; empty: TCX where the kernel has it, else clsact
 
-	testClock bool // packets are judged at test_now
+	testClock bool   // packets are judged at test_now
+	without   uint32 // checks that a benchmark leaves out (bpf/guard.bpf.c)
 }
 
 // Guard implements [ebpf.Guard].
 type Guard struct {
-	dir string
+	dir    string
+	method Method
+	clock  func() (int64, error) // the programs' own
 
 	mu      sync.Mutex // ports and everything that Attach, Update and Detach write
 	ports   map[string]port
@@ -54,12 +57,19 @@ type port struct {
 type objects struct {
 	Egress     *cebpf.Program  `ebpf:"guard_egress"`
 	Ingress    *cebpf.Program  `ebpf:"guard_ingress"`
+	Charge     *cebpf.Program  `ebpf:"guard_charge"`
+	Carry      *cebpf.Program  `ebpf:"guard_carry"`
+	Carries    *cebpf.Map      `ebpf:"carries"`
 	Control    *cebpf.Map      `ebpf:"control"`
+	Fans       *cebpf.Map      `ebpf:"fans"`
 	FlowTables *cebpf.Map      `ebpf:"flow_tables"`
 	Limits     *cebpf.Map      `ebpf:"limits"`
 	Meters     *cebpf.Map      `ebpf:"meters"`
+	Optouts    *cebpf.Map      `ebpf:"optouts"`
+	Pages      *cebpf.Map      `ebpf:"pages"`
 	Rules4     *cebpf.Map      `ebpf:"rules4"`
 	Rules6     *cebpf.Map      `ebpf:"rules6"`
+	Secrets    *cebpf.Map      `ebpf:"secrets"`
 	Tallies    *cebpf.Map      `ebpf:"tallies"`
 	Tenures    *cebpf.Map      `ebpf:"tenures"`
 	TestNow    *cebpf.Variable `ebpf:"test_now"`
@@ -74,10 +84,11 @@ func (o *objects) program(d ebpf.Direction) *cebpf.Program {
 
 func (o *objects) close() error {
 	var errs []error
-	for _, p := range []*cebpf.Program{o.Egress, o.Ingress} {
+	for _, p := range []*cebpf.Program{o.Egress, o.Ingress, o.Charge, o.Carry} {
 		errs = append(errs, p.Close())
 	}
-	for _, m := range []*cebpf.Map{o.Control, o.FlowTables, o.Limits, o.Meters, o.Rules4, o.Rules6, o.Tallies, o.Tenures} {
+	for _, m := range []*cebpf.Map{o.Carries, o.Control, o.Fans, o.FlowTables, o.Limits, o.Meters, o.Optouts, o.Pages,
+		o.Rules4, o.Rules6, o.Secrets, o.Tallies, o.Tenures} {
 		errs = append(errs, m.Close())
 	}
 	return errors.Join(errs...)
@@ -114,12 +125,18 @@ func Open(cfg Config) (_ *Guard, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Guard{dir: dir, objects: o, ports: map[string]port{}}
+	g := &Guard{dir: dir, objects: o, ports: map[string]port{}, clock: func() (int64, error) { _, boot, err := clocks(); return boot, err }}
 	defer func() {
 		if err != nil {
 			o.close()
 		}
 	}()
+	if cfg.testClock {
+		g.clock = func() (now int64, err error) { return now, o.TestNow.Get(&now) }
+	}
+	if g.method, err = chooseMethod(cfg.Method, o.Egress); err != nil {
+		return nil, explain("asking for TCX", err)
+	}
 	if err := g.prepareTables(cfg); err != nil {
 		return nil, explain("preparing flow tables", err)
 	}
@@ -151,6 +168,9 @@ func load(cfg Config, dir string) (*objects, error) {
 		if err := spec.Variables["cfg_testclock"].Set(uint8(1)); err != nil {
 			return nil, err
 		}
+	}
+	if err := spec.Variables["cfg_without"].Set(cfg.without); err != nil {
+		return nil, err
 	}
 	var o objects
 	if err := spec.LoadAndAssign(&o, &cebpf.CollectionOptions{Maps: cebpf.MapOptions{PinPath: dir}}); err != nil {
@@ -190,7 +210,9 @@ func (g *Guard) prepareTables(cfg Config) error {
 	}
 	var b [8]byte
 	rand.Read(b[:])
-	return errors.Join(g.setControl(controlEpoch, 1), g.setControl(controlKept, 0),
+	var keys [2 * 8 * 8]byte
+	rand.Read(keys[:])
+	return errors.Join(g.objects.Secrets.Put(uint32(0), keys[:]), g.setControl(controlEpoch, 1), g.setControl(controlKept, 0),
 		g.setControl(controlSeries, binary.LittleEndian.Uint64(b[:])|1))
 }
 
@@ -204,7 +226,7 @@ func (g *Guard) adopt() error {
 		name := text(t.Sliver[:])
 		g.ports[name] = port{number, t}
 		for _, d := range directions {
-			if err := g.renew(name, d); err != nil {
+			if err := g.renew(name, t, d); err != nil {
 				return fmt.Errorf("%s %s: %w", name, d, err)
 			}
 		}
@@ -213,19 +235,23 @@ func (g *Guard) adopt() error {
 	return err
 }
 
-func (g *Guard) renew(sliver string, d ebpf.Direction) error {
-	l, err := link.LoadPinnedLink(g.linkPin(sliver, d), nil)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // half attached: the next Attach or Detach of this sliver mends it
-	}
+// now is the boot clock, ns, as the programs read it.
+func (g *Guard) now() (int64, error) { return g.clock() }
+
+// wait returns when no program runs that began before: the kernel waits for
+// readers when an array of maps is written, whatever is written.
+func (g *Guard) wait() error {
+	epoch, err := g.control(controlEpoch)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	if at, err := attachedTo(l); err != nil || at == 0 {
-		return err // its veth is gone
+	side := uint32(epoch & 1)
+	table, err := g.table(side)
+	if err != nil {
+		return err
 	}
-	return l.Update(g.objects.program(d))
+	defer table.Close()
+	return g.objects.FlowTables.Put(side, table)
 }
 
 func (g *Guard) control(word uint32) (v uint64, err error) {

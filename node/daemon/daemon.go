@@ -101,7 +101,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		return nil, err
 	}
 	d.time = newLedgerTime(deps.Clock, time.Unix(d.core.Last(), 0))
-	d.slivers = &executor{host: deps.Hosting, time: d.time, warn: deps.Log.Warn, submit: d.submit,
+	d.slivers = &executor{host: deps.Hosting, time: d.time, bounds: cfg.Bounds, warn: deps.Log.Warn, submit: d.submit,
 		bind: d.status.bound, works: map[string]*work{}, over: map[string]sandbox.Status{}}
 	return d, nil
 }

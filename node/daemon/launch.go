@@ -35,7 +35,7 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	if err != nil {
 		return fmt.Errorf("making the network: %w", err)
 	}
-	if err := x.host.Guard.Attach(ctx, att.Guard, ebpf.Compile(l, att.Addresses, deadline)); err != nil {
+	if err := x.host.Guard.Attach(ctx, att.Guard, ebpf.Compile(l, att.Addresses, x.conditions(l))); err != nil {
 		return fmt.Errorf("attaching the guard: %w", err)
 	}
 	if err := began(x.host.Audit, x.tenure(e, l, att)); err != nil {
@@ -86,7 +86,7 @@ func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease
 	if err != nil {
 		return err
 	}
-	limits := ebpf.Compile(l, att.Addresses, x.time.deadline(l.Until))
+	limits := ebpf.Compile(l, att.Addresses, x.conditions(l))
 	switch err := x.host.Guard.Update(ctx, e.Sliver, limits); {
 	case errors.Is(err, ebpf.ErrNotAttached):
 		return nil // its launch has yet to come, or found that the program had ended
@@ -94,6 +94,12 @@ func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease
 		return err
 	}
 	return x.host.Guard.Attach(ctx, att.Guard, limits)
+}
+
+// conditions are what this node adds to a lease's limits.
+func (x *executor) conditions(l *lease.Lease) ebpf.Conditions {
+	return ebpf.Conditions{Deadline: x.time.deadline(l.Until), DayFrom: x.time.deadline(l.From),
+		FanOut: uint64(x.bounds.FanOut), Rows: min(ebpf.DefaultRows, ebpf.MaxFlows/4/uint64(max(x.bounds.Places, 1)))}
 }
 
 // inForce reads the signed lease and lays over it what of it is given now.

@@ -83,4 +83,9 @@ const (
 	// only share one disk. piece is how much of a part is in memory at a time.
 	maxUploads = 16
 	piece      = 256 << 10
+
+	// defaultFanOut is the number of distinct addresses that a sliver may open
+	// flows to in a minute: what a crawler or a client of many services does,
+	// and no scan.
+	defaultFanOut = 256
 )

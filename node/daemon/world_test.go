@@ -322,6 +322,17 @@ func (g guardModel) Counters(_ context.Context, sliver string) (c ebpf.Counters,
 	return c, nil
 }
 
+func (g guardModel) Charge(_ context.Context, sliver string, _ ebpf.Direction, ch ebpf.Channel, _ uint64) error {
+	g.l.mu.Lock()
+	defer g.l.mu.Unlock()
+	if _, ok := g.l.guards[sliver]; !ok {
+		return ebpf.ErrNotAttached
+	}
+	return ch.Check()
+}
+
+func (g guardModel) SetOptOut(context.Context, []netip.Addr) error { return nil }
+
 func (g guardModel) Drain(context.Context, func(ebpf.Epoch) error) error { return nil }
 
 type runtimeModel struct{ l *life }
