@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package optout
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"croft/lease"
+)
+
+// Node is a live node as this one knows it. Addresses are such that were seen,
+// not only claimed: else whoever claims another's address could keep it from
+// opting out.
+type Node struct {
+	Principal lease.Principal
+	Site      lease.Principal // of a certificate that was checked; zero: it attests for nobody
+	Door      netip.AddrPort  // where it answers askers; zero: it attests for nobody
+	Addrs     []netip.Addr    // of its own, the door's among them
+}
+
+// Network is where a node attests from.
+func (n Node) Network() netip.Prefix { return lease.Network(n.Door.Addr()) }
+
+func (n Node) attests() bool { return !n.Site.IsZero() && n.Door.IsValid() }
+
+// Day is the day of an instant in Unix seconds, counted in UTC from 1970.
+func Day(at int64) int64 { return at / (24 * 3600) }
+
+// Rank is a network's place in the choice for an address on a day: the lower the
+// sooner. It is a hash of the network and not of keys, because keys are free: one
+// who makes a million of them gains nothing where it has no address. The networks
+// that count are those of nodes that were seen there.
+func Rank(addr netip.Addr, day int64, network netip.Prefix) uint64 {
+	const domain = "croft/optout-rank/1\n"
+	b := make([]byte, 0, len(domain)+8+16+16)
+	b = append(b, domain...)
+	b = binary.BigEndian.AppendUint64(b, uint64(day))
+	a, n := addr.As16(), network.Addr().As16()
+	b = append(append(b, a[:]...), n[:]...)
+	h := sha256.Sum256(b)
+	return binary.BigEndian.Uint64(h[:])
+}
+
+// chosen are the first Choice networks for an address on a day, best first.
+func chosen(networks []netip.Prefix, addr netip.Addr, day int64) []netip.Prefix {
+	type ranked struct {
+		rank    uint64
+		network netip.Prefix
+	}
+	first := make([]ranked, 0, Choice+1)
+	for _, n := range networks {
+		r := ranked{Rank(addr, day, n), n}
+		at, _ := slices.BinarySearchFunc(first, r, func(a, b ranked) int {
+			return cmp.Or(cmp.Compare(a.rank, b.rank), a.network.Addr().Compare(b.network.Addr()))
+		})
+		if at == Choice {
+			continue
+		}
+		if first = slices.Insert(first, at, r); len(first) > Choice {
+			first = first[:Choice]
+		}
+	}
+	out := make([]netip.Prefix, len(first))
+	for i, r := range first {
+		out[i] = r.network
+	}
+	return out
+}
+
+// Chosen returns the nodes that may attest for an address at an instant (Unix
+// seconds), as far as these are all there are: the best network's first, and in
+// a network by principal.
+func Chosen(nodes []Node, addr netip.Addr, at int64) []Node {
+	order := chosen(networks(nodes), addr.Unmap(), Day(at))
+	var out []Node
+	for _, network := range order {
+		from := len(out)
+		for _, n := range nodes {
+			if n.attests() && n.Network() == network {
+				out = append(out, n)
+			}
+		}
+		slices.SortFunc(out[from:], func(a, b Node) int { return bytes.Compare(a.Principal[:], b.Principal[:]) })
+	}
+	return out
+}
+
+// networks of nodes that attest, each once, in order.
+func networks(nodes []Node) []netip.Prefix {
+	var all []netip.Prefix
+	for _, n := range nodes {
+		if n.attests() {
+			all = append(all, n.Network())
+		}
+	}
+	slices.SortFunc(all, func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	return slices.Compact(all)
+}
