@@ -13,20 +13,33 @@ import (
 	"croft/lease"
 )
 
-// Node is a live node as this one knows it. Addresses are such that were seen,
-// not only claimed: else whoever claims another's address could keep it from
-// opting out.
+// Node is a live node as this one knows it. Addresses are such that were seen
+// ([Presence]), not only claimed: else whoever claims another's address could keep
+// it from opting out, and who claims many could attest from all of them.
 type Node struct {
 	Principal lease.Principal
 	Site      lease.Principal // of a certificate that was checked; zero: it attests for nobody
-	Door      netip.AddrPort  // where it answers askers; zero: it attests for nobody
-	Addrs     []netip.Addr    // of its own, the door's among them
+	Port      uint16          // TCP, on which it answers askers; 0: it attests for nobody
+	Addrs     []netip.Addr    // of its own
 }
 
-// Network is where a node attests from.
-func (n Node) Network() netip.Prefix { return lease.Network(n.Door.Addr()) }
+// Door is where the node answers one who asks from addr: the first of its
+// addresses in the same family, because a handshake shows an address of one
+// family. The zero AddrPort: nowhere.
+func (n Node) Door(addr netip.Addr) netip.AddrPort {
+	if n.Port == 0 || n.Site.IsZero() {
+		return netip.AddrPort{}
+	}
+	for _, own := range n.Addrs {
+		if own.Is4() == addr.Is4() {
+			return netip.AddrPortFrom(own, n.Port)
+		}
+	}
+	return netip.AddrPort{}
+}
 
-func (n Node) attests() bool { return !n.Site.IsZero() && n.Door.IsValid() }
+// Network is where the node attests from for addr.
+func (n Node) Network(addr netip.Addr) netip.Prefix { return lease.Network(n.Door(addr).Addr()) }
 
 // Day is the day of an instant in Unix seconds, counted in UTC from 1970.
 func Day(at int64) int64 { return at / (24 * 3600) }
@@ -76,12 +89,13 @@ func chosen(networks []netip.Prefix, addr netip.Addr, day int64) []netip.Prefix 
 // seconds), as far as these are all there are: the best network's first, and in
 // a network by principal.
 func Chosen(nodes []Node, addr netip.Addr, at int64) []Node {
-	order := chosen(networks(nodes), addr.Unmap(), Day(at))
+	addr = addr.Unmap()
+	order := chosen(networks(nodes, addr), addr, Day(at))
 	var out []Node
 	for _, network := range order {
 		from := len(out)
 		for _, n := range nodes {
-			if n.attests() && n.Network() == network {
+			if n.Network(addr) == network {
 				out = append(out, n)
 			}
 		}
@@ -90,12 +104,12 @@ func Chosen(nodes []Node, addr netip.Addr, at int64) []Node {
 	return out
 }
 
-// networks of nodes that attest, each once, in order.
-func networks(nodes []Node) []netip.Prefix {
+// networks of nodes that attest for addresses of addr's family, each once, in order.
+func networks(nodes []Node, addr netip.Addr) []netip.Prefix {
 	var all []netip.Prefix
 	for _, n := range nodes {
-		if n.attests() {
-			all = append(all, n.Network())
+		if network := n.Network(addr); network.IsValid() {
+			all = append(all, network)
 		}
 	}
 	slices.SortFunc(all, func(a, b netip.Prefix) int {

@@ -59,10 +59,9 @@ const (
 	// Partitions is the number of parts of the set that a digest tells apart.
 	Partitions = 64
 
-	// PageBytes bounds the entries in one page of a pull, MaxPages one pull, and
-	// MaxPull the request.
+	// PageBytes bounds the entries in one page of a pull.
 	PageBytes = 128 << 10
-	MaxPages  = 4
-	MaxPull   = 1024
-	MaxPage   = PageBytes + 4096
+
+	// MaxPresence is the size in bytes of a signed presence.
+	MaxPresence = 256
 )

@@ -28,7 +28,7 @@ type Config struct {
 type Set struct {
 	cfg      Config
 	nodes    map[lease.Principal]Node
-	networks []netip.Prefix // of nodes that attest
+	networks [2][]netip.Prefix // of nodes that attest for IPv4 and IPv6
 	live     map[netip.Addr]bool
 
 	kept   map[netip.Addr]*kept
@@ -153,7 +153,7 @@ func (s *Set) attested(e *Entry) Reason {
 	var by [Attesters]Node
 	for i, a := range e.By {
 		n, ok := s.nodes[a.Node]
-		if !ok || !n.attests() {
+		if !ok || !n.Door(e.Addr).IsValid() {
 			return Stranger
 		}
 		by[i] = n
@@ -163,17 +163,25 @@ func (s *Set) attested(e *Entry) Reason {
 			switch {
 			case n.Site == m.Site:
 				return SameSite
-			case n.Network() == m.Network():
+			case n.Network(e.Addr) == m.Network(e.Addr):
 				return SameNetwork
 			}
 		}
 	}
 	for i, n := range by {
-		if !slices.Contains(chosen(s.networks, e.Addr, Day(e.By[i].From)), n.Network()) {
+		if !slices.Contains(chosen(s.networks[family(e.Addr)], e.Addr, Day(e.By[i].From)), n.Network(e.Addr)) {
 			return NotChosen
 		}
 	}
 	return None
+}
+
+// family is 0 for IPv4 and 1 for IPv6.
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
 }
 
 // take keeps an entry that holds, if there is room for it.
@@ -259,7 +267,7 @@ func (s *Set) know(nodes []Node) bool {
 			s.live[a.Unmap()] = true
 		}
 	}
-	s.networks = networks(nodes)
+	s.networks = [2][]netip.Prefix{networks(nodes, netip.IPv4Unspecified()), networks(nodes, netip.IPv6Unspecified())}
 	for _, side := range [][2]map[netip.Addr]bool{{before, s.live}, {s.live, before}} {
 		for a := range side[0] { // whether there is one, not which: the order does not matter
 			if s.kept[a] != nil && !side[1][a] {
@@ -306,6 +314,12 @@ func (s *Set) Len() int { return len(s.kept) }
 
 // Live reports whether an address is that of a node, which cannot opt out.
 func (s *Set) Live(a netip.Addr) bool { return s.live[a.Unmap()] }
+
+// Node returns what is known of one.
+func (s *Set) Node(p lease.Principal) (Node, bool) {
+	n, ok := s.nodes[p]
+	return n, ok
+}
 
 // Chosen returns the nodes that may attest for an address at an instant.
 func (s *Set) Chosen(addr netip.Addr, at int64) []Node {

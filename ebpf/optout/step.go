@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"croft/lease"
@@ -58,18 +59,11 @@ func (i Local) String() string { return fmt.Sprintf("local %s", blob(i.Bytes)) }
 func (i Kept) String() string  { return fmt.Sprintf("kept %s", blob(i.Bytes)) }
 func (Tick) String() string    { return "tick" }
 
-// noDoor is how a node without a door is printed.
-const noDoor = "-"
-
 func (i Known) String() string {
 	var b strings.Builder
 	b.WriteString("known")
 	for _, n := range i.Nodes {
-		door := noDoor
-		if n.Door.IsValid() {
-			door = n.Door.String()
-		}
-		fmt.Fprintf(&b, " %s,%s,%s", n.Principal, n.Site, door)
+		fmt.Fprintf(&b, " %s,%s,%d", n.Principal, n.Site, n.Port)
 		for _, a := range n.Addrs {
 			fmt.Fprintf(&b, ",%s", a)
 		}
@@ -120,7 +114,7 @@ func parseKnown(words []string) (in Known, err error) {
 	for _, w := range words {
 		parts := strings.Split(w, ",")
 		if len(parts) < 3 {
-			return in, fmt.Errorf("node %q: want principal, site, door and addresses: %w", w, lease.ErrSyntax)
+			return in, fmt.Errorf("node %q: want principal, site, port and addresses: %w", w, lease.ErrSyntax)
 		}
 		var n Node
 		if n.Principal, err = lease.ParsePrincipal(parts[0]); err != nil {
@@ -129,11 +123,11 @@ func parseKnown(words []string) (in Known, err error) {
 		if n.Site, err = lease.ParsePrincipal(parts[1]); err != nil {
 			return in, err
 		}
-		if parts[2] != noDoor {
-			if n.Door, err = netip.ParseAddrPort(parts[2]); err != nil {
-				return in, fmt.Errorf("%w: %w", lease.ErrSyntax, err)
-			}
+		port, err := strconv.ParseUint(parts[2], 10, 16)
+		if err != nil {
+			return in, fmt.Errorf("%w: %w", lease.ErrSyntax, err)
 		}
+		n.Port = uint16(port)
 		for _, p := range parts[3:] {
 			a, err := netip.ParseAddr(p)
 			if err != nil {

@@ -23,7 +23,7 @@ var target = netip.MustParseAddr("203.0.113.9")
 func node(name string, network int) optout.Node {
 	addr := netip.AddrFrom4([4]byte{192, 0, byte(network), sha256.Sum256([]byte(name))[0]})
 	return optout.Node{Principal: leasetest.Who(name), Site: leasetest.Who("site " + name[:1]),
-		Door: netip.AddrPortFrom(addr, 4080), Addrs: []netip.Addr{addr}}
+		Port: 4080, Addrs: []netip.Addr{addr, netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, byte(network), 15: 1})}}
 }
 
 // nodes are four sites in four networks, one of them with two nodes.
