@@ -32,26 +32,29 @@ func SealPresence(p Presence, key lease.Signer) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(s.Bytes()), nil
 }
 
-// CheckPresence reports whether a text is the node's own presence as it was asked
-// for.
-func CheckPresence(text string, want Presence) error {
+// OpenPresence returns which node answered, when it was asked at an address with a
+// nonce.
+func OpenPresence(text string, addr netip.Addr, nonce [16]byte) (lease.Principal, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimSpace(text))
 	if err != nil {
-		return fmt.Errorf("presence: %w: %w", err, lease.ErrSyntax)
+		return lease.Principal{}, fmt.Errorf("presence: %w: %w", err, lease.ErrSyntax)
 	}
 	s, err := lease.ParseSigned(raw, MaxPresence)
 	if err != nil {
-		return fmt.Errorf("presence: %w", err)
+		return lease.Principal{}, fmt.Errorf("presence: %w", err)
 	}
 	var p Presence
 	if err := lease.Decode(s.Payload, &p, MaxPresence); err != nil {
-		return fmt.Errorf("presence: %w", err)
+		return lease.Principal{}, fmt.Errorf("presence: %w", err)
 	}
-	if p != want {
-		return fmt.Errorf("presence of %s at %s, want %s at %s: %w", p.Node.Short(), p.Addr, want.Node.Short(), want.Addr, lease.ErrField)
+	if err := lease.CheckPrincipal("node", p.Node); err != nil {
+		return lease.Principal{}, fmt.Errorf("presence: %w", err)
+	}
+	if p.Addr != addr || p.Nonce != nonce {
+		return lease.Principal{}, fmt.Errorf("presence of %s at %s: another was asked for: %w", p.Node.Short(), p.Addr, lease.ErrField)
 	}
 	if err := s.VerifyAs(PresenceDomain, p.Node); err != nil {
-		return fmt.Errorf("presence of %s: %w", p.Node.Short(), err)
+		return lease.Principal{}, fmt.Errorf("presence of %s: %w", p.Node.Short(), err)
 	}
-	return nil
+	return p.Node, nil
 }

@@ -3,6 +3,7 @@
 package optout_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"croft/ebpf/optout"
@@ -15,24 +16,24 @@ func TestPresence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := optout.CheckPresence(text+"\n", asked); err != nil {
-		t.Error(err)
+	if who, err := optout.OpenPresence(text+"\n", target, asked.Nonce); err != nil || who != asked.Node {
+		t.Error(who, err)
 	}
 	forged, err := optout.SealPresence(asked, leasetest.Key("b1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere, replayed, another := asked, asked, asked
-	elsewhere.Addr, replayed.Nonce, another.Node = node("a1", 1).Addrs[0], [16]byte{2}, leasetest.Who("b1")
 	for name, c := range map[string]struct {
-		text string
-		want optout.Presence
+		text  string
+		addr  netip.Addr
+		nonce [16]byte
 	}{
-		"forged": {forged, asked}, "of another address": {text, elsewhere}, "replayed": {text, replayed},
-		"another node's": {text, another}, "cut": {text[:40], asked}, "nothing": {"", asked}, "garbage": {"<html>", asked},
+		"forged": {forged, target, asked.Nonce}, "of another address": {text, node("a1", 1).Addrs[0], asked.Nonce},
+		"replayed": {text, target, [16]byte{2}}, "cut": {text[:40], target, asked.Nonce},
+		"nothing": {"", target, asked.Nonce}, "garbage": {"<html>", target, asked.Nonce},
 	} {
-		if optout.CheckPresence(c.text, c.want) == nil {
-			t.Errorf("%s: it holds", name)
+		if who, err := optout.OpenPresence(c.text, c.addr, c.nonce); err == nil {
+			t.Errorf("%s: it is %s", name, who)
 		}
 	}
 }
