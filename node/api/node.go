@@ -102,4 +102,5 @@ type Node struct {
 	Owner     Owner
 	Clocks    Clocks
 	Conflicts Conflicts
+	OptOuts   OptOuts
 }

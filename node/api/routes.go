@@ -31,6 +31,7 @@ func Local(n Node, version string) http.Handler {
 	routeRecords(api, n.Slices)
 	routeClocks(api, n.Clocks)
 	routeConflicts(api, n.Conflicts)
+	routeOptOuts(api, n.OptOuts)
 	raw(api, mux, pipe(n.Owner), huma.Operation{Method: "GET", Path: "/v1/nodes/{node}/pipe", OperationID: "pipe",
 		Summary: "Bytes to a node and back: the connection itself, after 101", Parameters: []*huma.Param{
 			inPath("node", "the node's principal"), inHeader("Upgrade", upgradePipe)}},

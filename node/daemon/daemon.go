@@ -143,6 +143,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.deps.Rumours != nil {
 		g.Go(func() error { d.proofs.run(ctx); return nil })
 	}
+	if o := d.deps.OptOuts; o != nil {
+		g.Go(func() error { o.run(ctx); return nil })
+		if o.sights != nil {
+			g.Go(func() error { o.sights.run(ctx); return nil })
+		}
+	}
 	if d.deps.Hosting != nil {
 		g.Go(func() error { d.offers.run(ctx); return nil })
 		g.Go(func() error { d.notices.run(ctx); return nil })
@@ -176,7 +182,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
 		Audit: audits{d, make(chan struct{}, maxQuestions)}, Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
-		Clocks: clocks{d}, Conflicts: d.proofs,
+		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d},
 	}
 }
 
