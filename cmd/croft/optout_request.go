@@ -68,7 +68,7 @@ in docs/packets.md.`,
 	c.Flags().StringVar(&node, "node", "", "courtesy page of any node, as address:port")
 	c.Flags().StringVar(&from, "from", "", "which of this machine's addresses to ask from")
 	c.Flags().DurationVar(&term, "for", optout.MaxTerm*time.Second, "how long, at most 168h")
-	_ = c.MarkFlagRequired("node")
+	must(c.MarkFlagRequired("node"))
 	return c
 }
 

@@ -113,7 +113,7 @@ func (d *Daemon) coreConfig() node.Config {
 	r := ledgerRules(d.inForce().Policy)
 	return node.Config{
 		Places: d.cfg.Bounds.Places,
-		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: r.Pools, Refused: r.Refused, Ports: portRange(d.cfg.Listen),
+		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: r.Pools, Refused: r.Refused, Ports: portRange(d.cfg.Listen, d.cfg.Courtesy),
 			HoldFuse: r.HoldFuse, ActivateFuse: r.ActivateFuse, Grace: r.Grace, Quarantine: r.Quarantine},
 	}
 }

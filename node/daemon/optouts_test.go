@@ -54,12 +54,12 @@ func (p placed) Addrs() []string {
 	return []string{"/ip4/" + p.addr + "/udp/4001/quic-v1/p2p/x", "/ip4/" + p.addr + "/tcp/4001/p2p/x"}
 }
 
-type clockAt struct {
+type handsAt struct {
 	Clock
 	at *time.Time
 }
 
-func (c clockAt) Wall() time.Time { return *c.at }
+func (c handsAt) Wall() time.Time { return *c.at }
 
 // resident is a node with a courtesy page: its daemon does nothing else.
 type resident struct {
@@ -82,7 +82,7 @@ func newResident(t *testing.T, name, addr string) *resident {
 	r.open(t)
 	t.Cleanup(func() { r.out.close() })
 	r.d = &Daemon{cfg: Config{Name: name, Courtesy: ":4080", Profile: ProfileLab}, deps: Deps{Key: leasetest.Key(name), Wire: placed{addr: addr},
-		Clock: clockAt{at: &r.now}, OptOuts: r.out, Courtesy: func() (net.Listener, error) { return nil, errors.ErrUnsupported }}}
+		Clock: handsAt{at: &r.now}, OptOuts: r.out, Courtesy: func() (net.Listener, error) { return nil, errors.ErrUnsupported }}}
 	r.d.site = &certificate{d: r.d}
 	r.page = courtesy{r.d, r.out}.handler()
 	return r
@@ -392,8 +392,8 @@ func TestSightings(t *testing.T) {
 	offers := []offer.Found{
 		claim("a1", "/ip4/198.18.1.11/tcp/4001", "/ip4/198.18.1.11/tcp/4080/http"),
 		claim("b1", "/ip4/198.18.2.11/tcp/4001", "/ip4/198.18.2.11/tcp/4080/http", "/ip4/203.0.113.7/tcp/4080/http"), // the latter is not its own
-		claim("c1", "/ip4/198.18.3.11/udp/4001/quic-v1"),                                                            // has no page, and a connection
-		claim("d1", "/ip4/198.18.3.11/tcp/4080/http", "/ip4/203.0.113.9/tcp/4001"),                                  // says that it is where c1 is
+		claim("c1", "/ip4/198.18.3.11/udp/4001/quic-v1"),                                                             // has no page, and a connection
+		claim("d1", "/ip4/198.18.3.11/tcp/4080/http", "/ip4/203.0.113.9/tcp/4001"),                                   // says that it is where c1 is
 	}
 	s := &sightings{self: leasetest.Who("a1"), offers: func() []offer.Found { return offers },
 		conns: func(p lease.Principal) []netip.Addr {
@@ -446,6 +446,18 @@ func TestSightings(t *testing.T) {
 		"/ip4/1.2.3.4/tcp/80": false, "/ip6/1.2.3.4/tcp/80/http": false, "/dns/x/tcp/80/http": false, "/ip4/1.2.3.4/udp/80/http": false, "/ip4/1.2.3.4/tcp/080/http": false} {
 		if _, got := doorIn(text); got != ok {
 			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+// No sliver leases the port of the page.
+func TestCourtesyPortIsTheNodes(t *testing.T) {
+	if r := portRange([]string{"/ip4/0.0.0.0/tcp/4001"}, ":4080"); fmt.Sprint(r.Reserved) != "[4001 4080]" {
+		t.Errorf("%v", r.Reserved)
+	}
+	for text, ok := range map[string]bool{":4080": true, "198.51.100.7:4080": true, "[2001:db8::1]:80": true, ":0": false, "4080": false, "x:1": false, "": false} {
+		if _, err := courtesyAt(text); (err == nil) != ok {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
