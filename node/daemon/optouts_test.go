@@ -51,7 +51,7 @@ type placed struct {
 }
 
 func (p placed) Addrs() []string {
-	return []string{"/ip4/" + p.addr + "/udp/4001/quic-v1/p2p/x", "/ip4/" + p.addr + "/tcp/4001/p2p/x"}
+	return []string{"/ip4/" + p.addr + "/udp/4001/quic-v1", "/ip4/" + p.addr + "/tcp/4001"}
 }
 
 type handsAt struct {
