@@ -27,12 +27,12 @@ type shouts struct {
 	last map[netip.Addr]time.Time
 }
 
-// listen has tcpdump tell of every datagram for the port, until ctx ends.
+// listen has tcpdump tell of every packet for the port, until ctx ends.
 func (s *shouts) listen(ctx context.Context, l *lab.Lab) error {
 	r, w := io.Pipe()
 	go func() {
 		lines := bufio.NewScanner(r)
-		for lines.Scan() { // IP 198.18.1.11.20481 > 198.18.255.1.9000: UDP, length 2
+		for lines.Scan() { // IP 198.18.1.11.20481 > 198.18.255.1.9000: tcp 0
 			_, rest, ok := strings.Cut(lines.Text(), "IP ")
 			words := strings.Fields(rest)
 			if !ok || len(words) == 0 {
@@ -47,7 +47,7 @@ func (s *shouts) listen(ctx context.Context, l *lab.Lab) error {
 			}
 		}
 	}()
-	_, err := l.Exec(ctx, "outside", []string{"tcpdump", "-l", "-n", "-q", "-t", "-i", "any", "udp", "and", "dst", "port", "9000"}, lab.IO{Out: w})
+	_, err := l.Exec(ctx, "outside", []string{"tcpdump", "-l", "-n", "-q", "-t", "-i", "any", "tcp", "and", "dst", "port", "9000"}, lab.IO{Out: w})
 	w.Close()
 	return err
 }
@@ -109,7 +109,7 @@ func TestRootOptOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	home := t.TempDir()
-	env := append(os.Environ(), "CROFT_SOCKET="+status.Nodes[0].Socket, "CROFT_HOME="+home, "CROFT_KEY="+filepath.Join(home, "key"))
+	env := append(os.Environ(), "CROFT_SOCKET="+status.Nodes[0].Socket, "CROFT_HOME="+home)
 	run := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), croft, args...)
 		cmd.Env = env
@@ -139,13 +139,12 @@ func TestRootOptOut(t *testing.T) {
 	go func() { ended <- heard.listen(ctx, l) }()
 	t.Cleanup(func() { cancel(); <-ended })
 
-	must("key", "new")
 	poll(t, time.Minute, "five nodes to run on", func() bool {
 		out, err := run("--json", "find")
 		return err == nil && strings.Count(out, "\n") >= 5
 	})
 	must("run", "-n", "5", "--name", "shouter", "/bin/busybox", "--", "sh", "-c",
-		"while :; do echo x | busybox nc -u -w 1 "+status.Outside.String()+" 9000; busybox usleep 100000; done")
+		"while :; do echo x | busybox nc -w 1 "+status.Outside.String()+" 9000; busybox usleep 100000; done")
 	poll(t, time.Minute, "all five are heard", func() bool { return heard.since(time.Now().Add(-5*time.Second)) == 5 })
 
 	// Three of the first node's own choice, one at a time: as by curl.
@@ -203,9 +202,9 @@ func TestRootOptOut(t *testing.T) {
 	}
 	done := time.Now()
 	poll(t, 20*time.Second, "silence for 3 s", func() bool { return time.Since(heard.latest()) > 3*time.Second && time.Since(done) > 3*time.Second })
-	t.Logf("asked in %s; the last datagram came %s after", done.Sub(asked), heard.latest().Sub(done))
+	t.Logf("asked in %s; the last packet came %s after", done.Sub(asked), heard.latest().Sub(done))
 	if late := heard.latest().Sub(done); late > 5*time.Second {
-		t.Errorf("a datagram came %s after", late)
+		t.Errorf("a packet came %s after", late)
 	}
 	for _, n := range status.Nodes {
 		cmd := exec.CommandContext(t.Context(), croft, "--json", "optout", "show", status.Outside.String())
