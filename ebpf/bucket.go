@@ -5,6 +5,7 @@ package ebpf
 import (
 	"math"
 	"math/bits"
+	"time"
 )
 
 // A bucket's level is counted in units so fine that a nanosecond's gain is a
@@ -237,4 +238,27 @@ func (m *Meter) Set(l Limits, d Direction) {
 	next.Flows.Level, next.Flows.Last = m.Flows.Level, m.Flows.Last
 	next.Day.From, next.Day.Spent = m.Day.From, m.Day.Spent
 	*m = next
+}
+
+// ChargeOrWait is Charge for the host's side: it says when there may be enough.
+func (m *Meter) ChargeOrWait(now, packets, bytes uint64) *Wait {
+	reason := m.Charge(now, packets, bytes, false)
+	wait := func(b Bucket, need, rate uint64) *Wait {
+		if rate == 0 {
+			return &Wait{Day, reason}
+		}
+		return &Wait{time.Duration((need-b.Level)/rate + 1), reason}
+	}
+	switch reason {
+	case ReasonNone:
+		return nil
+	case ReasonPackets:
+		return wait(m.Packets, packets*PacketUnits, m.Packets.Rate)
+	case ReasonBytes:
+		rate, _ := m.Day.pace(now, bytes)
+		return wait(m.Bytes, bytes*ByteUnits, min(rate, m.Bytes.Rate))
+	default:
+		_, end := m.Day.Today()
+		return &Wait{time.Duration(end - int64(now)), reason}
+	}
 }

@@ -17,11 +17,13 @@ const (
 	ChannelRole    Channel = 6 // what the node asks it as a role, and its answers
 	ChannelTunnel  Channel = 7 // the slice's own network
 	ChannelDNS     Channel = 8 // names that the node resolves for it
+	ChannelCapture Channel = 9 // its packets, captured
 )
 
 var channels = [...]string{
 	ChannelLogs: "logs", ChannelExec: "exec", ChannelCopy: "cp", ChannelForward: "forward",
 	ChannelPublish: "publish", ChannelRole: "role", ChannelTunnel: "tunnel", ChannelDNS: "dns",
+	ChannelCapture: "capture",
 }
 
 // Channels returns all of them, in the order of their numbers.

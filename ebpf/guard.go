@@ -16,7 +16,7 @@ type Port struct {
 	Place   int
 	NetNS   string // path of the node's namespace; empty is the caller's own
 	IfIndex int    // of the veth's host end in NetNS
-	Class   uint32 // skb->priority: the sliver's HTB class in both directions
+	Class   uint32 // the sliver's HTB class in both directions; a packet waits in one of its two leaves, by skb->priority
 	IFB     int    // ifindex of the node's IFB in NetNS; 0: egress is not redirected
 }
 

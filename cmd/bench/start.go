@@ -125,6 +125,11 @@ func (h *host) open(ctx context.Context, croft string) (err error) {
 		return err
 	}
 	h.undo = append(h.undo, h.closeRuntime)
+	return h.openNetwork(ctx, 8)
+}
+
+// openNetwork makes the part of a node that packets see.
+func (h *host) openNetwork(ctx context.Context, places int) (err error) {
 	if h.at, err = newSpace(); err != nil {
 		return err
 	}
@@ -136,7 +141,7 @@ func (h *host) open(ctx context.Context, croft string) (err error) {
 		return within(h.at.NsHandle, func() error { return slivernet.Destroy(context.Background(), h.tag) })
 	})
 	err = within(h.at.NsHandle, func() (err error) {
-		h.network, err = slivernet.Open(ctx, slivernet.Config{Tag: h.tag, Places: 8})
+		h.network, err = slivernet.Open(ctx, slivernet.Config{Tag: h.tag, Places: places})
 		return err
 	})
 	if err != nil {

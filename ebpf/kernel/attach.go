@@ -27,12 +27,13 @@ func (g *Guard) Attach(ctx context.Context, at ebpf.Port, l ebpf.Limits) error {
 	copy(record.Sliver[:], at.Sliver)
 	copy(record.Netns[:], at.NetNS)
 
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.ready(ctx); err != nil {
+	g.hooks.Lock()
+	defer g.hooks.Unlock()
+	p, ok, err := g.port(ctx, at.Sliver)
+	if err != nil {
 		return err
 	}
-	if p, ok := g.ports[at.Sliver]; ok && p.record != record {
+	if ok && p.record != record {
 		if err := g.detach(at.Sliver, p); err != nil {
 			return explain("moving guard of "+at.Sliver, err)
 		}
@@ -40,11 +41,28 @@ func (g *Guard) Attach(ctx context.Context, at ebpf.Port, l ebpf.Limits) error {
 	return explain("attaching guard of "+at.Sliver, g.attach(at, l, record))
 }
 
+// port returns what is known of a sliver.
+func (g *Guard) port(ctx context.Context, sliver string) (p port, ok bool, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p, ok = g.ports[sliver]
+	return p, ok, g.ready(ctx)
+}
+
+// attach has the state written at once, and does not hold up others' charges and
+// counters while the kernel puts the links in, some 10 ms each: it does one at a
+// time, and waits for packets under way.
 func (g *Guard) attach(at ebpf.Port, l ebpf.Limits, record guardTenure) error {
-	if err := g.putState(at, l, record); err != nil {
+	g.mu.Lock()
+	err := g.putState(at, l, record)
+	g.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	for _, d := range directions {
+		if err := g.fault("hook " + d.String()); err != nil {
+			return err
+		}
 		if err := g.hook(at, d); err != nil {
 			return err
 		}
@@ -86,14 +104,11 @@ func (g *Guard) Update(ctx context.Context, sliver string, l ebpf.Limits) error 
 
 // Detach implements [ebpf.Guard].
 func (g *Guard) Detach(ctx context.Context, sliver string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.ready(ctx); err != nil {
+	g.hooks.Lock()
+	defer g.hooks.Unlock()
+	p, ok, err := g.port(ctx, sliver)
+	if err != nil || !ok {
 		return err
-	}
-	p, ok := g.ports[sliver]
-	if !ok {
-		return nil
 	}
 	return explain("detaching guard of "+sliver, g.detach(sliver, p))
 }
@@ -101,23 +116,33 @@ func (g *Guard) Detach(ctx context.Context, sliver string) error {
 // detach closes the port, takes it down, and only then takes the links away.
 // The sliver stays listed until all is done.
 func (g *Guard) detach(sliver string, p port) error {
-	var l guardPortLimits
-	err := g.objects.Limits.Lookup(p.record.Ifindex, &l)
-	if err == nil && l.Tenure == p.tenure {
-		err = g.objects.Limits.Delete(p.record.Ifindex)
+	if err := g.fault("close"); err != nil {
+		return err
 	}
-	if err != nil && !errors.Is(err, cebpf.ErrKeyNotExist) {
+	if err := g.closePort(p); err != nil {
 		return err
 	}
 	for _, d := range directions {
+		if err := g.fault("unhook " + d.String()); err != nil {
+			return err
+		}
 		if err := g.unhook(sliver, d, p.record); err != nil {
 			return err
 		}
 	}
+	if err := g.fault("state"); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if err := g.dropState(p); err != nil {
 		return err
 	}
+	if err := g.fault("gone"); err != nil {
+		return err
+	}
 	// Rows of the live epoch still carry this tenure.
+	var err error
 	if p.record.Gone, err = g.control(controlEpoch); err != nil {
 		return err
 	}
@@ -126,6 +151,21 @@ func (g *Guard) detach(sliver string, p port) error {
 	}
 	delete(g.ports, sliver)
 	return nil
+}
+
+// closePort takes a tenure's limits away: what has none passes nothing.
+func (g *Guard) closePort(p port) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var l guardPortLimits
+	err := g.objects.Limits.Lookup(p.record.Ifindex, &l)
+	if err == nil && l.Tenure == p.tenure {
+		err = g.objects.Limits.Delete(p.record.Ifindex)
+	}
+	if errors.Is(err, cebpf.ErrKeyNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Slivers returns the names of those that are attached, sorted.

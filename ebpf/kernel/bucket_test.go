@@ -39,7 +39,7 @@ func TestRootBucketIsTheReference(t *testing.T) {
 		now := uint64(1 << 40)
 		l := ebpf.Limits{
 			Egress:   ebpf.Way{Rate: scale(ebpf.MaxRate), Burst: scale(ebpf.MaxBurst), Packets: scale(ebpf.MaxPacketRate), PacketBurst: scale(ebpf.MaxPacketBurst)},
-			FlowsNew: scale(ebpf.MaxFlowRate), Daily: scale(ebpf.MaxDaily), DayFrom: int64(now - scale(1<<45)), Deadline: int64(now + scale(1<<56) + 1),
+			FlowsNew: scale(1 << 16), Daily: scale(ebpf.MaxDaily), DayFrom: int64(now - scale(1<<45)), Deadline: int64(now + scale(1<<56) + 1),
 		}
 		m := ebpf.MeterOf(l, ebpf.Egress, int64(now))
 		state := testingState{Purse: pursed(m)}

@@ -64,12 +64,12 @@ func (g *Guard) Charge(ctx context.Context, sliver string, d ebpf.Direction, ch 
 	}
 }
 
-// carry adds m to a meter of this layout, unless that was done.
+// carry puts m into a meter of this layout, unless that was done.
 func (g *Guard) carry(p port, d ebpf.Direction, m guardMeter) error {
 	if err := g.objects.Carries.Put(uint32(0), m); err != nil {
 		return err
 	}
-	verdict, _, err := ask(g.objects.Carry, [5]uint32{p.tenure, uint32(d), 0, 0, p.record.Ifindex})
+	verdict, _, err := ask(g.objects.Carry, [5]uint32{p.tenure, uint32(d)})
 	if err != nil {
 		return err
 	}

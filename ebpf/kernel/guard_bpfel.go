@@ -39,7 +39,7 @@ type guardFlow struct {
 	First   uint64
 	Last    uint64
 	Flags   uint32
-	Pad     uint32
+	Seal    uint32
 }
 
 type guardFlowKey struct {
@@ -53,6 +53,21 @@ type guardFlowKey struct {
 	Dst    [16]uint8
 	Sport  uint16
 	Dport  uint16
+}
+
+type guardLeafFlow struct {
+	_      structs.HostLayout
+	Due    uint64
+	Bulk   uint64
+	Window uint64
+}
+
+type guardLeafWay struct {
+	_      structs.HostLayout
+	Window uint64
+	Due    uint64
+	Count  uint32
+	Before uint32
 }
 
 type guardMeter struct {
@@ -192,6 +207,8 @@ const (
 	guardMapControl       = "control"
 	guardMapFans          = "fans"
 	guardMapFlowTables    = "flow_tables"
+	guardMapLeafFlows     = "leaf_flows"
+	guardMapLeafWays      = "leaf_ways"
 	guardMapLimits        = "limits"
 	guardMapMeters        = "meters"
 	guardMapOptouts       = "optouts"
@@ -269,6 +286,8 @@ type guardMapSpecs struct {
 	Control    *ebpf.MapSpec `ebpf:"control"`
 	Fans       *ebpf.MapSpec `ebpf:"fans"`
 	FlowTables *ebpf.MapSpec `ebpf:"flow_tables"`
+	LeafFlows  *ebpf.MapSpec `ebpf:"leaf_flows"`
+	LeafWays   *ebpf.MapSpec `ebpf:"leaf_ways"`
 	Limits     *ebpf.MapSpec `ebpf:"limits"`
 	Meters     *ebpf.MapSpec `ebpf:"meters"`
 	Optouts    *ebpf.MapSpec `ebpf:"optouts"`
@@ -316,6 +335,8 @@ type guardMaps struct {
 	Control    *ebpf.Map `ebpf:"control"`
 	Fans       *ebpf.Map `ebpf:"fans"`
 	FlowTables *ebpf.Map `ebpf:"flow_tables"`
+	LeafFlows  *ebpf.Map `ebpf:"leaf_flows"`
+	LeafWays   *ebpf.Map `ebpf:"leaf_ways"`
 	Limits     *ebpf.Map `ebpf:"limits"`
 	Meters     *ebpf.Map `ebpf:"meters"`
 	Optouts    *ebpf.Map `ebpf:"optouts"`
@@ -333,6 +354,8 @@ func (m *guardMaps) Close() error {
 		m.Control,
 		m.Fans,
 		m.FlowTables,
+		m.LeafFlows,
+		m.LeafWays,
 		m.Limits,
 		m.Meters,
 		m.Optouts,

@@ -104,7 +104,7 @@ func TestHeadersAgree(t *testing.T) {
 		"DAY_NS": uint64(ebpf.Day), "WAYS": 8, "PAGE_SETS": pageFlows / 8, "MAX_PAGES": maxPages, "NEVER": never,
 		"OPEN": uint64(ebpf.Open), "SHUT": uint64(ebpf.Shut), "OPEN_DNS": uint64(ebpf.OpenDNS),
 		"CONTROL_EPOCH": uint64(controlEpoch), "CONTROL_KEPT": uint64(controlKept),
-		"CONTROL_SERIES": uint64(controlSeries), "CONTROL_TENURE": uint64(controlTenure),
+		"CONTROL_SERIES": uint64(controlSeries), "CONTROL_TENURE": uint64(controlTenure), "CONTROL_RULES": uint64(controlRules),
 		"REASONS": uint64(len(guardMeter{}.Dropped)),
 	}
 	for r := range ebpf.Reason(ebpf.NumReasons) {

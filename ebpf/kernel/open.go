@@ -28,21 +28,25 @@ type Config struct {
 	MaxFlows  int            // rows of one epoch when the tables are made; 0: ebpf.MaxFlows
 	Method    Method         // how programs are put at a device; empty: TCX where the kernel has it, else clsact
 
-	testClock bool   // packets are judged at test_now
-	without   uint32 // checks that a benchmark leaves out (bpf/guard.bpf.c)
+	testClock bool                    // packets are judged at test_now
+	fault     func(step string) error // a test's crash before a step of Attach, Detach or Open
+	without   uint32                  // checks that a benchmark leaves out (bpf/guard.bpf.c)
 }
 
 // Guard implements [ebpf.Guard].
 type Guard struct {
 	dir    string
 	method Method
-	clock  func() (int64, error) // the programs' own
+	clock  func() (int64, error)   // the programs' own
+	fault  func(step string) error // before each step
 
+	hooks   sync.Mutex // one Attach or Detach at a time; taken before mu
 	mu      sync.Mutex // ports and everything that Attach, Update and Detach write
 	ports   map[string]port
 	objects *objects // nil when closed
 
-	drain sync.Mutex // one drain at a time; taken before mu
+	drain    sync.Mutex  // one drain at a time; taken before mu
+	previous []*previous // other layouts whose last epochs are to be drained; under drain
 }
 
 var _ ebpf.Guard = (*Guard)(nil)
@@ -100,6 +104,7 @@ const (
 	controlKept   uint32 = 1
 	controlSeries uint32 = 2
 	controlTenure uint32 = 3
+	controlRules  uint32 = 4
 )
 
 var directions = [...]ebpf.Direction{ebpf.Egress, ebpf.Ingress}
@@ -118,10 +123,17 @@ func Open(cfg Config) (_ *Guard, err error) {
 	if err := needBPFFS(cfg.BPFFS); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, links), 0o700); err != nil {
-		return nil, explain("making "+dir, err)
+	spec, err := loadGuard()
+	if err != nil {
+		return nil, fmt.Errorf("reading the guard's object: %w", err)
 	}
-	o, err := load(cfg, dir)
+	own := layoutOf(spec)
+	for _, d := range []string{filepath.Join(dir, links), filepath.Join(dir, own)} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, explain("making "+d, err)
+		}
+	}
+	o, err := load(cfg, spec.Copy(), filepath.Join(dir, own))
 	if err != nil {
 		return nil, err
 	}
@@ -129,8 +141,14 @@ func Open(cfg Config) (_ *Guard, err error) {
 	defer func() {
 		if err != nil {
 			o.close()
+			for _, p := range g.previous {
+				p.close()
+			}
 		}
 	}()
+	if g.fault = cfg.fault; g.fault == nil {
+		g.fault = func(string) error { return nil }
+	}
 	if cfg.testClock {
 		g.clock = func() (now int64, err error) { return now, o.TestNow.Get(&now) }
 	}
@@ -140,24 +158,37 @@ func Open(cfg Config) (_ *Guard, err error) {
 	if err := g.prepareTables(cfg); err != nil {
 		return nil, explain("preparing flow tables", err)
 	}
-	if err := writeRules(o, rules); err != nil {
+	if err := errors.Join(writeRules(o, rules), g.rulesChanged()); err != nil {
 		return nil, explain("writing closed ranges", err)
 	}
-	if err := g.adopt(); err != nil {
+	if err := errors.Join(g.list(), g.adopt()); err != nil {
 		return nil, explain("adopting slivers", err)
+	}
+	others, err := otherLayouts(dir, own)
+	if err != nil {
+		return nil, explain("looking for other layouts", err)
+	}
+	for _, other := range others {
+		p, err := openPrevious(other, spec)
+		if err != nil {
+			return nil, explain("opening layout "+other, err)
+		}
+		if p == nil {
+			continue
+		}
+		g.previous = append(g.previous, p)
+		if err := g.takeOver(p); err != nil {
+			return nil, explain("taking slivers over from "+other, err)
+		}
 	}
 	return g, nil
 }
 
 // load puts the programs into the kernel over the maps that are pinned at dir,
 // pinning those that are not.
-func load(cfg Config, dir string) (*objects, error) {
+func load(cfg Config, spec *cebpf.CollectionSpec, dir string) (*objects, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, explain("raising the memory lock limit", err)
-	}
-	spec, err := loadGuard()
-	if err != nil {
-		return nil, fmt.Errorf("reading the guard's object: %w", err)
 	}
 	for name, m := range spec.Maps {
 		if name[0] != '.' { // constants and test variables belong to one load
@@ -216,23 +247,36 @@ func (g *Guard) prepareTables(cfg Config) error {
 		g.setControl(controlSeries, binary.LittleEndian.Uint64(b[:])|1))
 }
 
-// adopt lists the slivers that are attached and puts this load's programs in
-// the place of the running ones, each link in one step.
-func (g *Guard) adopt() error {
-	err := eachTenure(g.objects.Tenures, func(number uint32, t guardTenure) error {
-		if t.Gone != 0 {
-			return nil
-		}
-		name := text(t.Sliver[:])
-		g.ports[name] = port{number, t}
-		for _, d := range directions {
-			if err := g.renew(name, t, d); err != nil {
-				return fmt.Errorf("%s %s: %w", name, d, err)
-			}
+// list learns which slivers are attached.
+func (g *Guard) list() error {
+	return eachTenure(g.objects.Tenures, func(number uint32, t guardTenure) error {
+		if t.Gone == 0 {
+			g.ports[text(t.Sliver[:])] = port{number, t}
 		}
 		return nil
 	})
-	return err
+}
+
+// adopt puts this load's programs in the place of the running ones, each in one
+// step.
+func (g *Guard) adopt() error {
+	for name, p := range g.ports {
+		for _, d := range directions {
+			if err := g.renew(name, p.record, d); err != nil {
+				return fmt.Errorf("%s %s: %w", name, d, err)
+			}
+		}
+	}
+	return nil
+}
+
+// rulesChanged breaks the seals of all rows: destinations are asked for again.
+func (g *Guard) rulesChanged() error {
+	n, err := g.control(controlRules)
+	if err != nil {
+		return err
+	}
+	return g.setControl(controlRules, n+1)
 }
 
 // now is the boot clock, ns, as the programs read it.
@@ -264,12 +308,17 @@ func (g *Guard) setControl(word uint32, v uint64) error { return g.objects.Contr
 func (g *Guard) Close() error {
 	g.drain.Lock()
 	defer g.drain.Unlock()
+	g.hooks.Lock()
+	defer g.hooks.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.objects == nil {
 		return nil
 	}
 	err := g.objects.close()
-	g.objects = nil
+	for _, p := range g.previous {
+		p.close()
+	}
+	g.objects, g.previous = nil, nil
 	return err
 }

@@ -34,7 +34,7 @@ func (g *Guard) SetOptOut(ctx context.Context, addrs []netip.Addr) error {
 	if len(keys) > ebpf.MaxOptOut {
 		return fmt.Errorf("%d addresses that opted out, limit %d: %w", len(keys), ebpf.MaxOptOut, ebpf.ErrField)
 	}
-	return explain("setting addresses that opted out", g.setOptOut(keys))
+	return explain("setting addresses that opted out", errors.Join(g.setOptOut(keys), g.rulesChanged()))
 }
 
 func (g *Guard) setOptOut(keys []guardAddress) error {

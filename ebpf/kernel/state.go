@@ -32,6 +32,9 @@ func (g *Guard) putState(at ebpf.Port, l ebpf.Limits, record guardTenure) error 
 		return err
 	}
 	for _, d := range directions {
+		if err := g.fault("meter " + d.String()); err != nil {
+			return err
+		}
 		if err := g.putMeter(p.tenure, d, fullMeter(l, d, now)); err != nil {
 			return err
 		}
@@ -58,6 +61,9 @@ func (g *Guard) putTenure(sliver string, record guardTenure) (port, error) {
 		return port{}, err
 	}
 	p := port{uint32(last + 1), record}
+	if err := g.fault("tenure"); err != nil {
+		return port{}, err
+	}
 	if err := g.setControl(controlTenure, last+1); err != nil {
 		return port{}, err
 	}
@@ -79,7 +85,13 @@ func (g *Guard) putMeter(tenure uint32, d ebpf.Direction, m guardMeter) error {
 
 // putLimits puts limits in force, after the memory that they need.
 func (g *Guard) putLimits(ifindex uint32, value guardPortLimits) error {
+	if err := g.fault("pages"); err != nil {
+		return err
+	}
 	if err := g.putPages(value.Tenure, value.Pages); err != nil {
+		return err
+	}
+	if err := g.fault("fan"); err != nil {
 		return err
 	}
 	if value.FanOut > 0 {
@@ -87,6 +99,9 @@ func (g *Guard) putLimits(ifindex uint32, value guardPortLimits) error {
 		if err != nil && !errors.Is(err, cebpf.ErrKeyExist) {
 			return err
 		}
+	}
+	if err := g.fault("limits"); err != nil {
+		return err
 	}
 	return g.objects.Limits.Put(ifindex, value)
 }

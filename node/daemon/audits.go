@@ -42,6 +42,35 @@ func (d *Daemon) drainLoop(ctx context.Context) {
 	}
 }
 
+// logLoop turns the audit log beside the draining: a large segment takes a second
+// to close, and the kernel's table does not wait.
+func (d *Daemon) logLoop(ctx context.Context) {
+	if d.deps.Hosting.Log == nil {
+		return
+	}
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			d.turnLog(ctx)
+		}
+	}
+}
+
+// turnLog closes segments of the record, signs its head and drops what is too old.
+func (d *Daemon) turnLog(ctx context.Context) {
+	head, err := d.deps.Hosting.Log.Turn(ctx, d.deps.Clock.Wall(), d.deps.Key)
+	if err != nil && ctx.Err() == nil {
+		d.deps.Log.Error("the audit log waits", "err", err)
+	}
+	if head != nil {
+		d.deps.Log.Debug("audit head signed", "segments", head.Size, "root", head.Root)
+	}
+}
+
 func (d *Daemon) drain(ctx context.Context) error {
 	s := &d.drains
 	s.mu.Lock()
@@ -187,15 +216,22 @@ func (a audits) Who(ctx context.Context, _ api.Caller, q api.WhoRequest) (api.Wh
 func (d *Daemon) flows(rows []audit.Row) []api.Flow {
 	out := make([]api.Flow, 0, len(rows))
 	for _, r := range rows {
-		direction := "out"
-		if r.Direction == ebpf.Ingress {
-			direction = "in"
-		}
-		out = append(out, api.Flow{Node: d.deps.Key.Principal(), Slice: r.Slice, Sliver: r.Sliver, Direction: direction,
-			Proto: protoName(r.Proto), Src: r.Src, Dst: r.Dst, Packets: r.Packets, Bytes: r.Bytes,
-			First: time.Unix(0, r.First).UTC(), Last: time.Unix(0, r.Last).UTC()})
+		out = append(out, d.flow(r))
 	}
 	return out
+}
+
+func (d *Daemon) flow(r audit.Row) api.Flow {
+	f := api.Flow{Node: d.deps.Key.Principal(), Slice: r.Slice, Sliver: r.Sliver, Direction: "out", Proto: rowName(r.Flow),
+		Protocol: r.Proto, Src: r.Src, Dst: r.Dst, Packets: r.Packets, Bytes: r.Bytes, TCPFlags: r.TCPFlags,
+		First: time.Unix(0, r.First).UTC(), Last: time.Unix(0, r.Last).UTC()}
+	if r.Direction == ebpf.Ingress {
+		f.Direction = "in"
+	}
+	if !r.Src.Addr().IsValid() { // its port is none, and is not written without an address
+		f.Detail = r.Src.Port()
+	}
+	return f
 }
 
 var protoNames = map[uint8]string{1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}

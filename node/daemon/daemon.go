@@ -155,6 +155,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { d.gives.run(ctx); return nil })
 		g.Go(func() error { d.watchSlivers(ctx, reports); return nil })
 		g.Go(func() error { d.drainLoop(ctx); return nil })
+		g.Go(func() error { d.logLoop(ctx); return nil })
 		g.Go(func() error { d.collectLoop(ctx); return nil })
 		g.Go(func() error { d.republish(ctx); return nil })
 	}
@@ -181,7 +182,7 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: audits{d, make(chan struct{}, maxQuestions)}, Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
+		Audit: audits{d, make(chan struct{}, maxQuestions)}, Exports: newExports(d), Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d},
 	}
 }

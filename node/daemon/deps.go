@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"time"
@@ -58,6 +59,8 @@ type Hosting struct {
 	Runtime sandbox.Runtime
 	Blobs   BlobStore
 	Audit   AuditStore
+	Log     AuditLog // of the same record; nil: it is not signed
+	Taps    Taps     // nil: packets cannot be captured
 }
 
 // OpenJournal is a journal until it is closed.
@@ -95,6 +98,10 @@ type Network interface {
 	Up(ctx context.Context, sliver string) error
 	Remove(ctx context.Context, sliver string) error
 	Slivers(ctx context.Context) ([]string, error)
+	// Counters are what is counted of each sliver beside its guard.
+	Counters(ctx context.Context) ([]slivernet.Counters, error)
+	// Queues says what waits for a sliver's rates, and what found no room.
+	Queues(ctx context.Context, sliver string) (slivernet.Queues, error)
 	Close() error
 }
 
@@ -117,4 +124,32 @@ type AuditStore interface {
 	Tenures() (audit.Tenures, error)
 	Flows(ctx context.Context, q audit.Flows) (audit.Page, error)
 	Who(ctx context.Context, q audit.Who) (audit.Finding, error)
+	// Rows yields what Flows returns, without an end; after an error nothing.
+	Rows(ctx context.Context, q audit.Flows) iter.Seq2[audit.Row, error]
+}
+
+// Taps are where a sliver's packets can be heard: see package ebpf/net.
+type Taps interface {
+	Tap(ctx context.Context, sliver string, snap int, f slivernet.Filter) (Tap, error)
+}
+
+// Tap is one capture under way.
+type Tap interface {
+	slivernet.Source
+	io.Closer
+}
+
+// AuditLog is that record made tamper-evident.
+type AuditLog interface {
+	// Turn closes, signs and drops what is due, and returns a new head, if there
+	// is one.
+	Turn(ctx context.Context, now time.Time, key lease.Signer) (*audit.OpenedHead, error)
+	// Head returns the newest head, and false before the first.
+	Head() (audit.OpenedHead, bool)
+	// Consistency proves that the newest head goes on from an older one.
+	Consistency(old audit.OpenedHead) (*audit.Consistency, error)
+	// Prove opens rows of a closed segment, with the tenures of their slivers.
+	Prove(segment uint64, leaves ...uint64) (*audit.Inclusion, error)
+	// Alarms returns what is wrong with the record, the newest last.
+	Alarms() ([]audit.Alarm, error)
 }

@@ -27,16 +27,16 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	if err := json.Unmarshal(e.Program, &program); err != nil {
 		return fmt.Errorf("reading the program: %w", err)
 	}
+	deadline := x.time.deadline(l.Until)
+	att, err := x.enclose(ctx, e, l)
 	if x.finished(e.Sliver) {
+		if err != nil {
+			x.warn("output of a sliver that has ended cannot be charged to its lease, nor read", "sliver", e.Sliver, "err", err)
+		}
 		return nil
 	}
-	deadline := x.time.deadline(l.Until)
-	att, err := x.host.Network.Add(ctx, plumbing(e.Sliver, e.Place, l))
 	if err != nil {
-		return fmt.Errorf("making the network: %w", err)
-	}
-	if err := x.host.Guard.Attach(ctx, att.Guard, ebpf.Compile(l, att.Addresses, x.conditions(l))); err != nil {
-		return fmt.Errorf("attaching the guard: %w", err)
+		return err
 	}
 	if err := began(x.host.Audit, x.tenure(e, l, att)); err != nil {
 		return fmt.Errorf("recording who holds the source ports: %w", err)
@@ -61,6 +61,19 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 		return fmt.Errorf("putting the renewed lease in force: %w", err)
 	}
 	return nil
+}
+
+// enclose makes a sliver's network, with its link down unless it was up, and puts
+// its limits on it. Those hold for what the node moves for it as well.
+func (x *executor) enclose(ctx context.Context, e sandbox.Launch, l *lease.Lease) (slivernet.Attachment, error) {
+	att, err := x.host.Network.Add(ctx, plumbing(e.Sliver, e.Place, l))
+	if err != nil {
+		return att, fmt.Errorf("making the network: %w", err)
+	}
+	if err := x.host.Guard.Attach(ctx, att.Guard, ebpf.Compile(l, att.Addresses, x.conditions(l))); err != nil {
+		return att, fmt.Errorf("attaching the guard: %w", err)
+	}
+	return att, nil
 }
 
 // adjust puts other limits in force: the deadline first, which must not pass
@@ -140,7 +153,7 @@ func (x *executor) remove(ctx context.Context, name string) error {
 
 func plumbing(sliver string, place int, l *lease.Lease) slivernet.Sliver {
 	return slivernet.Sliver{Name: sliver, Place: place, Ports: l.Ports,
-		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate]}
+		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate], Live: l.RSet[lease.FlowsLive]}
 }
 
 func (x *executor) tenure(e sandbox.Launch, l *lease.Lease, att slivernet.Attachment) audit.Tenure {

@@ -18,8 +18,8 @@ import (
 	"croft/ebpf/audit/store"
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
+	"croft/lease/sign"
 	"croft/node/api"
-	"croft/node/wire"
 	"croft/sandbox/image"
 	"croft/sandbox/warden"
 )
@@ -91,7 +91,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Node, err erro
 	why := []string{"the configuration says so"}
 	if !cfg.Visitor {
 		if why = missing(Doctor(cfg)); len(why) == 0 {
-			if deps.Hosting, err = n.host(ctx, cfg, Tag(key.Principal()), log); err != nil {
+			if deps.Hosting, err = n.host(ctx, cfg, key, Tag(key.Principal()), log); err != nil {
 				return nil, err
 			}
 		}
@@ -117,7 +117,7 @@ func (n *Node) Greeting() api.Status {
 }
 
 // host opens everything that slivers need.
-func (n *Node) host(ctx context.Context, cfg Config, tag string, log *slog.Logger) (*Hosting, error) {
+func (n *Node) host(ctx context.Context, cfg Config, key *sign.Key, tag string, log *slog.Logger) (*Hosting, error) {
 	h := &Hosting{}
 	images, err := image.Open(filepath.Join(cfg.State, "images"), cfg.Bounds.Blobs)
 	if err != nil {
@@ -129,9 +129,11 @@ func (n *Node) host(ctx context.Context, cfg Config, tag string, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	h.Network = network
+	h.Network, h.Taps = network, taps{network}
 	n.open.add(network.Close)
-	guard, err := kernel.Open(kernel.Config{Tag: tag, Opened: cfg.Open, Closed: nodeAddrs(cfg), Resolvers: []netip.Addr{slivernet.Resolver}})
+	// The node's own addresses are closed by the host's rules, which let leased
+	// public ports through.
+	guard, err := kernel.Open(kernel.Config{Tag: tag, Opened: cfg.Open, Resolvers: []netip.Addr{slivernet.Resolver}})
 	if err != nil {
 		return nil, err
 	}
@@ -148,15 +150,15 @@ func (n *Node) host(ctx context.Context, cfg Config, tag string, log *slog.Logge
 	}
 	h.Runtime = wardens
 	n.open.add(wardens.Close)
-	record, err := store.Open(filepath.Join(cfg.State, "audit"), store.Options{Budget: cfg.Bounds.Audit})
+	record, err := store.Open(filepath.Join(cfg.State, "audit"), store.Options{Node: key.Principal(), Budget: cfg.Bounds.Audit})
 	if err != nil {
 		return nil, err
 	}
-	h.Audit = record
+	h.Audit, h.Log = record, record
 	n.open.add(record.Close)
 	dns, stop := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
-	go func() { served <- network.ServeDNS(dns) }()
+	go func() { served <- network.ServeDNS(dns, guard) }()
 	n.open.add(func() error { stop(); return ignoreCancel(<-served) })
 	return h, nil
 }
@@ -179,14 +181,3 @@ func outside(cfg Config) []string {
 
 // labInterface is a lab node's link to its site.
 const labInterface = "eth0"
-
-// nodeAddrs are the node's own addresses, which slivers must not reach although
-// their range may be opened.
-func nodeAddrs(cfg Config) (out []netip.Prefix) {
-	for _, s := range cfg.Listen {
-		if a, ok := wire.IP(s); ok && !a.IsUnspecified() {
-			out = append(out, netip.PrefixFrom(a, a.BitLen()))
-		}
-	}
-	return out
-}

@@ -24,7 +24,9 @@
 #include "bucket.h"
 #include "maps.h"
 #include "parse.h"
+#include "checksum.h"
 #include "known.h"
+#include "leaf.h"
 
 #define PASS 0 /* TC_ACT_OK, TCX_PASS */
 #define DROP 2 /* TC_ACT_SHOT, TCX_DROP */
@@ -52,6 +54,7 @@ volatile __u64 test_now = 0;
 #define CHECK_FANOUT 8
 #define CHECK_ALLOWANCE 16
 #define CHECK_ROW 32
+#define CHECK_SEAL 64
 const volatile __u32 cfg_without = 0;
 
 #define DOES(check) (!(cfg_without & CHECK_##check))
@@ -103,16 +106,23 @@ struct track {
 	struct fan *fan;       /* if its address is to be counted */
 	__u64 tick, tag;
 	__u64 fan_tag;
-	__u32 set, fan_set;
+	__u32 set, fan_set;     /* where in all */
 	__u32 opened, heard;   /* 1 + place in its set, or 0 */
-	__u32 kind;            /* of row */
-	__u8 fresh;            /* a new flow */
-	__u8 note_opened, note_heard;
+	__u64 kind;            /* of row */
+	__u64 fresh;           /* a new flow */
+	__u64 note_opened, note_heard;
 };
 
-static __always_inline int alive(const __u64 *set, __u32 place, __u64 tick)
+/* alive is 1 if there is a slot and its flow was not silent for too long; stale
+ * is 1 unless it was used in this tick. Neither has branches, as find has none. */
+static __always_inline __u64 alive(const __u64 *set, __u32 place, __u64 tick)
 {
-	return place && slot_age(set[(place - 1) % WAYS], tick) <= IDLE_TICKS;
+	return some(place) & top(slot_age(set[(place - 1) % WAYS], tick) - IDLE_TICKS - 1);
+}
+
+static __always_inline __u64 stale(const __u64 *set, __u32 place, __u64 tick)
+{
+	return some(slot_age(set[(place - 1) % WAYS], tick));
 }
 
 static __always_inline int recall(const struct packet *p, const struct port_limits *l, __u32 way, __u64 now, struct track *t)
@@ -132,7 +142,7 @@ static __always_inline int recall(const struct packet *p, const struct port_limi
 	if (p->key.family == 6)
 		hash_add(&h, s, 2, far[1]);
 	t->fan_tag = hash_slot(&h); /* an IPv4 address, or a /64 */
-	t->fan_set = hash_set(&h, FAN_SETS);
+	t->fan_set = hash_place(&h);
 	if (p->key.family == 6) {
 		hash_add(&h, s, 3, far[2]);
 		hash_add(&h, s, 4, far[3]);
@@ -140,32 +150,26 @@ static __always_inline int recall(const struct packet *p, const struct port_limi
 	hash_add(&h, s, 5, (__u32)p->near << 16 | p->far);
 	hash_add(&h, s, 6, p->proto);
 	t->tag = hash_slot(&h);
-	t->set = hash_set(&h, PAGE_SETS);
+	t->set = hash_place(&h);
 	t->tick = now >> TICK_SHIFT;
 
 	struct page_key key = {.tenure = tenure, .page = (__u32)(h.place >> 40) & (l->pages - 1)};
 	t->page = bpf_map_lookup_elem(&pages, &key);
 	if (!t->page)
 		return REASON_NO_SLIVER;
-	const __u64 *opened = first(t->page->opened, t->set, PAGE_SETS), *heard = first(t->page->heard, t->set, PAGE_SETS);
+	const __u64 *opened = set_of(t->page->opened, t->set, PAGE_SETS), *heard = set_of(t->page->heard, t->set, PAGE_SETS);
 	t->opened = find(opened, t->tag);
-	int was_opened = alive(opened, t->opened, t->tick);
-	if (was_opened && way == INGRESS)
-		return REASON_NONE; /* an answer to the sliver; its slot is kept by what the sliver sends */
-	if (was_opened) {
-		t->note_opened = slot_age(opened[(t->opened - 1) % WAYS], t->tick) != 0;
-	} else {
-		t->heard = find(heard, t->tag);
-		int was_heard = alive(heard, t->heard, t->tick);
-		if (way == INGRESS || was_heard) {
-			t->note_heard = !was_heard || slot_age(heard[(t->heard - 1) % WAYS], t->tick) != 0;
-			if (way == EGRESS)
-				t->kind = ROWS_REPLY;
-			return REASON_NONE;
-		}
-		t->kind = ROWS_NEW;
-		t->fresh = t->note_opened = 1;
+	t->heard = find(heard, t->tag);
+	__u64 mine = alive(opened, t->opened, t->tick), theirs = ~mine & alive(heard, t->heard, t->tick);
+	if (way == INGRESS) {
+		/* What answers the sliver is not noted: what the sliver sends keeps its slot. */
+		t->note_heard = ~mine & 1 & (~theirs | stale(heard, t->heard, t->tick));
+		return REASON_NONE;
 	}
+	t->fresh = ~(mine | theirs) & 1;
+	t->kind = mine * ROWS_OPEN | theirs * ROWS_REPLY; /* else ROWS_NEW */
+	t->note_opened = t->fresh | (mine & (DOES(SEAL) ? stale(opened, t->opened, t->tick) : 1));
+	t->note_heard = theirs & stale(heard, t->heard, t->tick);
 	if (DOES(FANOUT) && t->note_opened && l->fan_out) {
 		t->fan = bpf_map_lookup_elem(&fans, &tenure);
 		if (!t->fan)
@@ -181,52 +185,71 @@ static __always_inline void note(const struct track *t)
 	if (!t->page)
 		return;
 	if (t->note_opened)
-		use(first(t->page->opened, t->set, PAGE_SETS), t->tag, t->tick, t->opened);
+		use(set_of(t->page->opened, t->set, PAGE_SETS), t->tag, t->tick, t->opened);
 	if (t->note_heard)
-		use(first(t->page->heard, t->set, PAGE_SETS), t->tag, t->tick, t->heard);
+		use(set_of(t->page->heard, t->set, PAGE_SETS), t->tag, t->tick, t->heard);
 }
 
 /* add puts a packet into its row and returns 0, or says that there is no room. A
  * row that was reserved and turns out to be there, or not to fit, is given back. */
-static __always_inline int add(void *table, struct flow *row, const struct packet *p, __u32 *reserved,
-			       __u64 now, __u64 packets, __u64 bytes)
+static __always_inline int add(void *table, struct flow *row, const struct flow_key *key, __u32 flags, __u32 *reserved,
+			       __u32 seal, __u64 now, __u64 packets, __u64 bytes)
 {
 	if (!row) {
-		struct flow first = {.packets = packets, .bytes = bytes, .first = now, .last = now, .flags = p->flags};
-		if (bpf_map_update_elem(table, &p->key, &first, BPF_NOEXIST) == 0)
+		struct flow first = {.packets = packets, .bytes = bytes, .first = now, .last = now, .flags = flags, .seal = seal};
+		if (bpf_map_update_elem(table, key, &first, BPF_NOEXIST) == 0)
 			return 0;
 		if (reserved)
 			__sync_fetch_and_add(reserved, -1);
-		row = bpf_map_lookup_elem(table, &p->key); /* another processor was first, or the table is full */
+		row = bpf_map_lookup_elem(table, key); /* another processor was first, or the table is full */
 		if (!row)
 			return -1;
 	}
 	__sync_fetch_and_add(&row->packets, packets);
 	__sync_fetch_and_add(&row->bytes, bytes);
-	if (p->flags & ~row->flags)
-		__sync_fetch_and_or(&row->flags, p->flags);
+	if (flags & ~row->flags)
+		__sync_fetch_and_or(&row->flags, flags);
 	row->last = now;
+	if (row->seal != seal)
+		row->seal = seal;
 	return 0;
 }
 
-/* admit charges a packet and records it, or returns why not and does neither. */
-static __always_inline int admit(struct packet *p, struct port_limits *l, struct meter *m, struct tally *tally, __u32 way,
+/* admit charges a packet and records it, or returns why not and does neither.
+ *
+ * The row of a flow is sealed with the rules and the tick under which its
+ * destination and the sliver's memory were asked: for the flow's other packets
+ * of that tick the answer is known. */
+static __always_inline int admit(const struct packet *p, struct port_limits *l, struct meter *m, struct tally *tally, __u32 way,
 				 __u64 epoch, __u64 now, __u64 packets, __u64 bytes)
 {
-	struct track t = {};
-	int reason = recall(p, l, way, now, &t);
-	if (reason)
-		return reason;
-	__u32 side = epoch & 1, *reserved = 0;
+	__u32 side = epoch & 1, word = CONTROL_RULES, *reserved = 0;
 	void *table = bpf_map_lookup_elem(&flow_tables, &side);
-	if (!table)
+	volatile __u64 *rules = bpf_map_lookup_elem(&control, &word);
+	if (!table || !rules)
 		return REASON_NO_SLIVER;
+	__u32 seal = *rules << 24 | ((now >> TICK_SHIFT) & TICK_MASK);
 	struct flow *row = DOES(ROW) ? bpf_map_lookup_elem(table, &p->key) : 0;
-	struct row_count *count = &m->rows[side];
+	struct track t = {};
+	int reason = REASON_NONE;
+	if (p->local)
+		seal = 0; /* the same row may be of packets that leave the link, which are to be asked */
+	if (!row || row->seal != seal || !seal || !DOES(SEAL)) {
+		if (way == EGRESS && !p->local && DOES(CLOSED) && closed(p))
+			return REASON_CLOSED;
+		if (way == EGRESS && !p->local && DOES(OPTOUT) && opted_out(p))
+			return REASON_OPTOUT;
+		reason = recall(p, l, way, now, &t);
+		if (reason)
+			return reason;
+	}
+	__u64 parity = epoch;
+	asm volatile("" : "+r"(parity)); /* beside side, of which the verifier has lost sight */
+	struct row_count *count = &m->rows[parity & 1];
 	__u32 *taken = &count->rows[t.kind % ROW_KINDS], place = 0;
 	__u64 *fan_set = 0, tick = t.tick;
 	if (t.fan)
-		fan_set = first(t.fan->slots, t.fan_set, FAN_SETS);
+		fan_set = set_of(t.fan->slots, t.fan_set, FAN_SETS);
 	struct meter_limit *ways = &l->ways[way];
 	__u64 rate = ways->bytes.rate;
 	int overflow = 0;
@@ -270,11 +293,14 @@ static __always_inline int admit(struct packet *p, struct port_limits *l, struct
 		return reason;
 
 	note(&t);
+	int lost = 1;
 	if (overflow) {
-		one_row(p, PROTO_OVERFLOW);
-		row = bpf_map_lookup_elem(table, &p->key);
+		struct flow_key all = {.tenure = l->tenure, .way = way, .proto = PROTO_OVERFLOW};
+		lost = add(table, bpf_map_lookup_elem(table, &all), &all, 0, 0, 0, now, packets, bytes);
+	} else if (DOES(ROW)) {
+		lost = add(table, row, &p->key, p->flags, reserved, seal, now, packets, bytes);
 	}
-	if (!DOES(ROW) || add(table, row, p, reserved, now, packets, bytes))
+	if (lost)
 		__sync_fetch_and_add(&tally->unrecorded, packets);
 	return REASON_NONE;
 }
@@ -308,14 +334,11 @@ static __always_inline int guard(struct __sk_buff *skb, const __u32 way)
 	if (skb->gso_size && !skb->gso_segs && bytes > p.headers)
 		packets = (bytes - p.headers + skb->gso_size - 1) / skb->gso_size;
 	__sync_fetch_and_add(&tally->seen, packets);
+	if (reason == REASON_NONE && way == EGRESS && p.key.family && p.key.proto != PROTO_ARP && misplaced(skb, p.transport, p.key.proto))
+		reason = REASON_MALFORMED;
 	if (reason == REASON_NONE) {
 		bytes += (packets - 1) * p.headers;
-		if (way == EGRESS && !p.local && DOES(CLOSED) && closed(&p))
-			reason = REASON_CLOSED;
-		else if (way == EGRESS && !p.local && DOES(OPTOUT) && opted_out(&p))
-			reason = REASON_OPTOUT;
-		else
-			reason = admit(&p, l, m, tally, way, epoch, now, packets, bytes);
+		reason = admit(&p, l, m, tally, way, epoch, now, packets, bytes);
 	}
 
 	if (reason != REASON_NONE) {
@@ -325,7 +348,7 @@ static __always_inline int guard(struct __sk_buff *skb, const __u32 way)
 		return DROP;
 	}
 
-	skb->priority = l->class;
+	skb->priority = leaf(&p, l, way, now, packets, bytes);
 	if (way == EGRESS && l->ifb && p.key.proto != PROTO_ARP)
 		return bpf_redirect(l->ifb, 0);
 	return PASS;
@@ -402,43 +425,27 @@ int guard_charge(struct __sk_buff *skb)
 		return reason;
 	}
 	__sync_fetch_and_add(&tally->seen, packets);
-	struct packet p = {.key = {.tenure = tenure, .way = way, .proto = PROTO_NODE, .sport = bpf_htons(channel)}};
-	if (add(table, bpf_map_lookup_elem(table, &p.key), &p, 0, now, packets, bytes))
+	struct flow_key key = {.tenure = tenure, .way = way, .proto = PROTO_NODE, .sport = bpf_htons(channel)};
+	if (add(table, bpf_map_lookup_elem(table, &key), &key, 0, 0, 0, now, packets, bytes))
 		__sync_fetch_and_add(&tally->unrecorded, packets);
 	return REASON_NONE;
 }
 
-static __always_inline void carry_bucket(struct bucket *to, const struct bucket *from, const struct bucket_limit *l)
-{
-	to->level += from->level; /* each at most full, which is below half of what fits */
-	if (to->level > l->full)
-		to->level = l->full;
-}
-
-/* tenure, way, -, -, ifindex: adds carries[0] to a meter, once */
+/* tenure, way: puts what another layout's meter had left, carries[0], into one
+ * that never fills, once */
 SEC("tc")
 int guard_carry(struct __sk_buff *skb)
 {
-	__u32 zero = 0, ifindex = skb->cb[4];
+	__u32 zero = 0;
 	struct meter_key mk = {.tenure = skb->cb[0], .way = skb->cb[1] & 1};
 	struct meter *from = bpf_map_lookup_elem(&carries, &zero), *to = bpf_map_lookup_elem(&meters, &mk);
-	struct port_limits *l = bpf_map_lookup_elem(&limits, &ifindex);
-	if (!from || !to || !l || l->tenure != mk.tenure)
+	if (!from || !to)
 		return REASON_NO_SLIVER;
-	__u32 way = mk.way;
-	asm volatile("" : "+r"(way)); /* for the verifier, which forgot */
-	if (way > INGRESS)
-		return REASON_NO_SLIVER;
-	struct meter_limit *ways = &l->ways[way];
 
 	bpf_spin_lock(&to->lock);
 	if (!to->carried) {
 		to->carried = 1;
-		carry_bucket(&to->purse.packets, &from->purse.packets, &ways->packets);
-		carry_bucket(&to->purse.bytes, &from->purse.bytes, &ways->bytes);
-		carry_bucket(&to->purse.flows, &from->purse.flows, &l->flows);
-		to->purse.day.from = from->purse.day.from;
-		to->purse.day.spent += from->purse.day.spent;
+		to->purse = from->purse;
 		to->passed_packets += from->passed_packets;
 		to->passed_bytes += from->passed_bytes;
 		__sync_fetch_and_add(&to->dropped_bytes, from->dropped_bytes);

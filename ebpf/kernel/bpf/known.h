@@ -86,23 +86,34 @@ static __always_inline __u64 hash_slot(const struct hash *h) /* without the tick
 	return (h->tag >> 32 << 32) | (h->place >> 32 & 0xff) << 24;
 }
 
-static __always_inline __u32 hash_set(const struct hash *h, __u32 sets)
-{
-	return ((h->place >> 40) * sets) >> 24;
-}
+static __always_inline __u32 hash_place(const struct hash *h) { return h->place >> 32; }
 
-/* first returns the first slot of a set, in bounds that the verifier sees. */
-static __always_inline __u64 *first(__u64 *slots, __u32 set, __u32 sets)
+/* set_of returns the first slot of the set at place, by arithmetic in which the
+ * verifier sees the bound. */
+static __always_inline __u64 *set_of(__u64 *slots, __u32 place, __u32 sets)
 {
-	asm volatile("" : "+r"(set)); /* or the compiler, which knows them, takes the check away */
-	return &slots[(set < sets ? set : 0) * WAYS];
+	__u64 at = place;
+
+	asm volatile("" : "+r"(at)); /* or the compiler keeps a product whose bound is forgotten, */
+	at = (at & 0xffffffff) * sets >> 32;
+	asm volatile("" : "+r"(at)); /* or makes one shift of two, whose bound is above the set */
+	return &slots[at * WAYS];
 }
 
 static __always_inline __u64 slot_age(__u64 slot, __u64 tick) { return (tick - slot) & TICK_MASK; }
 
-/* some is 1 for what is not 0. What follows has no branches, of which the
- * verifier would walk every combination. */
-static __always_inline __u64 some(__u64 v) { return (v | -v) >> 63; }
+/* top is 1 if the highest bit is set, and some if any is. What follows has no
+ * branches, of which the verifier would walk every combination; the barrier keeps
+ * the compiler from making them again. */
+static __always_inline __u64 top(__u64 v)
+{
+	asm volatile("" : "+r"(v));
+	v >>= 63;
+	asm volatile("" : "+r"(v));
+	return v;
+}
+
+static __always_inline __u64 some(__u64 v) { return top(v | -v); }
 
 /* find returns 1 + the place of tag in a set, or 0. */
 static __always_inline __u32 find(const __u64 *set, __u64 tag)
@@ -112,7 +123,7 @@ static __always_inline __u32 find(const __u64 *set, __u64 tag)
 #pragma unroll
 	for (int i = 0; i < WAYS; i++) {
 		__u64 differ = (set[i] ^ tag) >> 24; /* 40 bits, so that 0 alone underflows */
-		at |= (differ - 1) >> 63 << i;
+		at |= top(differ - 1) << i;
 	}
 	/* A set holds a tag once; of two that another processor left, the first. */
 	at &= -at;
@@ -127,7 +138,7 @@ static __always_inline __u32 oldest(const __u64 *set, __u64 tick)
 #pragma unroll
 	for (int i = 0; i < WAYS; i++) {
 		__u64 age = slot_age(set[i], tick) << 3 | i;
-		best ^= (best ^ age) & -((best - age) >> 63); /* the greater */
+		best ^= (best ^ age) & -top(best - age); /* the greater */
 	}
 	return best % WAYS;
 }
@@ -135,9 +146,9 @@ static __always_inline __u32 oldest(const __u64 *set, __u64 tick)
 /* use notes the use of a tag at place, or in the oldest's. */
 static __always_inline void use(__u64 *set, __u64 tag, __u64 tick, __u32 place)
 {
-	if (!place)
-		place = 1 + oldest(set, tick);
-	set[(place - 1) % WAYS] = tag | (tick & TICK_MASK);
+	__u64 none = some(place) - 1; /* all ones if there is no place */
+
+	set[(((place - 1) & ~none) | (oldest(set, tick) & none)) % WAYS] = tag | (tick & TICK_MASK);
 }
 
 /* fan_tick brings the counts up to tick. Under the lock. */
@@ -149,7 +160,7 @@ static __always_inline __u64 fan_tick(struct fan *f, __u64 tick)
 		return last;
 #pragma unroll
 	for (int i = 1; i <= FAN_TICKS; i++)
-		f->count[(last + i) % FAN_TICKS] &= -((tick - (last + i)) >> 63); /* of ticks to come, no count is cleared */
+		f->count[(last + i) % FAN_TICKS] &= -top(tick - (last + i)); /* of ticks to come, no count is cleared */
 	return f->tick = tick;
 }
 

@@ -92,7 +92,8 @@ struct {
 #define CONTROL_KEPT 1   /* user space: the newest epoch that is durable */
 #define CONTROL_SERIES 2 /* user space: names the making of these maps */
 #define CONTROL_TENURE 3 /* user space: the newest tenure */
-#define CONTROLS 4
+#define CONTROL_RULES 4  /* user space: counts changes of rules and opted-out addresses */
+#define CONTROLS 5
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -129,7 +130,7 @@ struct flow {
 	__u64 packets, bytes;
 	__u64 first, last; /* boot clock, ns */
 	__u32 flags;
-	__u32 pad;
+	__u32 seal; /* of which rules and tick its destination and its memory were asked last */
 };
 
 struct flow_table {

@@ -14,6 +14,7 @@
 
 struct packet {
 	struct flow_key key;
+	__u32 transport; /* where its header begins */
 	__u32 headers;  /* octets of L3 and L4 headers, which each segment repeats */
 	__u32 flags;    /* TCP */
 	__u8 local;     /* ARP or neighbour discovery on the link: no destination check */
@@ -38,6 +39,13 @@ struct arp_ipv4 {
 
 #define LOAD(skb, off, to) (bpf_skb_load_bytes(skb, off, &(to), sizeof(to)) == 0)
 
+/* AT is LOAD at a place that the compiler knows: from the linear part if it is
+ * there, without a call. */
+#define AT(skb, off, to)                                                                                               \
+	((void *)(long)(skb)->data + (off) + sizeof(to) <= (void *)(long)(skb)->data_end                              \
+		 ? (__builtin_memcpy(&(to), (void *)(long)(skb)->data + (off), sizeof(to)), 1)                         \
+		 : LOAD(skb, off, to))
+
 static __always_inline int same(const void *a, const void *b, int n)
 {
 	__u8 differ = 0;
@@ -46,6 +54,12 @@ static __always_inline int same(const void *a, const void *b, int n)
 	for (int i = 0; i < n; i++) /* the compiler has no memcmp to call */
 		differ |= ((const __u8 *)a)[i] ^ ((const __u8 *)b)[i];
 	return !differ;
+}
+
+/* same16 compares addresses that lie at multiples of eight. */
+static __always_inline int same16(const void *a, const void *b)
+{
+	return ((const __u64 *)a)[0] == ((const __u64 *)b)[0] && ((const __u64 *)a)[1] == ((const __u64 *)b)[1];
 }
 
 /* one_row makes the key of a row that stands for many flows. */
@@ -93,6 +107,7 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
 	struct ports ports;
 
 	p->key.proto = proto;
+	p->transport = off;
 	p->headers = off - ETH_HLEN;
 	peer(p, way, proto, 0, 0);
 	switch (proto) {
@@ -147,7 +162,7 @@ static __always_inline int parse4(struct __sk_buff *skb, struct packet *p, const
 	struct iphdr ip;
 	__u32 room = skb->len - ETH_HLEN;
 
-	if (!LOAD(skb, ETH_HLEN, ip) || ip.version != 4 || ip.ihl < 5)
+	if (!AT(skb, ETH_HLEN, ip) || ip.version != 4 || ip.ihl < 5)
 		return REASON_MALFORMED;
 	__u32 total = bpf_ntohs(ip.tot_len);
 	if (!(total == 0 && skb->gso_size) && (total < ip.ihl * 4 || total > room))
@@ -175,14 +190,14 @@ static __always_inline int parse6(struct __sk_buff *skb, struct packet *p, const
 	struct ipv6hdr ip;
 	__u32 off = ETH_HLEN + sizeof(ip);
 
-	if (!LOAD(skb, ETH_HLEN, ip) || ip.version != 6)
+	if (!AT(skb, ETH_HLEN, ip) || ip.version != 6)
 		return REASON_MALFORMED;
 	if (!skb->gso_size && bpf_ntohs(ip.payload_len) + sizeof(ip) > skb->len - ETH_HLEN)
 		return REASON_MALFORMED;
 	p->key.family = 6;
 	__builtin_memcpy(p->key.src, &ip.saddr, 16);
 	__builtin_memcpy(p->key.dst, &ip.daddr, 16);
-	if (way == EGRESS && (!l->has6 || !same(p->key.src, l->source6, 16)))
+	if (way == EGRESS && (!l->has6 || !same16(p->key.src, l->source6)))
 		return REASON_SOURCE;
 
 	__u8 next = ip.nexthdr;
@@ -249,7 +264,7 @@ static __always_inline int parse(struct __sk_buff *skb, struct packet *p, const 
 		return REASON_PROTOCOL;
 	if (way == EGRESS) {
 		__u8 mac[6];
-		if (bpf_skb_load_bytes(skb, 6, mac, 6))
+		if (!AT(skb, ETH_ALEN, mac))
 			return REASON_MALFORMED;
 		if (!same(mac, l->mac, 6))
 			return REASON_SOURCE;
