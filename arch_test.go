@@ -50,7 +50,7 @@ var rooms = map[string]room{
 	"sandbox/sandboxtest": {floor: 1},
 	"ebpf":                {1, true, nil},
 	"ebpf/audit":          {1, true, []string{"golang.org/x/mod/sumdb/tlog"}},
-	"ebpf/optout":         {1, true, nil},
+	"ebpf/optout":         {1, true, []string{"github.com/fxamacker/cbor/v2"}},
 	"ebpf/audit/store":    {floor: 1},
 	"ebpf/audit/export":   {floor: 1},
 	"ebpf/kernel":         {floor: 1},

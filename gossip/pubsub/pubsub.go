@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 
 	"croft/gossip"
+	"croft/lease"
 	"croft/lease/offer"
 )
 
@@ -24,6 +27,7 @@ const (
 	TopicCapacity  = "croft/capacity"
 	TopicLeases    = "croft/leases"
 	TopicConflicts = "croft/conflicts"
+	TopicOptOuts   = "croft/optouts"
 )
 
 // ErrRefused: our own view, or store of proofs, does not take what we want to
@@ -41,6 +45,9 @@ type Config struct {
 	// and Forgot; OnNotice of every lease notice. Nil is deaf.
 	OnEffect func(gossip.Effect)
 	OnNotice func(gossip.Notice)
+
+	// OptOuts is the set of addresses to be left alone. Nil: the topic is not joined.
+	OptOuts OptOuts
 
 	// PullEvery overrides the pace of anti-entropy; 0 is a minute.
 	PullEvery time.Duration
@@ -61,6 +68,9 @@ type Gossip struct {
 
 	proofMu sync.Mutex // held while signatures are checked: one core, one proof
 	proofs  *gossip.Proofs
+
+	optoutMu    sync.Mutex
+	optoutAfter lease.ID // where the next pull of opt-outs begins
 }
 
 // New joins the topics. The host is the caller's.
@@ -85,7 +95,12 @@ func New(cfg Config) (*Gossip, error) {
 }
 
 func (g *Gossip) join(ctx context.Context) (err error) {
-	score, thresholds := scoring()
+	judges := map[string]ps.ValidatorEx{TopicCapacity: g.capacity, TopicLeases: g.leases, TopicConflicts: g.conflicts}
+	if g.cfg.OptOuts != nil {
+		judges[TopicOptOuts] = g.optouts
+	}
+	topics := slices.Sorted(maps.Keys(judges))
+	score, thresholds := scoring(topics)
 	// Own messages flood: they are rare, and before the mesh stands, or when it is
 	// hostile, every neighbour is a way out.
 	g.ps, err = ps.NewGossipSub(ctx, g.cfg.Host,
@@ -94,11 +109,11 @@ func (g *Gossip) join(ctx context.Context) (err error) {
 		ps.WithPeerScore(score, thresholds),
 		ps.WithMaxMessageSize(maxMessage), ps.WithValidateQueueSize(validateQueue), ps.WithValidateWorkers(1),
 		ps.WithPeerOutboundQueueSize(peerQueue), ps.WithRawTracer(g.counts),
-		ps.WithSubscriptionFilter(ps.NewAllowlistSubscriptionFilter(TopicCapacity, TopicLeases, TopicConflicts)))
+		ps.WithSubscriptionFilter(ps.NewAllowlistSubscriptionFilter(topics...)))
 	if err != nil {
 		return err
 	}
-	for topic, validate := range map[string]ps.ValidatorEx{TopicCapacity: g.capacity, TopicLeases: g.leases, TopicConflicts: g.conflicts} {
+	for topic, validate := range judges {
 		// Inline: one signature at a time, so that a flood costs one core at most.
 		if err := g.ps.RegisterTopicValidator(topic, validate, ps.WithValidatorInline(true)); err != nil {
 			return err
@@ -238,6 +253,7 @@ func (g *Gossip) Close() error {
 	g.cancel()
 	g.cfg.Host.RemoveStreamHandler(Protocol)
 	g.cfg.Host.RemoveStreamHandler(ProtocolProofs)
+	g.cfg.Host.RemoveStreamHandler(ProtocolOptOuts)
 	g.loops.Wait()
 	return nil
 }

@@ -34,6 +34,9 @@ func (g *Gossip) startPulling(ctx context.Context) error {
 	}
 	g.cfg.Host.SetStreamHandler(Protocol, func(s network.Stream) { g.serve(s, g.viewPage) })
 	g.cfg.Host.SetStreamHandler(ProtocolProofs, func(s network.Stream) { g.serve(s, g.proofPage) })
+	if g.cfg.OptOuts != nil {
+		g.cfg.Host.SetStreamHandler(ProtocolOptOuts, func(s network.Stream) { g.serve(s, g.optoutPage) })
+	}
 	arrived := make(chan peer.ID, firstPulls)
 	g.loops.Go(func() { // drains at once: whoever emits an event waits for its slowest reader
 		defer identified.Close()
@@ -86,18 +89,18 @@ func (g *Gossip) keepPulling(ctx context.Context, arrived <-chan peer.ID) {
 }
 
 func (g *Gossip) neighbours() []peer.ID {
-	return slices.DeleteFunc(g.cfg.Host.Network().Peers(), func(id peer.ID) bool {
-		speaks, err := g.cfg.Host.Peerstore().SupportsProtocols(id, Protocol)
-		return err != nil || len(speaks) == 0
-	})
+	return slices.DeleteFunc(g.cfg.Host.Network().Peers(), func(id peer.ID) bool { return !g.speaks(id, Protocol) })
 }
 
-// try pulls the view, and the proofs if the neighbour speaks of them.
+// try pulls the view, and the proofs and opt-outs if the neighbour speaks of them.
 func (g *Gossip) try(ctx context.Context, id peer.ID) bool {
 	n, err := g.Pull(ctx, id)
-	proofs := 0
-	if speaks, _ := g.cfg.Host.Peerstore().SupportsProtocols(id, ProtocolProofs); err == nil && len(speaks) > 0 {
+	proofs, optouts := 0, 0
+	if err == nil && g.speaks(id, ProtocolProofs) {
 		proofs, err = g.PullProofs(ctx, id)
+	}
+	if err == nil && g.cfg.OptOuts != nil && g.speaks(id, ProtocolOptOuts) {
+		optouts, err = g.PullOptOuts(ctx, id)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -106,8 +109,13 @@ func (g *Gossip) try(ctx context.Context, id peer.ID) bool {
 		}
 		return false
 	}
-	g.cfg.Log.Debug("view pulled", "peer", id, "offers", n, "proofs", proofs)
+	g.cfg.Log.Debug("view pulled", "peer", id, "offers", n, "proofs", proofs, "optouts", optouts)
 	return true
+}
+
+func (g *Gossip) speaks(id peer.ID, proto protocol.ID) bool {
+	speaks, err := g.cfg.Host.Peerstore().SupportsProtocols(id, proto)
+	return err == nil && len(speaks) > 0
 }
 
 // Pull asks a neighbour for what differs between its view and ours, and returns

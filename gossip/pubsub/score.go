@@ -12,9 +12,10 @@ import (
 // scoring makes rejections cost something: three leave a neighbour out of the
 // gossip, five leave it unheard, and in ten minutes all is forgotten. Nothing
 // else is scored: sharing an address is no offence in a lab or behind a NAT.
-func scoring() (*ps.PeerScoreParams, *ps.PeerScoreThresholds) {
-	topic := func() *ps.TopicScoreParams {
-		return &ps.TopicScoreParams{
+func scoring(topics []string) (*ps.PeerScoreParams, *ps.PeerScoreThresholds) {
+	params := map[string]*ps.TopicScoreParams{}
+	for _, topic := range topics {
+		params[topic] = &ps.TopicScoreParams{
 			SkipAtomicValidation: true, TopicWeight: 1,
 			TimeInMeshQuantum:              time.Second,
 			InvalidMessageDeliveriesWeight: -10,
@@ -23,7 +24,7 @@ func scoring() (*ps.PeerScoreParams, *ps.PeerScoreThresholds) {
 	}
 	return &ps.PeerScoreParams{
 			SkipAtomicValidation: true,
-			Topics:               map[string]*ps.TopicScoreParams{TopicCapacity: topic(), TopicLeases: topic(), TopicConflicts: topic()},
+			Topics:               params,
 			AppSpecificScore:     func(peer.ID) float64 { return 0 },
 			DecayInterval:        time.Second,
 			DecayToZero:          0.01,

@@ -41,6 +41,14 @@ func (g *Gossip) conflicts(_ context.Context, from peer.ID, m *ps.Message) ps.Va
 	return g.result(g.stepProofs(gossip.Received{Bytes: m.Data, From: principal(from)}))
 }
 
+// optouts judges one opt-out, and keeps it.
+func (g *Gossip) optouts(_ context.Context, from peer.ID, m *ps.Message) ps.ValidationResult {
+	if from == g.cfg.Host.ID() {
+		return ps.ValidationAccept // whoever publishes it has looked at it
+	}
+	return g.result(g.cfg.OptOuts.Receive(gossip.Received{Bytes: m.Data, From: principal(from)}))
+}
+
 func (g *Gossip) result(v gossip.Verdict) ps.ValidationResult {
 	switch v.Judgement {
 	case gossip.Accept:

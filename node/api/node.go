@@ -108,4 +108,5 @@ type Node struct {
 	Owner     Owner
 	Clocks    Clocks
 	Conflicts Conflicts
+	OptOuts   OptOuts
 }

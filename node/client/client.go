@@ -106,6 +106,21 @@ func (w *Way) Proof(ctx context.Context, id lease.ID) (c api.Conflict, err error
 	return c, w.call(ctx, "GET", "/v1/conflicts/"+idText(id), nil, &c)
 }
 
+// OptOuts returns the addresses that no sliver sends to, a page at a time.
+func (w *Way) OptOuts(ctx context.Context, after string) (o []api.OptOut, err error) {
+	return o, w.call(ctx, "GET", "/v1/optouts?after="+url.QueryEscape(after), nil, &o)
+}
+
+// OptOut returns one of them with what was attested.
+func (w *Way) OptOut(ctx context.Context, addr string) (o api.OptOut, err error) {
+	return o, w.call(ctx, "GET", "/v1/optouts/"+url.PathEscape(addr), nil, &o)
+}
+
+// TakeOptOut has the node judge attestations and tell the network.
+func (w *Way) TakeOptOut(ctx context.Context, text string) (o api.OptOut, err error) {
+	return o, w.call(ctx, "POST", "/v1/optouts", api.OptOutRequest{Text: text}, &o)
+}
+
 // Accuse has the node verify a proof and tell the network.
 func (w *Way) Accuse(ctx context.Context, proof []byte) (c api.Conflict, err error) {
 	return c, w.call(ctx, "POST", "/v1/conflicts", api.AccuseRequest{Proof: proof}, &c)

@@ -40,6 +40,7 @@ type Config struct {
 	SiteFile   string     // where that is, for the next one
 	Resolver   []netip.AddrPort
 	Runtime    string // path of runc; empty: found
+	Courtesy   string // where the courtesy page is, as :4080; empty: nowhere
 	Policy     string // the owner's policy; empty: policy.toml in the state directory, if it is there
 }
 
@@ -93,11 +94,17 @@ type file struct {
 	Capacity   map[string]string `toml:"capacity"`
 	Commons    map[string]string `toml:"commons"`
 	Slivers    sliverTable       `toml:"slivers"`
+	Audit      auditTable        `toml:"audit"`
 }
 
 // sliverTable is what holds for each sliver although no lease states it.
 type sliverTable struct {
 	FanOut int `toml:"fan-out"`
+}
+
+// auditTable is what the node tells those whom its slivers send packets to.
+type auditTable struct {
+	Courtesy string `toml:"courtesy"`
 }
 
 // DefaultConfig is what a node without a file does.
@@ -132,7 +139,7 @@ func ReadConfig(cfg Config, path string) (Config, error) {
 // ParseConfig lays the text of a file over cfg. An unknown key is an error.
 func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	f := file{Name: cfg.Name, Listen: cfg.Listen, Join: cfg.Join, Profile: cfg.Profile, Places: cfg.Bounds.Places,
-		Attributes: cfg.Attributes, Slivers: sliverTable{cfg.Bounds.FanOut}}
+		Attributes: cfg.Attributes, Slivers: sliverTable{cfg.Bounds.FanOut}, Audit: auditTable{cfg.Courtesy}}
 	dec := toml.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil {
@@ -140,7 +147,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	}
 	cfg.Name, cfg.Listen, cfg.Join, cfg.Profile = f.Name, f.Listen, f.Join, f.Profile
 	cfg.Visitor, cfg.Runtime, cfg.Attributes, cfg.Labels = f.Visitor, f.Runtime, f.Attributes, f.Labels
-	cfg.Bounds.Places, cfg.Bounds.FanOut = f.Places, f.Slivers.FanOut
+	cfg.Bounds.Places, cfg.Bounds.FanOut, cfg.Courtesy = f.Places, f.Slivers.FanOut, f.Audit.Courtesy
 	var errs []error
 	set := func(err error) { errs = append(errs, err) }
 	set(check(cfg))
@@ -206,6 +213,9 @@ func check(cfg Config) error {
 		return fmt.Errorf("[slivers] fan-out = %d: want 0 to %d", cfg.Bounds.FanOut, ebpf.MaxFanOut)
 	case len(cfg.Name) > offer.MaxName:
 		return fmt.Errorf("name of %d bytes, limit %d", len(cfg.Name), offer.MaxName)
+	case cfg.Courtesy != "":
+		_, err := courtesyAt(cfg.Courtesy)
+		return err
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func (d *Daemon) coreConfig() node.Config {
 	r := ledgerRules(d.inForce().Policy)
 	return node.Config{
 		Places: d.cfg.Bounds.Places,
-		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: r.Pools, Refused: r.Refused, Ports: portRange(d.cfg.Listen),
+		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: r.Pools, Refused: r.Refused, Ports: portRange(d.cfg.Listen, d.cfg.Courtesy),
 			HoldFuse: r.HoldFuse, ActivateFuse: r.ActivateFuse, Grace: r.Grace, Quarantine: r.Quarantine},
 	}
 }
@@ -142,6 +142,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 	g.Go(func() error { d.watchJoin(ctx); return nil })
 	if d.deps.Rumours != nil {
 		g.Go(func() error { d.proofs.run(ctx); return nil })
+	}
+	if o := d.deps.OptOuts; o != nil {
+		g.Go(func() error { o.run(ctx); return nil })
+		if o.sights != nil {
+			g.Go(func() error { o.sights.run(ctx); return nil })
+		}
 	}
 	if d.deps.Hosting != nil {
 		g.Go(func() error { d.offers.run(ctx); return nil })
@@ -177,7 +183,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
 		Audit: audits{d, make(chan struct{}, maxQuestions)}, Exports: newExports(d), Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
-		Clocks: clocks{d}, Conflicts: d.proofs,
+		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d},
 	}
 }
 

@@ -43,6 +43,12 @@ type Deps struct {
 	Wire      Wire          // bytes to and from other nodes
 	Slices    SliceIndex    // records of slices, where every node finds them; may be nil
 
+	// OptOuts are the addresses that asked to be left alone; nil: a visitor sends to
+	// nobody. Courtesy opens the door of the page that tells them how; nil: there is
+	// none.
+	OptOuts  *optouts
+	Courtesy func() (net.Listener, error)
+
 	Hosting *Hosting // nil: a visitor
 }
 

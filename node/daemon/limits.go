@@ -2,7 +2,11 @@
 
 package daemon
 
-import "time"
+import (
+	"time"
+
+	"croft/ebpf/optout"
+)
 
 const (
 	// maxQueue is the number of inputs that wait for the core; who comes later
@@ -107,6 +111,38 @@ const (
 	// only share one disk. piece is how much of a part is in memory at a time.
 	maxUploads = 16
 	piece      = 256 << 10
+
+	// optoutGap is the least time between two changes of the addresses that opted
+	// out: a change of 100,000 takes a tenth of that.
+	optoutGap = 500 * time.Millisecond
+
+	// minOptOutFrames is the number of entries below which their file is not worth
+	// writing anew; maxOptOutFile bounds it in bytes: twice the set, and that.
+	minOptOutFrames = 1024
+	maxOptOutFile   = (2*optout.MaxEntries + 2*minOptOutFrames) * (optout.MaxEntry + frameHead)
+
+	// maxVisits is the number of connections to the courtesy page at once,
+	// maxVisitsEach those of one network, visitLimit what one may take. visitBurst and
+	// visitEvery are the requests of one network at once, and the time for each
+	// after; maxVisitors bounds the networks that are remembered for it.
+	maxVisits     = 64
+	maxVisitsEach = 8
+	visitLimit    = 10 * time.Second
+	visitBurst    = 20
+	visitEvery    = 3 * time.Second
+	maxVisitors   = 4096
+
+	// sightEvery is how often doors are looked for that were not seen yet.
+	// sightHolds is how long a node is known to be at an address, and sightAgain
+	// when it is asked again. sightRest is the wait at a network where one did not
+	// answer: so nobody can have many nodes knock at an address that it claims.
+	// maxSights bounds those asked in one go, sightLimit one of them.
+	sightEvery = time.Second
+	sightHolds = 6 * time.Hour
+	sightAgain = 5 * time.Hour
+	sightRest  = 30 * time.Second
+	maxSights  = 32
+	sightLimit = 3 * time.Second
 
 	// defaultFanOut is the number of distinct addresses that a sliver may open
 	// flows to in a minute: what a crawler or a client of many services does,

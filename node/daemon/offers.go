@@ -112,6 +112,9 @@ func (o *offerLoop) bare(now time.Time) offer.Offer {
 		Attributes: d.attributes(), Addrs: offerAddrs(d.deps.Wire.Addrs()), Uptime: max(int64(now.Sub(d.started).Seconds()), 0),
 		Total: p.Capacity, Longest: commons.Longest, Commons: commons.Each,
 	}
+	for _, door := range d.doors() {
+		made.Addrs = append(made.Addrs, doorAddr(door))
+	}
 	cert, signed, name := d.site.now(now)
 	if made.Name = name; cert != nil {
 		made.Site, made.Certificate = cert.Site, signed

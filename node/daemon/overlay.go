@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +25,8 @@ import (
 	"croft/dht"
 	"croft/dht/index"
 	"croft/dht/kad"
+	"croft/ebpf"
+	"croft/ebpf/optout"
 	"croft/gossip"
 	"croft/gossip/pubsub"
 	"croft/lease"
@@ -78,12 +82,21 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 	}
 	n.open.add(o.index.Close)
 	if full {
+		var guard ebpf.Guard
+		if deps.Hosting != nil {
+			guard = deps.Hosting.Guard
+		}
+		if deps.OptOuts, err = openOptOuts(ctx, cfg.State, time.Now, guard, deps.Log); err != nil {
+			return err
+		}
+		n.open.add(deps.OptOuts.close)
 		if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log,
-			View: gossip.ViewConfig{Check: checkSite}, OnEffect: o.effect}); err != nil {
+			View: gossip.ViewConfig{Check: checkSite}, OnEffect: o.effect, OptOuts: deps.OptOuts}); err != nil {
 			return err
 		}
 		n.open.add(o.gossip.Close)
 		deps.Rumours = o
+		o.watch(cfg, deps)
 	}
 	o.pipes = wire.Listen(o.host, deps.Key.Private(), wire.Options{})
 	n.open.add(o.pipes.Close)
@@ -104,6 +117,40 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 	}
 	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices = o, o, o, o.dht
 	return nil
+}
+
+// watch joins the addresses that opted out to gossip, to the nodes that are seen,
+// and to the courtesy page.
+func (o *overlay) watch(cfg Config, deps *Deps) {
+	out := deps.OptOuts
+	out.tell = o.gossip.OptOut
+	out.sights = &sightings{self: deps.Key.Principal(), public: cfg.Profile == ProfilePublic, offers: o.view, conns: o.seen, ask: askPresence,
+		wall: time.Now, tell: func(nodes []optout.Node) { out.step(optout.Known{Nodes: nodes}) },
+		doors: map[netip.AddrPort]sight{}, rests: map[netip.Prefix]time.Time{}}
+	if cfg.Courtesy != "" {
+		deps.Courtesy = func() (net.Listener, error) {
+			l, err := net.Listen("tcp", cfg.Courtesy)
+			if err != nil {
+				return nil, fmt.Errorf("%w: courtesy page: %w", ErrConfig, err)
+			}
+			return l, nil
+		}
+	}
+}
+
+// seen are the addresses at the other end of connections to a node.
+func (o *overlay) seen(p lease.Principal) (addrs []netip.Addr) {
+	id, err := wire.PeerID(p)
+	if err != nil {
+		return nil
+	}
+	for _, c := range o.host.Network().ConnsToPeer(id) {
+		remote := c.RemoteMultiaddr().String()
+		if a, ok := wire.IP(remote); ok && !strings.Contains(remote, "/p2p-circuit") {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
 }
 
 // checkSite is how an offer's site certificate is judged.

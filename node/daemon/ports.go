@@ -19,7 +19,7 @@ const (
 )
 
 // portRange leaves out the ports on which the node itself listens.
-func portRange(listen []string) lease.PortRange {
+func portRange(listen []string, courtesy string) lease.PortRange {
 	r := lease.PortRange{First: firstPort, Last: lastPort}
 	for _, s := range listen {
 		m, err := multiaddr.NewMultiaddr(s)
@@ -33,6 +33,9 @@ func portRange(listen []string) lease.PortRange {
 				}
 			}
 		}
+	}
+	if at, err := courtesyAt(courtesy); err == nil {
+		r.Reserved = append(r.Reserved, at.Port())
 	}
 	return r
 }

@@ -21,11 +21,20 @@ type door struct {
 	server   *http.Server
 }
 
-// listen opens both doors: the unix socket, and the channels from other nodes.
+// listen opens all doors: the unix socket, the channels from other nodes, and the
+// courtesy page where there is one.
 func (d *Daemon) listen() ([]door, error) {
 	local, err := d.deps.Socket()
 	if err != nil {
 		return nil, err
+	}
+	doors := []door{}
+	if d.deps.Courtesy != nil {
+		l, err := d.deps.Courtesy()
+		if err != nil {
+			return nil, errors.Join(err, local.Close())
+		}
+		doors = append(doors, door{newCrowded(l), d.newCourtesy()})
 	}
 	n := d.Node()
 	far := d.newHTTP(api.Remote(n, Version))
@@ -39,7 +48,7 @@ func (d *Daemon) listen() ([]door, error) {
 		}
 		return api.WithCaller(ctx, p)
 	}
-	return []door{{local, d.newHTTP(api.Local(n, Version))}, {d.deps.Wire.Channels(), far}}, nil
+	return append(doors, door{local, d.newHTTP(api.Local(n, Version))}, door{d.deps.Wire.Channels(), far}), nil
 }
 
 func (d *Daemon) newHTTP(h http.Handler) *http.Server { return api.Server(d.sessions.around(h)) }

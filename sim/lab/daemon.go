@@ -28,6 +28,11 @@ type config struct {
 	Attributes attributes        `toml:"attributes"`
 	Labels     map[string]string `toml:"labels"`
 	Capacity   map[string]string `toml:"capacity"`
+	Audit      audit             `toml:"audit"`
+}
+
+type audit struct {
+	Courtesy string `toml:"courtesy"`
 }
 
 type attributes struct {
@@ -50,7 +55,7 @@ func configure(n node, s place, profile string, join []string, certified bool) e
 		Join: join, Profile: profile, Open: []string{fabric.String()},
 		Attributes: attributes{Country: s.Country, Region: s.Region, City: s.City,
 			Lat: s.Lat, Lon: s.Lon, AS: s.AS},
-		Labels: n.Labels, Capacity: n.Capacity,
+		Labels: n.Labels, Capacity: n.Capacity, Audit: audit{fmt.Sprintf(":%d", courtesyPort)},
 	}
 	if c.Join == nil {
 		c.Join = []string{}

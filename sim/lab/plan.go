@@ -15,8 +15,9 @@ import (
 var fabric = netip.MustParsePrefix("198.18.0.0/16")
 
 const (
-	prefix   = "croftlab-" // of every namespace that a lab makes
-	quicPort = 4001        // of the daemons, UDP and TCP
+	prefix       = "croftlab-" // of every namespace that a lab makes
+	quicPort     = 4001        // of the daemons, UDP and TCP
+	courtesyPort = 4080        // of their courtesy pages
 )
 
 // plan is everything that a lab will make, decided before anything is made.
