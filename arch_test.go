@@ -49,7 +49,7 @@ var rooms = map[string]room{
 	"sandbox/warden":      {floor: 1},
 	"sandbox/sandboxtest": {floor: 1},
 	"ebpf":                {1, true, nil},
-	"ebpf/audit":          {1, true, []string{"github.com/fxamacker/cbor/v2"}},
+	"ebpf/audit":          {1, true, []string{"golang.org/x/mod/sumdb/tlog"}},
 	"ebpf/optout":         {1, true, nil},
 	"ebpf/audit/store":    {floor: 1},
 	"ebpf/kernel":         {floor: 1},

@@ -10,12 +10,16 @@ import (
 	"unicode"
 )
 
-// A ticket as text that survives mail: docs/protocol/ticket-text.md.
+// A ticket as text that survives mail: docs/protocol/ticket-text.md. Proofs of
+// the audit log have the same form under another label.
 const (
-	armourBegin = "-----BEGIN CROFT TICKET-----"
-	armourEnd   = "-----END CROFT TICKET-----"
-	armourLine  = 64
+	armourTicket = "TICKET"
+	armourLine   = 64
 )
+
+func armourEnds(label string) (begin, end string) {
+	return "-----BEGIN CROFT " + label + "-----", "-----END CROFT " + label + "-----"
+}
 
 // Armour writes a chain as a block of text, in lines of 64 characters.
 func Armour(chain [][]byte) []byte {
@@ -23,15 +27,22 @@ func Armour(chain [][]byte) []byte {
 	if err != nil {
 		panic(err) // byte strings always encode
 	}
+	return ArmourAs(armourTicket, payload)
+}
+
+// ArmourAs writes any bytes as a block of text under a label of capital letters
+// and spaces.
+func ArmourAs(label string, payload []byte) []byte {
+	begin, end := armourEnds(label)
 	text := base64.StdEncoding.EncodeToString(payload)
 	var b bytes.Buffer
-	b.WriteString(armourBegin + "\n")
+	b.WriteString(begin + "\n")
 	for len(text) > 0 {
 		n := min(armourLine, len(text))
 		b.WriteString(text[:n] + "\n")
 		text = text[n:]
 	}
-	b.WriteString(armourEnd + "\n")
+	b.WriteString(end + "\n")
 	return b.Bytes()
 }
 
@@ -41,33 +52,51 @@ func Armour(chain [][]byte) []byte {
 // is verified. It returns ErrSyntax, also if there is no block, ErrTooBig,
 // ErrNotCanonical, or ErrDepth for more statements than a chain may have.
 func ParseArmour(text []byte) ([][][]byte, error) {
-	if len(text) > MaxArmour {
-		return nil, fmt.Errorf("text of %d bytes, limit %d: %w", len(text), MaxArmour, ErrTooBig)
+	blocks, err := ParseArmourAs(armourTicket, text, MaxArmour)
+	if err != nil {
+		return nil, err
 	}
-	var chains [][][]byte
-	rest := string(text)
-	for {
-		_, after, ok := strings.Cut(rest, armourBegin)
-		if !ok {
-			break
+	chains := make([][][]byte, len(blocks))
+	for i, payload := range blocks {
+		if chains[i], err = parseChain(payload); err != nil {
+			return nil, fmt.Errorf("block %d: %w", i+1, err)
 		}
-		body, next, ok := strings.Cut(after, armourEnd)
-		if !ok {
-			return nil, fmt.Errorf("block %d has no end: %w", len(chains)+1, ErrSyntax)
-		}
-		chain, err := parseBlock(body)
-		if err != nil {
-			return nil, fmt.Errorf("block %d: %w", len(chains)+1, err)
-		}
-		chains, rest = append(chains, chain), next
-	}
-	if len(chains) == 0 {
-		return nil, fmt.Errorf("no %q: %w", armourBegin, ErrSyntax)
 	}
 	return chains, nil
 }
 
-func parseBlock(body string) (chain [][]byte, err error) {
+// ParseArmourAs returns the bytes of all blocks under a label in a text of at
+// most limit bytes, in order, as [ParseArmour] reads them.
+func ParseArmourAs(label string, text []byte, limit int) ([][]byte, error) {
+	if len(text) > limit {
+		return nil, fmt.Errorf("text of %d bytes, limit %d: %w", len(text), limit, ErrTooBig)
+	}
+	begin, end := armourEnds(label)
+	var blocks [][]byte
+	rest := string(text)
+	for {
+		_, after, ok := strings.Cut(rest, begin)
+		if !ok {
+			break
+		}
+		body, next, ok := strings.Cut(after, end)
+		if !ok {
+			return nil, fmt.Errorf("block %d has no end: %w", len(blocks)+1, ErrSyntax)
+		}
+		payload, err := base64.StdEncoding.Strict().DecodeString(unfold(body))
+		if err != nil {
+			return nil, fmt.Errorf("block %d: %w: %w", len(blocks)+1, err, ErrSyntax)
+		}
+		blocks, rest = append(blocks, payload), next
+	}
+	if len(blocks) == 0 {
+		return nil, fmt.Errorf("no %q: %w", begin, ErrSyntax)
+	}
+	return blocks, nil
+}
+
+// unfold takes out what mail does to the inside of a block.
+func unfold(body string) string {
 	var b strings.Builder
 	for line := range strings.FieldsFuncSeq(body, func(c rune) bool { return c == '\n' || c == '\r' }) {
 		line = strings.TrimLeftFunc(line, func(c rune) bool { return unicode.IsSpace(c) || c == '>' || c == '|' })
@@ -75,10 +104,10 @@ func parseBlock(body string) (chain [][]byte, err error) {
 			b.WriteString(part)
 		}
 	}
-	payload, err := base64.StdEncoding.Strict().DecodeString(b.String())
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ErrSyntax)
-	}
+	return b.String()
+}
+
+func parseChain(payload []byte) (chain [][]byte, err error) {
 	if err := Decode(payload, &chain, MaxChain+armourFrame); err != nil {
 		return nil, err
 	}

@@ -30,7 +30,10 @@ type Signed struct {
 }
 
 // ID returns the SHA-256 of domain and payload.
-func (s Signed) ID() ID { return hash(Domain, s.Payload) }
+func (s Signed) ID() ID { return s.IDAs(Domain) }
+
+// IDAs returns the SHA-256 of another domain and payload.
+func (s Signed) IDAs(domain string) ID { return hash(domain, s.Payload) }
 
 // Bytes returns the form that travels.
 func (s Signed) Bytes() []byte {

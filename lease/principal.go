@@ -36,6 +36,10 @@ func (p Principal) Short() string { return p.String()[:shortText] }
 // IsZero reports whether p is no key at all.
 func (p Principal) IsZero() bool { return p == Principal{} }
 
+// Check returns ErrField where p can be nobody: it is no key at all, or one for
+// which anybody can sign.
+func (p Principal) Check() error { return principal("key", p) }
+
 // weak reports whether p is a point of small order, for which a signature
 // verifies without any secret, so that nobody could be held to it; or an
 // encoding with y of the prime or more, which some verifiers of Ed25519 take and

@@ -35,8 +35,9 @@ import (
 // A bench is one run: what it was asked for, and what it has found.
 type bench struct {
 	quick bool
-	croft string // the product's binary
-	lab   string // directory of the lab that this run makes
+	days  float64 // of the audit record's history
+	croft string  // the product's binary
+	lab   string  // directory of the lab that this run makes
 	found []line
 }
 
@@ -56,6 +57,7 @@ var sections = []section{
 	{"size", false, (*bench).sizes},
 	{"admission", false, (*bench).admission},
 	{"agents", false, (*bench).agents},
+	{"audit", false, (*bench).auditLines},
 	{"packet", true, (*bench).packet},
 	{"throughput", true, (*bench).throughput},
 	{"start", true, (*bench).start},
@@ -73,8 +75,9 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents packet throughput start lab")
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents audit packet throughput start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
+	days := flags.Float64("audit-days", 1.5, "how long a history the audit lines have: 30 is the whole, takes 2 GB in /var/tmp and a quarter of an hour")
 	asJSON := flags.Bool("json", false, "print JSON")
 	croft := flags.String("croft", "build/croft", "the binary to measure")
 	dir := flags.String("lab", "/var/lib/croft-bench", "directory of the lab that is made and removed")
@@ -88,7 +91,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("--only: %w", err)
 	}
-	b := &bench{quick: *quick, lab: *dir}
+	b := &bench{quick: *quick, days: *days, lab: *dir}
 	if b.croft, err = filepath.Abs(*croft); err != nil {
 		return err
 	}

@@ -20,4 +20,65 @@ const (
 	// MaxTenures is how many tenures a node keeps at once: every place given
 	// away anew each minute for a week, with 64 places.
 	MaxTenures = 1 << 20
+
+	// MaxHead is the size in bytes of a signed head. One takes under 170.
+	MaxHead = 256
+
+	// MaxSegments bounds the log of one node: one segment a second for 34,000
+	// years, and sums stay far from 64 bits.
+	MaxSegments = 1 << 40
 )
+
+const (
+	// MaxLeaf is the size in bytes of one leaf: a tenure's, the largest.
+	MaxLeaf = MaxTenure + 16
+
+	// MaxLeaves bounds a segment: an epoch of ebpf.MaxFlows rows on top of
+	// MaxSegmentRows, and every tenure that a node keeps, with room to spare.
+	MaxLeaves = 1 << 22
+
+	// MaxSegmentRows is after how many rows a segment is closed before its time:
+	// one in memory takes 60 MB while it is written.
+	MaxSegmentRows = 1 << 19
+
+	// MaxSegment is the size in bytes of a leaf of the log. One takes under 90.
+	MaxSegment = 128
+
+	// MaxOpenings is how many leaves of a segment one proof opens: the rows of a
+	// connection, both ways over a minute, and a tenure.
+	MaxOpenings = 32
+
+	// MaxProof is the size in bytes of a proof: the leaves, and for each a hash
+	// for every level of two trees.
+	MaxProof = 96 << 10
+
+	// MaxProofText is the size in bytes of a text in which proofs are looked for.
+	MaxProofText = 1 << 20
+
+	// maxPath is the number of levels of a log of MaxSegments.
+	maxPath = 40
+
+	// maxSliver is the length in bytes of a sliver's name in a record.
+	maxSliver = 64
+
+	// maxReasons bounds the drop reasons of an epoch: what the kernel's maps have
+	// room for.
+	maxReasons = 32
+
+	// maxAlarm is the length in bytes of an alarm's text.
+	maxAlarm = 400
+)
+
+const (
+	// clockJump is a step of the clock that no loop of ours explains: rows are not
+	// thrown away by such a clock until it has run on for as long.
+	clockJump = time.Hour
+
+	// backwards is how far the clock may go back within a segment: what time
+	// daemons slew, not what they step.
+	backwards = time.Minute
+)
+
+// MaxRead bounds the bytes that are read from the disk for one question: a
+// second's work. An answer that was cut there says so.
+const MaxRead = 256 << 20

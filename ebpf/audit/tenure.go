@@ -4,7 +4,6 @@ package audit
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -13,7 +12,7 @@ import (
 )
 
 // ErrField: a fact or question that cannot be.
-var ErrField = errors.New("impossible field")
+var ErrField = lease.ErrField
 
 // Tenure is the time during which a sliver has a place of the node, and with it
 // a block of source ports and its leased public ports.
@@ -37,8 +36,8 @@ func (t Tenure) Check() error {
 	return nil
 }
 
-// during reports whether t was on at some time in [from, until].
-func (t Tenure) during(from, until int64) bool {
+// During reports whether t was on at some time in [from, until].
+func (t Tenure) During(from, until int64) bool {
 	return t.From <= until && (t.Until == 0 || t.Until >= from)
 }
 

@@ -38,7 +38,22 @@ func (d *Daemon) drainLoop(ctx context.Context) {
 			if err := d.drain(ctx); err != nil && ctx.Err() == nil {
 				d.deps.Log.Error("flows are kept in the kernel until they can be written", "err", err)
 			}
+			d.turnLog(ctx)
 		}
+	}
+}
+
+// turnLog closes segments of the record, signs its head and drops what is too old.
+func (d *Daemon) turnLog(ctx context.Context) {
+	if d.deps.Hosting.Log == nil {
+		return
+	}
+	head, err := d.deps.Hosting.Log.Turn(ctx, d.deps.Clock.Wall(), d.deps.Key)
+	if err != nil && ctx.Err() == nil {
+		d.deps.Log.Error("the audit log waits", "err", err)
+	}
+	if head != nil {
+		d.deps.Log.Debug("audit head signed", "segments", head.Size, "root", head.Root)
 	}
 }
 

@@ -52,6 +52,7 @@ type Hosting struct {
 	Runtime sandbox.Runtime
 	Blobs   BlobStore
 	Audit   AuditStore
+	Log     AuditLog // of the same record; nil: it is not signed
 }
 
 // OpenJournal is a journal until it is closed.
@@ -111,4 +112,19 @@ type AuditStore interface {
 	Tenures() (audit.Tenures, error)
 	Flows(ctx context.Context, q audit.Flows) (audit.Page, error)
 	Who(ctx context.Context, q audit.Who) (audit.Finding, error)
+}
+
+// AuditLog is that record made tamper-evident.
+type AuditLog interface {
+	// Turn closes, signs and drops what is due, and returns a new head, if there
+	// is one.
+	Turn(ctx context.Context, now time.Time, key lease.Signer) (*audit.OpenedHead, error)
+	// Head returns the newest head, and false before the first.
+	Head() (audit.OpenedHead, bool)
+	// Consistency proves that the newest head goes on from an older one.
+	Consistency(old audit.OpenedHead) (*audit.Consistency, error)
+	// Prove opens rows of a closed segment, with the tenures of their slivers.
+	Prove(segment uint64, leaves ...uint64) (*audit.Inclusion, error)
+	// Alarms returns what is wrong with the record, the newest last.
+	Alarms() ([]audit.Alarm, error)
 }

@@ -18,6 +18,7 @@ import (
 	"croft/ebpf/audit/store"
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
+	"croft/lease/sign"
 	"croft/node/api"
 	"croft/node/wire"
 	"croft/sandbox/image"
@@ -91,7 +92,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Node, err erro
 	why := []string{"the configuration says so"}
 	if !cfg.Visitor {
 		if why = missing(Doctor(cfg)); len(why) == 0 {
-			if deps.Hosting, err = n.host(ctx, cfg, Tag(key.Principal()), log); err != nil {
+			if deps.Hosting, err = n.host(ctx, cfg, key, Tag(key.Principal()), log); err != nil {
 				return nil, err
 			}
 		}
@@ -117,7 +118,7 @@ func (n *Node) Greeting() api.Status {
 }
 
 // host opens everything that slivers need.
-func (n *Node) host(ctx context.Context, cfg Config, tag string, log *slog.Logger) (*Hosting, error) {
+func (n *Node) host(ctx context.Context, cfg Config, key *sign.Key, tag string, log *slog.Logger) (*Hosting, error) {
 	h := &Hosting{}
 	images, err := image.Open(filepath.Join(cfg.State, "images"), cfg.Bounds.Blobs)
 	if err != nil {
@@ -148,11 +149,11 @@ func (n *Node) host(ctx context.Context, cfg Config, tag string, log *slog.Logge
 	}
 	h.Runtime = wardens
 	n.open.add(wardens.Close)
-	record, err := store.Open(filepath.Join(cfg.State, "audit"), store.Options{Budget: cfg.Bounds.Audit})
+	record, err := store.Open(filepath.Join(cfg.State, "audit"), store.Options{Node: key.Principal(), Budget: cfg.Bounds.Audit})
 	if err != nil {
 		return nil, err
 	}
-	h.Audit = record
+	h.Audit, h.Log = record, record
 	n.open.add(record.Close)
 	dns, stop := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)

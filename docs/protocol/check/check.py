@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""check.py [DIRECTORY]: judges every vector of lease/testdata/vectors with the
-verifier beside this file, and fails if any verdict is not the vector's."""
+"""check.py [DIRECTORY …]: judges every vector of the directories, or else of
+lease/testdata/vectors and ebpf/audit/testdata/vectors, with the verifier beside
+this file, and fails if any verdict is not the vector's."""
 
 import json
 import pathlib
@@ -9,6 +10,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import audit  # noqa: E402
 from chain import verify_answer, verify_chain, verify_end  # noqa: E402
 from proof import Proof, attachment  # noqa: E402
 from site_certificate import Site  # noqa: E402
@@ -63,6 +65,23 @@ WORDS = {
     "revoked": "G8",
 }
 
+# The same for ../audit.md, whose rules have letters of their own.
+AUDIT = {
+    "syntax": "H1 P1 I1 I4",
+    "not-canonical": "H1 P1 I1 I4",
+    "too-big": "H1 P1 I1 I4",
+    "kind": "P1 I4",
+    "field": "H2 I1 I5",
+    "signature": "H3",
+    "proof-shape": "P2",
+    "proof-nodes": "P3",
+    "proof-order": "P4",
+    "proof-segment": "I2",
+    "proof-leaf": "I3",
+    "proof-grown": "C1 C2",
+    "proof-one": "F1 F2",
+}
+
 # Rules that refer to others: what is named broken may be one of those.
 REFERS = {"C9": "S", "A9": "S", "E4": "S", "P3": "CS", "P4": "S", "P5": "C", "P15": "A", "P20": "E", "P21": "E", "F4": "CAS", "F8": "PCS", "R1": "S", "G1": "S",
           "E5": "GES"}
@@ -111,8 +130,19 @@ def judge_record(vector, data):
     return record
 
 
+def verdict_of_log(vector):
+    """verdict_of_log is verdict for a head or proof of the audit log."""
+    try:
+        shown = audit.head(bytes.fromhex(vector["head"])) if "head" in vector else audit.proof(bytes.fromhex(vector["audit"]))
+    except Broken as broken:
+        return str(broken), broken.rule in AUDIT.get(vector["expect"], "").split() and broken.rule == vector["rule"]
+    return f"ok {shown}", vector["expect"] == "ok" and vector["shows"] == shown
+
+
 def verdict(vector):
     """verdict returns what was found, and whether that is what the vector wants."""
+    if "head" in vector or "audit" in vector:
+        return verdict_of_log(vector)
     try:
         found, accused = judge(vector)
     except Broken as broken:
@@ -125,7 +155,15 @@ def verdict(vector):
     return f"ok {name}", right
 
 
-def main(directory):
+def main(directories):
+    failed = 0
+    for directory in directories:
+        failed += check(directory)
+    sys.exit(1 if failed else 0)
+
+
+def check(directory):
+    """check judges the vectors of one directory and returns how many disagree."""
     failed, files = 0, sorted(directory.glob("*.json"))
     if not files:
         sys.exit(f"check: no vectors in {directory}")
@@ -141,8 +179,8 @@ def main(directory):
                 print(f"{file.name}: {vector['name']}: want {wanted}, got {got}: {vector['note']}", file=sys.stderr)
         print(f"{file.name}: {len(vectors)} vectors, {accepted} accepted, {len(vectors) - accepted} refused, {wrong} disagree")
         failed += wrong
-    sys.exit(1 if failed else 0)
+    return failed
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parents[2] / "lease" / "testdata" / "vectors")
+    main([pathlib.Path(d) for d in sys.argv[1:]] or [HERE.parents[2] / d / "testdata" / "vectors" for d in ("lease", "ebpf/audit")])

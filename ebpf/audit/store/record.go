@@ -14,13 +14,16 @@ import (
 
 // The first byte of a record. The numbers are on disk.
 const (
-	recordState  = 1
-	recordEpoch  = 2
-	recordTenure = 3
+	recordState   = 1
+	recordEpoch   = 2
+	recordTenure  = 3
+	recordAlarm   = 4
+	recordSegment = 5
+	recordHead    = 6
 )
 
-// state is what a segment takes over from those before it; a record of each
-// tenure that is still of use follows.
+// state is what an open segment takes over from those before it, its first
+// record.
 type state struct {
 	Series []seen `cbor:"0,keyasint"` // oldest first
 }
@@ -41,6 +44,10 @@ func encodeTenure(t audit.Tenure) ([]byte, error) {
 	b, err := lease.Encode(t)
 	return append([]byte{recordTenure}, b...), err
 }
+
+func encodeAlarm(a audit.Alarm) []byte     { return append([]byte{recordAlarm}, a.Bytes()...) }
+func encodeSegment(s audit.Segment) []byte { return append([]byte{recordSegment}, s.Bytes()...) }
+func encodeHead(h []byte) []byte           { return append([]byte{recordHead}, h...) }
 
 // encodeEpoch writes numbers as varints, names once, and times as differences.
 func encodeEpoch(e ebpf.Epoch) []byte {
@@ -81,12 +88,10 @@ func encodeEpoch(e ebpf.Epoch) []byte {
 	for _, f := range e.Flows {
 		b = binary.AppendUvarint(b, index[who{f.Sliver, f.Place}])
 		b = append(b, byte(f.Direction), f.Proto, f.TCPFlags, family(f.Src))
-		if f.Src.IsValid() {
-			b = append(b, f.Src.Addr().AsSlice()...)
-			b = append(b, f.Dst.Addr().AsSlice()...)
-			b = binary.BigEndian.AppendUint16(b, f.Src.Port())
-			b = binary.BigEndian.AppendUint16(b, f.Dst.Port())
-		}
+		b = append(b, f.Src.Addr().AsSlice()...)
+		b = append(b, f.Dst.Addr().AsSlice()...)
+		b = binary.BigEndian.AppendUint16(b, f.Src.Port())
+		b = binary.BigEndian.AppendUint16(b, f.Dst.Port())
 		b = binary.AppendUvarint(b, f.Packets)
 		b = binary.AppendUvarint(b, f.Bytes)
 		b = binary.AppendVarint(b, e.At-f.First)
@@ -98,7 +103,8 @@ func encodeEpoch(e ebpf.Epoch) []byte {
 // family is the length of the addresses that follow: none, 4 or 16 bytes.
 func family(a netip.AddrPort) byte { return byte(a.Addr().BitLen() / 8) }
 
-// decode reads any record: *state, *ebpf.Epoch or *audit.Tenure.
+// decode reads any record: *state, *ebpf.Epoch, *audit.Tenure, *audit.Alarm,
+// *audit.Segment or, not verified, *audit.OpenedHead.
 func decode(b []byte) (any, error) {
 	if len(b) == 0 {
 		return nil, fmt.Errorf("empty: %w", ErrSyntax)
@@ -120,6 +126,22 @@ func decode(b []byte) (any, error) {
 			return nil, fmt.Errorf("epoch of %d bytes: %w", len(b), ErrSyntax)
 		}
 		return e, nil
+	case recordAlarm:
+		a := new(audit.Alarm)
+		if err := lease.Decode(body, a, audit.MaxLeaf); err != nil {
+			return nil, syntax(err)
+		}
+		return a, syntax(a.Check())
+	case recordSegment:
+		s, err := audit.ParseSegment(body)
+		return &s, syntax(err)
+	case recordHead:
+		signed, err := lease.ParseSigned(body, audit.MaxHead)
+		h := &audit.OpenedHead{ID: signed.IDAs(audit.HeadDomain), Bytes: body}
+		if err == nil {
+			err = lease.Decode(signed.Payload, &h.Head, audit.MaxHead)
+		}
+		return h, syntax(err)
 	default:
 		return nil, fmt.Errorf("kind %d: %w", kind, ErrSyntax)
 	}
@@ -153,7 +175,7 @@ func (d *decoder) epoch() *ebpf.Epoch {
 		names[i].Sliver = string(d.take(d.count(1)))
 		names[i].Place = int(min(d.uvarint(), 1<<31))
 	}
-	const shortest = 9 // of a row: each of its fields in one byte
+	const shortest = 13 // of a row: each of its numbers in one byte
 	e.Flows = make([]ebpf.Flow, d.count(shortest))
 	for i := range e.Flows {
 		if n := d.uvarint(); n < uint64(len(names)) {
@@ -175,20 +197,18 @@ func (d *decoder) row(f *ebpf.Flow, at int64) {
 		return
 	}
 	f.Direction, f.Proto, f.TCPFlags = ebpf.Direction(head[0]), head[1], head[2]
-	switch n := int(head[3]); n {
-	case 0:
-	case 4, 16:
-		src, dst, ports := d.take(n), d.take(n), d.take(4)
-		if d.bad {
-			return
-		}
-		a, _ := netip.AddrFromSlice(src)
-		b, _ := netip.AddrFromSlice(dst)
-		f.Src = netip.AddrPortFrom(a, binary.BigEndian.Uint16(ports))
-		f.Dst = netip.AddrPortFrom(b, binary.BigEndian.Uint16(ports[2:]))
-	default:
+	n := int(head[3])
+	if n != 0 && n != 4 && n != 16 {
 		d.bad = true
 	}
+	src, dst, ports := d.take(n), d.take(n), d.take(4)
+	if d.bad {
+		return
+	}
+	a, _ := netip.AddrFromSlice(src) // of no bytes: none
+	b, _ := netip.AddrFromSlice(dst)
+	f.Src = netip.AddrPortFrom(a, binary.BigEndian.Uint16(ports))
+	f.Dst = netip.AddrPortFrom(b, binary.BigEndian.Uint16(ports[2:]))
 	f.Packets, f.Bytes = d.uvarint(), d.uvarint()
 	f.First = at - d.varint()
 	f.Last = f.First + d.varint()

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -17,55 +18,86 @@ import (
 
 	"croft/ebpf"
 	"croft/ebpf/audit"
+	"croft/lease"
 )
 
 // Options bound a store; a zero is the default.
 type Options struct {
-	Budget    int64         // bytes of all segments
-	Retention time.Duration // of rows
-	Span      time.Duration // of one segment
+	Node      lease.Principal // whose record it is
+	Budget    int64           // bytes of everything that is kept
+	Retention time.Duration   // of rows
+	Span      time.Duration   // of one segment
+	Reserve   int64           // bytes set aside on the disk; negative: none
 
-	create func(path string) (file, error) // a test gives a failing disk
+	disk   disk      // a test gives a failing one
+	random io.Reader // of secrets
 }
 
-// Store is the audit records of one node.
+// Store is the audit record of one node.
 type Store struct {
 	dir  string
 	opt  Options
 	lock *os.File
 
+	turn sync.Mutex // held by who closes, signs and drops; before mu
+
 	mu       sync.Mutex
-	segments []*segment // oldest first; the last one is being written
-	file     file       // of the last one
-	begun    int64      // when it was begun, by the first record's time
+	log      *audit.Log
+	records  []audit.Segment // the log's leaves
+	rows     map[uint64]bool // of which of them the rows are there
+	head     audit.OpenedHead
+	open     []*openSegment // oldest first; the last one is being filled
+	file     *appended      // of the last one
+	logFile  *appended
+	holders  *appended // the file of tenures
+	held     int       // records in it
 	series   []seen
 	tenures  audit.Tenures
+	reserve  *reserve
+	fullFrom int64 // Unix ns since when the disk is full; 0: it is not
+	early    int64 // Unix ns of the last alarm that rows went before their time
 	failed   error // ErrPoisoned with its cause, or ErrClosed
 }
 
-// file is what a store writes to.
-type file interface {
-	io.WriterAt
-	Truncate(size int64) error
-	Sync() error
-	Close() error
+// openSegment is one that is not closed. Its times span what is in it; without
+// anything first is above last.
+type openSegment struct {
+	number      uint64
+	path        string
+	size        int64 // of what is durable
+	rows        uint64
+	first, last int64
+	alarms      []audit.Alarm
 }
 
-// Open opens or makes the store in dir, cutting a torn tail.
+func (s *openSegment) span(first, last int64) {
+	s.first, s.last = min(s.first, first), max(s.last, last)
+}
+
+func (s *openSegment) note(e *ebpf.Epoch) {
+	s.span(e.At, e.At)
+	for _, f := range e.Flows {
+		s.span(f.First, f.Last)
+	}
+	s.rows += uint64(len(e.Flows))
+}
+
+// Open opens or makes the store in dir, cutting torn tails.
 func Open(dir string, opt Options) (_ *Store, err error) {
-	if opt.Budget == 0 {
-		opt.Budget = DefaultBudget
-	}
-	if opt.Retention == 0 {
-		opt.Retention = DefaultRetention
-	}
-	if opt.Span == 0 {
-		opt.Span = DefaultSpan
-	}
-	if opt.create == nil {
-		opt.create = func(path string) (file, error) {
-			return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	set := func(v *int64, to int64) {
+		if *v == 0 {
+			*v = to
 		}
+	}
+	set(&opt.Budget, DefaultBudget)
+	set((*int64)(&opt.Retention), int64(DefaultRetention))
+	set((*int64)(&opt.Span), int64(DefaultSpan))
+	set(&opt.Reserve, min(DefaultReserve, opt.Budget/minSegments))
+	if opt.disk == nil {
+		opt.disk = realDisk{}
+	}
+	if opt.random == nil {
+		opt.random = rand.Reader
 	}
 	defer func() {
 		if err != nil {
@@ -82,10 +114,7 @@ func Open(dir string, opt Options) (_ *Store, err error) {
 	s := &Store{dir: dir, opt: opt, lock: lock}
 	defer func() {
 		if err != nil {
-			lock.Close()
-			if s.file != nil {
-				s.file.Close()
-			}
+			s.release()
 		}
 	}()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
@@ -94,95 +123,70 @@ func Open(dir string, opt Options) (_ *Store, err error) {
 		}
 		return nil, err
 	}
-	if s.segments, err = list(dir); err != nil {
-		return nil, err
-	}
+	s.reserve = openReserve(filepath.Join(dir, "reserve"), opt.Reserve)
 	return s, s.load()
 }
 
-// load reads the newest segment, which has all state, and the spans of others.
-func (s *Store) load() error {
-	if len(s.segments) == 0 {
-		return s.begin(0)
+// reopen brings the store back to what is durable, after its disk failed.
+func (s *Store) reopen() error {
+	s.closeFiles() // what they say was said before
+	if err := s.load(); err != nil {
+		return fmt.Errorf("opening it again: %w: %w", s.failed, err)
 	}
-	newest := len(s.segments) - 1
-	for i, seg := range s.segments {
-		if sealed, err := seg.readSeal(); err != nil {
-			return err
-		} else if sealed && i < newest {
-			continue
-		}
-		good, err := s.scan(seg, i == newest)
-		if errors.Is(err, errTorn) && i < newest {
-			err = fmt.Errorf("%s: %w and not the newest", seg.path, ErrCorrupt)
-		}
-		if err != nil && !errors.Is(err, errTorn) {
-			return err
-		}
-		seg.size = good
-	}
-	last := s.segments[newest]
-	if last.sealed { // the crash came before its successor
-		return s.begin(last.last)
-	}
-	f, err := os.OpenFile(last.path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	s.file = f
-	if err := f.Truncate(last.size); err != nil {
-		return err
-	}
-	s.begun = last.last
-	return f.Sync()
+	s.failed = nil
+	return nil
 }
 
-// scan reads a whole segment for its span and, with state, for the state.
-func (s *Store) scan(seg *segment, withState bool) (int64, error) {
-	return read(seg.path, math.MaxInt64, func(record []byte) error {
-		v, err := decode(record)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+// closeFiles closes what is appended to.
+func (s *Store) closeFiles() error {
+	var err error
+	for _, a := range []*appended{s.file, s.logFile, s.holders} {
+		if a != nil {
+			err = errors.Join(err, a.file.Close())
 		}
-		switch v := v.(type) {
-		case *state:
-			if withState {
-				s.series = v.Series
-			}
-		case *audit.Tenure:
-			if withState {
-				s.tenures = s.tenures.Put(*v)
-			}
-		case *ebpf.Epoch:
-			if withState {
-				s.note(*v)
-			}
-			seg.spanOf(v.Flows)
-		}
+	}
+	s.file, s.logFile, s.holders = nil, nil, nil
+	return err
+}
+
+func (s *Store) release() error { return errors.Join(s.closeFiles(), s.lock.Close()) }
+
+// Close ends the store's use. What was appended is durable already.
+func (s *Store) Close() error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(s.failed, ErrClosed) {
 		return nil
-	})
-}
-
-func (s *segment) spanOf(rows []ebpf.Flow) {
-	for _, f := range rows {
-		s.span(f.First, f.Last)
 	}
-}
-
-// note remembers an epoch as the newest of its series.
-func (s *Store) note(e ebpf.Epoch) {
-	s.series = slices.DeleteFunc(s.series, func(o seen) bool { return o.Series == e.Series })
-	s.series = append(s.series, seen{Series: e.Series, Number: e.Number})
-	s.series = s.series[max(0, len(s.series)-maxSeries):]
+	s.failed = ErrClosed
+	return s.release()
 }
 
 // has reports whether an epoch is in the store, or was.
-func (s *Store) has(e ebpf.Epoch) bool {
-	return slices.ContainsFunc(s.series, func(o seen) bool { return o.Series == e.Series && e.Number <= o.Number })
+func (s *Store) has(e ebpf.Epoch) bool { return e.Number <= s.newest(e.Series) }
+
+// newest is the number of a series' newest epoch, 0 if it has none.
+func (s *Store) newest(series uint64) uint64 {
+	for _, o := range s.series {
+		if o.Series == series {
+			return o.Number
+		}
+	}
+	return 0
 }
 
-// Append makes an epoch durable. One that is there already, or in which nothing
-// was seen, needs nothing. It fits ebpf.Guard.Drain.
+// later returns series with an epoch as the newest of its own.
+func later(series []seen, e *ebpf.Epoch) []seen {
+	series = slices.DeleteFunc(slices.Clone(series), func(o seen) bool { return o.Series == e.Series })
+	series = append(series, seen{Series: e.Series, Number: e.Number})
+	return series[max(0, len(series)-maxSeries):]
+}
+
+// Append makes an epoch durable, its times in whole milliseconds. One that is
+// there already, or in which nothing was seen, needs nothing. It fits
+// ebpf.Guard.Drain.
 func (s *Store) Append(e ebpf.Epoch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,12 +196,44 @@ func (s *Store) Append(e ebpf.Epoch) error {
 	if s.has(e) || len(e.Flows) == 0 && e.Identity.IsZero() {
 		return nil
 	}
-	if err := s.write(encodeEpoch(e), e.At); err != nil {
+	e.Flows = slices.Clone(e.Flows)
+	for i, f := range e.Flows {
+		e.Flows[i] = audit.Coarse(f)
+	}
+	if err := s.write(s.file, encodeEpoch(e)); err != nil {
+		if errors.Is(err, ErrDiskFull) && s.fullFrom == 0 {
+			s.fullFrom = e.At
+		}
 		return fmt.Errorf("appending epoch %d: %w", e.Number, err)
 	}
-	s.note(e)
-	s.segments[len(s.segments)-1].spanOf(e.Flows)
+	last := s.open[len(s.open)-1]
+	last.size = s.file.size
+	last.note(&e)
+	last.alarms = append(last.alarms, audit.AlarmsOf(e, s.newest(e.Series))...)
+	s.series = later(s.series, &e)
+	effects := s.log.Step(time.Unix(0, e.At), audit.Noted{Rows: uint64(len(e.Flows))})
+	if s.fullFrom != 0 {
+		s.raise(audit.NewAlarm(audit.AlarmDisk, e, "no disk space since %s: rows waited in the kernel", time.Unix(0, s.fullFrom).UTC().Format(time.RFC3339)))
+		s.fullFrom = 0
+	}
+	for _, effect := range effects {
+		if roll, ok := effect.(audit.Roll); ok && !errors.Is(s.failed, ErrPoisoned) {
+			s.roll(roll.Number, e.At) // if it fails the open segment goes on, and Turn tries again
+		}
+	}
 	return nil
+}
+
+// raise keeps an alarm that no epoch tells, if there is room for it.
+func (s *Store) raise(a audit.Alarm) {
+	if s.write(s.file, encodeAlarm(a)) != nil {
+		return
+	}
+	last := s.open[len(s.open)-1]
+	last.size = s.file.size
+	last.alarms = append(last.alarms, a)
+	last.span(a.At, a.At)
+	s.log.Step(time.Unix(0, a.At), audit.Noted{})
 }
 
 // AppendTenure makes a tenure durable. Its end is appended as the same sliver
@@ -218,166 +254,120 @@ func (s *Store) AppendTenure(t audit.Tenure) error {
 	if err != nil {
 		return fmt.Errorf("appending tenure: %w", err)
 	}
-	if err := s.write(record, max(t.From, t.Until)); err != nil {
+	if err := s.write(s.holders, record); err != nil {
 		return fmt.Errorf("appending tenure of %s: %w", t.Sliver, err)
 	}
+	s.held++
 	s.tenures = slices.Clone(s.tenures).Put(t) // a running question keeps its own
 	return nil
 }
 
-// write appends one record at the time now, durably. When the disk is full it
-// undoes what it wrote; when that or a sync fails nothing is known any more.
-func (s *Store) write(record []byte, now int64) error {
-	if err := s.roll(now, int64(len(record))+frameHead); err != nil {
-		return err
+// write appends to a file durably. On a full disk it takes from the reserve; when
+// a sync fails nothing is known any more.
+func (s *Store) write(to *appended, record []byte) error {
+	err := to.add(record)
+	if errors.Is(err, ErrDiskFull) && s.reserve.give(int64(len(record))) {
+		err = to.add(record)
 	}
-	last := s.segments[len(s.segments)-1]
-	b := frame(record)
-	if _, err := s.file.WriteAt(b, last.size); err != nil {
-		if undo := s.file.Truncate(last.size); undo != nil {
-			return s.poison(errors.Join(err, undo))
-		}
-		if err = full(err); !errors.Is(err, ErrDiskFull) {
-			return s.poison(err)
-		}
-		return err
-	}
-	if err := s.file.Sync(); err != nil {
-		return s.poison(err)
-	}
-	last.size += int64(len(b))
-	if s.begun == 0 {
-		s.begun = now
-	}
-	return nil
-}
-
-func (s *Store) poison(err error) error {
-	s.failed = fmt.Errorf("%w: %w", ErrPoisoned, err)
-	return s.failed
-}
-
-// full gives the errors of a full disk one name.
-func full(err error) error {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	if errors.Is(err, ErrPoisoned) {
+		s.failed = err
 	}
 	return err
 }
 
-// roll begins another segment when the last is old or large, and drops what is
-// over age and budget once more bytes are in.
-func (s *Store) roll(now, more int64) error {
-	last := s.segments[len(s.segments)-1]
-	large := last.size > int64(len(magic)) && last.size+more > s.opt.Budget/minSegments && last.first <= last.last
-	old := s.begun != 0 && now-s.begun >= int64(s.opt.Span) && last.first <= last.last
-	if large || old {
-		if _, err := s.file.WriteAt(last.seal(), last.size); err != nil {
-			if undo := s.file.Truncate(last.size); undo != nil {
-				return s.poison(errors.Join(err, undo))
-			}
-			return full(err)
-		}
-		if err := s.file.Sync(); err != nil {
-			return s.poison(err)
-		}
-		if err := s.begin(now); err != nil {
-			// Without a successor this one goes on.
-			if undo := errors.Join(s.file.Truncate(last.size), s.file.Sync()); undo != nil || !errors.Is(err, ErrDiskFull) {
-				return s.poison(errors.Join(err, undo))
-			}
-			return err
-		}
-		last.sealed = true
-	}
-	return s.drop(now, more)
-}
-
-// begin makes the next segment with all state in it, under another name until
-// it is durable.
-func (s *Store) begin(now int64) error {
-	number := uint64(1)
-	if n := len(s.segments); n > 0 {
-		number = s.segments[n-1].number + 1
-	}
-	s.tenures = s.tenures.EndedBefore(now - int64(s.opt.Retention))
-	head, err := encodeState(state{Series: s.series})
+// roll begins another open segment, with the state that it takes over.
+func (s *Store) roll(number uint64, at int64) error {
+	record, err := encodeState(state{Series: s.series})
 	if err != nil {
 		return err
 	}
-	b := append([]byte(magic), frame(head)...)
-	for _, t := range s.tenures {
-		record, err := encodeTenure(t)
-		if err != nil {
-			return err
-		}
-		b = append(b, frame(record)...)
+	path := openPath(s.dir, number)
+	b := append([]byte(magicOpen), frame(record)...)
+	f, err := whole(s.opt.disk, s.dir, path, b)
+	if errors.Is(err, ErrDiskFull) && s.reserve.give(int64(len(b))) {
+		f, err = whole(s.opt.disk, s.dir, path, b)
 	}
-	seg := &segment{number: number, path: segmentPath(s.dir, number), size: int64(len(b)), first: math.MaxInt64}
-	f, err := s.create(seg.path, b)
 	if err != nil {
-		return full(err)
+		if !errors.Is(err, ErrDiskFull) {
+			s.failed = fmt.Errorf("%w: %w", ErrPoisoned, err)
+			return s.failed
+		}
+		return err
 	}
 	if s.file != nil {
-		if err := s.file.Close(); err != nil {
-			return errors.Join(err, f.Close())
+		if err := s.file.file.Close(); err != nil {
+			s.failed = fmt.Errorf("%w: %w", ErrPoisoned, errors.Join(err, f.Close()))
+			return s.failed
 		}
 	}
-	s.file, s.segments, s.begun = f, append(slices.Clone(s.segments), seg), 0
+	s.file = &appended{path: path, file: f, size: int64(len(b))}
+	s.open = append(slices.Clone(s.open), &openSegment{number: number, path: path, size: s.file.size, first: math.MaxInt64, last: math.MinInt64})
+	s.log.Step(time.Unix(0, at), audit.Rolled{Number: number})
 	return nil
 }
 
-// create makes a file that is there whole or not at all.
-func (s *Store) create(path string, b []byte) (_ file, err error) {
-	f, err := s.opt.create(path + ".new")
+// Alarms returns those that are kept, the newest maxAlarms, oldest first.
+func (s *Store) closedAlarms(segment audit.Segment) ([]audit.Alarm, error) {
+	var n int64
+	c, err := openClosed(closedPath(s.dir, segment.Number), &n)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
+	defer c.close()
+	b, err := c.section(c.book[0], c.book[1], c.bookSum)
+	if err != nil {
+		return nil, err
+	}
+	all, err := readBook(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return all.alarms, nil
+}
+
+// Alarms returns what is wrong with the record, the newest at the end, at most
+// maxAlarms. With its rows a segment's alarms go.
+func (s *Store) Alarms() ([]audit.Alarm, error) {
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	var all []audit.Alarm // newest first
+	for _, o := range slices.Backward(v.open) {
+		all = append(all, reversed(o.alarms)...)
+	}
+	for _, r := range slices.Backward(v.closed) {
+		if r.Alarms == 0 || len(all) >= maxAlarms {
+			continue
+		}
+		of, err := s.closedAlarms(r)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // retention took it in the meantime
+		}
 		if err != nil {
-			os.Remove(path + ".new")
-			f.Close()
+			return nil, fmt.Errorf("reading alarms: %w", err)
 		}
-	}()
-	if _, err := f.WriteAt(b, 0); err != nil {
-		return nil, err
+		all = append(all, reversed(of)...)
 	}
-	if err := f.Sync(); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return nil, err
-	}
-	return f, syncDir(s.dir)
+	return reversed(all[:min(len(all), maxAlarms)]), nil
 }
 
-// drop removes sealed segments, oldest first, that are over age or budget.
-func (s *Store) drop(now, more int64) error {
-	total := more
-	for _, seg := range s.segments {
-		total += seg.size
-	}
-	for len(s.segments) > 1 {
-		oldest := s.segments[0]
-		if total <= s.opt.Budget && now-oldest.last <= int64(s.opt.Retention) {
-			return nil
-		}
-		if err := os.Remove(oldest.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		total -= oldest.size
-		s.segments = slices.Clone(s.segments[1:])
-	}
-	return nil
+func reversed(all []audit.Alarm) []audit.Alarm {
+	all = slices.Clone(all)
+	slices.Reverse(all)
+	return all
 }
 
-// Close ends the store's use. What was appended is durable already.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if errors.Is(s.failed, ErrClosed) {
-		return nil
-	}
-	s.failed = ErrClosed
-	return errors.Join(s.file.Close(), s.lock.Close())
+func openPath(dir string, number uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%016x%s", number, suffixOpen))
 }
+
+func closedPath(dir string, number uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%016x%s", number, suffixClosed))
+}
+
+const (
+	suffixOpen   = ".open"
+	suffixClosed = ".seg"
+	fresh        = ".new" // what is being made
+)

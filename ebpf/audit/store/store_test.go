@@ -14,11 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"croft/ebpf"
 	"croft/ebpf/audit"
 	"croft/lease"
+	"croft/lease/leasetest"
 )
 
 const second = int64(1e9)
@@ -43,8 +42,12 @@ func epoch(number uint64, n int) ebpf.Epoch {
 	return e
 }
 
-func open(t *testing.T, dir string, opt Options) *Store {
+func open(t testing.TB, dir string, opt Options) *Store {
 	t.Helper()
+	opt.Node = leasetest.Who("n1")
+	if opt.Reserve == 0 {
+		opt.Reserve = -1
+	}
 	s, err := Open(dir, opt)
 	if err != nil {
 		t.Fatal(err)
@@ -53,15 +56,23 @@ func open(t *testing.T, dir string, opt Options) *Store {
 	return s
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
+// turn does what is due at a time in seconds.
+func turn(t testing.TB, s *Store, at int64) *audit.OpenedHead {
+	t.Helper()
+	h, err := s.Turn(t.Context(), time.Unix(at, 0), leasetest.Key("n1"))
+	must(t, err)
+	return h
+}
+
 // rows counts what the store answers about slice web@k.
-func rows(t *testing.T, s *Store) int {
+func rows(t testing.TB, s *Store) int {
 	t.Helper()
 	p, err := s.Flows(t.Context(), audit.Flows{Slice: "web@k", Until: 1 << 62})
 	must(t, err)
@@ -83,18 +94,23 @@ func TestRecordsSurvive(t *testing.T) {
 	}
 
 	s = open(t, dir, Options{})
-	if n := rows(t, s); n != 5 {
-		t.Fatalf("%d rows, want 5", n)
-	}
-	f, err := s.Who(t.Context(), audit.Who{Src: netip.MustParseAddrPort("203.0.113.1:20500"), Dst: remote, Proto: 6, At: 19 * second, Within: second})
-	must(t, err)
-	if f.Verdict() != "exact" || f.Slices[0] != "web@k" || len(f.Answers[0].Rows) != 2 || f.Since != 9*second {
-		t.Fatalf("%s %+v", f.Verdict(), f)
-	}
-	all, err := s.Tenures()
-	must(t, err)
-	if len(all) != 1 || !reflect.DeepEqual(all[0], ended) {
-		t.Fatalf("tenures %+v", all)
+	for _, form := range []string{"open", "closed"} {
+		if n := rows(t, s); n != 5 {
+			t.Fatalf("%s: %d rows, want 5", form, n)
+		}
+		f, err := s.Who(t.Context(), audit.Who{Src: netip.MustParseAddrPort("203.0.113.1:20500"), Dst: remote, Proto: 6, At: 19 * second, Within: second})
+		must(t, err)
+		if f.Verdict() != "exact" || f.Slices[0] != "web@k" || len(f.Answers[0].Rows) != 2 || f.Since != 9*second || f.Read == 0 {
+			t.Fatalf("%s: %s %+v", form, f.Verdict(), f)
+		}
+		all, err := s.Tenures()
+		must(t, err)
+		if len(all) != 1 || !reflect.DeepEqual(all[0], ended) {
+			t.Fatalf("%s: tenures %+v", form, all)
+		}
+		if h := turn(t, s, 400); form == "open" && (h == nil || h.Size != 1) {
+			t.Fatalf("head after five minutes: %+v", h)
+		}
 	}
 }
 
@@ -104,6 +120,11 @@ func TestEpochTwiceIsOnce(t *testing.T) {
 	must(t, s.AppendTenure(tenure))
 	must(t, s.Append(epoch(1, 3)))
 	must(t, s.Append(epoch(1, 3)))
+	must(t, s.Close())
+	s = open(t, dir, Options{})
+	must(t, s.Append(epoch(1, 3)))
+	turn(t, s, 400)
+	must(t, s.Append(epoch(1, 3))) // known from what the next segment took over
 	must(t, s.Close())
 	s = open(t, dir, Options{})
 	must(t, s.Append(epoch(1, 3)))
@@ -118,215 +139,333 @@ func TestEpochTwiceIsOnce(t *testing.T) {
 	}
 }
 
-// Whatever a crash leaves of the last record, what was durable before is there,
-// and the next record is too.
+// Whatever a crash leaves of the last record of any file, what was durable before
+// is there, and the next record is too.
 func TestTornTailIsCut(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
 	must(t, s.AppendTenure(tenure))
 	must(t, s.Append(epoch(1, 2)))
-	durable := s.segments[0].size
+	durable := map[string]int64{s.file.path: s.file.size, s.holders.path: s.holders.size}
 	must(t, s.Append(epoch(2, 1)))
-	whole, path := s.segments[0].size, s.segments[0].path
+	other := tenure
+	other.Sliver = "sb"
+	must(t, s.AppendTenure(other))
 	must(t, s.Close())
-	b, err := os.ReadFile(path)
-	must(t, err)
-	for cut := durable; cut < whole; cut++ {
-		torn := filepath.Join(t.TempDir(), "torn")
-		must(t, os.Mkdir(torn, 0o700))
-		must(t, os.WriteFile(filepath.Join(torn, filepath.Base(path)), b[:cut], 0o600))
-		s := open(t, torn, Options{})
-		if n := rows(t, s); n != 2 {
-			t.Fatalf("cut at %d: %d rows, want 2", cut, n)
+	for path, from := range durable {
+		b, err := os.ReadFile(path)
+		must(t, err)
+		for cut := from; cut < int64(len(b)); cut++ {
+			for _, tail := range [][]byte{nil, make([]byte, 300)} { // of a block that never reached the disk
+				torn := filepath.Join(t.TempDir(), "torn")
+				must(t, os.CopyFS(torn, os.DirFS(dir)))
+				must(t, os.WriteFile(filepath.Join(torn, filepath.Base(path)), append(slices.Clone(b[:cut]), tail...), 0o600))
+				s := open(t, torn, Options{disk: lazy{}})
+				if n := rows(t, s); n < 2 || n > 3 {
+					t.Fatalf("%s cut at %d: %d rows, want 2 or 3", path, cut, n)
+				}
+				must(t, s.Append(epoch(2, 1)))
+				must(t, s.AppendTenure(other))
+				if n, all := rows(t, s), s.tenures; n != 3 || len(all) != 2 {
+					t.Fatalf("%s cut at %d: %d rows after appending, want 3; %d tenures", path, cut, n, len(all))
+				}
+				must(t, s.Close())
+			}
 		}
-		must(t, s.Append(epoch(2, 1)))
-		if n := rows(t, s); n != 3 {
-			t.Fatalf("cut at %d: %d rows after appending, want 3", cut, n)
-		}
-		must(t, s.Close())
 	}
 }
 
-// A block that never reached the disk reads as zeros.
-func TestTailOfZerosIsCut(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, Options{})
-	must(t, s.AppendTenure(tenure))
-	must(t, s.Append(epoch(1, 2)))
-	path := s.segments[0].path
-	must(t, s.Close())
-	b, err := os.ReadFile(path)
-	must(t, err)
-	must(t, os.WriteFile(path, append(b, make([]byte, 4096)...), 0o600))
-	s = open(t, dir, Options{})
-	if n := rows(t, s); n != 2 {
-		t.Fatalf("%d rows, want 2", n)
-	}
+// lazy syncs nothing: for tests that make a thousand stores.
+type lazy struct{ realDisk }
+
+func (l lazy) create(path string) (file, error) {
+	f, err := l.realDisk.create(path)
+	return unsynced{f}, err
 }
+
+func (l lazy) open(path string) (file, error) {
+	f, err := l.realDisk.open(path)
+	return unsynced{f}, err
+}
+func (lazy) syncDir(string) error { return nil }
+
+type unsynced struct{ file }
+
+func (unsynced) Sync() error { return nil }
 
 func TestCorruptMiddleIsAnError(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, Options{})
+	s := open(t, dir, Options{disk: lazy{}})
 	must(t, s.AppendTenure(tenure))
-	from := s.segments[0].size
+	must(t, s.AppendTenure(tenure))
 	must(t, s.Append(epoch(1, 2)))
-	until, path := s.segments[0].size, s.segments[0].path
+	until := map[string]int64{s.file.path: s.file.size, s.holders.path: s.holders.size}
 	must(t, s.Append(epoch(2, 2)))
+	must(t, s.AppendTenure(tenure))
 	must(t, s.Close())
-	b, err := os.ReadFile(path)
-	must(t, err)
-	for at := from; at < until; at++ {
-		bad := slices.Clone(b)
-		bad[at] ^= 0x40
-		must(t, os.WriteFile(path, bad, 0o600))
-		if _, err := Open(dir, Options{}); !errors.Is(err, ErrCorrupt) {
-			t.Fatalf("byte %d changed: %v, want ErrCorrupt", at, err)
+	for path, until := range until {
+		b, err := os.ReadFile(path)
+		must(t, err)
+		for at := range until {
+			bad := slices.Clone(b)
+			bad[at] ^= 0x40
+			must(t, os.WriteFile(path, bad, 0o600))
+			if _, err := Open(dir, Options{Node: leasetest.Who("n1"), Reserve: -1, disk: lazy{}}); !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("%s: byte %d changed: %v, want ErrCorrupt", path, at, err)
+			}
 		}
+		must(t, os.WriteFile(path, b, 0o600))
 	}
 }
 
-func TestSegmentsRollAndAnswersSpanThem(t *testing.T) {
+// Not one byte of a closed segment can be another: questions, or the leaf of the
+// log, find it.
+func TestCorruptClosedSegmentIsFound(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	must(t, s.AppendTenure(tenure))
+	must(t, s.Append(epoch(1, 300)))
+	turn(t, s, 400)
+	must(t, s.Check(0))
+	path := closedPath(dir, 0)
+	b, err := os.ReadFile(path)
+	must(t, err)
+	for at := range b {
+		bad := slices.Clone(b)
+		bad[at] ^= 0x40
+		must(t, os.WriteFile(path, bad, 0o600))
+		if err := s.Check(0); !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("byte %d of %d changed: %v, want ErrCorrupt", at, len(b), err)
+		}
+	}
+	for cut := range len(b) {
+		must(t, os.WriteFile(path, b[:cut], 0o600))
+		if err := s.Check(0); !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("cut at %d of %d: %v, want ErrCorrupt", cut, len(b), err)
+		}
+	}
+	must(t, os.Remove(path))
+	if err := s.Check(0); !errors.Is(err, ErrGone) {
+		t.Fatalf("removed: %v", err)
+	}
+}
+
+func TestLogIsHeldAgainstItsHeads(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{disk: lazy{}})
+	must(t, s.Append(epoch(1, 2)))
+	turn(t, s, 400)
+	must(t, s.Close())
+	path := filepath.Join(dir, "log")
+	b, err := os.ReadFile(path)
+	must(t, err)
+	for at := range b {
+		bad := slices.Clone(b)
+		bad[at] ^= 1
+		must(t, os.WriteFile(path, bad, 0o600))
+		again, err := Open(dir, Options{Node: leasetest.Who("n1"), Reserve: -1, disk: lazy{}})
+		if err == nil { // the last frame is a torn tail, and the head is signed again
+			if _, ok := again.Head(); ok || again.Close() != nil {
+				t.Fatalf("byte %d changed and nobody noticed", at)
+			}
+		} else if !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("byte %d changed: %v", at, err)
+		}
+	}
+	must(t, os.WriteFile(path, b, 0o600))
+	if _, err := Open(dir, Options{Node: leasetest.Who("n2"), Reserve: -1, disk: lazy{}}); err == nil {
+		t.Fatal("another node goes on with this log")
+	}
+}
+
+func TestSegmentsCloseAndAnswersSpanThem(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Span: 30 * time.Second})
 	must(t, s.AppendTenure(tenure))
+	var heads []audit.OpenedHead
 	for n := range uint64(20) {
 		must(t, s.Append(epoch(n+1, 2)))
+		if n%3 == 0 {
+			if h := turn(t, s, int64(n+1)*10); h != nil {
+				heads = append(heads, *h)
+			}
+		}
+		if got := rows(t, s); got != int(2*n+2) {
+			t.Fatalf("%d rows after %d epochs", got, n+1)
+		}
 	}
-	if len(s.segments) < 4 {
-		t.Fatalf("%d segments of 200 s", len(s.segments))
-	}
-	if n := rows(t, s); n != 40 {
-		t.Fatalf("%d rows, want 40", n)
+	if len(heads) < 4 || len(s.records) < 4 {
+		t.Fatalf("%d heads, %d segments of 200 s", len(heads), len(s.records))
 	}
 	must(t, s.Close())
-
-	// A crash between a seal and the next segment.
-	newest := s.segments[len(s.segments)-1]
-	f, err := os.OpenFile(newest.path, os.O_RDWR, 0)
-	must(t, err)
-	_, err = f.WriteAt(newest.seal(), newest.size)
-	must(t, errors.Join(err, f.Close()))
-	must(t, os.WriteFile(segmentPath(dir, newest.number+1)+".new", []byte("half"), 0o600))
-
 	s = open(t, dir, Options{Span: 30 * time.Second})
 	must(t, s.Append(epoch(20, 2))) // known from the state
 	must(t, s.Append(epoch(21, 1)))
 	if n := rows(t, s); n != 41 {
 		t.Fatalf("%d rows, want 41", n)
 	}
+	turn(t, s, 1000)
+	for _, old := range heads {
+		p, err := s.Consistency(old)
+		must(t, err)
+		if _, err := audit.VerifyProof(p.Bytes()); err != nil {
+			t.Fatalf("from %d: %v", old.Size, err)
+		}
+	}
+}
+
+func TestProve(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Span: 30 * time.Second})
+	must(t, s.AppendTenure(tenure))
+	for n := range uint64(9) {
+		must(t, s.Append(epoch(n+1, 5)))
+	}
+	if _, err := s.Prove(0, 0); !errors.Is(err, ErrNotYet) {
+		t.Fatalf("before it is closed: %v", err)
+	}
+	turn(t, s, 100)
+	q := audit.Who{Src: netip.MustParseAddrPort("203.0.113.1:20500"), Dst: remote, At: 19 * second, Within: second}
+	f, err := s.Who(t.Context(), q)
+	must(t, err)
+	row := f.Answers[0].Rows[2]
+	p, err := s.Prove(row.Ref.Segment, row.Ref.Leaf)
+	must(t, err)
+	shown, err := audit.VerifyProof(p.Bytes())
+	must(t, err)
+	if len(shown.Rows) != 1 || shown.Rows[0] != row.Flow || len(shown.Tenures) != 1 {
+		t.Fatalf("shown %+v", shown)
+	}
+	if again := audit.Join(q, shown.Tenures, slices.Values(shown.Rows)); again.Verdict() != "exact" || again.Slices[0] != "web@k" {
+		t.Fatalf("what is shown answers %s", again.Verdict())
+	}
+	account, err := s.ProveAccount(0)
+	must(t, err)
+	if shown, err = account.Verify(); err != nil || len(shown.Epochs) == 0 || shown.Epochs[0].Seen != 18 || !slices.Equal(shown.Epochs[0].Dropped[10:], []uint64{3}) {
+		t.Fatalf("account %+v, %v", shown.Epochs, err)
+	}
+	if _, err := s.Prove(0, 1<<40); !errors.Is(err, audit.ErrField) {
+		t.Fatalf("a row that is not there: %v", err)
+	}
+}
+
+// Who rewrites a segment and the log, and signs anew, is found out by whoever
+// kept an old head.
+func TestRewrittenStoreIsFoundOut(t *testing.T) {
+	honest, forged := t.TempDir(), t.TempDir()
+	write := func(dir string, n int) *Store {
+		s := open(t, dir, Options{Span: 30 * time.Second})
+		must(t, s.AppendTenure(tenure))
+		for i := range uint64(12) {
+			must(t, s.Append(epoch(i+1, n)))
+			turn(t, s, int64(i+1)*10)
+		}
+		return s
+	}
+	a, b := write(honest, 2), write(forged, 1)
+	old, _ := a.Head()
+	must(t, b.Append(epoch(13, 1)))
+	turn(t, b, 1000)
+	p, err := b.Consistency(old)
+	must(t, err)
+	if _, err := p.Verify(); !errors.Is(err, audit.ErrProofGrown) {
+		t.Fatalf("the rewritten log goes on from the old head: %v", err)
+	}
+	x, err := a.Prove(0, 0)
+	must(t, err)
+	y, err := b.Prove(0, 0)
+	must(t, err)
+	fork, ok := audit.ForkOfInclusions(x, y)
+	if !ok {
+		t.Fatal("no fork")
+	}
+	if s, err := audit.VerifyProof(fork.Bytes()); err != nil || s.Head.Node != leasetest.Who("n1") {
+		t.Fatalf("fork: %v", err)
+	}
 }
 
 func TestRetentionAndBudget(t *testing.T) {
 	for name, opt := range map[string]Options{
-		"retention": {Span: 20 * time.Second, Retention: 100 * time.Second},
-		"budget":    {Budget: 40_000},
+		"retention": {Span: 20 * time.Second, Retention: 6000 * time.Second},
+		"budget":    {Span: 20 * time.Second, Budget: 250_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
+			opt.disk = lazy{}
 			s := open(t, dir, opt)
 			must(t, s.AppendTenure(tenure))
-			for n := range uint64(60) {
-				must(t, s.Append(epoch(n+1, 40)))
+			const epochs = 1200
+			for n := range uint64(epochs) {
+				must(t, s.Append(epoch(n+1, 5)))
+				if n%2 == 1 {
+					turn(t, s, int64(n+1)*10)
+				}
 			}
 			p, err := s.Flows(t.Context(), audit.Flows{Until: 1 << 62})
 			must(t, err)
-			if p.Since < 300*second || p.Since > 580*second || p.Rows[0].First != p.Since || p.Rows[0].Slice != "web@k" {
+			if opt.Retention > 0 && (p.Since < (epochs*10-6100)*second || p.Since > (epochs*10-5900)*second) || p.Rows[0].First != p.Since || p.Rows[0].Slice != "web@k" {
 				t.Fatalf("since %d s, first row %s", p.Since/second, p.Rows[0])
 			}
 			var total int64
-			for _, seg := range s.segments {
-				info, err := os.Stat(seg.path)
+			files, err := os.ReadDir(dir)
+			must(t, err)
+			for _, f := range files {
+				info, err := f.Info()
 				must(t, err)
 				total += info.Size()
 			}
-			if opt.Budget > 0 && total > opt.Budget {
-				t.Fatalf("%d bytes on disk, budget %d", total, opt.Budget)
+			alarms, err := s.Alarms()
+			must(t, err)
+			early := slices.ContainsFunc(alarms, func(a audit.Alarm) bool { return a.Kind == audit.AlarmBudget })
+			if opt.Budget > 0 && total > opt.Budget || early != (opt.Budget > 0) {
+				t.Fatalf("%d bytes on disk, budget %d, alarms %v", total, opt.Budget, alarms)
+			}
+			head, _ := s.Head()
+			first := s.records[0]
+			if _, err := s.Prove(0, 0); !errors.Is(err, ErrGone) {
+				t.Fatalf("proving what is gone: %v", err)
+			}
+			must(t, s.Close())
+			s = open(t, dir, opt)
+			if again, _ := s.Head(); again.ID != head.ID || !reflect.DeepEqual(s.records[0], first) || head.Size != uint64(len(s.records)) {
+				t.Fatalf("the log is not what it was: %v", again)
 			}
 		})
 	}
 }
 
-// disk is a file on a disk with room for so many bytes, whose sync may fail.
-type disk struct {
-	*os.File
-	room *int64
-	sync *error
-}
-
-func (d disk) WriteAt(b []byte, off int64) (int, error) {
-	n := min(int64(len(b)), max(*d.room-off, 0))
-	if m, err := d.File.WriteAt(b[:n], off); err != nil {
-		return m, err
-	}
-	if n < int64(len(b)) {
-		return int(n), unix.ENOSPC
-	}
-	return len(b), nil
-}
-
-func (d disk) Sync() error { return *d.sync }
-
-func openOn(t *testing.T, dir string, room *int64, sync *error, opt Options) *Store {
-	opt.create = func(path string) (file, error) {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-		return disk{f, room, sync}, err
-	}
-	return open(t, dir, opt)
-}
-
-func TestDiskFull(t *testing.T) {
-	dir, room, good := t.TempDir(), int64(1<<20), error(nil)
-	s := openOn(t, dir, &room, &good, Options{})
-	must(t, s.AppendTenure(tenure))
-	must(t, s.Append(epoch(1, 3)))
-	room = s.segments[0].size + 20
-	if err := s.Append(epoch(2, 50)); !errors.Is(err, ErrDiskFull) || !errors.Is(err, unix.ENOSPC) {
-		t.Fatalf("full disk: %v", err)
-	}
-	if n := rows(t, s); n != 3 {
-		t.Fatalf("%d rows on a full disk, want 3", n)
-	}
-	room = 1 << 20
-	must(t, s.Append(epoch(2, 50)))
-	must(t, s.Close())
-	if n := rows(t, open(t, dir, Options{})); n != 53 {
-		t.Fatalf("%d rows, want 53", n)
-	}
-}
-
-func TestDiskFullWhileRolling(t *testing.T) {
-	dir, room, good := t.TempDir(), int64(1<<20), error(nil)
-	s := openOn(t, dir, &room, &good, Options{Span: 15 * time.Second})
-	must(t, s.AppendTenure(tenure))
-	must(t, s.Append(epoch(1, 3)))
-	room = 40 // not even the next segment's head
-	for range 2 {
-		if err := s.Append(epoch(5, 1)); !errors.Is(err, ErrDiskFull) {
-			t.Fatalf("full disk: %v", err)
+func TestAlarmsAreKept(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	must(t, s.Append(epoch(1, 2)))
+	bad := epoch(2, 2)
+	bad.Identity.Seen++
+	must(t, s.Append(bad))
+	missing := epoch(5, 2)
+	missing.Flows = missing.Flows[1:]
+	must(t, s.Append(missing))
+	for _, form := range []string{"open", "read again", "closed", "closed and read again"} {
+		all, err := s.Alarms()
+		must(t, err)
+		var got string
+		for _, a := range all {
+			got += fmt.Sprintf("%s %d ", a.Kind, a.Number)
+		}
+		if got != "identity 2 identity 5 gap 5 " {
+			t.Fatalf("%s: %s", form, got)
+		}
+		if form == "read again" {
+			turn(t, s, 400)
+		}
+		if form != "closed" {
+			must(t, s.Close())
+			s = open(t, dir, Options{})
 		}
 	}
-	room = 1 << 20
-	must(t, s.Append(epoch(5, 1)))
-	must(t, s.Close())
-	if n := rows(t, open(t, dir, Options{})); n != 4 {
-		t.Fatalf("%d rows, want 4", n)
-	}
-}
-
-func TestFailedSyncPoisons(t *testing.T) {
-	dir, room, sync := t.TempDir(), int64(1<<20), error(nil)
-	s := openOn(t, dir, &room, &sync, Options{})
-	must(t, s.AppendTenure(tenure))
-	sync = unix.EIO
-	if err := s.Append(epoch(1, 1)); !errors.Is(err, ErrPoisoned) || !errors.Is(err, unix.EIO) {
-		t.Fatalf("failed sync: %v", err)
-	}
-	sync = nil
-	if err := s.Append(epoch(2, 1)); !errors.Is(err, ErrPoisoned) {
-		t.Fatalf("after a failed sync: %v", err)
-	}
-	if _, err := s.Flows(t.Context(), audit.Flows{}); !errors.Is(err, ErrPoisoned) {
-		t.Fatalf("question after a failed sync: %v", err)
+	p, err := s.ProveAccount(0)
+	must(t, err)
+	if shown, err := p.Verify(); err != nil || len(shown.Alarms) != 3 {
+		t.Fatalf("%d alarms are proved, %v", len(shown.Alarms), err)
 	}
 }
 
@@ -340,41 +479,6 @@ func TestOneProcess(t *testing.T) {
 	open(t, dir, Options{})
 }
 
-func TestEpochRoundTrip(t *testing.T) {
-	e := epoch(3, 4)
-	e.Flows[1].Sliver, e.Flows[1].Place = "sb", 9
-	e.Flows[2].Src, e.Flows[2].Dst, e.Flows[2].Proto = netip.AddrPort{}, netip.AddrPort{}, ebpf.ProtoFragment
-	e.Flows[3].Src, e.Flows[3].Dst = netip.MustParseAddrPort("[fdc4::2]:0"), netip.MustParseAddrPort("[2606:4700::1]:77")
-	got, err := decode(encodeEpoch(e))
-	must(t, err)
-	if !reflect.DeepEqual(got, &e) {
-		t.Fatalf("got  %+v\nwant %+v", got, &e)
-	}
-}
-
-func FuzzDecode(f *testing.F) {
-	f.Add(encodeEpoch(epoch(1, 2)))
-	b, _ := encodeTenure(tenure)
-	f.Add(b)
-	b, _ = encodeState(state{Series: []seen{{Series: 1, Number: 2}}})
-	f.Add(b)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		v, err := decode(b)
-		if err != nil {
-			if !errors.Is(err, ErrSyntax) {
-				t.Fatalf("error of another kind: %v", err)
-			}
-			return
-		}
-		if e, ok := v.(*ebpf.Epoch); ok {
-			again, err := decode(encodeEpoch(*e))
-			if err != nil || fmt.Sprint(again) != fmt.Sprint(e) {
-				t.Fatalf("%+v reads back as %+v, %v", e, again, err)
-			}
-		}
-	})
-}
-
 // Who asks for a slice that was never here, or for a time when it was not, has
 // nothing read.
 func TestOnlyTheAskersOwnTimeIsRead(t *testing.T) {
@@ -386,6 +490,7 @@ func TestOnlyTheAskersOwnTimeIsRead(t *testing.T) {
 	for n := range uint64(3) {
 		must(t, s.Append(epoch(n+1, 2)))
 	}
+	turn(t, s, 60)
 	late := epoch(1000, 2)
 	late.Flows[0].Sliver, late.Flows[1].Sliver = "other", "other"
 	must(t, s.Append(late))
@@ -400,8 +505,11 @@ func TestOnlyTheAskersOwnTimeIsRead(t *testing.T) {
 	if _, err := s.Flows(gone, audit.Flows{Slice: "web@k", From: 1, Until: 1 << 62}); !errors.Is(err, context.Canceled) {
 		t.Errorf("one that was: %v", err)
 	}
-	if p, err := s.Flows(gone, audit.Flows{Slice: "web@k", From: 5000 * second, Until: 1 << 62}); err != nil || len(p.Rows) != 0 {
+	if p, err := s.Flows(gone, audit.Flows{Slice: "web@k", From: 5000 * second, Until: 1 << 62}); err != nil || len(p.Rows) != 0 || p.Read != 0 {
 		t.Errorf("long after: %+v, %v", p, err)
+	}
+	if f, err := s.Who(gone, audit.Who{Src: netip.MustParseAddrPort("203.0.113.1:1"), Dst: remote, At: 20 * second, Within: second}); err != nil || f.Read != 0 {
+		t.Errorf("a port that nobody held: %+v, %v", f, err)
 	}
 	if len(before.Rows) != 6 {
 		t.Errorf("%d rows of its own, want 6", len(before.Rows))
