@@ -78,6 +78,9 @@ func ParseDossier(text []byte) (d Dossier, err error) {
 		d.Words = append(d.Words, w)
 		return err
 	})
+	if err == nil && found > MaxBlocks {
+		err = fmt.Errorf("%d blocks, limit %d: %w", found, MaxBlocks, lease.ErrTooBig)
+	}
 	if err == nil && found == 0 {
 		err = fmt.Errorf("no block of an answer, proof or witness: %w", lease.ErrSyntax)
 	}

@@ -253,6 +253,19 @@ func vectors(t testing.TB) (list []vector) {
 	g = *split
 	g.Split = []Split{wrong}
 	proof("fork-index", "proof-one", "F2", "another index", &g)
+	regrown := func(old *book, size uint64) *Fork {
+		grew := growth(t, other, size, 5)
+		return &Fork{K: ProofFork, A: old.head(t, size).Bytes, B: grew.Head, Regrown: []Regrown{{Root: grew.Root, Path: grew.Path}}}
+	}
+	proof("fork-regrown", "ok", "", "a larger log that began otherwise", regrown(b, 3))
+	proof("fork-regrown-power", "ok", "", "and of a size that is a power of two", regrown(b, 4))
+	proof("fork-regrown-same", "proof-one", "F3", "a larger log that began so", regrown(other, 3))
+	h3 := regrown(b, 3)
+	h3.Regrown[0].Root[0]++
+	proof("fork-regrown-root", "proof-one", "F3", "a root that is not that of the larger log", h3)
+	h3 = regrown(b, 3)
+	h3.Split = split.Split
+	proof("fork-both", "proof-shape", "P2", "a split and a beginning", h3)
 	g = *f
 	g.B = stranger.head(t, 5).Bytes
 	proof("fork-nodes", "proof-nodes", "P3", "heads of two nodes", &g)

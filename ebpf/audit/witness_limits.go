@@ -44,6 +44,10 @@ const (
 	// MaxNamed slices.
 	MaxAssertion = 20 << 10
 
+	// MaxBlocks is the number of answers, proofs and words in one dossier, all of
+	// which are held against one another.
+	MaxBlocks = 256
+
 	// MaxNamed is the number of slices that one answer names.
 	MaxNamed = 64
 )

@@ -193,6 +193,10 @@ def split(value):
     return type(value) is list and len(value) == 5 and uint(value[0]) and digest(value[1]) and path(value[2]) and digest(value[3]) and path(value[4])
 
 
+def regrown(value):
+    return type(value) is list and len(value) == 2 and digest(value[0]) and path(value[1])
+
+
 def written(check):
     """written is an optional list: where it is empty it is left out."""
     return lambda value: type(value) is list and value != [] and all(map(check, value))
@@ -201,7 +205,7 @@ def written(check):
 SHAPES = {
     INCLUSION: ({0: uint, 1: octets, 2: octets, 4: lambda v: type(v) is list and all(map(opening, v))}, {3: written(digest)}),
     CONSISTENCY: ({0: uint, 1: octets, 2: octets}, {3: written(digest)}),
-    FORK: ({0: uint, 1: octets, 2: octets}, {3: written(split)}),
+    FORK: ({0: uint, 1: octets, 2: octets}, {3: written(split), 4: written(regrown)}),
 }
 
 
@@ -251,12 +255,15 @@ def consistency(fields):
 
 
 def fork(fields):
-    splits = fields.get(3, [])
-    need(len(splits) <= 1 and all(len(s[2]) <= MAX_PATH and len(s[4]) <= MAX_PATH for s in splits), "P2", "parts")
+    splits, begun = fields.get(3, []), fields.get(4, [])
+    need(len(splits) + len(begun) <= 1 and all(len(s[2]) <= MAX_PATH and len(s[4]) <= MAX_PATH for s in splits)
+         and all(len(r[1]) <= MAX_PATH + 1 for r in begun), "P2", "parts")
     a, b = two_heads(fields)
     need((a.size, a.root) != (b.size, b.root), "F1", "one root")
     need(a.size < b.size or a.size == b.size and a.id < b.id, "P4", "heads")
-    need((a.size != b.size) == bool(splits), "P2", "split")
+    need((a.size != b.size) == bool(splits or begun), "P2", "split")
+    for root, hashes in begun:
+        need(root != a.root and goes_on(root, a.size, b.root, b.size, hashes), "F3")
     for index, x, up, y, over in splits:
         need(index < a.size and x != y and a.has(index, x, up) and b.has(index, y, over), "F2")
     return f"fork {a} next={b.size}"

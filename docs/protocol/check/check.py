@@ -79,7 +79,7 @@ AUDIT = {
     "proof-segment": "I2",
     "proof-leaf": "I3",
     "proof-grown": "C1 C2",
-    "proof-one": "F1 F2",
+    "proof-one": "F1 F2 F3",
 }
 
 # Rules that refer to others: what is named broken may be one of those.
