@@ -18,6 +18,7 @@ var (
 	ErrNoSliver    = errors.New("no such sliver of yours on this node")
 	ErrNotRunning  = errors.New("the sliver is not running")
 	ErrNoProof     = errors.New("this node keeps no such proof")
+	ErrNoHead      = errors.New("this node has signed no head of its record yet")
 	ErrNoLease     = errors.New("you have no lease on this node")
 	ErrNotGranted  = errors.New("the slice's owner does not let you")
 	ErrNoRecord    = errors.New("no record of that slice is known")
@@ -40,6 +41,7 @@ var statuses = []struct {
 	{offer.ErrQuery, http.StatusBadRequest},
 	{ErrNoSliver, http.StatusNotFound},
 	{ErrNoProof, http.StatusNotFound},
+	{ErrNoHead, http.StatusNotFound},
 	{ErrNotRunning, http.StatusConflict},
 	{ErrNoLease, http.StatusForbidden},
 	{ErrNotGranted, http.StatusForbidden},
