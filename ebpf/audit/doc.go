@@ -18,5 +18,15 @@
 //
 //	finding := audit.Join(audit.Who{Src: seen, Dst: mine, At: at, Within: 5e9}, tenures, rows)
 //
-// Times are Unix nanoseconds. All here are pure functions on plain values.
+// What was recorded is committed to: a [Log] says when some minutes of rows are a
+// complete segment, each a leaf of the node's log, and what [Head] is signed over
+// all. An [Inclusion] shows rows to be under a head, a [Consistency] one head to
+// go on from another, a [Fork] that a node signed two logs; each is bytes that
+// anybody verifies offline.
+//
+//	row ─▶ tree of a segment ─▶ log of the node ─▶ head, signed
+//	shown, err := audit.VerifyProof(bytes)
+//
+// Times are Unix nanoseconds. All here are pure; a Log, Tree or Inquiry is not
+// safe for concurrent use.
 package audit

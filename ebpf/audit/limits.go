@@ -79,6 +79,6 @@ const (
 	backwards = time.Minute
 )
 
-// MaxRead bounds the bytes that are read from the disk for one question: a
-// second's work. An answer that was cut there says so.
-const MaxRead = 256 << 20
+// MaxRead bounds the bytes that are read from the disk for one question: half a
+// month's worth of looking for one address. An answer that was cut there says so.
+const MaxRead = 64 << 20

@@ -38,6 +38,23 @@ func (d *Daemon) drainLoop(ctx context.Context) {
 			if err := d.drain(ctx); err != nil && ctx.Err() == nil {
 				d.deps.Log.Error("flows are kept in the kernel until they can be written", "err", err)
 			}
+		}
+	}
+}
+
+// logLoop turns the audit log beside the draining: a large segment takes a second
+// to close, and the kernel's table does not wait.
+func (d *Daemon) logLoop(ctx context.Context) {
+	if d.deps.Hosting.Log == nil {
+		return
+	}
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 			d.turnLog(ctx)
 		}
 	}
@@ -45,9 +62,6 @@ func (d *Daemon) drainLoop(ctx context.Context) {
 
 // turnLog closes segments of the record, signs its head and drops what is too old.
 func (d *Daemon) turnLog(ctx context.Context) {
-	if d.deps.Hosting.Log == nil {
-		return
-	}
 	head, err := d.deps.Hosting.Log.Turn(ctx, d.deps.Clock.Wall(), d.deps.Key)
 	if err != nil && ctx.Err() == nil {
 		d.deps.Log.Error("the audit log waits", "err", err)

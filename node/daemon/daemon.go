@@ -149,6 +149,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { d.gives.run(ctx); return nil })
 		g.Go(func() error { d.watchSlivers(ctx, reports); return nil })
 		g.Go(func() error { d.drainLoop(ctx); return nil })
+		g.Go(func() error { d.logLoop(ctx); return nil })
 		g.Go(func() error { d.collectLoop(ctx); return nil })
 		g.Go(func() error { d.republish(ctx); return nil })
 	}

@@ -5,6 +5,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -339,4 +340,67 @@ func TestDeathAtEveryStep(t *testing.T) {
 		}
 	}
 	t.Logf("%d steps", steps)
+}
+
+// Epochs come, segments close, and questions and proofs are asked, all at once.
+func TestAllAtOnce(t *testing.T) {
+	s := open(t, t.TempDir(), Options{Span: 20 * time.Second, Budget: 400_000, disk: lazy{}})
+	must(t, s.AppendTenure(tenure))
+	must(t, s.Append(epoch(1, 3)))
+	const epochs = 200
+	done := make(chan error)
+	run := func(f func(i int) error) {
+		go func() {
+			for i := range epochs {
+				if err := f(i); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	run(func(i int) error { return s.Append(epoch(uint64(i+2), 3)) })
+	run(func(i int) error {
+		_, err := s.Turn(t.Context(), time.Unix(int64(i+2)*10, 0), leasetest.Key("n1"))
+		return err
+	})
+	run(func(i int) error {
+		at := int64(i/2+1) * 10 * second
+		f, err := s.Who(t.Context(), audit.Who{Src: netip.MustParseAddrPort("203.0.113.1:20500"), Dst: remote, At: at, Within: second})
+		if err == nil && len(f.Slices) > 0 && f.Answers[0].Rows[0].Ref.Closed {
+			ref := f.Answers[0].Rows[0].Ref
+			var p *audit.Inclusion
+			if p, err = s.Prove(ref.Segment, ref.Leaf); err == nil {
+				_, err = p.Verify()
+			}
+			if errors.Is(err, ErrNotYet) || errors.Is(err, ErrGone) {
+				err = nil
+			}
+		}
+		return err
+	})
+	run(func(int) error {
+		p, err := s.Flows(t.Context(), audit.Flows{Until: 1 << 62})
+		for i := range p.Rows { // none is there twice, and none is missing between two
+			if err == nil && p.Rows[i].First != p.Rows[0].First+int64(i/3)*10*second {
+				err = fmt.Errorf("row %d is %s, the first %s", i, p.Rows[i], p.Rows[0])
+			}
+		}
+		return err
+	})
+	run(func(int) error {
+		if h, ok := s.Head(); ok {
+			p, err := s.Consistency(h)
+			if err == nil {
+				_, err = p.Verify()
+			}
+			return err
+		}
+		_, err := s.Alarms()
+		return err
+	})
+	for range 5 {
+		must(t, <-done)
+	}
 }

@@ -37,8 +37,9 @@ const (
 	openRow     = 96
 
 	// blockRows is how many rows are compressed together: what a question reads
-	// at least of a segment that has what it looks for, about 20 kB.
-	blockRows = 2048
+	// at least of a segment that has what it looks for, about 6 kB. Twice as many
+	// would save 3 % of the disk and read a half more.
+	blockRows = 512
 
 	// tailSize is how much of a closed segment's end is read at first: with an
 	// index of a usual size all that says whether there is anything to read.
@@ -47,6 +48,10 @@ const (
 	// maxSection bounds a part of a closed segment once it is unpacked: the
 	// tenures of a node that gave each of its places away anew every second.
 	maxSection = 128 << 20
+
+	// manyTenures is how many records of tenures that ended long ago are worth
+	// writing the file anew.
+	manyTenures = 1024
 
 	// maxAlarms is the number of alarms that are listed, the newest.
 	maxAlarms = 1000

@@ -25,8 +25,8 @@ const lastBytes = MaxRecord
 func (s *Store) load() error {
 	s.log = audit.NewLog(audit.LogOptions{Node: s.opt.Node, Span: s.opt.Span, Retention: s.opt.Retention, Budget: s.opt.Budget,
 		Rows: uint64(min(audit.MaxSegmentRows, max(1, s.opt.Budget/minSegments/openRow)))})
-	s.records, s.rows, s.head = nil, map[uint64]bool{}, audit.OpenedHead{}
-	s.open, s.series, s.tenures, s.held = nil, nil, nil, 0
+	s.records, s.kept, s.head = nil, nil, audit.OpenedHead{}
+	s.open, s.series, s.tenures, s.held, s.look = nil, nil, nil, 0, manyTenures
 	segments, opens, err := s.list()
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (s *Store) load() error {
 		}
 		switch {
 		case number < size:
-			s.rows[number] = true
+			s.kept = append(s.kept, s.records[number])
 			s.step(time.Unix(0, s.records[number].Until), audit.Held{Segment: s.records[number], Bytes: info.Size()})
 		case number > size || i+1 < len(segments):
 			return fmt.Errorf("segment %d of a log of %d: %w", number, size, ErrCorrupt)

@@ -3,7 +3,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"croft/ebpf/audit"
@@ -118,4 +120,51 @@ func (s *Store) Consistency(old audit.OpenedHead) (*audit.Consistency, error) {
 	var err error
 	p.Path, err = s.log.Tree().Since(old.Size, s.head.Size)
 	return p, err
+}
+
+// Check holds the rows of a closed segment against the leaf of the log: whether
+// one byte of what was committed to is another now. It returns ErrCorrupt then,
+// and ErrGone when there are no rows to hold.
+func (s *Store) Check(number uint64) error {
+	_, _, err := s.rehash(number)
+	return err
+}
+
+// rehash reads a closed segment and its tree, and holds them against the log.
+func (s *Store) rehash(number uint64) (*content, *audit.Tree, error) {
+	s.mu.Lock()
+	failed, size := s.failed, uint64(len(s.records))
+	var r audit.Segment
+	if number < size {
+		r = s.records[number]
+	}
+	s.mu.Unlock()
+	switch {
+	case failed != nil:
+		return nil, nil, failed
+	case number >= size:
+		return nil, nil, fmt.Errorf("segment %d of %d: %w", number, size, ErrNotYet)
+	}
+	var n int64
+	file, err := openClosed(closedPath(s.dir, number), &n)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("segment %d: %w", number, ErrGone)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.close()
+	c, err := file.content()
+	if err != nil {
+		return nil, nil, err
+	}
+	tree := c.tree()
+	root, err := tree.Root(tree.Size())
+	if err != nil {
+		return nil, nil, err
+	}
+	if file.segment != r || c.segment(number, root) != r {
+		return nil, nil, fmt.Errorf("segment %d is not the one in the log: %w", number, ErrCorrupt)
+	}
+	return c, tree, nil
 }

@@ -88,7 +88,7 @@ func (s *Store) Since() (int64, error) {
 // view is what a question sees: what was durable when it was asked.
 type view struct {
 	dir     string
-	closed  []audit.Segment // whose rows are there
+	closed  []audit.Segment // whose rows are there; the store's own
 	open    []openSegment
 	tenures audit.Tenures
 	since   int64
@@ -101,12 +101,7 @@ func (s *Store) view() (*view, error) {
 	if s.failed != nil {
 		return nil, s.failed
 	}
-	v := &view{dir: s.dir, tenures: s.tenures, closed: make([]audit.Segment, 0, len(s.rows))}
-	for _, r := range s.records {
-		if s.rows[r.Number] {
-			v.closed = append(v.closed, r)
-		}
-	}
+	v := &view{dir: s.dir, tenures: s.tenures, closed: s.kept}
 	for _, o := range s.open {
 		v.open = append(v.open, *o)
 	}
@@ -124,7 +119,7 @@ func (v *view) only(slice string) {
 	absent := func(first, last int64) bool {
 		return !slices.ContainsFunc(own, func(t audit.Tenure) bool { return t.During(first-int64(slack), last+int64(slack)) })
 	}
-	v.closed = slices.DeleteFunc(v.closed, func(r audit.Segment) bool { return absent(r.From, r.Until) })
+	v.closed = slices.DeleteFunc(slices.Clone(v.closed), func(r audit.Segment) bool { return absent(r.From, r.Until) })
 	v.open = slices.DeleteFunc(v.open, func(o openSegment) bool { return absent(o.first, o.last) })
 }
 

@@ -515,3 +515,27 @@ func TestOnlyTheAskersOwnTimeIsRead(t *testing.T) {
 		t.Errorf("%d rows of its own, want 6", len(before.Rows))
 	}
 }
+
+// Tenures are many in a month: the file keeps those of which rows may be there.
+func TestTenuresAreTidied(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Retention: 100 * time.Second, disk: lazy{}})
+	for i := range int64(1500) {
+		x := tenure
+		x.From, x.Until = i+1, (i+1)*second
+		must(t, s.AppendTenure(x))
+	}
+	before := s.holders.size
+	turn(t, s, 1500)
+	if len(s.tenures) > 162 || s.holders.size > before/5 {
+		t.Fatalf("%d tenures in %d bytes, were %d bytes", len(s.tenures), s.holders.size, before)
+	}
+	want, err := s.Tenures()
+	must(t, err)
+	must(t, s.AppendTenure(tenure))
+	must(t, s.Close())
+	s = open(t, dir, Options{})
+	if got, err := s.Tenures(); err != nil || len(got) != len(want)+1 {
+		t.Fatalf("%d tenures, want %d, %v", len(got), len(want)+1, err)
+	}
+}

@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -152,8 +150,7 @@ func (s *Store) appendLeaf(r audit.Segment) error {
 	if err := s.write(s.logFile, encodeSegment(r)); err != nil {
 		return err
 	}
-	s.records = append(s.records, r) // views hold shorter ones
-	s.rows[r.Number] = true
+	s.records, s.kept = append(s.records, r), append(s.kept, r) // views hold shorter ones
 	path := s.open[0].path
 	s.open = slices.Clone(s.open[1:])
 	s.opt.disk.remove(path) // if it stays, Open takes it away
@@ -167,7 +164,7 @@ func (s *Store) drop(e audit.Drop, now time.Time) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.rows, e.Number)
+	s.kept = slices.DeleteFunc(slices.Clone(s.kept), func(r audit.Segment) bool { return r.Number == e.Number })
 	if at := now.UnixNano(); e.Early && (s.early == 0 || at-s.early > int64(24*time.Hour)) {
 		s.early = at
 		s.raise(audit.NewAlarm(audit.AlarmBudget, ebpf.Epoch{At: at}, "rows until %s went for room: the budget is %d bytes",
@@ -180,11 +177,11 @@ func (s *Store) drop(e audit.Drop, now time.Time) error {
 func (s *Store) tidy(now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failed != nil || s.held < 2*len(s.tenures)+1024 && len(s.tenures) < audit.MaxTenures/2 {
+	if s.failed != nil || s.held < s.look {
 		return nil
 	}
 	live := s.tenures.EndedBefore(now.UnixNano() - int64(s.opt.Retention) - int64(slack))
-	if s.held < 2*len(live)+1024 {
+	if s.look = s.held + manyTenures; s.held < 2*len(live)+manyTenures {
 		return nil
 	}
 	s.tenures = live
@@ -195,134 +192,4 @@ func (s *Store) tidy(now time.Time) error {
 		return fmt.Errorf("rewriting tenures: %w", err)
 	}
 	return nil
-}
-
-// close brings a complete segment into its closed form.
-func (s *Store) close(number uint64) (audit.LogInput, error) {
-	s.mu.Lock()
-	o, tenures := s.open[0], s.tenures
-	s.mu.Unlock()
-	if o.number != number {
-		return nil, fmt.Errorf("segment %d where %d belongs: %w", number, o.number, ErrCorrupt)
-	}
-	c, err := s.complete(o, tenures)
-	if err != nil {
-		return nil, err
-	}
-	tree := c.tree()
-	root, err := tree.Root(tree.Size())
-	if err != nil {
-		return nil, err
-	}
-	r := c.segment(number, root)
-	b := c.encode(r)
-	path := closedPath(s.dir, number)
-	f, err := whole(s.opt.disk, s.dir, path, b)
-	if errors.Is(err, ErrDiskFull) {
-		s.mu.Lock()
-		given := s.reserve.give(int64(len(b)))
-		s.mu.Unlock()
-		if given {
-			f, err = whole(s.opt.disk, s.dir, path, b)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return audit.Written{Segment: r, Bytes: int64(len(b))}, f.Close()
-}
-
-// complete reads all that is in an open segment, and puts it in order.
-func (s *Store) complete(o *openSegment, tenures audit.Tenures) (*content, error) {
-	c := &content{rows: make([]ebpf.Flow, 0, o.rows)}
-	if _, err := io.ReadFull(s.opt.random, c.secret[:]); err != nil {
-		return nil, err
-	}
-	var series []seen
-	newest := func(of uint64) uint64 {
-		for _, o := range series {
-			if o.Series == of {
-				return o.Number
-			}
-		}
-		return 0
-	}
-	_, err := read(o.path, magicOpen, o.size, nil, func(record []byte) error {
-		v, err := decode(record)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
-		switch v := v.(type) {
-		case *state:
-			series = v.Series
-		case *ebpf.Epoch:
-			c.rows = append(c.rows, v.Flows...)
-			c.epochs = append(c.epochs, audit.EpochOf(*v))
-			c.alarms = append(c.alarms, audit.AlarmsOf(*v, newest(v.Series))...)
-			series = later(series, v)
-		case *audit.Alarm:
-			c.alarms = append(c.alarms, *v)
-		}
-		return nil
-	})
-	if errors.Is(err, errTorn) {
-		err = fmt.Errorf("%s ends early: %w", o.path, ErrCorrupt)
-	}
-	if err != nil {
-		return nil, err
-	}
-	sortRows(c.rows)
-	for _, t := range tenures {
-		if t.During(o.first-int64(slack), o.last+int64(slack)) {
-			c.tenures = append(c.tenures, t)
-		}
-	}
-	return c, nil
-}
-
-// Check holds the rows of a closed segment against the leaf of the log: whether
-// one byte of what was committed to is another now. It returns ErrCorrupt then,
-// and ErrGone when there are no rows to hold.
-func (s *Store) Check(number uint64) error {
-	_, _, err := s.rehash(number)
-	return err
-}
-
-// rehash reads a closed segment and its tree, and holds them against the log.
-func (s *Store) rehash(number uint64) (*content, *audit.Tree, error) {
-	s.mu.Lock()
-	failed, size := s.failed, uint64(len(s.records))
-	var r audit.Segment
-	if number < size {
-		r = s.records[number]
-	}
-	s.mu.Unlock()
-	switch {
-	case failed != nil:
-		return nil, nil, failed
-	case number >= size:
-		return nil, nil, fmt.Errorf("segment %d of %d: %w", number, size, ErrNotYet)
-	}
-	var n int64
-	file, err := openClosed(closedPath(s.dir, number), &n)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("segment %d: %w", number, ErrGone)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	defer file.close()
-	c, err := file.content()
-	if err != nil {
-		return nil, nil, err
-	}
-	tree := c.tree()
-	root, err := tree.Root(tree.Size())
-	if err != nil {
-		return nil, nil, err
-	}
-	if file.segment != r || c.segment(number, root) != r {
-		return nil, nil, fmt.Errorf("segment %d is not the one in the log: %w", number, ErrCorrupt)
-	}
-	return c, tree, nil
 }
