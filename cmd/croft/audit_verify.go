@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -107,10 +108,10 @@ func judgementOf(j audit.Judgement) judgement {
 		if !ok {
 			mark = "✗"
 		}
-		v.Lines = append(v.Lines, mark+" "+strings.Repeat("  ", depth)+fmt.Sprintf(format, args...))
+		v.Lines = append(v.Lines, mark+" "+strings.Repeat("  ", depth)+printable(fmt.Sprintf(format, args...)))
 	}
 	note := func(depth int, format string, args ...any) {
-		v.Lines = append(v.Lines, "· "+strings.Repeat("  ", depth)+fmt.Sprintf(format, args...))
+		v.Lines = append(v.Lines, "· "+strings.Repeat("  ", depth)+printable(fmt.Sprintf(format, args...)))
 	}
 	for _, an := range j.Answers {
 		q := an.Question()
@@ -151,7 +152,7 @@ func judgementOf(j audit.Judgement) judgement {
 	if len(j.Answers) > 0 {
 		all := j.Verdict()
 		v.Verdict, v.Slices = all.String(), all.Slices
-		note(0, "verdict: %s%s; borne out by %d witnesses", all, named(all.Slices), v.Witnesses)
+		note(0, "verdict: %s%s; witnesses: %d", all, named(all.Slices), v.Witnesses)
 	}
 	return v
 }
@@ -209,6 +210,16 @@ func (v *judgement) accuse(s audit.Shown, say func(bool, int, string, ...any)) {
 		}
 	}
 	v.Accused = append(v.Accused, s.Head.Node.String())
+}
+
+// printable keeps what a stranger signed from talking to the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 func named(slices []string) string {

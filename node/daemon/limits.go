@@ -81,9 +81,10 @@ const (
 	maxProvedRows = 12
 
 	// witnessLimit bounds one question of a witness to a node. viewEvery is how often
-	// a witness looks who is there.
+	// a witness looks who is there; with each thousand of them, which takes the longer
+	// to choose among, that much less often.
 	witnessLimit = 20 * time.Second
-	viewEvery    = 5 * time.Minute
+	viewEvery    = 30 * time.Second
 
 	// maxRecords is the number of slice records that a node keeps: 32 MiB at
 	// most. recordAge is how old the DHT's word on one may be before it is asked

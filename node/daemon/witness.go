@@ -80,7 +80,7 @@ func (w *witness) run(ctx context.Context) {
 			in = audit.Passed{}
 		case <-look.C:
 			nodes, err := w.nodes(ctx)
-			look.Reset(viewEvery)
+			look.Reset(viewEvery * time.Duration(1+len(nodes)/1000))
 			if len(nodes) <= 1 { // nobody is there yet
 				look.Reset(drainEvery)
 			}

@@ -3,6 +3,8 @@
 
 import hashlib
 
+import cbor2
+
 from statement import canonical, decode, frame, need, signed, text_form, usable, Broken
 
 DOMAIN = b"croft/audit-head/1\n"
@@ -131,7 +133,9 @@ def statement(data, limit, domain, rules):
         payload, signature = frame(data)
     except Broken as broken:
         raise Broken(syntax, str(broken)) from broken
-    return read(payload, limit, syntax), lambda key: need(signed(key, domain + payload, signature), signature_rule)
+    fields = decode(payload, syntax)
+    need(cbor2.dumps(fields, canonical=True) == payload, syntax, "not in core deterministic form")  # what is in it is the caller's to check
+    return fields, lambda key: need(signed(key, domain + payload, signature), signature_rule)
 
 
 def word(data):
