@@ -39,31 +39,29 @@ func (b *bench) auditLines(ctx context.Context) error {
 	if b.quick {
 		segments = min(segments, 100)
 	}
+	kept := b.history
+	if kept == "" {
+		kept = filepath.Join(dir, "history")
+	}
 	begin := someday * int64(time.Second)
 	h := newHistory(1, auditRows, begin, auditSpan)
-	s, err := b.fill(ctx, filepath.Join(dir, "history"), h, segments, fmt.Sprintf("%.3g days of a node, %d rows", float64(segments)/288, segments*h.rows))
+	s, err := b.fill(ctx, kept, dir, h, segments, fmt.Sprintf("%.3g days of a node, %d rows", float64(segments)/288, segments*h.rows))
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := b.scanned(ctx, filepath.Join(dir, "scan"), begin); err != nil {
+	if err := b.scanned(ctx, dir, begin); err != nil {
 		return err
 	}
-	if err := b.asked(ctx, s, filepath.Join(dir, "history"), h, segments); err != nil {
+	if err := b.asked(ctx, s, kept, h, segments); err != nil {
 		return err
 	}
 	return b.shown(ctx, s, segments)
 }
 
-func (b *bench) names() (names []string) {
-	for i := range slivers {
-		names = append(names, sliverName(i))
-	}
-	return names
-}
-
-// fill brings a history into a store, an epoch a segment, and measures it.
-func (b *bench) fill(ctx context.Context, dir string, h *history, segments int, what string) (_ *store.Store, err error) {
+// fill brings a history into a store, an epoch a segment, and measures it. What is
+// there from an earlier run stays.
+func (b *bench) fill(ctx context.Context, dir, scratch string, h *history, segments int, what string) (_ *store.Store, err error) {
 	key := keyOf("node")
 	s, err := store.Open(dir, store.Options{Node: key.Principal(), Budget: 64 << 30, Reserve: -1, Retention: 400 * 24 * time.Hour})
 	if err != nil {
@@ -74,29 +72,33 @@ func (b *bench) fill(ctx context.Context, dir string, h *history, segments int, 
 			s.Close()
 		}
 	}()
-	for _, t := range h.tenures() {
-		if err := s.AppendTenure(t); err != nil {
-			return nil, err
+	there := 0
+	if head, ok := s.Head(); ok {
+		there = int(head.Size)
+	} else {
+		for _, t := range h.tenures() {
+			if err := s.AppendTenure(t); err != nil {
+				return nil, err
+			}
 		}
 	}
-	names := b.names()
-	raw, err := os.Create(filepath.Join(filepath.Dir(dir), "raw"))
+	raw, err := os.Create(filepath.Join(scratch, "raw"))
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(raw.Name())
 	defer raw.Close()
 	var appending, plainly, closing sample
-	for n := range segments {
+	for n := there; n < segments; n++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		e := h.epoch(n, names)
+		e := h.epoch(n)
+		each := float64(time.Microsecond) * float64(h.rows)
 		start := time.Now()
 		if err := s.Append(e); err != nil {
 			return nil, err
 		}
-		appending = append(appending, float64(time.Since(start))/float64(time.Microsecond)/float64(h.rows))
+		appending = append(appending, float64(time.Since(start))/each)
 		start = time.Now()
 		if _, err := raw.WriteAt(make([]byte, 46*h.rows), 0); err != nil { // as many bytes as the epoch takes, about
 			return nil, err
@@ -104,28 +106,32 @@ func (b *bench) fill(ctx context.Context, dir string, h *history, segments int, 
 		if err := raw.Sync(); err != nil {
 			return nil, err
 		}
-		plainly = append(plainly, float64(time.Since(start))/float64(time.Microsecond)/float64(h.rows))
+		plainly = append(plainly, float64(time.Since(start))/each)
 		start = time.Now()
 		if _, err := s.Turn(ctx, time.Unix(0, e.At+auditSpan), key); err != nil {
 			return nil, err
 		}
-		closing = append(closing, float64(time.Since(start))/float64(time.Microsecond)/float64(h.rows))
+		closing = append(closing, float64(time.Since(start))/each)
 	}
 	size, err := sizeOf(dir)
 	if err != nil {
 		return nil, err
 	}
-	total := float64(segments * h.rows)
-	b.add(against("audit append, "+what, "µs/row", appending, "its bytes written and synced", plainly, nil,
-		fmt.Sprintf("an epoch of %d rows at once, durable: %.2g million rows/s", h.rows, 1/appending.median())))
-	b.add(plain("audit close: sorted, hashed, compressed, in the log, signed", "µs/row", closing, nil,
-		fmt.Sprintf("%.2g million rows/s, of one core and several syncs a segment", 1/closing.median())))
-	b.add(plain("audit size: "+what, "B/row", sample{float64(size) / total}, nil, fmt.Sprintf("%d MB in all", size>>20)))
+	head, _ := s.Head()
+	if len(appending) > 0 {
+		b.add(against("audit append, "+what, "µs/row", appending, "its bytes written and synced", plainly, nil,
+			fmt.Sprintf("an epoch of %d rows at once, durable: %.2g million rows/s", h.rows, 1/appending.median())))
+		b.add(plain("audit close: sorted, hashed, compressed, in the log, signed", "µs/row", closing, nil,
+			fmt.Sprintf("%.2g million rows/s, of one core and several syncs a segment", 1/closing.median())))
+	}
+	row := float64(size) / float64(int(head.Size)*h.rows)
+	b.add(plain("audit size: "+what, "B/row", sample{row}, nil, fmt.Sprintf("%d MB in all", size>>20)))
 	var goal *goal
 	if !h.scan {
 		goal = atMost(0.8)
 	}
-	b.add(plain("audit size of bytes carried", "%", sample{100 * float64(size) / h.bytes}, goal, fmt.Sprintf("a row stands for %.0f bytes in the mean here", h.bytes/total)))
+	mean := h.mean()
+	b.add(plain("audit size of bytes carried", "%", sample{100 * row / mean}, goal, fmt.Sprintf("a row stands for %.0f bytes in the mean here", mean)))
 	return s, nil
 }
 
@@ -133,7 +139,7 @@ func (b *bench) fill(ctx context.Context, dir string, h *history, segments int, 
 func (b *bench) scanned(ctx context.Context, dir string, begin int64) error {
 	h := newHistory(2, auditRows*10, begin, auditSpan)
 	h.scan = true
-	s, err := b.fill(ctx, dir, h, b.rounds(20, 3), "every packet a new flow")
+	s, err := b.fill(ctx, filepath.Join(dir, "scan"), dir, h, b.rounds(20, 3), "every packet a new flow")
 	if err != nil {
 		return err
 	}
@@ -172,26 +178,13 @@ func cold(dir string) error {
 // asked asks who sent what was recorded, and what was not, with a cold disk.
 func (b *bench) asked(ctx context.Context, s *store.Store, dir string, h *history, segments int) error {
 	rng := rand.New(rand.NewPCG(3, 3))
-	again := newHistory(1, h.rows, h.begin, h.span)
-	names := b.names()
-	var known []ebpf.Flow
-	for n := range min(segments, 200) { // rows that are there: those of the first segments, asked for at random
-		flows := again.epoch(n, names).Flows
-		for range 10 {
+	var known []ebpf.Flow // rows that are there, in every part of the history
+	for range b.rounds(400, 60) {
+		flows := h.epoch(rng.IntN(segments)).Flows
+		for range 8 {
 			if f := flows[rng.IntN(len(flows))]; f.Direction == ebpf.Egress {
 				known = append(known, f)
 			}
-		}
-	}
-	// Rows that are there in every part of the history, from the record itself.
-	for range b.rounds(600, 60) {
-		at := h.begin + rng.Int64N(int64(segments)*h.span)
-		p, err := s.Remote(ctx, audit.Remote{Dst: netip.AddrPortFrom(address(uint32(rng.IntN(300))), 0), From: at, Until: at + h.span})
-		if err != nil {
-			return err
-		}
-		for _, r := range p.Rows[:min(2, len(p.Rows))] {
-			known = append(known, r.Flow)
 		}
 	}
 	for _, c := range []struct {

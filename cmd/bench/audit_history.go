@@ -21,20 +21,25 @@ import (
 // Half of the rows are to 2,000 addresses that everybody uses, by Zipf's law, a
 // third to 200,000 others, the rest to addresses that are seen once.
 type history struct {
-	rng     *rand.Rand
+	seed  uint64
+	rows  int // of a segment
+	begin int64
+	span  int64
+	scan  bool // every packet is a new flow of 40 bytes
+	names []string
+
+	rng     *rand.Rand // of the segment that is being made
 	popular *rand.Zipf
-	rows    int // of a segment
-	span    int64
-	begin   int64
-	scan    bool // every packet is a new flow of 40 bytes
-	bytes   float64
 }
 
 const slivers = 64
 
 func newHistory(seed uint64, rows int, begin, span int64) *history {
-	rng := rand.New(rand.NewPCG(seed, 99))
-	return &history{rng: rng, popular: rand.NewZipf(rng, 1.2, 4, 1999), rows: rows, begin: begin, span: span}
+	h := &history{seed: seed, rows: rows, begin: begin, span: span}
+	for i := range slivers {
+		h.names = append(h.names, sliverName(i))
+	}
+	return h
 }
 
 // tenures gives each sliver its place for the whole time.
@@ -54,20 +59,32 @@ func address(n uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(x%200) + 11, byte(x >> 16), byte(x >> 24), byte(x >> 32)})
 }
 
-// epoch returns what segment n holds, in one epoch.
-func (h *history) epoch(n int, names []string) ebpf.Epoch {
+// epoch returns what segment n holds, in one epoch. Any of them can be made again.
+func (h *history) epoch(n int) ebpf.Epoch {
+	h.rng = rand.New(rand.NewPCG(h.seed, uint64(n)))
+	h.popular = rand.NewZipf(h.rng, 1.2, 4, 1999)
 	from := h.begin + int64(n)*h.span
 	e := ebpf.Epoch{Series: 1, Number: uint64(n + 1), At: from + h.span - 1, Flows: make([]ebpf.Flow, h.rows)}
 	for i := range e.Flows {
-		e.Flows[i] = h.row(from, names)
+		e.Flows[i] = h.row(from)
 		e.Identity.Recorded += e.Flows[i].Packets
-		h.bytes += float64(e.Flows[i].Bytes)
 	}
 	e.Identity.Seen = e.Identity.Recorded
 	return e
 }
 
-func (h *history) row(from int64, names []string) ebpf.Flow {
+// mean is the bytes that a row stands for.
+func (h *history) mean() float64 {
+	var bytes, rows float64
+	for n := range 20 {
+		for _, f := range h.epoch(n * 7).Flows {
+			bytes, rows = bytes+float64(f.Bytes), rows+1
+		}
+	}
+	return bytes / rows
+}
+
+func (h *history) row(from int64) ebpf.Flow {
 	r := h.rng
 	var dst netip.Addr
 	switch k := r.IntN(6); {
@@ -79,7 +96,7 @@ func (h *history) row(from int64, names []string) ebpf.Flow {
 		dst = address(uint32(10_000 + r.IntN(200_000)))
 	}
 	who := min(r.IntN(slivers), r.IntN(slivers))
-	f := ebpf.Flow{Place: who, Sliver: names[who], Proto: 6, TCPFlags: 0x1b,
+	f := ebpf.Flow{Place: who, Sliver: h.names[who], Proto: 6, TCPFlags: 0x1b,
 		Src: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 200, byte(who >> 6), byte(who&63*4 + 2)}), uint16(32768+r.IntN(28232))),
 		Dst: netip.AddrPortFrom(dst, 443), Packets: 1, Bytes: 40}
 	kind := r.IntN(100)

@@ -34,11 +34,12 @@ import (
 
 // A bench is one run: what it was asked for, and what it has found.
 type bench struct {
-	quick bool
-	days  float64 // of the audit record's history
-	croft string  // the product's binary
-	lab   string  // directory of the lab that this run makes
-	found []line
+	quick   bool
+	days    float64 // of the audit record's history
+	history string  // directory in which that is kept between runs
+	croft   string  // the product's binary
+	lab     string  // directory of the lab that this run makes
+	found   []line
 }
 
 // A section measures one or a few lines of the table.
@@ -78,6 +79,7 @@ func run(ctx context.Context, args []string) error {
 	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents audit packet throughput start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
 	days := flags.Float64("audit-days", 1.5, "how long a history the audit lines have: 30 is the whole, takes 2 GB in /var/tmp and a quarter of an hour")
+	history := flags.String("audit-history", "", "directory in which that history is kept, and gone on with by the next run")
 	asJSON := flags.Bool("json", false, "print JSON")
 	croft := flags.String("croft", "build/croft", "the binary to measure")
 	dir := flags.String("lab", "/var/lib/croft-bench", "directory of the lab that is made and removed")
@@ -91,7 +93,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("--only: %w", err)
 	}
-	b := &bench{quick: *quick, days: *days, lab: *dir}
+	b := &bench{quick: *quick, days: *days, history: *history, lab: *dir}
 	if b.croft, err = filepath.Abs(*croft); err != nil {
 		return err
 	}
