@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) audit() *cobra.Command {
-	c := &cobra.Command{Use: "audit", Short: "Who sent a packet, what a slice sent, and what nodes are held to"}
+	c := &cobra.Command{Use: "audit", Short: "Who sent a packet, and what a slice sent"}
 	c.AddCommand(a.auditWho(), a.auditFlows(), a.auditVerify(), a.auditWatched())
 	return c
 }
