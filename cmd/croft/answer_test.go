@@ -8,12 +8,16 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"strconv"
 	"time"
 
 	"croft/ebpf"
 	"croft/ebpf/audit"
 	"croft/ebpf/audit/store"
+	"croft/lease"
 	"croft/lease/leasetest"
+	"croft/node/daemon"
 )
 
 // makeanswer: "makeanswer FILE KIND" writes what somebody has who asked node n1
@@ -42,8 +46,8 @@ func answerOf(kind string) ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	one, heads, err1 := history(dir+"/a", 4, 5)
-	two, others, err2 := history(dir+"/b", 5, 6)
+	one, heads, err1 := history(dir+"/a", leasetest.Key("n1"), 4, 5)
+	two, others, err2 := history(dir+"/b", leasetest.Key("n1"), 5, 6)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
@@ -117,10 +121,10 @@ func word(witness string, h audit.OpenedHead) (audit.OpenedWitnessed, error) {
 	return audit.SealWitnessed(audit.Witnessed{Witness: leasetest.Who(witness), Head: h.Bytes, First: 1, At: h.At + 1e9}, leasetest.Key(witness))
 }
 
-// history is n1's record of so many segments with so many packets in each, and its
+// history is a node's record of so many segments with so many packets in each, and its
 // heads. No two are the same: salts are drawn.
-func history(dir string, n int, packets uint64) (*store.Store, []audit.OpenedHead, error) {
-	s, err := store.Open(dir, store.Options{Node: leasetest.Who("n1"), Reserve: -1})
+func history(dir string, key lease.Signer, n int, packets uint64) (*store.Store, []audit.OpenedHead, error) {
+	s, err := store.Open(dir, store.Options{Node: key.Principal(), Reserve: -1})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,11 +138,36 @@ func history(dir string, n int, packets uint64) (*store.Store, []audit.OpenedHea
 		e.Identity.Seen, e.Identity.Recorded = packets, packets
 		err = errors.Join(err, s.Append(e))
 		for _, now := range []int64{at, at + 300} {
-			_, turnErr := s.Turn(context.Background(), time.Unix(now, 0), leasetest.Key("n1"))
+			_, turnErr := s.Turn(context.Background(), time.Unix(now, 0), key)
 			err = errors.Join(err, turnErr)
 		}
 		h, _ := s.Head()
 		heads = append(heads, h)
 	}
 	return s, heads, err
+}
+
+// rewrite: "rewrite STATE N" puts, in the place of a node's record, another of its
+// own with N segments, each closed, indexed, and signed with the node's key.
+func rewrite() {
+	err := func() error {
+		n, err := strconv.Atoi(os.Args[2])
+		if err != nil {
+			return err
+		}
+		key, err := daemon.NodeKey(os.Args[1])
+		if err != nil {
+			return err
+		}
+		dir := filepath.Join(os.Args[1], "audit")
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+		s, _, err := history(dir, key, n, uint64(n))
+		return errors.Join(err, s.Close())
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
