@@ -52,8 +52,12 @@ var rooms = map[string]room{
 	"ebpf/audit":          {1, true, []string{"golang.org/x/mod/sumdb/tlog"}},
 	"ebpf/optout":         {1, true, nil},
 	"ebpf/audit/store":    {floor: 1},
+	"ebpf/audit/export":   {floor: 1},
 	"ebpf/kernel":         {floor: 1},
 	"ebpf/net":            {floor: 1},
+	"ebpf/pace":           {floor: 1},
+	"ebpf/model":          {floor: 1},
+	"ebpf/bypass":         {floor: 1},
 	"ebpf/ebpftest":       {floor: 1},
 
 	"node":         {2, true, nil},
@@ -92,6 +96,8 @@ var owners = []struct {
 	{"github.com/libp2p/", []string{"dht/kad", "dht/index", "dht/dhttest", "gossip/pubsub", "sandbox/swarm", "node/wire", "node/daemon", "sim", "sim/"}},
 	{"github.com/cilium/ebpf", []string{"ebpf/kernel"}},
 	{"github.com/containerd/go-runc", []string{"sandbox/oci", "sandbox/warden"}},
+	{"github.com/parquet-go/", []string{"ebpf/audit/export"}},
+	{"github.com/gopacket/", []string{"ebpf/net"}},
 }
 
 // What a pure package does without. Map iteration that reaches output cannot be

@@ -2,13 +2,17 @@
 
 package ebpf
 
-import "math"
+import (
+	"math"
+	"math/bits"
+	"time"
+)
 
 // A bucket's level is counted in units so fine that a nanosecond's gain is a
 // whole number: nothing is ever rounded, at any rate and any spacing of packets.
 const (
 	ByteUnits   = 8e9 // units in a byte, so that 1 bit/s gains 1 unit in 1 ns
-	PacketUnits = 1e9 // units in a packet, so that 1 packet/s gains 1 unit in 1 ns
+	PacketUnits = 1e9 // units in a packet or flow, so that 1/s gains 1 unit in 1 ns
 )
 
 // Bucket is the reference token bucket. The kernel runs the same arithmetic
@@ -27,6 +31,16 @@ func BytesBucket(w Way) Bucket { return newBucket(w.Rate, w.Burst*ByteUnits) }
 
 // PacketsBucket returns the full bucket of w's packets.
 func PacketsBucket(w Way) Bucket { return newBucket(w.Packets, w.PacketBurst*PacketUnits) }
+
+// FlowsBucket returns the full bucket of l's new flows: [FlowBurstTime] at their
+// rate and at least [MinFlowBurst]. Without a limit it holds nothing, and nothing
+// is taken from it.
+func FlowsBucket(l Limits) Bucket {
+	if l.FlowsNew == 0 {
+		return Bucket{}
+	}
+	return newBucket(l.FlowsNew, max(l.FlowsNew*uint64(FlowBurstTime)/1e9, MinFlowBurst)*PacketUnits)
+}
 
 func newBucket(rate, full uint64) Bucket {
 	b := Bucket{Rate: rate, Full: full, Fill: math.MaxUint64, Level: full}
@@ -62,39 +76,189 @@ func (b *Bucket) Refill(now uint64) {
 	}
 }
 
+// RefillAt is Refill at a rate that is not above the bucket's own.
+func (b *Bucket) RefillAt(now, rate uint64) {
+	if rate >= b.Rate {
+		b.Refill(now)
+		return
+	}
+	b.Level = min(b.Level, b.Full)
+	if now <= b.Last {
+		return
+	}
+	elapsed, room := now-b.Last, b.Full-b.Level
+	b.Last = now
+	switch {
+	case rate == 0:
+	case elapsed > room/rate:
+		b.Level = b.Full
+	default:
+		b.Level += elapsed * rate
+	}
+}
+
 // Holds reports whether cost units are there.
 func (b *Bucket) Holds(cost uint64) bool { return b.Level >= cost }
 
 // Take removes cost units that Holds has granted.
 func (b *Bucket) Take(cost uint64) { b.Level -= cost }
 
-// Meter is one direction's two buckets, charged together or not at all.
-type Meter struct{ Packets, Bytes Bucket }
+// Allowance is the bytes of each day. Past [Throttle] hundredths of them the rate
+// is what is left of them over what is left of the day.
+type Allowance struct {
+	Bytes    uint64 // of a whole day; 0: no limit
+	From     int64  // boot clock, ns: when the running day began
+	Spent    uint64 // of the running day
+	Deadline int64  // boot clock, ns: ends the last day early, which has as much less
+}
 
-// NewMeter returns w's buckets, both full.
-func NewMeter(w Way) Meter { return Meter{PacketsBucket(w), BytesBucket(w)} }
+// NewAllowance returns l's, in the day that now lies in, with nothing spent.
+func NewAllowance(l Limits, now int64) Allowance {
+	a := Allowance{Bytes: l.Daily, From: l.DayFrom, Deadline: l.Deadline}
+	a.Roll(now)
+	return a
+}
 
-// Charge takes packets and bytes from both buckets at now and returns
-// ReasonNone, or takes nothing and returns what was short.
-func (m *Meter) Charge(now, packets, bytes uint64) Reason {
-	m.Packets.Refill(now)
-	m.Bytes.Refill(now)
-	switch cost, octets := packets*PacketUnits, bytes*ByteUnits; {
-	case !m.Packets.Holds(cost):
-		return ReasonPackets
-	case !m.Bytes.Holds(octets):
-		return ReasonBytes
-	default:
-		m.Packets.Take(cost)
-		m.Bytes.Take(octets)
-		return ReasonNone
+// Roll begins the day that now lies in.
+func (a *Allowance) Roll(now int64) {
+	if gone := now - a.From; gone >= int64(Day) {
+		a.From += gone / int64(Day) * int64(Day)
+		a.Spent = 0
 	}
 }
 
-// Set puts other limits in force; the buckets keep what they hold.
-func (m *Meter) Set(w Way) {
-	next := NewMeter(w)
+// Today returns the running day's bytes and its end.
+func (a *Allowance) Today() (bytes uint64, end int64) {
+	bytes, end = a.Bytes, a.From+int64(Day)
+	if a.Deadline < end {
+		end = a.Deadline
+		part := uint64(max(end-a.From, 0))
+		hi, lo := bits.Mul64(bytes, part)
+		bytes, _ = bits.Div64(hi, lo, uint64(Day)) // part < Day, so it fits
+	}
+	return bytes, end
+}
+
+// Mark returns from how many bytes spent the rest is spread.
+func Mark(bytes uint64) uint64 { return bytes/100*Throttle + bytes%100*Throttle/100 }
+
+// Left returns the bytes that are left of the day that now lies in.
+func (a Allowance) Left(now int64) uint64 {
+	if a.Bytes == 0 {
+		return 0
+	}
+	a.Roll(now)
+	bytes, _ := a.Today()
+	return bytes - min(a.Spent, bytes)
+}
+
+// pace returns the rate in bit/s to which the rest is spread, and whether bytes
+// more are in the day.
+func (a *Allowance) pace(now, bytes uint64) (rate uint64, ok bool) {
+	if a.Bytes == 0 {
+		return math.MaxUint64, true
+	}
+	a.Roll(int64(now))
+	all, end := a.Today()
+	if a.Spent > all || all-a.Spent < bytes {
+		return 0, false
+	}
+	if a.Spent < Mark(all) || end <= int64(now) {
+		return math.MaxUint64, true
+	}
+	return (all - a.Spent) * 8 / (uint64(end-int64(now))/1e9 + 1), true
+}
+
+// Meter is what one direction's packets are charged to, all or nothing. Flows
+// and Day are of the direction from the sliver.
+type Meter struct {
+	Packets, Bytes, Flows Bucket
+	Day                   Allowance
+}
+
+// NewMeter returns w's buckets, both full, without new flows and day.
+func NewMeter(w Way) Meter { return Meter{Packets: PacketsBucket(w), Bytes: BytesBucket(w)} }
+
+// MeterOf returns what l allows in direction d, all full, at now.
+func MeterOf(l Limits, d Direction, now int64) Meter {
+	if d == Ingress {
+		return NewMeter(l.Ingress)
+	}
+	m := NewMeter(l.Egress)
+	m.Flows, m.Day = FlowsBucket(l), NewAllowance(l, now)
+	return m
+}
+
+// Charge takes packets and bytes at now, and a new flow if fresh, and returns
+// ReasonNone; or it takes nothing and returns what was short.
+func (m *Meter) Charge(now, packets, bytes uint64, fresh bool) Reason {
+	return m.ChargeIf(now, packets, bytes, fresh, func() Reason { return ReasonNone }, func() Reason { return ReasonNone })
+}
+
+// ChargeIf is Charge with what is checked between: fanout after new flows, rows
+// after the day.
+func (m *Meter) ChargeIf(now, packets, bytes uint64, fresh bool, fanout, rows func() Reason) Reason {
+	m.Packets.Refill(now)
+	if !m.Packets.Holds(packets * PacketUnits) {
+		return ReasonPackets
+	}
+	fresh = fresh && m.Flows.Full > 0
+	if fresh {
+		if m.Flows.Refill(now); !m.Flows.Holds(PacketUnits) {
+			return ReasonFlows
+		}
+	}
+	if r := fanout(); r != ReasonNone {
+		return r
+	}
+	rate, ok := m.Day.pace(now, bytes)
+	if !ok {
+		return ReasonDaily
+	}
+	if r := rows(); r != ReasonNone {
+		return r
+	}
+	if m.Bytes.RefillAt(now, rate); !m.Bytes.Holds(bytes * ByteUnits) {
+		return ReasonBytes
+	}
+	m.Packets.Take(packets * PacketUnits)
+	m.Bytes.Take(bytes * ByteUnits)
+	if fresh {
+		m.Flows.Take(PacketUnits)
+	}
+	m.Day.Spent += bytes // without a limit too: one that comes later counts them
+	return ReasonNone
+}
+
+// Set puts other limits in force; buckets and day keep what they hold.
+func (m *Meter) Set(l Limits, d Direction) {
+	next := MeterOf(l, d, 0)
 	next.Packets.Level, next.Packets.Last = m.Packets.Level, m.Packets.Last
 	next.Bytes.Level, next.Bytes.Last = m.Bytes.Level, m.Bytes.Last
+	next.Flows.Level, next.Flows.Last = m.Flows.Level, m.Flows.Last
+	next.Day.From, next.Day.Spent = m.Day.From, m.Day.Spent
 	*m = next
+}
+
+// ChargeOrWait is Charge for the host's side: it says when there may be enough.
+func (m *Meter) ChargeOrWait(now, packets, bytes uint64) *Wait {
+	reason := m.Charge(now, packets, bytes, false)
+	wait := func(b Bucket, need, rate uint64) *Wait {
+		if rate == 0 {
+			return &Wait{Day, reason}
+		}
+		return &Wait{time.Duration((need-b.Level)/rate + 1), reason}
+	}
+	switch reason {
+	case ReasonNone:
+		return nil
+	case ReasonPackets:
+		return wait(m.Packets, packets*PacketUnits, m.Packets.Rate)
+	case ReasonBytes:
+		rate, _ := m.Day.pace(now, bytes)
+		return wait(m.Bytes, bytes*ByteUnits, min(rate, m.Bytes.Rate))
+	default:
+		_, end := m.Day.Today()
+		return &Wait{time.Duration(end - int64(now)), reason}
+	}
 }

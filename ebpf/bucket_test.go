@@ -28,7 +28,7 @@ func TestBucketHoldsItsPromise(t *testing.T) {
 			now += rapid.Uint64Range(0, 1<<40).Draw(t, "dt") >> rapid.UintRange(0, 40).Draw(t, "dt shift")
 			n := rapid.Uint64Range(1, 64).Draw(t, "n")
 			size := rapid.Uint64Range(20, 1500).Draw(t, "size")
-			if m.Charge(now, n, n*size) == ReasonNone {
+			if m.Charge(now, n, n*size, false) == ReasonNone {
 				packets, bytes = packets+n, bytes+n*size
 			}
 			within(t, "octets", bytes, w.Rate, now, 8e9, w.Burst)
@@ -55,7 +55,7 @@ func TestBucketGivesTheWholeRate(t *testing.T) {
 		passed, step := uint64(0), uint64(1e9)/(rate*3)+1
 		const seconds = 3
 		for now := uint64(0); now <= seconds*1e9; now += step {
-			for m.Charge(now, 1, 100) == ReasonNone {
+			for m.Charge(now, 1, 100, false) == ReasonNone {
 				passed++
 			}
 		}
@@ -67,29 +67,29 @@ func TestBucketGivesTheWholeRate(t *testing.T) {
 
 func TestBucketIgnoresTimeGoingBack(t *testing.T) {
 	m := NewMeter(Way{Rate: 8, Burst: 100, Packets: 1, PacketBurst: 1})
-	if r := m.Charge(5e9, 1, 1); r != ReasonNone {
+	if r := m.Charge(5e9, 1, 1, false); r != ReasonNone {
 		t.Fatalf("first packet: %s", r)
 	}
-	if r := m.Charge(1e9, 1, 1); r != ReasonPackets {
+	if r := m.Charge(1e9, 1, 1, false); r != ReasonPackets {
 		t.Fatalf("packet from the past: %s, want packets", r)
 	}
-	if r := m.Charge(5e9+999_999_999, 1, 1); r != ReasonPackets {
+	if r := m.Charge(5e9+999_999_999, 1, 1, false); r != ReasonPackets {
 		t.Fatalf("1 ns early: %s, want packets", r)
 	}
-	if r := m.Charge(6e9, 1, 1); r != ReasonNone {
+	if r := m.Charge(6e9, 1, 1, false); r != ReasonNone {
 		t.Fatalf("after one second: %s", r)
 	}
 }
 
 func TestChargeIsBothOrNeither(t *testing.T) {
 	m := NewMeter(Way{Rate: 8, Burst: 100, Packets: 1, PacketBurst: 2})
-	if r := m.Charge(0, 1, 101); r != ReasonBytes {
+	if r := m.Charge(0, 1, 101, false); r != ReasonBytes {
 		t.Fatalf("101 of 100 octets: %s", r)
 	}
 	if m.Packets.Level != 2*PacketUnits {
 		t.Fatalf("a refused packet was charged: level %d", m.Packets.Level)
 	}
-	if r := m.Charge(0, 3, 10); r != ReasonPackets {
+	if r := m.Charge(0, 3, 10, false); r != ReasonPackets {
 		t.Fatalf("3 of 2 packets: %s", r)
 	}
 	if m.Bytes.Level != 100*ByteUnits {
@@ -99,11 +99,11 @@ func TestChargeIsBothOrNeither(t *testing.T) {
 
 func TestLoweredLimitsCutTheLevel(t *testing.T) {
 	m := NewMeter(Way{Rate: 1e9, Burst: 1e6, Packets: 1e6, PacketBurst: 1e6})
-	m.Set(Way{Rate: 8, Burst: 50, Packets: 1, PacketBurst: 1})
-	if r := m.Charge(0, 1, 51); r != ReasonBytes {
+	m.Set(Limits{Egress: Way{Rate: 8, Burst: 50, Packets: 1, PacketBurst: 1}}, Egress)
+	if r := m.Charge(0, 1, 51, false); r != ReasonBytes {
 		t.Fatalf("51 octets after the burst fell to 50: %s", r)
 	}
-	if r := m.Charge(0, 1, 50); r != ReasonNone {
+	if r := m.Charge(0, 1, 50, false); r != ReasonNone {
 		t.Fatalf("50 octets: %s", r)
 	}
 }

@@ -14,11 +14,13 @@ func TestCompile(t *testing.T) {
 	l := &lease.Lease{BurstOut: 300_000}
 	l.RSet[lease.EgressRate], l.RSet[lease.IngressRate] = 5e6, 100e6
 	l.RSet[lease.EgressPackets], l.RSet[lease.IngressPackets] = 2000, 40
+	l.RSet[lease.EgressDaily], l.RSet[lease.FlowsNew], l.RSet[lease.FlowsLive] = 1e9, 50, 60
 	at := Addresses{Source4: netip.MustParseAddr("10.9.0.2"), MAC: [6]byte{2, 0, 0, 0, 0, 7}}
-	got := Compile(l, at, 77)
+	got := Compile(l, at, Conditions{Deadline: 77, DayFrom: 7, FanOut: 9, Rows: 8})
 	want := Limits{
 		Egress:  Way{Rate: 5e6, Burst: 300_000, Packets: 2000, PacketBurst: 500},
 		Ingress: Way{Rate: 100e6, Burst: 100e6 / 8 / 4, Packets: 40, PacketBurst: MinPacketBurst},
+		Daily:   1e9, DayFrom: 7, FanOut: 9, Rows: 8, FlowsNew: 50, FlowsLive: 60,
 		Source4: at.Source4, MAC: at.MAC, Deadline: 77,
 	}
 	if got != want {
@@ -30,10 +32,10 @@ func TestCompile(t *testing.T) {
 }
 
 func TestCompileOfNothingPassesNothing(t *testing.T) {
-	limits := Compile(&lease.Lease{BurstOut: 1000, BurstIn: 1000}, Addresses{}, 1)
+	limits := Compile(&lease.Lease{BurstOut: 1000, BurstIn: 1000}, Addresses{}, Conditions{Deadline: 1})
 	for _, w := range []Way{limits.Egress, limits.Ingress} {
 		m := NewMeter(w)
-		if r := m.Charge(1e18, 1, 1); r == ReasonNone {
+		if r := m.Charge(1e18, 1, 1, false); r == ReasonNone {
 			t.Fatalf("%+v let a packet pass", w)
 		}
 	}
@@ -44,7 +46,7 @@ func TestCompileStaysInBounds(t *testing.T) {
 	for r := range l.RSet {
 		l.RSet[r] = lease.MaxAmount
 	}
-	if err := Compile(l, Addresses{}, 1).Check(); err != nil {
+	if err := Compile(l, Addresses{}, Conditions{Deadline: 1}).Check(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -53,6 +55,10 @@ func TestLimitsCheckRefuses(t *testing.T) {
 	for name, l := range map[string]Limits{
 		"rate":          {Egress: Way{Rate: MaxRate + 1}},
 		"burst":         {Ingress: Way{Burst: MaxBurst + 1}},
+		"fan-out":       {FanOut: MaxFanOut + 1},
+		"daily":         {Daily: MaxDaily + 1},
+		"flows":         {FlowsNew: MaxFlowRate + 1},
+		"rows":          {Rows: MaxFlows},
 		"v6 as source4": {Source4: netip.MustParseAddr("2001:db9::1")},
 		"v4 as source6": {Source6: netip.MustParseAddr("192.0.2.1")},
 		"mapped":        {Source6: netip.MustParseAddr("::ffff:192.0.2.1")},
@@ -108,5 +114,18 @@ func TestIdentity(t *testing.T) {
 	i.Recorded--
 	if err := i.Check(); !errors.Is(err, ErrIdentity) {
 		t.Fatalf("a lost row: %v", err)
+	}
+}
+
+func TestChannelsAreNamed(t *testing.T) {
+	for _, c := range Channels() {
+		if back, err := ParseChannel(c.String()); back != c || err != nil || c.Check() != nil {
+			t.Errorf("%q reads as %d, %v", c, back, err)
+		}
+	}
+	for _, c := range []Channel{0, ChannelDNS + 1} {
+		if err := c.Check(); !errors.Is(err, ErrField) {
+			t.Errorf("%s: %v", c, err)
+		}
 	}
 }

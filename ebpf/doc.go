@@ -17,7 +17,7 @@
 //
 // What a sliver may not reach although its lease has room is in [ClosedRanges].
 //
-//	limits := ebpf.Compile(lease, attachment.Addresses, deadline)
+//	limits := ebpf.Compile(lease, attachment.Addresses, ebpf.Conditions{Deadline: deadline})
 //	err := guard.Attach(ctx, attachment.Guard, limits) // then the veth goes up
 //
 // Values here are plain data. A [Bucket] is not safe for concurrent use; a

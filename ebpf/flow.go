@@ -36,6 +36,13 @@ const (
 	// ProtoFragment marks the one row of all inbound fragments (the number of
 	// IPv6's fragment header; IPv4's are counted here too). It has no addresses.
 	ProtoFragment = 44
+	// ProtoNode marks a row of what the node moved for a sliver on the host's
+	// side: one for each channel and direction. It has no addresses; Src's port
+	// is the [Channel], and packets are counted as [Guard].Charge says.
+	ProtoNode = 254
+	// ProtoOverflow marks the one row of all inbound flows that had no room in
+	// the sliver's quota of rows. It has no addresses.
+	ProtoOverflow = 253
 )
 
 // Flow is one row: the packets of one direction and 5-tuple that passed the

@@ -5,6 +5,8 @@ package ebpf
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"time"
 )
 
 // Port is where a guard sits: the host end of a sliver's veth in the node's
@@ -14,7 +16,7 @@ type Port struct {
 	Place   int
 	NetNS   string // path of the node's namespace; empty is the caller's own
 	IfIndex int    // of the veth's host end in NetNS
-	Class   uint32 // skb->priority: the sliver's HTB class in both directions
+	Class   uint32 // the sliver's HTB class in both directions; a packet waits in one of its two leaves, by skb->priority
 	IFB     int    // ifindex of the node's IFB in NetNS; 0: egress is not redirected
 }
 
@@ -57,10 +59,33 @@ type Guard interface {
 	// one: keep ignores what it already has. An epoch that does not add up is
 	// kept and cleared too, and then reported as ErrIdentity.
 	Drain(ctx context.Context, keep func(Epoch) error) error
+	// Charge takes what the node moved for a sliver on the host's side from the
+	// same buckets and the same day's bytes, and adds it to the row of its
+	// channel and direction. Every [ChargeUnit] begun counts as a packet. It
+	// takes all or nothing: a [*Wait] says when there may be enough. Bytes above
+	// the burst never pass: ErrField. ErrNotAttached when there is no such
+	// sliver or its lease is over.
+	Charge(ctx context.Context, sliver string, d Direction, ch Channel, bytes uint64) error
+	// SetOptOut replaces the addresses to which no sliver sends, at most
+	// [MaxOptOut], in one step. It holds over restarts.
+	SetOptOut(ctx context.Context, addrs []netip.Addr) error
+}
+
+// Wait is the error of a [Guard].Charge that found too little.
+type Wait struct {
+	For    time.Duration // after it there is enough, if nobody else takes it
+	Reason Reason        // what was short
+}
+
+func (w *Wait) Error() string {
+	return fmt.Sprintf("over the lease (%s): wait %s", w.Reason.Meaning(), w.For)
 }
 
 // Counters are a sliver's totals in both directions.
-type Counters struct{ Egress, Ingress Count }
+type Counters struct {
+	Egress, Ingress Count
+	DailyLeft       uint64 // bytes that are left of the day; 0 too where Daily is no limit
+}
 
 // Count is one direction's totals. Seen is Passed and all of Dropped.
 type Count struct {

@@ -18,7 +18,7 @@ const (
 
 	// MaxFlows is the number of rows of one epoch. Rows take memory only when
 	// they exist (about 160 bytes); what does not fit is counted as unrecorded.
-	MaxFlows = 1 << 18
+	MaxFlows = 1 << 19
 
 	// MaxRate bounds a rate in bit/s, and MaxPacketRate one in packets/s: above
 	// any link, and the sums of a bucket fit into 64 bits.
@@ -30,13 +30,56 @@ const (
 	MaxBurst       = 1 << 31
 	MaxPacketBurst = 1 << 32
 
+	// DefaultRows is a sliver's quota of new outbound flows' rows in one epoch.
+	// Flows that it had open have as many, replies and inbound flows too: four
+	// quotas, so that 64 slivers cannot fill a table and none takes another's.
+	DefaultRows = 2000
+
+	// MaxFlowRate bounds new flows/s: more than packets can open.
+	MaxFlowRate = 1 << 32
+
+	// MaxFanOut bounds the distinct remote addresses of a window: half of what a
+	// sliver's table of them has places for, so that none is lost too soon.
+	MaxFanOut = 1024
+
+	// MaxDaily bounds the bytes of a day: more than MaxRate carries.
+	MaxDaily = 1 << 54
+
+	// MaxOptOut is the number of addresses that slivers leave alone.
+	MaxOptOut = 100_000
+
+	// ChargeUnit is how many bytes on the host's side count as a packet.
+	ChargeUnit = 1500
+
 	// MaxHeaders is the number of IPv6 extension headers that are walked. No
 	// stack sends more than four; each costs one read.
 	MaxHeaders = 6
 )
 
+const (
+	// FanOutWindow is the time in which a sliver's remote addresses are counted.
+	// An address counts until 60.1 to 68.7 s after the last packet to it.
+	FanOutWindow = 60 * time.Second
+
+	// FlowIdle is how long a flow may be silent before it is new again, 8.6 s
+	// more at the most.
+	FlowIdle = 2 * time.Minute
+
+	// Day is what Daily is for.
+	Day = 24 * time.Hour
+)
+
 // How deep a bucket is when the lease does not say.
 const (
+	// FlowBurstTime and MinFlowBurst are the same for new flows: a page that is
+	// opened takes tens at once.
+	FlowBurstTime = time.Second
+	MinFlowBurst  = 16
+
+	// Throttle is the hundredths of a day's bytes after which the rest is spread
+	// over what is left of the day.
+	Throttle = 80
+
 	// BurstTime is the depth of a bucket as time at its rate. TCP's shortest
 	// retransmission time-out is 200 ms: measured, a bucket of 100 ms halves
 	// TCP's throughput and one of 250 ms costs under 4 %.

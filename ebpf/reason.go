@@ -20,6 +20,11 @@ const (
 	ReasonClosed                  // the destination is closed
 	ReasonPackets                 // over the packets/s
 	ReasonBytes                   // over the bit/s
+	ReasonFlows                   // over the new flows/s
+	ReasonFanOut                  // over the distinct remote addresses in a window
+	ReasonDaily                   // the day's bytes are spent
+	ReasonRows                    // a new outbound flow over the sliver's own quota of rows
+	ReasonOptOut                  // the destination asked to be left alone
 
 	NumReasons int = iota
 )
@@ -36,6 +41,11 @@ var reasons = [NumReasons]struct{ name, meaning string }{
 	ReasonClosed:    {"closed", "the destination is closed to slivers"},
 	ReasonPackets:   {"packets", "over the leased packets/s"},
 	ReasonBytes:     {"bytes", "over the leased bit/s"},
+	ReasonFlows:     {"flows", "over the leased new flows/s"},
+	ReasonFanOut:    {"fanout", "over the distinct addresses that a sliver may reach in a minute"},
+	ReasonDaily:     {"daily", "the day's leased bytes are spent"},
+	ReasonRows:      {"rows", "a new flow over the sliver's own quota of flow records"},
+	ReasonOptOut:    {"optout", "the destination asked to be left alone"},
 }
 
 func (r Reason) String() string {

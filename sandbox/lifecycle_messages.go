@@ -10,9 +10,10 @@ import (
 	"croft/lease"
 )
 
-// PlaceRest is how long a place stays empty after a sliver: longer than the
-// conntrack entries and the segments in flight that could name its ports (TCP's
-// time-wait is 60 s here).
+// PlaceRest is how long a place, and so its block of source ports, stays empty
+// after a sliver. What is left of it in the tables of connections is deleted when
+// it goes; the rest is longer than segments are in flight that could name its
+// ports (TCP's time-wait is 60 s here).
 const PlaceRest = 60 * time.Second
 
 // Input is what a [Lifecycle] is told: Begin, Continue, Share, Finish,

@@ -35,10 +35,11 @@ import (
 // A bench is one run: what it was asked for, and what it has found.
 type bench struct {
 	quick   bool
-	days    float64 // of the audit record's history
-	history string  // directory in which that is kept between runs
-	croft   string  // the product's binary
-	lab     string  // directory of the lab that this run makes
+	window  time.Duration // of accuracy and far; 0: short
+	days    float64       // of the audit record's history
+	history string        // directory in which that is kept between runs
+	croft   string        // the product's binary
+	lab     string        // directory of the lab that this run makes
 	found   []line
 }
 
@@ -60,7 +61,11 @@ var sections = []section{
 	{"agents", false, (*bench).agents},
 	{"audit", false, (*bench).auditLines},
 	{"packet", true, (*bench).packet},
+	{"crowd", true, (*bench).crowd},
 	{"throughput", true, (*bench).throughput},
+	{"accuracy", true, (*bench).accuracy},
+	{"far", true, (*bench).far},
+	{"queue", true, (*bench).queue},
 	{"start", true, (*bench).start},
 	{"lab", true, (*bench).labLines},
 }
@@ -76,8 +81,9 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents audit packet throughput start lab")
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents audit packet crowd throughput accuracy far queue start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
+	window := flags.Duration("window", 0, "how long accuracy measures each cell, and from 10s on also far, and queue ten runs: 30s for figures that are quoted")
 	days := flags.Float64("audit-days", 1.5, "how long a history the audit lines have: 30 is the whole, takes 2 GB in /var/tmp and a quarter of an hour")
 	history := flags.String("audit-history", "", "directory in which that history is kept, and gone on with by the next run")
 	asJSON := flags.Bool("json", false, "print JSON")
@@ -93,7 +99,10 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("--only: %w", err)
 	}
-	b := &bench{quick: *quick, days: *days, history: *history, lab: *dir}
+	if *window < 0 || *window > time.Hour {
+		return fmt.Errorf("--window %s: want up to an hour", *window)
+	}
+	b := &bench{quick: *quick, window: *window, days: *days, history: *history, lab: *dir}
 	if b.croft, err = filepath.Abs(*croft); err != nil {
 		return err
 	}

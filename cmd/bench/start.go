@@ -93,7 +93,7 @@ func (h *host) wire(ctx context.Context, name string, place int) (netns string, 
 	if err != nil {
 		return "", err
 	}
-	if err := h.guard.Attach(ctx, at.Guard, ebpf.Compile(l, at.Addresses, bootClock()+int64(time.Hour))); err != nil {
+	if err := h.guard.Attach(ctx, at.Guard, ebpf.Compile(l, at.Addresses, ebpf.Conditions{Deadline: bootClock() + int64(time.Hour)})); err != nil {
 		return "", err
 	}
 	return at.NetNS, h.network.Up(ctx, name)
@@ -125,6 +125,11 @@ func (h *host) open(ctx context.Context, croft string) (err error) {
 		return err
 	}
 	h.undo = append(h.undo, h.closeRuntime)
+	return h.openNetwork(ctx, 8)
+}
+
+// openNetwork makes the part of a node that packets see.
+func (h *host) openNetwork(ctx context.Context, places int) (err error) {
 	if h.at, err = newSpace(); err != nil {
 		return err
 	}
@@ -136,7 +141,7 @@ func (h *host) open(ctx context.Context, croft string) (err error) {
 		return within(h.at.NsHandle, func() error { return slivernet.Destroy(context.Background(), h.tag) })
 	})
 	err = within(h.at.NsHandle, func() (err error) {
-		h.network, err = slivernet.Open(ctx, slivernet.Config{Tag: h.tag, Places: 8})
+		h.network, err = slivernet.Open(ctx, slivernet.Config{Tag: h.tag, Places: places})
 		return err
 	})
 	if err != nil {

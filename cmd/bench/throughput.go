@@ -47,7 +47,8 @@ func (b *bench) throughput(ctx context.Context) (err error) {
 	var set lease.RSet
 	set[lease.EgressRate], set[lease.IngressRate] = ebpf.MaxRate, ebpf.MaxRate
 	set[lease.EgressPackets], set[lease.IngressPackets] = ebpf.MaxPacketRate, ebpf.MaxPacketRate
-	limits := ebpf.Compile(&lease.Lease{RSet: set}, ebpf.Addresses{Source4: guarded.addrA, MAC: guarded.macA}, bootClock()+int64(time.Hour))
+	limits := ebpf.Compile(&lease.Lease{RSet: set}, ebpf.Addresses{Source4: guarded.addrA, MAC: guarded.macA},
+		ebpf.Conditions{Deadline: bootClock() + int64(time.Hour)})
 	if err := guard.Attach(ctx, ebpf.Port{Sliver: "bench", NetNS: guarded.b.path(), IfIndex: guarded.indexB}, limits); err != nil {
 		return err
 	}

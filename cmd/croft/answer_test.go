@@ -86,7 +86,7 @@ func answerOf(kind string) ([]byte, error) {
 	}
 	d := audit.Dossier{Answers: []audit.OpenedAssertion{answer}, Proofs: []audit.Proof{rows, on}}
 	for i, h := range []audit.OpenedHead{older, newest} {
-		w, err := word(fmt.Sprint("w", i), h)
+		w, err := vouched(fmt.Sprint("w", i), h)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func answerOf(kind string) ([]byte, error) {
 		}
 		d = audit.Dossier{Proofs: []audit.Proof{fork}}
 	case "words":
-		w, err := word("w2", others[3])
+		w, err := vouched("w2", others[3])
 		d = audit.Dossier{Words: []audit.OpenedWitnessed{w}}
 		if err != nil {
 			return nil, err
@@ -117,7 +117,7 @@ func answerOf(kind string) ([]byte, error) {
 	return append([]byte("Who was it?\n\n"), d.Text()...), nil
 }
 
-func word(witness string, h audit.OpenedHead) (audit.OpenedWitnessed, error) {
+func vouched(witness string, h audit.OpenedHead) (audit.OpenedWitnessed, error) {
 	return audit.SealWitnessed(audit.Witnessed{Witness: leasetest.Who(witness), Head: h.Bytes, First: 1, At: h.At + 1e9}, leasetest.Key(witness))
 }
 

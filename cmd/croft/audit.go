@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -18,7 +19,7 @@ import (
 
 func (a *app) audit() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "Who sent a packet, and what a slice sent"}
-	c.AddCommand(a.auditWho(), a.auditFlows(), a.auditVerify(), a.auditWatched())
+	c.AddCommand(a.auditWho(), a.auditFlows(), a.auditVerify(), a.auditWatched(), a.auditExport(), a.auditCapture())
 	return c
 }
 
@@ -59,8 +60,16 @@ slice's name: --earlier shows also those of the slices that had the name before.
 }
 
 func flowRow(w io.Writer, f api.Flow) {
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", f.Sliver, f.Direction, f.Proto, f.Src, f.Dst, f.Packets, f.Bytes,
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", f.Sliver, f.Direction, f.Proto, endName(f.Src), endName(f.Dst), f.Packets, f.Bytes,
 		f.First.Local().Format("15:04:05"), f.Last.Local().Format("15:04:05"))
+}
+
+// endName is an end of a flow; a row of many flows has none.
+func endName(a netip.AddrPort) string {
+	if !a.Addr().IsValid() {
+		return "-"
+	}
+	return a.String()
 }
 
 // nodeNamed finds the node of that name; a principal is taken as it is.

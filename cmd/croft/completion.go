@@ -31,7 +31,7 @@ func (a *app) complete(root *cobra.Command) {
 			return list(cmd, args)
 		}
 	}
-	for _, verb := range []string{"ps", "logs", "exec", "renew", "audit flows", "slice show"} {
+	for _, verb := range []string{"ps", "top", "logs", "exec", "renew", "audit flows", "audit export", "audit capture", "slice show"} {
 		at(root, verb).ValidArgsFunction = completer(first(a.allLabels))
 	}
 	at(root, "stop").ValidArgsFunction = completer(a.allLabels)
@@ -46,7 +46,7 @@ func (a *app) complete(root *cobra.Command) {
 	for _, verb := range []string{"exec", "kill", "stop", "start", "socket"} {
 		at(root, "lab "+verb).ValidArgsFunction = completer(first(labNodes))
 	}
-	for verb, list := range map[string]names{"logs": a.sliceNodes, "exec": a.sliceNodes, "audit who": a.allNodes} {
+	for verb, list := range map[string]names{"logs": a.sliceNodes, "exec": a.sliceNodes, "audit capture": a.sliceNodes, "audit who": a.allNodes} {
 		must(at(root, verb).RegisterFlagCompletionFunc("node", completer(list)))
 	}
 	for _, verb := range []string{"run", "find"} {
@@ -57,6 +57,7 @@ func (a *app) complete(root *cobra.Command) {
 	}
 	must(at(root, "run").RegisterFlagCompletionFunc("ticket", orFile(a.myTickets)))
 	must(at(root, "ticket give").RegisterFlagCompletionFunc("from", orFile(a.myTickets)))
+	must(at(root, "audit export").RegisterFlagCompletionFunc("format", completer(fixed("parquet", "ipfix", "csv", "jsonl"))))
 	must(at(root, "up").RegisterFlagCompletionFunc("log", completer(fixed("debug", "info", "warn", "error"))))
 }
 

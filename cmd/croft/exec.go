@@ -110,7 +110,7 @@ func (a *app) raw(what *sandbox.Exec) (restore func(), err error) {
 		return func() {}, nil // the sliver has a terminal all the same
 	}
 	fd := int(f.Fd())
-	if cols, rows, err := term.GetSize(fd); err == nil {
+	if cols, rows, err := term.GetSize(fd); err == nil && what != nil {
 		what.Size = sandbox.Size{Rows: uint16(rows), Cols: uint16(cols)}
 	}
 	old, err := term.MakeRaw(fd)

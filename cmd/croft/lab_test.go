@@ -77,6 +77,9 @@ func needLab(t *testing.T) {
 		t.Log("no /bin/busybox: apt-get install busybox-static")
 	}
 	var missing []string
+	if _, err := exec.LookPath("tshark"); err != nil {
+		missing = append(missing, "tshark: apt-get install --no-install-recommends tshark")
+	}
 	if os.Geteuid() != 0 {
 		missing = append(missing, "root")
 	}

@@ -65,7 +65,7 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("daily", a.find(), a.run(), a.ps(), a.logs(), a.exec(), a.stop(), a.renew(), a.reserve(), a.when())
+	add("daily", a.find(), a.run(), a.ps(), a.top(), a.logs(), a.exec(), a.stop(), a.renew(), a.reserve(), a.when())
 	add("books", a.sliceGroup(), a.ticket(), a.lease(), a.conflict(), a.audit(), a.key())
 	add("machine", a.up(), a.policy(), a.agent(), a.doctor(), a.clock(), a.lab(), a.net())
 	root.AddCommand(topics()...)

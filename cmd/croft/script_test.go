@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,6 +63,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"exits":      exits,
 		"jsonlines":  jsonlines,
 		"eventually": eventually,
+		"shows":      shows,
 		"interrupts": interrupts,
 		"daemon":     signalDaemon,
 		"envsubst":   substitute,
@@ -172,6 +174,31 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		select {
 		case <-over:
 			ts.Fatalf("not within %s: %v", patience, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// shows: "shows PATTERN COMMAND…" runs a command until it exits with 0 and prints
+// what matches.
+func shows(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: shows PATTERN COMMAND…")
+	}
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	over := time.After(patience)
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ts.Exec(args[1], args[2:]...)
+		out := ts.ReadFile("stdout")
+		if err == nil && want.MatchString(out) {
+			return
+		}
+		select {
+		case <-over:
+			ts.Fatalf("not within %s: %v\n%s", patience, err, out)
 		case <-tick.C:
 		}
 	}

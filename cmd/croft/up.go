@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -140,34 +139,6 @@ func logger(a *app, level string) (*slog.Logger, error) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-func (a *app) doctor() *cobra.Command {
-	return &cobra.Command{
-		Use: "doctor", Short: "Check every requirement of hosting, and say how to mend what is missing", Args: cobra.NoArgs,
-		Long: "Look at everything that hosting slivers needs on this machine. Nothing is changed, and no daemon is needed. Exit code 1 if anything is missing.",
-		RunE: func(*cobra.Command, []string) error {
-			cfg := daemon.DefaultConfig()
-			checks := append(daemon.Doctor(cfg), daemon.PolicyCheck(cfg, time.Now())...)
-			bad := 0
-			for _, c := range checks {
-				if !c.OK {
-					bad++
-				}
-			}
-			err := printEach(a, checks, "", func(w io.Writer, c api.Check) {
-				if c.OK {
-					fmt.Fprintf(w, "ok\t%s\t%s\n", c.Name, c.Found)
-					return
-				}
-				fmt.Fprintf(w, "MISSING\t%s\t%s\n\t\t%s\n\t\tmend: %s\n", c.Name, c.Found, c.Need, c.Mend)
-			})
-			if err == nil && bad > 0 {
-				err = fail(exitFailed, "without them `croft up` is a visitor", "%d of %d requirements are missing", bad, len(checks))
-			}
-			return err
-		},
-	}
 }
 
 func (a *app) net() *cobra.Command {

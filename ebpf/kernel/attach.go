@@ -3,16 +3,12 @@
 package kernel
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	cebpf "github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 
 	"croft/ebpf"
 )
@@ -31,12 +27,13 @@ func (g *Guard) Attach(ctx context.Context, at ebpf.Port, l ebpf.Limits) error {
 	copy(record.Sliver[:], at.Sliver)
 	copy(record.Netns[:], at.NetNS)
 
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.ready(ctx); err != nil {
+	g.hooks.Lock()
+	defer g.hooks.Unlock()
+	p, ok, err := g.port(ctx, at.Sliver)
+	if err != nil {
 		return err
 	}
-	if p, ok := g.ports[at.Sliver]; ok && p.record != record {
+	if ok && p.record != record {
 		if err := g.detach(at.Sliver, p); err != nil {
 			return explain("moving guard of "+at.Sliver, err)
 		}
@@ -44,86 +41,33 @@ func (g *Guard) Attach(ctx context.Context, at ebpf.Port, l ebpf.Limits) error {
 	return explain("attaching guard of "+at.Sliver, g.attach(at, l, record))
 }
 
+// port returns what is known of a sliver.
+func (g *Guard) port(ctx context.Context, sliver string) (p port, ok bool, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p, ok = g.ports[sliver]
+	return p, ok, g.ready(ctx)
+}
+
+// attach has the state written at once, and does not hold up others' charges and
+// counters while the kernel puts the links in, some 10 ms each: it does one at a
+// time, and waits for packets under way.
 func (g *Guard) attach(at ebpf.Port, l ebpf.Limits, record guardTenure) error {
-	if err := g.putState(at, l, record); err != nil {
+	g.mu.Lock()
+	err := g.putState(at, l, record)
+	g.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	for _, d := range directions {
-		if err := g.attachLink(at, d); err != nil {
+		if err := g.fault("hook " + d.String()); err != nil {
+			return err
+		}
+		if err := g.hook(at, d); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (g *Guard) putState(at ebpf.Port, l ebpf.Limits, record guardTenure) error {
-	p, ok := g.ports[at.Sliver]
-	if !ok {
-		last, err := g.control(controlTenure)
-		if err != nil {
-			return err
-		}
-		p = port{uint32(last + 1), record}
-		if err := g.setControl(controlTenure, last+1); err != nil {
-			return err
-		}
-		if err := g.objects.Tenures.Put(p.tenure, record); err != nil {
-			return err
-		}
-		g.ports[at.Sliver] = p
-	}
-	for _, d := range directions {
-		key := guardMeterKey{Tenure: p.tenure, Way: uint32(d)}
-		if err := g.objects.Meters.Update(key, fullMeter(l, d), cebpf.UpdateNoExist); err != nil && !errors.Is(err, cebpf.ErrKeyExist) {
-			return err
-		}
-	}
-	value := compile(l)
-	value.Tenure, value.Class, value.Ifb = p.tenure, at.Class, uint32(at.IFB)
-	return g.objects.Limits.Put(uint32(at.IfIndex), value)
-}
-
-// attachLink pins a link at the port, unless the one that is pinned does.
-func (g *Guard) attachLink(at ebpf.Port, d ebpf.Direction) error {
-	pin := g.linkPin(at.Sliver, d)
-	switch l, err := link.LoadPinnedLink(pin, nil); {
-	case err == nil:
-		where, err := attachedTo(l)
-		if err := errors.Join(err, l.Close()); err != nil {
-			return err
-		}
-		if where == at.IfIndex {
-			return nil
-		}
-		if err := os.Remove(pin); err != nil { // its veth is gone
-			return err
-		}
-	case !errors.Is(err, os.ErrNotExist):
-		return err
-	}
-	return inNetNS(at.NetNS, func() error {
-		kind := cebpf.AttachTCXIngress // of the host end: what comes from the sliver
-		if d == ebpf.Ingress {
-			kind = cebpf.AttachTCXEgress
-		}
-		l, err := link.AttachTCX(link.TCXOptions{Interface: at.IfIndex, Program: g.objects.program(d), Attach: kind, Anchor: link.Head()})
-		if err != nil {
-			return err
-		}
-		return errors.Join(l.Pin(pin), l.Close())
-	})
-}
-
-// attachedTo returns the ifindex of a link's device, 0 when the device is gone.
-func attachedTo(l link.Link) (int, error) {
-	info, err := l.Info()
-	if err != nil {
-		return 0, err
-	}
-	if tcx := info.TCX(); tcx != nil {
-		return int(tcx.Ifindex), nil
-	}
-	return 0, nil
 }
 
 // Update implements [ebpf.Guard].
@@ -150,21 +94,21 @@ func (g *Guard) Update(ctx context.Context, sliver string, l ebpf.Limits) error 
 	if old.Tenure != p.tenure {
 		return fmt.Errorf("updating guard of %s: its port is another's now: %w", sliver, ebpf.ErrNotAttached)
 	}
-	value := compile(l)
-	value.Tenure, value.Class, value.Ifb = old.Tenure, old.Class, old.Ifb
-	return explain("updating guard of "+sliver, g.objects.Limits.Put(p.record.Ifindex, value))
+	value, err := g.compile(p.tenure, l)
+	if err != nil {
+		return explain("updating guard of "+sliver, err)
+	}
+	value.Class, value.Ifb, value.Pages = old.Class, old.Ifb, max(value.Pages, old.Pages)
+	return explain("updating guard of "+sliver, g.putLimits(p.record.Ifindex, value))
 }
 
 // Detach implements [ebpf.Guard].
 func (g *Guard) Detach(ctx context.Context, sliver string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.ready(ctx); err != nil {
+	g.hooks.Lock()
+	defer g.hooks.Unlock()
+	p, ok, err := g.port(ctx, sliver)
+	if err != nil || !ok {
 		return err
-	}
-	p, ok := g.ports[sliver]
-	if !ok {
-		return nil
 	}
 	return explain("detaching guard of "+sliver, g.detach(sliver, p))
 }
@@ -172,26 +116,33 @@ func (g *Guard) Detach(ctx context.Context, sliver string) error {
 // detach closes the port, takes it down, and only then takes the links away.
 // The sliver stays listed until all is done.
 func (g *Guard) detach(sliver string, p port) error {
-	var l guardPortLimits
-	err := g.objects.Limits.Lookup(p.record.Ifindex, &l)
-	if err == nil && l.Tenure == p.tenure {
-		err = g.objects.Limits.Delete(p.record.Ifindex)
+	if err := g.fault("close"); err != nil {
+		return err
 	}
-	if err != nil && !errors.Is(err, cebpf.ErrKeyNotExist) {
+	if err := g.closePort(p); err != nil {
 		return err
 	}
 	for _, d := range directions {
-		if err := g.detachLink(sliver, d, p); err != nil {
+		if err := g.fault("unhook " + d.String()); err != nil {
+			return err
+		}
+		if err := g.unhook(sliver, d, p.record); err != nil {
 			return err
 		}
 	}
-	for _, d := range directions {
-		err := g.objects.Meters.Delete(guardMeterKey{Tenure: p.tenure, Way: uint32(d)})
-		if err != nil && !errors.Is(err, cebpf.ErrKeyNotExist) {
-			return err
-		}
+	if err := g.fault("state"); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.dropState(p); err != nil {
+		return err
+	}
+	if err := g.fault("gone"); err != nil {
+		return err
 	}
 	// Rows of the live epoch still carry this tenure.
+	var err error
 	if p.record.Gone, err = g.control(controlEpoch); err != nil {
 		return err
 	}
@@ -202,26 +153,19 @@ func (g *Guard) detach(sliver string, p port) error {
 	return nil
 }
 
-func (g *Guard) detachLink(sliver string, d ebpf.Direction, p port) error {
-	pin := g.linkPin(sliver, d)
-	l, err := link.LoadPinnedLink(pin, nil)
-	if errors.Is(err, os.ErrNotExist) {
+// closePort takes a tenure's limits away: what has none passes nothing.
+func (g *Guard) closePort(p port) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var l guardPortLimits
+	err := g.objects.Limits.Lookup(p.record.Ifindex, &l)
+	if err == nil && l.Tenure == p.tenure {
+		err = g.objects.Limits.Delete(p.record.Ifindex)
+	}
+	if errors.Is(err, cebpf.ErrKeyNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	where, err := attachedTo(l)
-	if err != nil {
-		return err
-	}
-	if where != 0 {
-		if err := setDown(text(p.record.Netns[:]), where); err != nil {
-			return err
-		}
-	}
-	return l.Unpin()
+	return err
 }
 
 // Slivers returns the names of those that are attached, sorted.
@@ -241,44 +185,4 @@ func (g *Guard) ready(ctx context.Context) error {
 		return ErrClosed
 	}
 	return ctx.Err()
-}
-
-// compile renders l as the kernel reads it.
-func compile(l ebpf.Limits) guardPortLimits {
-	out := guardPortLimits{Deadline: uint64(max(l.Deadline, 0)), Mac: l.MAC}
-	if l.Source4.IsValid() {
-		v4 := l.Source4.As4()
-		out.Source4 = binary.NativeEndian.Uint32(v4[:]) // as it lies in the packet
-	}
-	if l.Source6.IsValid() {
-		out.Source6, out.Has6 = l.Source6.As16(), 1
-	}
-	for _, d := range directions {
-		m := ebpf.NewMeter(way(l, d))
-		w := &out.Ways[d]
-		w.Packets.Rate, w.Packets.Full, w.Packets.Fill = m.Packets.Rate, m.Packets.Full, m.Packets.Fill
-		w.Bytes.Rate, w.Bytes.Full, w.Bytes.Fill = m.Bytes.Rate, m.Bytes.Full, m.Bytes.Fill
-	}
-	return out
-}
-
-func fullMeter(l ebpf.Limits, d ebpf.Direction) (out guardMeter) {
-	m := ebpf.NewMeter(way(l, d))
-	out.Packets.Level, out.Bytes.Level = m.Packets.Level, m.Bytes.Level
-	return out
-}
-
-func way(l ebpf.Limits, d ebpf.Direction) ebpf.Way {
-	if d == ebpf.Egress {
-		return l.Egress
-	}
-	return l.Ingress
-}
-
-// text reads a name that ends at the first zero byte or fills its field.
-func text(b []byte) string {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		b = b[:i]
-	}
-	return string(b)
 }

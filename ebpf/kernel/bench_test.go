@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -11,8 +12,19 @@ import (
 	"croft/ebpf"
 )
 
+// checks are what a load can leave out (bpf/guard.bpf.c).
+var checks = []struct {
+	name string
+	bit  uint32
+}{{"closed", 1}, {"optout", 2}, {"flows", 4 | 8}, {"fanout", 8}, {"allowance", 16}, {"row", 32}}
+
+const withoutSeal = 64
+
 // What a packet costs in the kernel, as the kernel times it: nothing, one
-// look-up (the least that a program for all slivers does), the guard.
+// look-up (the least that a program for all slivers does), the guard. "first" is
+// a packet for which everything is asked, as for the first of a flow in a tick,
+// and "first/without" is the same without one check: the difference is what that
+// check costs.
 func BenchmarkRootPacket(b *testing.B) {
 	needRoot(b)
 	var o struct {
@@ -29,11 +41,12 @@ func BenchmarkRootPacket(b *testing.B) {
 	l.Deadline = 1
 	over := newBench(b, Config{}, ebpf.Port{}, l)
 	out4 := udp(5000, 6000, 22).ip4(sliver4, remote4, 17).out()
-	for _, c := range []struct {
+	type row = struct {
 		name    string
 		program *cebpf.Program
 		packet  frame
-	}{
+	}
+	rows := []row{
 		{"nothing", o.Nothing, out4},
 		{"lookup", o.Lookup, out4},
 		{"guard/egress/udp4", g.objects.Egress, out4},
@@ -42,7 +55,21 @@ func BenchmarkRootPacket(b *testing.B) {
 		{"guard/ingress/udp4", g.objects.Ingress, udp(5000, 6000, 22).ip4(remote4, sliver4, 17).in()},
 		{"guard/dropped/deadline", over.objects.Egress, out4},
 		{"guard/dropped/closed", g.objects.Egress, udp(1, 2, 22).ip4(sliver4, sliver4, 17).out()},
-	} {
+	}
+	all := testLimits()
+	all.FlowsNew, all.FanOut, all.Daily = 1<<30, 256, 1<<50
+	asked := func(without uint32) *cebpf.Program {
+		g := newBench(b, Config{without: without | withoutSeal}, ebpf.Port{}, all)
+		if err := g.SetOptOut(b.Context(), []netip.Addr{remote6}); err != nil {
+			b.Fatal(err)
+		}
+		return g.objects.Egress
+	}
+	rows = append(rows, row{"first/all", asked(0), out4})
+	for _, c := range checks {
+		rows = append(rows, row{"first/without/" + c.name, asked(c.bit), out4})
+	}
+	for _, c := range rows {
 		b.Run(c.name, func(b *testing.B) {
 			const repeat = 100_000
 			var total time.Duration

@@ -11,7 +11,8 @@ import (
 	"croft/ebpf"
 )
 
-// The kernel's bucket and Go's take the same random steps: 8 limits × 16,384.
+// The kernel's bucket and Go's take the same random steps: 16 limits
+// × 65,536, of which none is rounded.
 func TestRootBucketIsTheReference(t *testing.T) {
 	needRoot(t)
 	var o struct {
@@ -28,27 +29,34 @@ func TestRootBucketIsTheReference(t *testing.T) {
 	defer o.Results.Close()
 	defer o.States.Close()
 
+	met := map[ebpf.Reason]int{}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	scale := func(limit uint64) uint64 { return r.Uint64N(limit+1) >> r.UintN(40) }
-	const n = 16384
-	for range 8 {
-		w := ebpf.Way{Rate: scale(ebpf.MaxRate), Burst: scale(ebpf.MaxBurst), Packets: scale(ebpf.MaxPacketRate), PacketBurst: scale(ebpf.MaxPacketBurst)}
-		m := ebpf.NewMeter(w)
-		state := testingState{}
-		state.Limit.Packets.Rate, state.Limit.Packets.Full, state.Limit.Packets.Fill = m.Packets.Rate, m.Packets.Full, m.Packets.Fill
-		state.Limit.Bytes.Rate, state.Limit.Bytes.Full, state.Limit.Bytes.Fill = m.Bytes.Rate, m.Bytes.Full, m.Bytes.Fill
-		state.Packets.Level, state.Bytes.Level = m.Packets.Level, m.Bytes.Level
-		keys, steps := make([]uint32, n), make([]testingStep, n)
+	const n = 65536
+	for range 16 {
 		now := uint64(1 << 40)
+		l := ebpf.Limits{
+			Egress:   ebpf.Way{Rate: scale(ebpf.MaxRate), Burst: scale(ebpf.MaxBurst), Packets: scale(ebpf.MaxPacketRate), PacketBurst: scale(ebpf.MaxPacketBurst)},
+			FlowsNew: scale(1 << 16), Daily: scale(ebpf.MaxDaily), DayFrom: int64(now - scale(1<<45)), Deadline: int64(now + scale(1<<56) + 1),
+		}
+		m := ebpf.MeterOf(l, ebpf.Egress, int64(now))
+		state := testingState{Purse: pursed(m)}
+		state.Limit.Packets, state.Limit.Bytes, state.Flows = limited(m.Packets), limited(m.Bytes), limited(m.Flows)
+		var limits guardPortLimits
+		fillDay(&limits, m.Day)
+		state.Day.Bytes, state.Day.Mark = limits.Day.Bytes, limits.Day.Mark
+		state.Day.LastBytes, state.Day.LastMark = limits.Day.LastBytes, limits.Day.LastMark
+		state.Day.LastFrom, state.Day.LastEnd = limits.Day.LastFrom, limits.Day.LastEnd
+		keys, steps := make([]uint32, n), make([]testingStep, n)
 		for i := range steps {
-			now += scale(1 << 40)
+			now = min(now+scale(1<<40), uint64(l.Deadline)-1) // later, nothing is charged
 			steps[i].Now = now
 			if r.UintN(20) == 0 {
 				steps[i].Now -= scale(1 << 30) // another processor's clock
 			}
-			steps[i].Packets, steps[i].Bytes = 1+scale(64), scale(1<<19)
+			steps[i].Packets, steps[i].Bytes, steps[i].Fresh = 1+scale(64), scale(1<<19), uint64(r.UintN(2))
 			keys[i] = uint32(i)
 		}
 		if _, err := o.Steps.BatchUpdate(keys, steps, nil); err != nil {
@@ -66,14 +74,31 @@ func TestRootBucketIsTheReference(t *testing.T) {
 			t.Fatalf("%d results, %v", got, err)
 		}
 		for i, s := range steps {
-			reason := m.Charge(s.Now, s.Packets, s.Bytes)
-			var want testingResult
-			want.Reason = uint64(reason)
-			want.Packets.Level, want.Packets.Last = m.Packets.Level, m.Packets.Last
-			want.Bytes.Level, want.Bytes.Last = m.Bytes.Level, m.Bytes.Last
+			reason := m.Charge(s.Now, s.Packets, s.Bytes, s.Fresh != 0)
+			met[reason]++
+			want := testingResult{Reason: uint64(reason), Purse: pursed(m)}
 			if results[i] != want {
-				t.Fatalf("way %+v, step %d %+v:\nkernel %+v\nGo     %+v", w, i, s, results[i], want)
+				t.Fatalf("limits %+v, step %d %+v:\nkernel %+v\nGo     %+v", l, i, s, results[i], want)
 			}
 		}
 	}
+	t.Logf("%v", met)
+	for _, reason := range []ebpf.Reason{ebpf.ReasonNone, ebpf.ReasonPackets, ebpf.ReasonFlows, ebpf.ReasonDaily, ebpf.ReasonBytes} {
+		if met[reason] == 0 {
+			t.Errorf("no step ended with %s", reason)
+		}
+	}
+}
+
+func limited(b ebpf.Bucket) (l testingBucketLimit) {
+	l.Rate, l.Full, l.Fill = b.Rate, b.Full, b.Fill
+	return l
+}
+
+func pursed(m ebpf.Meter) (p testingPurse) {
+	p.Packets.Level, p.Packets.Last = m.Packets.Level, m.Packets.Last
+	p.Bytes.Level, p.Bytes.Last = m.Bytes.Level, m.Bytes.Last
+	p.Flows.Level, p.Flows.Last = m.Flows.Level, m.Flows.Last
+	p.Day.From, p.Day.Spent = m.Day.From, m.Day.Spent
+	return p
 }

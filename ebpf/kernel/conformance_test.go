@@ -42,9 +42,16 @@ type world struct {
 }
 
 func newWorld(t *testing.T, cfg Config) *world {
-	needRoot(t)
 	cfg.Tag = testTag()
-	w := &world{t: t, cfg: cfg, guard: openGuard(t, cfg), inner: map[int]string{}, peers: map[int]int{}}
+	w := bareWorld(t, cfg)
+	w.guard = openGuard(t, cfg)
+	return w
+}
+
+// bareWorld has no guard yet.
+func bareWorld(t *testing.T, cfg Config) *world {
+	needRoot(t)
+	w := &world{t: t, cfg: cfg, inner: map[int]string{}, peers: map[int]int{}}
 	w.node = newNetNS(t, cfg.Tag+"n")
 	w.in(w.node, func() error {
 		lo, err := netlink.LinkByName("lo")

@@ -56,7 +56,7 @@ func TestRootHalfAttachedIsMended(t *testing.T) {
 	copy(record.Sliver[:], at.Sliver)
 	copy(record.Netns[:], at.NetNS)
 	must(t, w.guard.putState(at, w.limits(own), record))
-	must(t, w.guard.attachLink(at, ebpf.Egress))
+	must(t, w.guard.hook(at, ebpf.Egress))
 	w.Reopen(func() {})
 	if names := w.guard.Slivers(); len(names) != 1 || names[0] != "half" {
 		t.Fatalf("slivers %v", names)
@@ -172,7 +172,7 @@ func TestRootIdentityUnderTraffic(t *testing.T) {
 	b := newBench(t, Config{MaxFlows: 4}, ebpf.Port{}, l)
 	const senders, rounds, repeat = 2, 400, 100
 	var work sync.WaitGroup
-	errs := make(chan error, senders)
+	errs := make(chan error, senders+1)
 	for s := range senders {
 		work.Go(func() {
 			for r := range rounds { // more flows than the table holds
@@ -184,6 +184,15 @@ func TestRootIdentityUnderTraffic(t *testing.T) {
 			}
 		})
 	}
+	work.Go(func() { // and the node moves bytes for the sliver meanwhile
+		for range rounds {
+			var wait *ebpf.Wait
+			if err := b.Charge(t.Context(), "probe", ebpf.Egress, ebpf.ChannelLogs, 4000); err != nil && !errors.As(err, &wait) {
+				errs <- err
+				return
+			}
+		}
+	})
 	done := make(chan struct{})
 	go func() { work.Wait(); close(done) }()
 	var sum ebpf.Identity

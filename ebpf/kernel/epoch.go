@@ -30,6 +30,10 @@ func (g *Guard) Drain(ctx context.Context, keep func(ebpf.Epoch) error) error {
 	if err := g.ready(ctx); err != nil {
 		return err
 	}
+	early, err := g.drainPrevious(keep)
+	if err != nil {
+		return explain("draining another version's tables", err)
+	}
 	live, err := g.control(controlEpoch)
 	if err != nil {
 		return explain("draining", err)
@@ -45,70 +49,117 @@ func (g *Guard) Drain(ctx context.Context, keep func(ebpf.Epoch) error) error {
 	if err != nil {
 		return explain(fmt.Sprintf("draining epoch %d", live), err)
 	}
-	return errors.Join(breach, late)
+	return errors.Join(early, breach, late)
 }
 
-// swap makes epoch live and returns when no program sees the one before. The
-// kernel waits for running programs when an array of maps is written, whatever
-// is written.
-func (g *Guard) swap(epoch uint64) error {
-	side := uint32(epoch & 1)
-	table, err := g.table(side)
-	if err != nil {
-		return err
+// drainPrevious hands over what other layouts recorded last, and removes them.
+// No program writes there any more.
+func (g *Guard) drainPrevious(keep func(ebpf.Epoch) error) (breach, err error) {
+	for len(g.previous) > 0 {
+		p := g.previous[0]
+		live, err := p.control(controlEpoch)
+		if err != nil {
+			return breach, err
+		}
+		t := p.tables()
+		for _, epoch := range []uint64{live - 1, live} {
+			_, late, err := t.keep(epoch, keep)
+			if err != nil {
+				return breach, err
+			}
+			breach = errors.Join(breach, late)
+		}
+		if err := p.remove(); err != nil {
+			return breach, err
+		}
+		g.previous = g.previous[1:]
 	}
-	defer table.Close()
+	return breach, nil
+}
+
+// swap makes epoch live and returns when no program sees the one before.
+func (g *Guard) swap(epoch uint64) error {
 	if err := g.setControl(controlEpoch, epoch); err != nil {
 		return err
 	}
-	return g.objects.FlowTables.Put(side, table)
+	return g.wait()
 }
 
 func (g *Guard) table(side uint32) (*cebpf.Map, error) {
+	return tables{flowTables: g.objects.FlowTables}.table(side)
+}
+
+// tables are what an epoch is read from: the guard's own, or another layout's.
+type tables struct {
+	control, flowTables *cebpf.Map
+	tally               func(side uint32) ([]guardTally, error)
+	eachTenure          func(do func(number uint32, t guardTenure) error) error
+}
+
+func (g *Guard) tables() tables {
+	return tables{
+		control: g.objects.Control, flowTables: g.objects.FlowTables,
+		tally: func(side uint32) (all []guardTally, err error) { return all, g.objects.Tallies.Lookup(side, &all) },
+		eachTenure: func(do func(number uint32, t guardTenure) error) error {
+			return eachTenure(g.objects.Tenures, do)
+		},
+	}
+}
+
+func (t tables) table(side uint32) (*cebpf.Map, error) {
 	var id cebpf.MapID
-	if err := g.objects.FlowTables.Lookup(side, &id); err != nil {
+	if err := t.flowTables.Lookup(side, &id); err != nil {
 		return nil, err
 	}
 	return cebpf.NewMapFromID(id)
 }
 
-// keepIdle hands epoch to keep unless it is durable, then clears it. The first
-// error is the epoch's account, which stops nothing.
-func (g *Guard) keepIdle(epoch uint64, keep func(ebpf.Epoch) error) (breach, err error) {
-	kept, err := g.control(controlKept)
-	if err != nil {
-		return nil, err
+// keep hands an idle epoch to keep unless it is durable, and returns its rows'
+// keys. Breach is the epoch's account, which stops nothing.
+func (t tables) keep(epoch uint64, keep func(ebpf.Epoch) error) (keys []guardFlowKey, breach, err error) {
+	var kept uint64
+	if err := t.control.Lookup(controlKept, &kept); err != nil {
+		return nil, nil, err
 	}
-	table, err := g.table(uint32(epoch & 1))
+	table, err := t.table(uint32(epoch & 1))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer table.Close()
 	keys, rows, err := readRows(table)
+	if err != nil || kept >= epoch {
+		return keys, nil, err
+	}
+	e, err := t.account(epoch, keys, rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	breach = e.Identity.Check()
+	if err := keep(e); err != nil {
+		return nil, nil, fmt.Errorf("keeping: %w", err)
+	}
+	return keys, breach, t.control.Put(controlKept, epoch)
+}
+
+// keepIdle has an epoch of the guard's own kept, then clears it.
+func (g *Guard) keepIdle(epoch uint64, keep func(ebpf.Epoch) error) (breach, err error) {
+	keys, breach, err := g.tables().keep(epoch, keep)
 	if err != nil {
 		return nil, err
 	}
-	if kept < epoch {
-		e, err := g.account(epoch, keys, rows)
-		if err != nil {
-			return nil, err
-		}
-		breach = e.Identity.Check()
-		if err := keep(e); err != nil {
-			return nil, fmt.Errorf("keeping: %w", err)
-		}
-		if err := g.setControl(controlKept, epoch); err != nil {
-			return nil, err
-		}
-	}
-	if err := g.clear(epoch, table, keys); err != nil {
+	if err := g.clear(epoch, keys); err != nil {
 		return nil, fmt.Errorf("clearing: %w", err)
 	}
 	return breach, nil
 }
 
 // clear empties an epoch that is durable, and forgets tenures that ended in it.
-func (g *Guard) clear(epoch uint64, table *cebpf.Map, keys []guardFlowKey) error {
+func (g *Guard) clear(epoch uint64, keys []guardFlowKey) error {
+	table, err := g.table(uint32(epoch & 1))
+	if err != nil {
+		return err
+	}
+	defer table.Close()
 	for chunk := range slices.Chunk(keys, batch) {
 		if _, err := table.BatchDelete(chunk, nil); err != nil {
 			return err
@@ -137,22 +188,22 @@ func (g *Guard) clear(epoch uint64, table *cebpf.Map, keys []guardFlowKey) error
 }
 
 // account turns an idle table into an Epoch.
-func (g *Guard) account(epoch uint64, keys []guardFlowKey, rows []guardFlow) (ebpf.Epoch, error) {
+func (t tables) account(epoch uint64, keys []guardFlowKey, rows []guardFlow) (ebpf.Epoch, error) {
 	var e ebpf.Epoch
-	series, err := g.control(controlSeries)
-	if err != nil {
+	var series uint64
+	if err := t.control.Lookup(controlSeries, &series); err != nil {
 		return e, err
 	}
 	tenures := map[uint32]guardTenure{}
-	err = eachTenure(g.objects.Tenures, func(number uint32, t guardTenure) error {
+	err := t.eachTenure(func(number uint32, t guardTenure) error {
 		tenures[number] = t
 		return nil
 	})
 	if err != nil {
 		return e, err
 	}
-	var tallies []guardTally
-	if err := g.objects.Tallies.Lookup(uint32(epoch&1), &tallies); err != nil {
+	tallies, err := t.tally(uint32(epoch & 1))
+	if err != nil {
 		return e, err
 	}
 	now, boot, err := clocks()
@@ -197,7 +248,7 @@ func address(family uint8, a [16]byte, port uint16) netip.AddrPort {
 	case 6:
 		return netip.AddrPortFrom(netip.AddrFrom16(a), n)
 	}
-	return netip.AddrPort{}
+	return netip.AddrPortFrom(netip.Addr{}, n) // a channel, or 0
 }
 
 // clocks returns the wall and the boot clock at one moment, in ns.

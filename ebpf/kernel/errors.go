@@ -34,16 +34,18 @@ func (e *FeatureError) Error() string {
 func (e *FeatureError) Unwrap() error        { return e.Err }
 func (e *FeatureError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// explain gives errors of the kernel the type that a caller can act on. There
-// is no fall-back to clsact for kernels without TCX yet: they are refused.
+// explain gives errors of the kernel the type that a caller can act on.
 func explain(doing string, err error) error {
+	var verifier *cebpf.VerifierError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &verifier):
+		// EACCES too, but nobody's privileges would help.
 	case errors.Is(err, cebpf.ErrMapIncompatible):
 		err = fmt.Errorf("%w: %w", ErrIncompatible, err)
 	case errors.Is(err, cebpf.ErrNotSupported):
-		err = &FeatureError{"eBPF with TCX links", "Linux 6.6 or newer with CONFIG_BPF_SYSCALL and CONFIG_NET_XGRESS", err}
+		err = &FeatureError{"eBPF for traffic control", "Linux 5.15 or newer with CONFIG_BPF_SYSCALL and CONFIG_NET_CLS_BPF", err}
 	case errors.Is(err, os.ErrPermission):
 		err = fmt.Errorf("%w: %w", ErrPrivilege, err)
 	}

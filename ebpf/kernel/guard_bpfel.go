@@ -14,6 +14,24 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type guardAddress struct {
+	_      structs.HostLayout
+	Octets [16]uint8
+}
+
+type guardBucket struct {
+	_     structs.HostLayout
+	Level uint64
+	Last  uint64
+}
+
+type guardFan struct {
+	_     structs.HostLayout
+	Tick  uint64
+	Count [8]uint32
+	Slots [2000]uint64
+}
+
 type guardFlow struct {
 	_       structs.HostLayout
 	Packets uint64
@@ -21,7 +39,7 @@ type guardFlow struct {
 	First   uint64
 	Last    uint64
 	Flags   uint32
-	Pad     uint32
+	Seal    uint32
 }
 
 type guardFlowKey struct {
@@ -37,33 +55,66 @@ type guardFlowKey struct {
 	Dport  uint16
 }
 
+type guardLeafFlow struct {
+	_      structs.HostLayout
+	Due    uint64
+	Bulk   uint64
+	Window uint64
+}
+
+type guardLeafWay struct {
+	_      structs.HostLayout
+	Window uint64
+	Due    uint64
+	Count  uint32
+	Before uint32
+}
+
 type guardMeter struct {
 	_    structs.HostLayout
 	Lock struct {
 		_   structs.HostLayout
 		Val uint32
 	}
-	Pad     uint32
-	Packets struct {
-		_     structs.HostLayout
-		Level uint64
-		Last  uint64
+	Carried uint32
+	Purse   struct {
+		_       structs.HostLayout
+		Packets guardBucket
+		Bytes   guardBucket
+		Flows   guardBucket
+		Day     struct {
+			_     structs.HostLayout
+			From  int64
+			Spent uint64
+		}
 	}
-	Bytes struct {
+	Rows [2]struct {
 		_     structs.HostLayout
-		Level uint64
-		Last  uint64
+		Epoch uint64
+		Rows  [4]uint32
 	}
 	PassedPackets uint64
 	PassedBytes   uint64
 	DroppedBytes  uint64
-	Dropped       [16]uint64
+	Dropped       [32]uint64
 }
 
 type guardMeterKey struct {
 	_      structs.HostLayout
 	Tenure uint32
 	Way    uint32
+}
+
+type guardPage struct {
+	_      structs.HostLayout
+	Opened [248]uint64
+	Heard  [248]uint64
+}
+
+type guardPageKey struct {
+	_      structs.HostLayout
+	Tenure uint32
+	Page   uint32
 }
 
 type guardPortLimits struct {
@@ -77,6 +128,10 @@ type guardPortLimits struct {
 	Mac      [6]uint8
 	Has6     uint8
 	Pad      uint8
+	Pages    uint32
+	FanOut   uint32
+	Rows     uint32
+	Pad2     uint32
 	Ways     [2]struct {
 		_       structs.HostLayout
 		Packets struct {
@@ -92,6 +147,21 @@ type guardPortLimits struct {
 			Fill uint64
 		}
 	}
+	Flows struct {
+		_    structs.HostLayout
+		Rate uint64
+		Full uint64
+		Fill uint64
+	}
+	Day struct {
+		_         structs.HostLayout
+		Bytes     uint64
+		Mark      uint64
+		LastBytes uint64
+		LastMark  uint64
+		LastFrom  int64
+		LastEnd   int64
+	}
 }
 
 type guardRule4 struct {
@@ -106,12 +176,18 @@ type guardRule6 struct {
 	Addr [16]uint8
 }
 
+type guardSecret struct {
+	_     structs.HostLayout
+	Tag   [8]uint64
+	Place [8]uint64
+}
+
 type guardTally struct {
 	_          structs.HostLayout
 	Seen       uint64
 	Unrecorded uint64
 	NoSliver   uint64
-	Dropped    [16]uint64
+	Dropped    [32]uint64
 }
 
 type guardTenure struct {
@@ -127,17 +203,28 @@ type guardTenure struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	guardMapCarries       = "carries"
 	guardMapControl       = "control"
+	guardMapFans          = "fans"
 	guardMapFlowTables    = "flow_tables"
+	guardMapLeafFlows     = "leaf_flows"
+	guardMapLeafWays      = "leaf_ways"
 	guardMapLimits        = "limits"
 	guardMapMeters        = "meters"
+	guardMapOptouts       = "optouts"
+	guardMapPages         = "pages"
 	guardMapRules4        = "rules4"
 	guardMapRules6        = "rules6"
+	guardMapSecrets       = "secrets"
 	guardMapTallies       = "tallies"
 	guardMapTenures       = "tenures"
+	guardProgGuardCarry   = "guard_carry"
+	guardProgGuardCharge  = "guard_charge"
 	guardProgGuardEgress  = "guard_egress"
 	guardProgGuardIngress = "guard_ingress"
+	guardVarAddressType   = "address_type"
 	guardVarCfgTestclock  = "cfg_testclock"
+	guardVarCfgWithout    = "cfg_without"
 	guardVarFlowKeyType   = "flow_key_type"
 	guardVarFlowType      = "flow_type"
 	guardVarTestNow       = "test_now"
@@ -185,6 +272,8 @@ type guardSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guardProgramSpecs struct {
+	GuardCarry   *ebpf.ProgramSpec `ebpf:"guard_carry"`
+	GuardCharge  *ebpf.ProgramSpec `ebpf:"guard_charge"`
 	GuardEgress  *ebpf.ProgramSpec `ebpf:"guard_egress"`
 	GuardIngress *ebpf.ProgramSpec `ebpf:"guard_ingress"`
 }
@@ -193,12 +282,19 @@ type guardProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guardMapSpecs struct {
+	Carries    *ebpf.MapSpec `ebpf:"carries"`
 	Control    *ebpf.MapSpec `ebpf:"control"`
+	Fans       *ebpf.MapSpec `ebpf:"fans"`
 	FlowTables *ebpf.MapSpec `ebpf:"flow_tables"`
+	LeafFlows  *ebpf.MapSpec `ebpf:"leaf_flows"`
+	LeafWays   *ebpf.MapSpec `ebpf:"leaf_ways"`
 	Limits     *ebpf.MapSpec `ebpf:"limits"`
 	Meters     *ebpf.MapSpec `ebpf:"meters"`
+	Optouts    *ebpf.MapSpec `ebpf:"optouts"`
+	Pages      *ebpf.MapSpec `ebpf:"pages"`
 	Rules4     *ebpf.MapSpec `ebpf:"rules4"`
 	Rules6     *ebpf.MapSpec `ebpf:"rules6"`
+	Secrets    *ebpf.MapSpec `ebpf:"secrets"`
 	Tallies    *ebpf.MapSpec `ebpf:"tallies"`
 	Tenures    *ebpf.MapSpec `ebpf:"tenures"`
 }
@@ -207,7 +303,9 @@ type guardMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guardVariableSpecs struct {
+	AddressType  *ebpf.VariableSpec `ebpf:"address_type"`
 	CfgTestclock *ebpf.VariableSpec `ebpf:"cfg_testclock"`
+	CfgWithout   *ebpf.VariableSpec `ebpf:"cfg_without"`
 	FlowKeyType  *ebpf.VariableSpec `ebpf:"flow_key_type"`
 	FlowType     *ebpf.VariableSpec `ebpf:"flow_type"`
 	TestNow      *ebpf.VariableSpec `ebpf:"test_now"`
@@ -233,24 +331,38 @@ func (o *guardObjects) Close() error {
 //
 // It can be passed to loadGuardObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guardMaps struct {
+	Carries    *ebpf.Map `ebpf:"carries"`
 	Control    *ebpf.Map `ebpf:"control"`
+	Fans       *ebpf.Map `ebpf:"fans"`
 	FlowTables *ebpf.Map `ebpf:"flow_tables"`
+	LeafFlows  *ebpf.Map `ebpf:"leaf_flows"`
+	LeafWays   *ebpf.Map `ebpf:"leaf_ways"`
 	Limits     *ebpf.Map `ebpf:"limits"`
 	Meters     *ebpf.Map `ebpf:"meters"`
+	Optouts    *ebpf.Map `ebpf:"optouts"`
+	Pages      *ebpf.Map `ebpf:"pages"`
 	Rules4     *ebpf.Map `ebpf:"rules4"`
 	Rules6     *ebpf.Map `ebpf:"rules6"`
+	Secrets    *ebpf.Map `ebpf:"secrets"`
 	Tallies    *ebpf.Map `ebpf:"tallies"`
 	Tenures    *ebpf.Map `ebpf:"tenures"`
 }
 
 func (m *guardMaps) Close() error {
 	return _GuardClose(
+		m.Carries,
 		m.Control,
+		m.Fans,
 		m.FlowTables,
+		m.LeafFlows,
+		m.LeafWays,
 		m.Limits,
 		m.Meters,
+		m.Optouts,
+		m.Pages,
 		m.Rules4,
 		m.Rules6,
+		m.Secrets,
 		m.Tallies,
 		m.Tenures,
 	)
@@ -260,7 +372,9 @@ func (m *guardMaps) Close() error {
 //
 // It can be passed to loadGuardObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guardVariables struct {
+	AddressType  *ebpf.Variable `ebpf:"address_type"`
 	CfgTestclock *ebpf.Variable `ebpf:"cfg_testclock"`
+	CfgWithout   *ebpf.Variable `ebpf:"cfg_without"`
 	FlowKeyType  *ebpf.Variable `ebpf:"flow_key_type"`
 	FlowType     *ebpf.Variable `ebpf:"flow_type"`
 	TestNow      *ebpf.Variable `ebpf:"test_now"`
@@ -270,12 +384,16 @@ type guardVariables struct {
 //
 // It can be passed to loadGuardObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guardPrograms struct {
+	GuardCarry   *ebpf.Program `ebpf:"guard_carry"`
+	GuardCharge  *ebpf.Program `ebpf:"guard_charge"`
 	GuardEgress  *ebpf.Program `ebpf:"guard_egress"`
 	GuardIngress *ebpf.Program `ebpf:"guard_ingress"`
 }
 
 func (p *guardPrograms) Close() error {
 	return _GuardClose(
+		p.GuardCarry,
+		p.GuardCharge,
 		p.GuardEgress,
 		p.GuardIngress,
 	)

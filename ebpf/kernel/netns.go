@@ -3,9 +3,7 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"runtime"
 
 	"github.com/vishvananda/netlink"
@@ -55,8 +53,7 @@ func setDown(path string, ifindex int) error {
 		}
 		return netlink.LinkSetDown(dev)
 	})
-	var notFound netlink.LinkNotFoundError
-	if errors.As(err, &notFound) || errors.Is(err, os.ErrNotExist) {
+	if deviceGone(err) {
 		return nil
 	}
 	return err

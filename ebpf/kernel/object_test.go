@@ -64,11 +64,11 @@ func TestObjectsAreFresh(t *testing.T) {
 func defines(t *testing.T) map[string]uint64 {
 	t.Helper()
 	found := map[string]uint64{}
-	files, err := filepath.Glob("bpf/*.h")
+	files, err := filepath.Glob("bpf/*.[hc]")
 	if err != nil {
 		t.Fatal(err)
 	}
-	form := regexp.MustCompile(`(?m)^#define (\w+) (\d+|\(1 << (\d+)\))(?:ULL)?(?:\s|$)`)
+	form := regexp.MustCompile(`(?m)^#define (\w+) (\d+|\(1 << (\d+)\))(?:U?LL)?(?:\s|$)`)
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if err != nil {
@@ -100,9 +100,11 @@ func TestHeadersAgree(t *testing.T) {
 		"EGRESS": uint64(ebpf.Egress), "INGRESS": uint64(ebpf.Ingress),
 		"BYTE_UNITS": ebpf.ByteUnits, "PACKET_UNITS": ebpf.PacketUnits,
 		"PROTO_ARP": ebpf.ProtoARP, "PROTO_FRAGMENT": ebpf.ProtoFragment,
+		"PROTO_NODE": ebpf.ProtoNode, "PROTO_OVERFLOW": ebpf.ProtoOverflow, "CHARGE_UNIT": ebpf.ChargeUnit, "MAX_OPTOUT": ebpf.MaxOptOut,
+		"DAY_NS": uint64(ebpf.Day), "WAYS": 8, "PAGE_SETS": pageFlows / 8, "MAX_PAGES": maxPages, "NEVER": never,
 		"OPEN": uint64(ebpf.Open), "SHUT": uint64(ebpf.Shut), "OPEN_DNS": uint64(ebpf.OpenDNS),
 		"CONTROL_EPOCH": uint64(controlEpoch), "CONTROL_KEPT": uint64(controlKept),
-		"CONTROL_SERIES": uint64(controlSeries), "CONTROL_TENURE": uint64(controlTenure),
+		"CONTROL_SERIES": uint64(controlSeries), "CONTROL_TENURE": uint64(controlTenure), "CONTROL_RULES": uint64(controlRules),
 		"REASONS": uint64(len(guardMeter{}.Dropped)),
 	}
 	for r := range ebpf.Reason(ebpf.NumReasons) {

@@ -14,7 +14,14 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type testingResult struct {
+type testingBucketLimit struct {
+	_    structs.HostLayout
+	Rate uint64
+	Full uint64
+	Fill uint64
+}
+
+type testingPurse struct {
 	_       structs.HostLayout
 	Packets struct {
 		_     structs.HostLayout
@@ -26,6 +33,21 @@ type testingResult struct {
 		Level uint64
 		Last  uint64
 	}
+	Flows struct {
+		_     structs.HostLayout
+		Level uint64
+		Last  uint64
+	}
+	Day struct {
+		_     structs.HostLayout
+		From  int64
+		Spent uint64
+	}
+}
+
+type testingResult struct {
+	_      structs.HostLayout
+	Purse  testingPurse
 	Reason uint64
 }
 
@@ -33,31 +55,22 @@ type testingState struct {
 	_     structs.HostLayout
 	Limit struct {
 		_       structs.HostLayout
-		Packets struct {
-			_    structs.HostLayout
-			Rate uint64
-			Full uint64
-			Fill uint64
-		}
-		Bytes struct {
-			_    structs.HostLayout
-			Rate uint64
-			Full uint64
-			Fill uint64
-		}
+		Packets testingBucketLimit
+		Bytes   testingBucketLimit
 	}
-	Packets struct {
-		_     structs.HostLayout
-		Level uint64
-		Last  uint64
+	Flows testingBucketLimit
+	Day   struct {
+		_         structs.HostLayout
+		Bytes     uint64
+		Mark      uint64
+		LastBytes uint64
+		LastMark  uint64
+		LastFrom  int64
+		LastEnd   int64
 	}
-	Bytes struct {
-		_     structs.HostLayout
-		Level uint64
-		Last  uint64
-	}
-	Next uint32
-	Pad  uint32
+	Purse testingPurse
+	Next  uint32
+	Pad   uint32
 }
 
 type testingStep struct {
@@ -65,6 +78,7 @@ type testingStep struct {
 	Now     uint64
 	Packets uint64
 	Bytes   uint64
+	Fresh   uint64
 }
 
 // Names of all BPF objects in the ELF.

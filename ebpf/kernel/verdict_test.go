@@ -47,11 +47,12 @@ type bench struct {
 	*Guard
 	at  ebpf.Port
 	now uint64
+	cfg Config
 }
 
 func newBench(t testing.TB, cfg Config, at ebpf.Port, l ebpf.Limits) *bench {
-	cfg.testClock = true
-	b := &bench{TB: t, Guard: openGuard(t, cfg)}
+	cfg.testClock, cfg.Tag = true, testTag()
+	b := &bench{TB: t, Guard: openGuard(t, cfg), cfg: cfg}
 	at.Sliver, at.IfIndex = "probe", loopback
 	record := guardTenure{Place: uint32(at.Place), Ifindex: loopback}
 	copy(record.Sliver[:], at.Sliver)
@@ -233,13 +234,13 @@ func TestRootVerdicts(t *testing.T) {
 }
 
 func TestRootClassAndRedirect(t *testing.T) {
-	b := newBench(t, Config{}, ebpf.Port{Class: 0x10007, IFB: 9}, testLimits())
+	b := newBench(t, Config{}, ebpf.Port{Class: 0x10008, IFB: 9}, testLimits())
 	f := udp(1, 2, 3).ip4(sliver4, remote4, 17)
-	if v, out := b.send(ebpf.Egress, f.out(), skb{}); v != redirect || out.Priority != 0x10007 {
+	if v, out := b.send(ebpf.Egress, f.out(), skb{}); v != redirect || out.Priority != 0x1000a {
 		t.Errorf("egress: verdict %d, priority %#x", v, out.Priority)
 	}
 	back := udp(2, 1, 3).ip4(remote4, sliver4, 17)
-	if v, out := b.send(ebpf.Ingress, back.in(), skb{}); v != pass || out.Priority != 0x10007 {
+	if v, out := b.send(ebpf.Ingress, back.in(), skb{}); v != pass || out.Priority != 0x1000a {
 		t.Errorf("ingress: verdict %d, priority %#x", v, out.Priority)
 	}
 	own := arp(1, sliverMAC, sliver4, netip.MustParseAddr("10.200.0.1")).eth(sliverMAC, hostMAC, 0x806)
@@ -349,11 +350,11 @@ func TestRootGSOCountsSegments(t *testing.T) {
 	// A packet socket's header names a size and leaves the count to be found.
 	f = udp(1, 2, 3000).ip6(sliver6, remote6, 17).out()
 	b.send(ebpf.Egress, f, skb{GSOSize: 1000})
-	if got := b.count(ebpf.Egress).PassedPackets - 10; got != 4 {
-		t.Fatalf("3,048 octets in segments of 1,000: %d packets, want 4", got)
+	if got := b.count(ebpf.Egress); got.PassedPackets != 13 || got.PassedBytes != 10*40+3000+3*48+3000 {
+		t.Fatalf("3,000 octets in segments of 1,000: %+v, want 3 packets with a header each", got)
 	}
 	e := b.drained()
-	if e.Identity.Seen != 14 || e.Identity.Recorded != 14 {
+	if e.Identity.Seen != 13 || e.Identity.Recorded != 13 {
 		t.Fatalf("%+v", e.Identity)
 	}
 }

@@ -11,13 +11,13 @@ import (
 
 // Questions counts what one sliver asked of the node's resolver. Asked is the
 // sum of the other four. The node sends a question on for the sliver: UpBytes
-// and DownBytes are what that cost, in bytes of DNS messages.
+// and DownBytes are what that cost, in L3 octets, and what it was charged.
 type Questions struct {
 	Place     int
 	Asked     uint64
 	Answered  uint64 // by an upstream, whatever it said
 	Local     uint64 // at once: malformed, not asked for here, private zone
-	Refused   uint64 // over the sliver's rate or its questions in flight
+	Refused   uint64 // over the resolver's rate, its questions in flight, or the lease
 	Failed    uint64 // no upstream answered
 	Screened  uint64 // records taken out that named closed addresses
 	UpBytes   uint64
@@ -32,8 +32,10 @@ type askers struct {
 
 type asker struct {
 	count    Questions
-	tokens   float64
+	tokens   float64 // questions, as of filled
 	filled   time.Time
+	again    float64 // questions over TCP, as of renewed
+	renewed  time.Time
 	inFlight int
 	conns    int
 }
@@ -46,7 +48,7 @@ func (as *askers) get(from netip.Addr, place int) *asker {
 	}
 	a := as.all[from]
 	if a == nil {
-		a = &asker{count: Questions{Place: place}, tokens: dnsBurst}
+		a = &asker{count: Questions{Place: place}, tokens: dnsBurst, again: dnsAgainBurst}
 		as.all[from] = a
 	}
 	return a
@@ -68,6 +70,22 @@ func (as *askers) begin(from netip.Addr, place int, now time.Time) bool {
 	}
 	a.tokens--
 	a.inFlight++
+	return true
+}
+
+// retry lets an upstream be asked again over TCP, or not.
+func (as *askers) retry(from netip.Addr, place int, now time.Time) bool {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.get(from, place)
+	if !a.renewed.IsZero() {
+		a.again = min(dnsAgainBurst, a.again+now.Sub(a.renewed).Seconds()*dnsAgainRate)
+	}
+	a.renewed = now
+	if a.again < 1 {
+		return false
+	}
+	a.again--
 	return true
 }
 

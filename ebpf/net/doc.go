@@ -29,7 +29,7 @@
 //
 //	n, err := slivernet.Open(ctx, slivernet.Config{Tag: tag})
 //	at, err := n.Add(ctx, slivernet.Sliver{Name: name, Place: 3, Egress: 10e6})
-//	err = guard.Attach(ctx, at.Guard, ebpf.Compile(lease, at.Addresses, deadline))
+//	err = guard.Attach(ctx, at.Guard, ebpf.Compile(lease, at.Addresses, ebpf.Conditions{Deadline: deadline}))
 //	err = n.Up(ctx, name)
 //
 // All methods of [Network] may be called at once. One process at a time owns a tag.

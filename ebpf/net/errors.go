@@ -21,6 +21,8 @@ var (
 	// ErrReattach says that a sliver's rates are set, but its egress is shaped
 	// only once the guard is attached to what a new Add returns.
 	ErrReattach = errors.New("guard must be attached anew to shape egress")
+	// ErrFilter is a filter of a capture that is not understood.
+	ErrFilter = errors.New("filter not understood")
 	// ErrClosed is a call after Close.
 	ErrClosed = errors.New("network is closed")
 )

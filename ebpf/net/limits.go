@@ -24,9 +24,33 @@ const (
 	// it has no shaper, which would cost more than it could hold back.
 	LinkRate = 10_000_000_000
 
+	// CutRate, in bit/s, is up to where super-packets are cut before they queue:
+	// above it one of 64 kB takes under 3 ms, and a packet at a time costs more
+	// processor time than that is worth.
+	CutRate = 200_000_000
+
 	// MinRate, in bit/s, is the least that is shaped: below it one full packet
 	// takes longer than 12 s, and HTB's clock overflows not far beyond.
 	MinRate = 1_000
+
+	// tableShare is the part of nf_conntrack_max to which the ceilings of all
+	// slivers add up: a quarter for flows that they open and as much for flows
+	// that come to them. What is closing is not counted as open and goes within
+	// seconds; it is what the third quarter is for, and the fourth is the host's.
+	tableShare = 4
+
+	// defaultLive is how many flows a sliver has open at once whose lease does
+	// not say, where the table has room for as many at every place.
+	defaultLive = 1024
+
+	// minLive is the least that any sliver has, and maxLive the most. The kernel
+	// looks through a sliver's open flows up to 250 times a second while it opens
+	// more: at maxLive that is a fair part of one processor.
+	minLive = 16
+	maxLive = 1 << 16
+
+	// countedAge is how old the numbers may be that [Network.Counters] returns.
+	countedAge = 500 * time.Millisecond
 
 	// mtu of every link here. Nothing larger leaves a sliver anyway, as the
 	// world's is seldom larger.
@@ -65,6 +89,11 @@ const (
 	dnsInFlight = 16
 	// dnsRate and dnsBurst bound a sliver's queries per second.
 	dnsRate, dnsBurst = 100, 200
+	// dnsAgainRate and dnsAgainBurst bound how often, for one sliver, an upstream
+	// is asked again over TCP because it says so. Each time costs the node up to
+	// 50 packets, and whoever asks can own the upstream too: unbounded, a sliver
+	// of 500 packets/s had its node send 1,500.
+	dnsAgainRate, dnsAgainBurst = 2, 8
 	// dnsConns is the number of TCP connections of one sliver.
 	dnsConns = 4
 	// dnsConnQueries ends a TCP connection after so many queries.
@@ -79,6 +108,32 @@ const (
 	maxUpstreams = 3
 	// dnsTimeout is for one upstream; an asker waits 5 s as a rule.
 	dnsTimeout = 2 * time.Second
+	// dnsPatience is for a question in all, with the waits for the asker's lease: an
+	// answer that comes later finds nobody who waits.
+	dnsPatience = 5 * time.Second
 	// dnsIdle closes a TCP connection that asks nothing.
 	dnsIdle = 5 * time.Second
+)
+
+// Bounds of a capture, which a sliver's owner asks for and the node pays.
+const (
+	// MinSnap and MaxSnap bound how much of each packet is kept, in bytes: the
+	// headers of Ethernet and IPv6 at least, the longest packet of a stack at
+	// most.
+	MinSnap, MaxSnap = 54, 65550
+
+	// tapBuffer is asked of the kernel for packets that were not read yet; it
+	// gives twice that, in bytes of its own accounting: 8 MiB are ten thousand
+	// small packets, or a hundred of the longest.
+	tapBuffer = 4 << 20
+
+	// maxFilter and maxTerms bound a filter: in bytes, and in terms of at most 29
+	// instructions, of which the kernel takes 4096.
+	maxFilter, maxTerms = 512, 16
+
+	// flushEvery is how long a captured packet waits for company, and how soon a
+	// capture notices that its caller is gone.
+	flushEvery = 250 * time.Millisecond
+	// fileBuffer is how much of a capture is written at once, in bytes.
+	fileBuffer = 32 << 10
 )

@@ -40,6 +40,8 @@ type Config struct {
 
 	// fault, in tests, makes a named step fail, as if the process died there.
 	fault func(step string) error
+
+	lacks map[string]bool // in tests: see parts
 }
 
 // Network is the plumbing of one node.
@@ -51,12 +53,18 @@ type Network struct {
 
 	host, space netns.NsHandle  // where the daemon runs; the node's own
 	out, node   *netlink.Handle // netlink in these
-	ifb         queue
+	line        wire            // to the node's queues
+	ifb         queue           // where there is one
+	has         parts
 
-	names askers // at the resolver
+	names   askers // at the resolver
+	tenants tenants
+	counted counted
+	entries uint64 // nf_conntrack_max
 
-	mu     sync.Mutex // one change at a time; guards closed
+	mu     sync.Mutex // one change at a time; guards what follows
 	closed bool
+	live   ceilings
 }
 
 // Open makes the node's namespace with its uplink, or finds and repairs what an
@@ -90,13 +98,16 @@ func (n *Network) open(ctx context.Context) (err error) {
 	if n.host, err = netns.Get(); err != nil {
 		return err
 	}
-	if n.out, err = netlink.NewHandleAt(n.host, unix.NETLINK_ROUTE); err != nil {
+	if n.out, err = netlink.NewHandleAt(n.host, unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER); err != nil {
 		return err
 	}
 	if n.space, err = ensureNS(n.plan.namespace()); err != nil {
 		return err
 	}
 	if n.node, err = netlink.NewHandleAt(n.space, unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER); err != nil {
+		return err
+	}
+	if n.line, err = newWire(n.space); err != nil {
 		return err
 	}
 	outside, err := n.outside()
@@ -113,13 +124,15 @@ func (n *Network) open(ctx context.Context) (err error) {
 		{"claim", n.claim},
 		{"settings", n.settings},
 		{"rules", func() error { return load(ctx, n.space, nodeRules(n.plan, n.v6)) }},
-		{"time-outs", func() error { return set(n.space, establishedTimeout) }},
+		{"ceilings", func() error { return load(ctx, n.space, liveRules(n.plan)) }},
+		{"time-outs", func() error { return set(n.space, timeouts...) }},
 		{"loopback", n.loopback},
 		{"ifb", n.makeIFB},
 		{"host rules", func() error { return load(ctx, n.host, hostRules(n.plan, n.v6)) }},
 		{"uplink", n.makeUplink},
 		{"forwarding", func() error { return n.openHost(outside) }},
 		{"published ports", n.republish},
+		{"slivers", n.recall},
 	} {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -153,11 +166,6 @@ func (n *Network) settings() error {
 	return set(n.space, all...)
 }
 
-// establishedTimeout, in seconds, is how long a silent TCP connection keeps its
-// entry: the least that RFC 5382 (REQ-5) allows, not the kernel's five days.
-// The file is there once the rules are.
-var establishedTimeout = setting{"netfilter/nf_conntrack_tcp_timeout_established", "7440"}
-
 // loopback holds the resolver's address.
 func (n *Network) loopback() error {
 	lo, err := n.node.LinkByName("lo")
@@ -168,29 +176,6 @@ func (n *Network) loopback() error {
 		return err
 	}
 	return n.node.AddrReplace(lo, &netlink.Addr{IPNet: ipNet(Resolver, 32), Scope: unix.RT_SCOPE_HOST})
-}
-
-// makeIFB makes the node's one shaper of what slivers send.
-func (n *Network) makeIFB() error {
-	link, err := n.node.LinkByName(ifbName)
-	if notFound(err) {
-		ifb := &netlink.Ifb{LinkAttrs: netlink.LinkAttrs{Name: ifbName, MTU: mtu, TxQLen: 1000}}
-		if err := missing(n.node.LinkAdd(ifb), "kernel: ifb", unshapedRates); err != nil {
-			return err
-		}
-		link, err = n.node.LinkByName(ifbName)
-	}
-	if err != nil {
-		return err
-	}
-	n.ifb = queue{h: n.node, ns: n.space, dev: link}
-	if err := n.ifb.root(strays); err != nil {
-		return err
-	}
-	if err := n.ifb.class(htbMajor|strays, dropShape); err != nil {
-		return err
-	}
-	return n.node.LinkSetUp(link)
 }
 
 // Slivers names, sorted, the slivers that have plumbing in the kernel, whole or
@@ -235,6 +220,7 @@ func (n *Network) Close() error {
 			h.Close()
 		}
 	}
+	n.line.close()
 	var errs []error
 	for _, ns := range []*netns.NsHandle{&n.host, &n.space} {
 		if ns.IsOpen() {

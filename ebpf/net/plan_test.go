@@ -104,6 +104,7 @@ func TestRulesAreAsWritten(t *testing.T) {
 		{"node4.nft", nodeRules(p, false)},
 		{"host.nft", hostRules(p, true)},
 		{"host4.nft", hostRules(p, false)},
+		{"live.nft", liveRules(p)},
 	} {
 		path := filepath.Join("testdata", c.file)
 		if *rewrite {

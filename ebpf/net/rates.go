@@ -4,6 +4,7 @@ package net
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/vishvananda/netlink"
@@ -54,30 +55,30 @@ func (n *Network) setRates(name string, egress, ingress uint64) (fresh bool, err
 // rates puts both ways' classes in place, and the size of what the sliver's
 // stack hands over at once. It reports whether the IFB's class is new.
 func (n *Network) rates(place int, link netlink.Link, in *netlink.Handle, egress, ingress uint64) (fresh bool, err error) {
-	id := n.plan.class(place)
-	had, err := n.ifb.hasClass(id)
-	if err != nil {
-		return false, err
-	}
-	if had || shaped(egress) {
-		if err := n.ifb.class(id, shapeFor(limited(egress))); err != nil {
+	id, had := n.plan.class(place), false
+	if n.has.ifb {
+		if had, err = n.ifb.hasClass(id); err != nil {
 			return false, err
+		}
+		if had || shaped(egress) {
+			if err := n.ifb.way(id, shapeFor(limited(egress), n.has.cut)); err != nil {
+				return false, err
+			}
 		}
 	}
 
-	// On the veth the sliver's class is also the default: what the guard did
-	// not classify is held all the same.
-	q := queue{h: n.node, ns: n.space, dev: link}
-	has, err := q.hasRoot()
-	if err != nil {
-		return false, err
-	}
-	if has || shaped(ingress) {
-		if err := q.root(id & 0xffff); err != nil {
+	// On the veth bulk is also the default: what the guard did not classify is
+	// held all the same.
+	if n.has.htb {
+		q := queue{h: n.node, line: n.line, dev: link, has: n.has}
+		has, err := q.hasRoot()
+		if err != nil {
 			return false, err
 		}
-		if err := q.class(id, shapeFor(limited(ingress))); err != nil {
-			return false, err
+		if has || shaped(ingress) {
+			if err := n.towards(q, id, shapeFor(limited(ingress), n.has.cut)); err != nil {
+				return false, err
+			}
 		}
 	}
 
@@ -88,7 +89,7 @@ func (n *Network) rates(place int, link netlink.Link, in *netlink.Handle, egress
 	if err := in.LinkSetGSOMaxSize(eth, gsoFor(egress)); err != nil {
 		return false, fmt.Errorf("limiting the sliver's packets: %w", err)
 	}
-	return shaped(egress) && !had, nil
+	return shaped(egress) && n.has.ifb && !had, nil
 }
 
 func limited(rate uint64) uint64 {
@@ -96,4 +97,26 @@ func limited(rate uint64) uint64 {
 		return rate
 	}
 	return LinkRate
+}
+
+// towards shapes what goes to a sliver. That the kernel has no HTB can show as
+// late as here, where it has no IFB either.
+func (n *Network) towards(q queue, id uint32, s shape) error {
+	err := q.root(id&0xffff | bulkLeaf)
+	if errors.Is(err, errors.ErrUnsupported) {
+		n.has.htb = false
+		return n.without(err)
+	}
+	if err != nil {
+		return err
+	}
+	return q.way(id, s)
+}
+
+// unshape takes a place's classes off the IFB; those on its veth go with that.
+func (n *Network) unshape(place int) error {
+	if !n.has.ifb {
+		return nil
+	}
+	return n.ifb.dropWay(n.plan.class(place))
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"croft/ebpf"
+	"croft/ebpf/pace"
 	"croft/lease"
 
 	"github.com/miekg/dns"
@@ -31,8 +32,10 @@ func (n *Network) Questions() []Questions { return n.names.counts() }
 
 // ServeDNS answers slivers' questions at [Resolver] until ctx is done, for
 // which it returns nil. It listens in the node's namespace and asks upstream
-// from the host's. What leads to closed addresses is taken out of answers.
-func (n *Network) ServeDNS(ctx context.Context) error {
+// from the host's. What leads to closed addresses is taken out of answers. What
+// it sends and receives upstream is charged to who asked; a question for which
+// the lease has no room in time is refused. A nil guard charges nobody.
+func (n *Network) ServeDNS(ctx context.Context, guard pace.Charger) error {
 	upstream := n.cfg.Resolver
 	if len(upstream) == 0 {
 		var err error
@@ -44,7 +47,7 @@ func (n *Network) ServeDNS(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("serving DNS: %w", err)
 	}
-	r := &resolver{plan: n.plan, names: &n.names, log: n.log, upstream: upstream[:min(len(upstream), maxUpstreams)],
+	r := &resolver{plan: n.plan, guard: guard, tenants: &n.tenants, names: &n.names, log: n.log, upstream: upstream[:min(len(upstream), maxUpstreams)],
 		open: func(a netip.Addr) bool { return rules.Allow(uint8(lease.TCP), netip.AddrPortFrom(a, 443)) }}
 	// It may outlive Close, and so has its own hold on the namespaces.
 	if r.host, r.space, err = n.hold(); err != nil {
@@ -95,6 +98,8 @@ func readResolvers(path string) ([]netip.AddrPort, error) {
 
 type resolver struct {
 	plan     plan
+	guard    pace.Charger
+	tenants  *tenants
 	names    *askers
 	log      *slog.Logger
 	host     netns.NsHandle
@@ -218,6 +223,7 @@ func (r *resolver) answer(ctx context.Context, query []byte, from netip.Addr, pl
 			q.Answered += done.Answered
 			q.Local += done.Local
 			q.Failed += done.Failed
+			q.Refused += done.Refused
 			q.Screened += done.Screened
 			q.UpBytes += done.UpBytes
 			q.DownBytes += done.DownBytes
@@ -232,7 +238,10 @@ func (r *resolver) answer(ctx context.Context, query []byte, from netip.Addr, pl
 	if code := verdict(&q, r.open); code != dns.RcodeSuccess {
 		done.Local++
 		reply.SetRcode(&q, code)
-	} else if got, err := r.forward(ctx, &q, &done); err != nil {
+	} else if got, err := r.forward(ctx, place, &q, &done, func() bool { return r.names.retry(from, place, time.Now()) }); errors.Is(err, errUnpaid) {
+		done.Refused++
+		reply.SetRcode(&q, dns.RcodeRefused)
+	} else if err != nil {
 		done.Failed++
 		r.log.Debug("no upstream answered", "place", place, "err", err)
 		reply.SetRcode(&q, dns.RcodeServerFailure)
@@ -259,8 +268,11 @@ func (r *resolver) answer(ctx context.Context, query []byte, from netip.Addr, pl
 }
 
 // forward asks the upstreams in turn. The asker's own options do not go along:
-// they could tell about it, or about us.
-func (r *resolver) forward(ctx context.Context, q *dns.Msg, done *Questions) (*dns.Msg, error) {
+// they could tell about it, or about us. Where again does not let it ask over TCP,
+// the answer is what came over UDP, marked as cut short.
+func (r *resolver) forward(ctx context.Context, place int, q *dns.Msg, done *Questions, again func() bool) (*dns.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, dnsPatience)
+	defer cancel()
 	ask := new(dns.Msg)
 	ask.Question = q.Question
 	ask.RecursionDesired, ask.CheckingDisabled = true, q.CheckingDisabled
@@ -269,12 +281,15 @@ func (r *resolver) forward(ctx context.Context, q *dns.Msg, done *Questions) (*d
 	var errs []error
 	for _, server := range r.upstream {
 		for _, proto := range []string{"udp", "tcp"} {
-			got, err := r.exchange(ctx, proto, server, ask, done)
+			got, err := r.exchange(ctx, place, proto, server, ask, done)
+			if errors.Is(err, errUnpaid) {
+				return nil, err
+			}
 			if err != nil {
 				errs = append(errs, err)
 				break
 			}
-			if got.Truncated && proto == "udp" {
+			if got.Truncated && proto == "udp" && again() {
 				continue
 			}
 			if wanted == nil {
@@ -286,7 +301,13 @@ func (r *resolver) forward(ctx context.Context, q *dns.Msg, done *Questions) (*d
 	return nil, errors.Join(errs...)
 }
 
-func (r *resolver) exchange(ctx context.Context, proto string, server netip.AddrPort, ask *dns.Msg, done *Questions) (*dns.Msg, error) {
+func (r *resolver) exchange(ctx context.Context, place int, proto string, server netip.AddrPort, ask *dns.Msg, done *Questions) (*dns.Msg, error) {
+	up := onWire(ask.Len(), proto, server)
+	if err := r.pay(ctx, place, ebpf.Egress, up); err != nil {
+		return nil, err
+	}
+	done.UpBytes += uint64(up)
+	paid := ctx
 	ctx, cancel := context.WithTimeout(ctx, dnsTimeout)
 	defer cancel()
 	var c stdnet.Conn
@@ -306,7 +327,38 @@ func (r *resolver) exchange(ctx context.Context, proto string, server netip.Addr
 	if len(got.Question) != 1 || got.Question[0] != ask.Question[0] || !got.Response {
 		return nil, fmt.Errorf("asking %s over %s: it answers another question", server, proto)
 	}
-	done.UpBytes += uint64(ask.Len())
-	done.DownBytes += uint64(got.Len())
+	down := onWire(got.Len(), proto, server)
+	if err := r.pay(paid, place, ebpf.Ingress, down); err != nil {
+		return nil, err
+	}
+	done.DownBytes += uint64(down)
 	return got, nil
+}
+
+// errUnpaid: the asker's lease has no room for its question.
+var errUnpaid = errors.New("over the asker's lease")
+
+// pay charges who is at a place.
+func (r *resolver) pay(ctx context.Context, place int, d ebpf.Direction, bytes int) error {
+	if r.guard == nil {
+		return nil
+	}
+	m := pace.Meter{Guard: r.guard, Sliver: r.tenants.get(place), Channel: ebpf.ChannelDNS}
+	if err := m.Pay(ctx, d, bytes); err != nil {
+		return fmt.Errorf("%w: %w", errUnpaid, err)
+	}
+	return nil
+}
+
+// onWire is about what a message takes as L3 octets: with its headers, and over
+// TCP with those of the packets that open and close a connection.
+func onWire(message int, proto string, server netip.AddrPort) int {
+	ip, udp, tcp := 20, 8, 4*60
+	if server.Addr().Unmap().Is6() {
+		ip = 40
+	}
+	if proto == "tcp" {
+		return message + ip + tcp
+	}
+	return message + ip + udp
 }

@@ -7,8 +7,11 @@ import (
 	stdnet "net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"croft/ebpf"
 
 	"github.com/miekg/dns"
 	"github.com/vishvananda/netns"
@@ -73,23 +76,9 @@ func TestRootResolver(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- n.ServeDNS(ctx) }()
+	go func() { served <- n.ServeDNS(ctx, nil) }()
 
-	lookup := func(proto, name string, kind uint16) (*dns.Msg, error) {
-		var c stdnet.Conn
-		if err := within(in, func() (err error) {
-			c, err = stdnet.DialTimeout(proto, netip.AddrPortFrom(Resolver, 53).String(), 5*time.Second)
-			return err
-		}); err != nil {
-			return nil, err
-		}
-		defer c.Close()
-		q := new(dns.Msg)
-		q.SetQuestion(name, kind)
-		client := dns.Client{Net: proto, Timeout: 5 * time.Second}
-		m, _, err := client.ExchangeWithConn(q, &dns.Conn{Conn: c})
-		return m, err
-	}
+	lookup := func(proto, name string, kind uint16) (*dns.Msg, error) { return lookupIn(in, proto, name, kind) }
 	waitFor(t, "the resolver", func() bool { _, err := lookup("udp", "public.example.", dns.TypeA); return err == nil })
 
 	for _, c := range []struct {
@@ -129,6 +118,91 @@ func TestRootResolver(t *testing.T) {
 	}
 	if _, err := lookup("tcp", "public.example.", dns.TypeA); err == nil {
 		t.Error("it still answers")
+	}
+}
+
+// lookupIn asks the resolver from a sliver.
+func lookupIn(in netns.NsHandle, proto, name string, kind uint16) (*dns.Msg, error) {
+	var c stdnet.Conn
+	if err := within(in, func() (err error) {
+		c, err = stdnet.DialTimeout(proto, netip.AddrPortFrom(Resolver, 53).String(), 5*time.Second)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	q := new(dns.Msg)
+	q.SetQuestion(name, kind)
+	client := dns.Client{Net: proto, Timeout: 8 * time.Second}
+	m, _, err := client.ExchangeWithConn(q, &dns.Conn{Conn: c})
+	return m, err
+}
+
+// account stands in for a guard: it notes what is charged, while there is room.
+type account struct {
+	mu      sync.Mutex
+	charged map[string]uint64
+	wait    time.Duration
+}
+
+func (a *account) Charge(_ context.Context, sliver string, d ebpf.Direction, ch ebpf.Channel, bytes uint64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.wait > 0 {
+		return &ebpf.Wait{For: a.wait, Reason: ebpf.ReasonBytes}
+	}
+	a.charged[sliver+" "+ch.String()+" "+d.String()] += bytes
+	return nil
+}
+
+func (a *account) set(wait time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wait = wait
+}
+
+// What the node sends and receives for a question is charged to who asked, after
+// a restart too; while the lease has no room nothing is asked. Questions take no
+// room in the table of connections.
+func TestRootResolverCharges(t *testing.T) {
+	w := newWorld(t)
+	upstream(t, w.outside, "192.0.2.2:53")
+	cfg := Config{Places: 4, Resolver: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.2:53")}}
+	n := w.mustOpen(cfg)
+	_, in := running(t, n, Sliver{Name: "aaaa", Place: 1})
+	must(t, n.Close())
+	n = w.mustOpen(cfg)
+	a := &account{charged: map[string]uint64{}}
+	go n.ServeDNS(t.Context(), a)
+	waitFor(t, "the resolver", func() bool { _, err := lookupIn(in, "udp", "printer.local.", dns.TypeA); return err == nil })
+	if len(a.charged) > 0 {
+		t.Errorf("charged for what nobody was asked: %v", a.charged)
+	}
+	for _, proto := range []string{"udp", "tcp"} {
+		if m, err := lookupIn(in, proto, "public.example.", dns.TypeA); err != nil || len(m.Answer) != 1 {
+			t.Fatalf("%v, %v", m, err)
+		}
+	}
+	q := n.Questions()[0]
+	if up, down := a.charged["aaaa dns egress"], a.charged["aaaa dns ingress"]; up < 2*60 || down <= up || up != q.UpBytes || down != q.DownBytes || len(a.charged) != 2 {
+		t.Errorf("charged %v, counted %+v", a.charged, q)
+	}
+	if got := entriesOf(t, n.space, "port=53 "); got > 0 {
+		t.Errorf("%d entries in the table of connections", got)
+	}
+
+	a.set(time.Minute) // longer than anybody waits for an answer
+	m, err := lookupIn(in, "udp", "public.example.", dns.TypeA)
+	if err != nil || m.Rcode != dns.RcodeRefused {
+		t.Errorf("over the lease: %v, %v", m, err)
+	}
+	a.set(time.Millisecond)
+	time.AfterFunc(500*time.Millisecond, func() { a.set(0) })
+	if m, err := lookupIn(in, "udp", "public.example.", dns.TypeA); err != nil || len(m.Answer) != 1 {
+		t.Errorf("it did not wait for the lease: %v, %v", m, err)
+	}
+	if q := n.Questions()[0]; q.Refused != 1 || q.Asked != q.Answered+q.Local+q.Refused+q.Failed {
+		t.Errorf("counts %+v", q)
 	}
 }
 

@@ -23,7 +23,9 @@ const (
 // Conntrack zones are directional: a sliver's own packets are looked up in its
 // zone, what comes back in zone 0, where its block of ports makes it unique.
 // (This is also why the text goes through nft: the netlink library has no
-// direction for zones.)
+// direction for zones.) What is asked of the resolver makes no entry, so that
+// nobody fills the table with questions. What conntrack calls invalid would
+// leave without translation, under whatever port the sliver wrote into it.
 func nodeRules(p plan, v6 bool) string {
 	var b strings.Builder
 	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -46,6 +48,7 @@ func nodeRules(p plan, v6 bool) string {
 	}
 	for _, c := range []struct{ name, hook string }{
 		{"early", "type filter hook prerouting priority raw; policy accept"},
+		{"answers", "type filter hook output priority raw; policy accept"},
 		{"into", "type nat hook prerouting priority dstnat; policy accept"},
 		{"across", "type filter hook forward priority filter; policy drop"},
 		{"here", "type filter hook input priority filter; policy drop"},
@@ -64,7 +67,12 @@ func nodeRules(p plan, v6 bool) string {
 	} else {
 		w("		meta nfproto ipv6 drop")
 	}
+	w("		iifname \"%s*\" ip daddr %s meta l4proto { tcp, udp } th dport 53 notrack accept", hostDev, Resolver)
 	w("		ct original zone set iifname map %s", list(zones))
+	w("	}")
+
+	w("	chain answers {")
+	w("		oifname \"%s*\" ip saddr %s meta l4proto { tcp, udp } th sport 53 notrack", hostDev, Resolver)
 	w("	}")
 
 	w("	chain into {")
@@ -75,6 +83,7 @@ func nodeRules(p plan, v6 bool) string {
 	w("	}")
 
 	w("	chain across {")
+	w("		ct state invalid drop")
 	w("		ct state established,related accept")
 	w("		ip daddr %s drop", p.uplink)
 	w("		ip6 daddr %s drop", netip.PrefixFrom(p.host6(), 126).Masked())
@@ -115,13 +124,31 @@ func nodeRules(p plan, v6 bool) string {
 //  3. leased public ports go to the node's namespace (one rule a family);
 //  4. slivers reach none of the host's own addresses, whatever these are;
 //  5. an interface whose forwarding was off before forwards to uplinks only, so
-//     that the host did not become a router.
+//     that the host did not become a router;
+//  6. nothing comes from the uplink but from the node's own address (one rule a
+//     family): what the namespace did not translate has no block's port;
+//  7. what slivers leave in the host's table of connections has the time-outs of
+//     the node's namespace, not the host's five days (one rule for each protocol
+//     and family).
 func hostRules(p plan, v6 bool) string {
 	var b strings.Builder
 	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	w("table inet %s {", p.table())
 	w("	set %s { type inet_proto . inet_service; }", ports)
 	w("	set %s { type ifname; }", opened)
+	families := []string{"ip"}
+	if v6 {
+		families = append(families, "ip6")
+	}
+	for _, family := range families {
+		for _, t := range hostTimeouts {
+			w("	ct timeout %s-%s {", t.proto, family)
+			w("		protocol %s;", t.proto)
+			w("		l3proto %s;", family)
+			w("		policy = { %s }", t.policy)
+			w("	}")
+		}
+	}
 	for _, c := range []struct{ name, hook string }{
 		{"into", "type nat hook prerouting priority dstnat; policy accept"},
 		{"across", "type filter hook forward priority filter; policy accept"},
@@ -148,6 +175,18 @@ func hostRules(p plan, v6 bool) string {
 	w("	}")
 	w("	chain across {")
 	w("		iifname @%s oifname != \"%s*\" drop", opened, uplinkDev)
+	w("		iifname %q ip saddr != %s drop", p.uplinkName(), p.node4())
+	if v6 {
+		w("		iifname %q ip6 saddr != %s drop", p.uplinkName(), p.node6())
+	}
+	for _, way := range []string{"iifname", "oifname"} {
+		for _, family := range families {
+			nf := map[string]string{"ip": "ipv4", "ip6": "ipv6"}[family]
+			for _, t := range hostTimeouts {
+				w("		%s %q meta nfproto %s meta l4proto %s ct state new ct timeout set \"%s-%s\"", way, p.uplinkName(), nf, t.proto, t.proto, family)
+			}
+		}
+	}
 	w("	}")
 	w("}")
 	return b.String()

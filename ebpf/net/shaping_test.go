@@ -85,10 +85,10 @@ func TestRootShaping(t *testing.T) {
 	n := w.mustOpen(Config{Places: 4})
 	s := Sliver{Name: "aaaa", Place: 1, Egress: 10e6, Ingress: 10e6}
 	at, in := running(t, n, s)
-	if at.Guard.IFB == 0 || at.Guard.Class != 0xc0002 {
+	if at.Guard.IFB == 0 || at.Guard.Class != 0xd0008 {
 		t.Fatalf("port %+v", at.Guard)
 	}
-	standIn(t, n, at, at.Guard.Class)
+	standIn(t, n, at, at.Guard.Class|bulkLeaf)
 	out := func() float64 { return send(t, in, w.outside, "out0", "192.0.2.2:7000") }
 	// Towards a sliver over its own connection: it asks, the outside floods.
 	into := func() float64 { return flooded(t, w.outside, in) }
@@ -108,7 +108,7 @@ func TestRootShaping(t *testing.T) {
 	within10("towards the sliver, changed", into(), 20e6)
 
 	must(t, n.SetRates(t.Context(), "aaaa", 0, 0))
-	if got := out(); got < 200e6 {
+	if got := out(); got < 60e6 { // 40 before; what more it is the machine decides
 		t.Errorf("from the sliver without limit: %.2f Mbit/s", got/1e6)
 	}
 
@@ -117,7 +117,7 @@ func TestRootShaping(t *testing.T) {
 		if _, err := ask(in, "", "192.0.2.2:7001"); err != nil {
 			t.Fatalf("classified: %v", err)
 		}
-		for _, class := range []uint32{0, 0xc0003} {
+		for _, class := range []uint32{0, 0xc0003, at.Guard.Class, 0xd000d} {
 			standIn(t, n, at, class)
 			must(t, closed(in, "", "192.0.2.2:7001"))
 		}
@@ -162,7 +162,7 @@ func TestRootUnshaped(t *testing.T) {
 		t.Errorf("port %+v, want no IFB", at.Guard)
 	}
 	h := handle(t, n.space)
-	q := queue{h: h, ns: n.space, dev: link(t, h, "cs0")}
+	q := queue{h: h, line: n.line, dev: link(t, h, "cs0")}
 	if has, err := q.hasRoot(); has || err != nil {
 		t.Errorf("shaped at the rate of the link: %v, %v", has, err)
 	}

@@ -20,6 +20,7 @@ type Sliver struct {
 	Name            string
 	Place           int
 	Egress, Ingress uint64       // bit/s at L3; 0 is not shaped
+	Live            uint64       // flows that it may have open at once, and as many that come to it; 0: a default
 	Ports           []lease.Port // public ports, exact
 }
 
@@ -110,6 +111,13 @@ func (n *Network) add(s Sliver) (Attachment, error) {
 	if err := n.fault("rates"); err != nil {
 		return Attachment{}, err
 	}
+	if err := n.ceil(s.Place, s.Live); err != nil {
+		return Attachment{}, err
+	}
+	if err := n.fault("ceiling"); err != nil {
+		return Attachment{}, err
+	}
+	n.tenants.put(s.Place, s.Name)
 	if isUp(link) {
 		if err := n.routes(s.Place, link); err != nil {
 			return Attachment{}, err
@@ -131,6 +139,9 @@ func (n *Network) attachment(s Sliver, link netlink.Link) (Attachment, error) {
 	}
 	if n.v6 {
 		at.Addresses.Source6 = n.plan.sliver6(s.Place)
+	}
+	if !n.has.ifb {
+		return at, nil
 	}
 	has, err := n.ifb.hasClass(n.plan.class(s.Place))
 	if has {
@@ -203,16 +214,17 @@ func (n *Network) Remove(ctx context.Context, name string) error {
 }
 
 func (n *Network) remove(p sliverPort) error {
-	if err := n.node.LinkSetDown(p.link); err != nil {
+	if err := n.node.LinkSetDown(p.link); err != nil && !errors.Is(err, unix.ENODEV) { // gone with its namespace
 		return err
 	}
 	n.names.forget(n.plan.sliver4(p.place))
+	n.tenants.put(p.place, "")
 	for _, step := range []struct {
 		name string
 		do   func() error
 	}{
 		{"remove ports", func() error { return n.ports(p.place, nil) }},
-		{"remove class", func() error { return n.ifb.dropClass(n.plan.class(p.place)) }},
+		{"remove class", func() error { return n.unshape(p.place) }},
 		{"remove flows", func() error { return n.forget(p.place) }},
 		{"remove namespace", func() error { return dropNS(n.plan.sliverNS(p.place)) }},
 		{"remove veth", func() error { return n.dropLink(p.link) }},
@@ -252,7 +264,16 @@ func (n *Network) ports(place int, wanted []lease.Port) error {
 	if len(wanted) == 0 && len(gone) == 0 {
 		return nil
 	}
-	return publish(n.host, n.plan.table(), wanted, gone)
+	if err := publish(n.host, n.plan.table(), wanted, gone); err != nil || len(gone) == 0 {
+		return err
+	}
+	// What came in by a port that is nobody's any more ends.
+	for _, h := range []*netlink.Handle{n.out, n.node} {
+		if err := end(h, entered{n.plan, gone}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fault is where tests pull the plug.

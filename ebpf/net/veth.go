@@ -243,8 +243,16 @@ func (f flowsOf) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
 	return false
 }
 
-// forget ends every connection of a place.
+// forget ends every connection of a place, in the node's namespace and what is
+// left of it in the host's, and its ceiling.
 func (n *Network) forget(place int) error {
+	if err := n.release(place); err != nil {
+		return err
+	}
+	block := n.plan.sourcePorts(place)
+	if err := end(n.out, left{n.plan, block[0], block[1]}); err != nil {
+		return err
+	}
 	for family, a := range map[netlink.InetFamily]netip.Addr{
 		unix.AF_INET: n.plan.sliver4(place), unix.AF_INET6: n.plan.sliver6(place)} {
 		_, err := again(func() (uint, error) {

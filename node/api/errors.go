@@ -24,6 +24,7 @@ var (
 	ErrNoRecord    = errors.New("no record of that slice is known")
 	ErrVisitor     = errors.New("this node is a visitor and hosts nothing")
 	ErrUnreachable = errors.New("cannot reach the node")
+	ErrNoRoom      = errors.New("the sliver's lease has no room for it")
 	ErrQuota       = errors.New("over the quota")
 	ErrOffset      = errors.New("wrong offset")
 	ErrBusy        = errors.New("too many requests at once")
@@ -48,6 +49,7 @@ var statuses = []struct {
 	{ErrNoRecord, http.StatusGone},
 	{ErrVisitor, http.StatusNotImplemented},
 	{ErrUnreachable, http.StatusBadGateway},
+	{ErrNoRoom, http.StatusForbidden},
 	{ErrQuota, http.StatusInsufficientStorage},
 	{ErrOffset, http.StatusConflict},
 	{ErrBusy, http.StatusTooManyRequests},

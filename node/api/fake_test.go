@@ -27,7 +27,7 @@ type fake struct {
 }
 
 func (f *fake) node() Node {
-	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f}
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f}
 }
 
 func (*fake) Wish(_ context.Context, by Caller, chain [][]byte) (Answer, error) {
@@ -98,6 +98,9 @@ func (f *fake) Exec(ctx context.Context, by Caller, sliver string, cmd sandbox.E
 func (*fake) Traffic(_ context.Context, by Caller, sliver string) (Traffic, error) {
 	return Traffic{}, own(by, sliver)
 }
+
+func (*fake) Figures(context.Context, Caller, string) ([]Figures, error) { return []Figures{}, nil }
+func (*fake) AllFigures(context.Context) ([]Figures, error)              { return []Figures{}, nil }
 
 func (f *fake) Blob(_ context.Context, _ Caller, d lease.Digest, size int64) (Blob, error) {
 	if size > 1<<20 {

@@ -233,10 +233,13 @@ type Flow struct {
 	Sliver    string          `json:"sliver"`
 	Direction string          `json:"direction" enum:"out,in"`
 	Proto     string          `json:"proto"`
+	Protocol  uint8           `json:"protocol" doc:"its number; 255: ARP, 44: inbound fragments, 254: moved by the node, 253: inbound, over the quota of rows"`
 	Src       netip.AddrPort  `json:"src"`
 	Dst       netip.AddrPort  `json:"dst"`
 	Packets   uint64          `json:"packets"`
 	Bytes     uint64          `json:"bytes"`
+	TCPFlags  uint8           `json:"tcp_flags,omitempty" doc:"all that were seen"`
+	Detail    uint16          `json:"detail,omitempty" doc:"of a row without addresses: what the node moved"`
 	First     time.Time       `json:"first"`
 	Last      time.Time       `json:"last"`
 }

@@ -31,6 +31,9 @@ type Slivers interface {
 	Logs(ctx context.Context, by Caller, sliver string, opt sandbox.LogOptions, w io.Writer) error
 	Exec(ctx context.Context, by Caller, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error)
 	Traffic(ctx context.Context, by Caller, sliver string) (Traffic, error)
+	// Figures are of the slivers of a slice, or of all, whose output or recorded
+	// traffic the caller may read.
+	Figures(ctx context.Context, by Caller, slice string) ([]Figures, error)
 }
 
 // Blobs takes what slivers are made of, by digest.
@@ -65,6 +68,8 @@ type Owner interface {
 	Doctor(ctx context.Context) ([]Check, error)
 	Issue(ctx context.Context, req IssueRequest) (Answer, error)
 	Books(ctx context.Context) ([]Claim, error)
+	// AllFigures are of every sliver.
+	AllFigures(ctx context.Context) ([]Figures, error)
 	// Policy is what the node goes by.
 	Policy(ctx context.Context) (Policy, error)
 	// Reload reads the policy's file again. The error is ErrPolicy if the old one
@@ -91,6 +96,7 @@ type Node struct {
 	Slivers   Slivers
 	Blobs     Blobs
 	Audit     Audit
+	Exports   Exports
 	Slices    Slices
 	Discovery Discovery
 	Owner     Owner

@@ -28,10 +28,12 @@ func Local(n Node, version string) http.Handler {
 	api := document(mux, version)
 	routeDiscovery(api, n.Discovery)
 	routeOwner(api, n.Owner)
+	routeAllFigures(api, n.Owner)
 	routeRecords(api, n.Slices)
 	routeClocks(api, n.Clocks)
 	routeConflicts(api, n.Conflicts)
 	routeWatched(api, n.Audit)
+	exportLocal(api, mux, n.Exports)
 	raw(api, mux, pipe(n.Owner), huma.Operation{Method: "GET", Path: "/v1/nodes/{node}/pipe", OperationID: "pipe",
 		Summary: "Bytes to a node and back: the connection itself, after 101", Parameters: []*huma.Param{
 			inPath("node", "the node's principal"), inHeader("Upgrade", upgradePipe)}},
@@ -46,8 +48,10 @@ func Remote(n Node, version string) http.Handler {
 	api := document(mux, version)
 	routeClaims(api, n.Claims)
 	routeSlivers(api, n.Slivers)
+	routeFigures(api, n.Slivers)
 	routeAudit(api, n.Audit)
 	routeTell(api, n.Slices)
+	exportRemote(api, mux, n.Exports)
 	raw(api, mux, logs(n.Slivers), huma.Operation{Method: "GET", Path: "/v1/slivers/{sliver}/logs", OperationID: "logs",
 		Summary: "What a sliver's program wrote", Parameters: []*huma.Param{
 			inPath("sliver", "name"), inQuery("follow", "1: until the sliver ends"), inQuery("tail", "only the last so many records")}},

@@ -61,6 +61,11 @@ func (w *Way) Books(ctx context.Context) (c []api.Claim, err error) {
 	return c, w.call(ctx, "GET", "/v1/books", nil, &c)
 }
 
+// Figures returns what is counted of every sliver on the node.
+func (w *Way) Figures(ctx context.Context) (f []api.Figures, err error) {
+	return f, w.call(ctx, "GET", "/v1/figures", nil, &f)
+}
+
 // Calendar returns the books of every pool over a term; its zero is a day.
 func (w *Way) Calendar(ctx context.Context, term lease.Term) (c api.Calendar, err error) {
 	return c, w.call(ctx, "GET", fmt.Sprintf("/v1/calendar?from=%d&until=%d", term.From, term.Until), nil, &c)
@@ -135,7 +140,11 @@ func (w *Way) Record(ctx context.Context, owner lease.Principal, label string) (
 }
 
 func (w *Way) call(ctx context.Context, method, path string, in, out any) error {
-	err := call(ctx, w.http, method, path, in, out)
+	return w.noDaemon(call(ctx, w.http, method, path, in, out))
+}
+
+// noDaemon names the error of a socket on which nobody listens.
+func (w *Way) noDaemon(err error) error {
 	if netErr := new(net.OpError); errors.As(err, &netErr) && netErr.Op == "dial" {
 		return fmt.Errorf("%w at %s: %w", ErrNoDaemon, w.socket, netErr.Err)
 	}

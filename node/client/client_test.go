@@ -69,6 +69,8 @@ func (f *far) Traffic(context.Context, api.Caller, string) (api.Traffic, error) 
 	return api.Traffic{}, api.ErrNoSliver
 }
 
+func (*far) Figures(context.Context, api.Caller, string) ([]api.Figures, error) { return nil, nil }
+
 // owner is the way in.
 type owner struct {
 	api.Owner
@@ -120,7 +122,7 @@ func listen(t *testing.T, network, addr string, wrap func(net.Listener) net.List
 // net returns a way in and the node behind it.
 func network(t *testing.T) (*Way, *far) {
 	f := &far{}
-	remote := &http.Server{Handler: api.Remote(api.Node{Slivers: f, Blobs: f}, "1"), ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+	remote := &http.Server{Handler: api.Remote(api.Node{Slivers: f, Blobs: f, Exports: f}, "1"), ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 		p, err := lease.ParsePrincipal(c.RemoteAddr().String())
 		if err != nil {
 			t.Errorf("caller %s: %v", c.RemoteAddr(), err)
@@ -130,7 +132,7 @@ func network(t *testing.T) (*Way, *far) {
 	addr := listen(t, "tcp", "127.0.0.1:0", func(l net.Listener) net.Listener { return proved{l, t} }, remote)
 	socket := filepath.Join(t.TempDir(), "s")
 	listen(t, "unix", socket, func(l net.Listener) net.Listener { return l },
-		&http.Server{Handler: api.Local(api.Node{Owner: owner{t: t, far: addr}}, "1")})
+		&http.Server{Handler: api.Local(api.Node{Owner: owner{t: t, far: addr}, Exports: f}, "1")})
 	return New(socket), f
 }
 

@@ -154,6 +154,11 @@ func (n *Node) Traffic(ctx context.Context, sliver string) (t api.Traffic, err e
 	return t, call(ctx, n.http, "GET", "/v1/slivers/"+url.PathEscape(sliver)+"/traffic", nil, &t)
 }
 
+// Figures returns what is counted of the slivers of a slice of the caller's.
+func (n *Node) Figures(ctx context.Context, slice string) (f []api.Figures, err error) {
+	return f, call(ctx, n.http, "GET", "/v1/figures?slice="+url.QueryEscape(slice), nil, &f)
+}
+
 // Flows returns the recorded flows of the caller's slice.
 func (n *Node) Flows(ctx context.Context, slice string) (f []api.Flow, err error) {
 	return f, call(ctx, n.http, "GET", "/v1/audit/flows?slice="+url.QueryEscape(slice), nil, &f)

@@ -187,15 +187,22 @@ func (a audits) owner(ctx context.Context, by api.Caller, slice string) (lease.P
 func (d *Daemon) flows(rows []audit.Row) []api.Flow {
 	out := make([]api.Flow, 0, len(rows))
 	for _, r := range rows {
-		direction := "out"
-		if r.Direction == ebpf.Ingress {
-			direction = "in"
-		}
-		out = append(out, api.Flow{Node: d.deps.Key.Principal(), Slice: r.Slice, Sliver: r.Sliver, Direction: direction,
-			Proto: protoName(r.Proto), Src: r.Src, Dst: r.Dst, Packets: r.Packets, Bytes: r.Bytes,
-			First: time.Unix(0, r.First).UTC(), Last: time.Unix(0, r.Last).UTC()})
+		out = append(out, d.flow(r))
 	}
 	return out
+}
+
+func (d *Daemon) flow(r audit.Row) api.Flow {
+	f := api.Flow{Node: d.deps.Key.Principal(), Slice: r.Slice, Sliver: r.Sliver, Direction: "out", Proto: rowName(r.Flow),
+		Protocol: r.Proto, Src: r.Src, Dst: r.Dst, Packets: r.Packets, Bytes: r.Bytes, TCPFlags: r.TCPFlags,
+		First: time.Unix(0, r.First).UTC(), Last: time.Unix(0, r.Last).UTC()}
+	if r.Direction == ebpf.Ingress {
+		f.Direction = "in"
+	}
+	if !r.Src.Addr().IsValid() { // its port is none, and is not written without an address
+		f.Detail = r.Src.Port()
+	}
+	return f
 }
 
 var protoNames = map[uint8]string{1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}

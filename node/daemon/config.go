@@ -14,6 +14,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"croft/ebpf"
 	slivernet "croft/ebpf/net"
 	"croft/lease"
 	"croft/lease/offer"
@@ -45,6 +46,7 @@ type Config struct {
 // Bounds are limits of the daemon that an owner may want otherwise.
 type Bounds struct {
 	Places int   // slivers at once
+	FanOut int   // distinct remote addresses of one sliver in a minute; 0: no limit
 	Blobs  int64 // bytes of blobs kept
 	Audit  int64 // bytes of audit record kept
 }
@@ -90,6 +92,12 @@ type file struct {
 	Labels     map[string]string `toml:"labels"`
 	Capacity   map[string]string `toml:"capacity"`
 	Commons    map[string]string `toml:"commons"`
+	Slivers    sliverTable       `toml:"slivers"`
+}
+
+// sliverTable is what holds for each sliver although no lease states it.
+type sliverTable struct {
+	FanOut int `toml:"fan-out"`
 }
 
 // DefaultConfig is what a node without a file does.
@@ -103,7 +111,7 @@ func DefaultConfig() Config {
 		State:   "/var/lib/croft",
 		Listen:  []string{"/ip4/0.0.0.0/udp/4001/quic-v1", "/ip4/0.0.0.0/tcp/4001", "/ip6/::/udp/4001/quic-v1", "/ip6/::/tcp/4001"},
 		Profile: ProfilePublic,
-		Bounds:  Bounds{Places: 64, Blobs: 8 << 30, Audit: 4 << 30},
+		Bounds:  Bounds{Places: 64, FanOut: defaultFanOut, Blobs: 8 << 30, Audit: 4 << 30},
 	}
 }
 
@@ -124,7 +132,7 @@ func ReadConfig(cfg Config, path string) (Config, error) {
 // ParseConfig lays the text of a file over cfg. An unknown key is an error.
 func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	f := file{Name: cfg.Name, Listen: cfg.Listen, Join: cfg.Join, Profile: cfg.Profile, Places: cfg.Bounds.Places,
-		Attributes: cfg.Attributes}
+		Attributes: cfg.Attributes, Slivers: sliverTable{cfg.Bounds.FanOut}}
 	dec := toml.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil {
@@ -132,7 +140,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	}
 	cfg.Name, cfg.Listen, cfg.Join, cfg.Profile = f.Name, f.Listen, f.Join, f.Profile
 	cfg.Visitor, cfg.Runtime, cfg.Attributes, cfg.Labels = f.Visitor, f.Runtime, f.Attributes, f.Labels
-	cfg.Bounds.Places = f.Places
+	cfg.Bounds.Places, cfg.Bounds.FanOut = f.Places, f.Slivers.FanOut
 	var errs []error
 	set := func(err error) { errs = append(errs, err) }
 	set(check(cfg))
@@ -194,6 +202,8 @@ func check(cfg Config) error {
 		return fmt.Errorf("profile %q: want public, lan or lab", cfg.Profile)
 	case cfg.Bounds.Places < 1 || cfg.Bounds.Places > slivernet.MaxPlaces:
 		return fmt.Errorf("places = %d: want 1 to %d", cfg.Bounds.Places, slivernet.MaxPlaces)
+	case cfg.Bounds.FanOut < 0 || cfg.Bounds.FanOut > ebpf.MaxFanOut:
+		return fmt.Errorf("[slivers] fan-out = %d: want 0 to %d", cfg.Bounds.FanOut, ebpf.MaxFanOut)
 	case len(cfg.Name) > offer.MaxName:
 		return fmt.Errorf("name of %d bytes, limit %d", len(cfg.Name), offer.MaxName)
 	}

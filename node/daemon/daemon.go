@@ -107,7 +107,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		return nil, err
 	}
 	d.time = newLedgerTime(deps.Clock, time.Unix(d.core.Last(), 0))
-	d.slivers = &executor{host: deps.Hosting, time: d.time, warn: deps.Log.Warn, submit: d.submit,
+	d.slivers = &executor{host: deps.Hosting, time: d.time, bounds: cfg.Bounds, warn: deps.Log.Warn, submit: d.submit,
 		bind: d.status.bound, works: map[string]*work{}, over: map[string]sandbox.Status{}}
 	return d, nil
 }
@@ -183,7 +183,8 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: audits{d, make(chan struct{}, maxQuestions), newAsked()}, Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
+		Audit: audits{d, make(chan struct{}, maxQuestions), newAsked()}, Exports: newExports(d), Slices: owned{d},
+		Discovery: d.deps.Discovery, Owner: owner{d},
 		Clocks: clocks{d}, Conflicts: d.proofs,
 	}
 }

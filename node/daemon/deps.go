@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -58,6 +59,7 @@ type Hosting struct {
 	Blobs   BlobStore
 	Audit   AuditStore
 	Log     AuditLog // of the same record; nil: it is not signed
+	Taps    Taps     // nil: packets cannot be captured
 }
 
 // OpenJournal is a journal until it is closed.
@@ -95,6 +97,10 @@ type Network interface {
 	Up(ctx context.Context, sliver string) error
 	Remove(ctx context.Context, sliver string) error
 	Slivers(ctx context.Context) ([]string, error)
+	// Counters are what is counted of each sliver beside its guard.
+	Counters(ctx context.Context) ([]slivernet.Counters, error)
+	// Queues says what waits for a sliver's rates, and what found no room.
+	Queues(ctx context.Context, sliver string) (slivernet.Queues, error)
 	Close() error
 }
 
@@ -117,6 +123,19 @@ type AuditStore interface {
 	Tenures() (audit.Tenures, error)
 	Flows(ctx context.Context, q audit.Flows) (audit.Page, error)
 	Who(ctx context.Context, q audit.Who) (audit.Finding, error)
+	// Rows yields what Flows returns, without an end; after an error nothing.
+	Rows(ctx context.Context, q audit.Flows) iter.Seq2[audit.Row, error]
+}
+
+// Taps are where a sliver's packets can be heard: see package ebpf/net.
+type Taps interface {
+	Tap(ctx context.Context, sliver string, snap int, f slivernet.Filter) (Tap, error)
+}
+
+// Tap is one capture under way.
+type Tap interface {
+	slivernet.Source
+	io.Closer
 }
 
 // AuditLog is that record made tamper-evident.

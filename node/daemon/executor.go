@@ -19,6 +19,7 @@ import (
 type executor struct {
 	host   *Hosting
 	time   *ledgerTime
+	bounds Bounds
 	warn   func(msg string, args ...any)
 	submit func(context.Context, node.Input) error
 	bind   func(sliver string, att slivernet.Attachment)

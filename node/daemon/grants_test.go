@@ -102,6 +102,7 @@ func TestWhoMayDoWhatWithASliver(t *testing.T) {
 		m.settle()
 		sliver := alice.sees(l)[0].Sliver
 		g := &grants{t: t, m: m}
+		l.d.deps.Hosting.Taps = tapModel{}
 		node := l.d.Node()
 		verbs := map[string]func(api.Caller) error{
 			"see": func(by api.Caller) error {
@@ -126,27 +127,40 @@ func TestWhoMayDoWhatWithASliver(t *testing.T) {
 				_, err := node.Audit.Flows(t.Context(), by, "ron")
 				return err
 			},
+			"rows": func(by api.Caller) error {
+				if by.Authority == nil {
+					return api.ErrNoSliver
+				}
+				for _, err := range node.Exports.Rows(t.Context(), by, "ron", time.Time{}, time.Time{}) {
+					return err
+				}
+				return nil
+			},
+			"capture": func(by api.Caller) error {
+				_, err := node.Exports.Capture(t.Context(), by, sliver, api.CaptureRequest{Packets: 1}, io.Discard)
+				return err
+			},
 		}
 		for name, c := range map[string]struct {
 			who   string
 			shows []byte
 			may   string
 		}{
-			"the owner":                      {"alice", nil, "see traffic logs exec audit"},
+			"the owner":                      {"alice", nil, "see traffic logs exec audit rows capture"},
 			"a stranger":                     {"mallory", nil, ""},
 			"with the grant of another":      {"mallory", g.grant("bob", "ron", lease.AllVerbs), ""},
 			"with rubbish":                   {"mallory", []byte("rubbish"), ""},
 			"who may read":                   {"bob", g.grant("bob", "ron", lease.VerbLogs), "see traffic logs"},
 			"who may enter":                  {"bob", g.grant("bob", "ron", lease.VerbExec), "see traffic exec"},
-			"who may read the traffic":       {"bob", g.grant("bob", "ron", lease.VerbAudit), "see traffic audit"},
+			"who may read the traffic":       {"bob", g.grant("bob", "ron", lease.VerbAudit), "see traffic audit rows capture"},
 			"who may renew":                  {"bob", g.grant("bob", "ron", lease.VerbRenew), "see traffic"},
-			"who may all":                    {"bob", g.grant("bob", "ron", lease.AllVerbs), "see traffic logs exec audit"},
+			"who may all":                    {"bob", g.grant("bob", "ron", lease.AllVerbs), "see traffic logs exec audit rows capture"},
 			"who may all with another slice": {"bob", g.grant("bob", "db", lease.AllVerbs), ""},
-			"a device":                       {"phone", g.grant("phone", "", lease.AllVerbs), "see traffic logs exec audit"},
+			"a device":                       {"phone", g.grant("phone", "", lease.AllVerbs), "see traffic logs exec audit rows capture"},
 		} {
 			by := api.Caller{Principal: leasetest.Who(c.who), Authority: c.shows}
 			for verb, does := range verbs {
-				if c.who == "alice" && verb == "audit" {
+				if c.who == "alice" && (verb == "audit" || verb == "rows") {
 					continue
 				}
 				err := does(by)

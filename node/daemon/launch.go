@@ -27,16 +27,16 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	if err := json.Unmarshal(e.Program, &program); err != nil {
 		return fmt.Errorf("reading the program: %w", err)
 	}
+	deadline := x.time.deadline(l.Until)
+	att, err := x.enclose(ctx, e, l)
 	if x.finished(e.Sliver) {
+		if err != nil {
+			x.warn("output of a sliver that has ended cannot be charged to its lease, nor read", "sliver", e.Sliver, "err", err)
+		}
 		return nil
 	}
-	deadline := x.time.deadline(l.Until)
-	att, err := x.host.Network.Add(ctx, plumbing(e.Sliver, e.Place, l))
 	if err != nil {
-		return fmt.Errorf("making the network: %w", err)
-	}
-	if err := x.host.Guard.Attach(ctx, att.Guard, ebpf.Compile(l, att.Addresses, deadline)); err != nil {
-		return fmt.Errorf("attaching the guard: %w", err)
+		return err
 	}
 	if err := began(x.host.Audit, x.tenure(e, l, att)); err != nil {
 		return fmt.Errorf("recording who holds the source ports: %w", err)
@@ -63,6 +63,19 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	return nil
 }
 
+// enclose makes a sliver's network, with its link down unless it was up, and puts
+// its limits on it. Those hold for what the node moves for it as well.
+func (x *executor) enclose(ctx context.Context, e sandbox.Launch, l *lease.Lease) (slivernet.Attachment, error) {
+	att, err := x.host.Network.Add(ctx, plumbing(e.Sliver, e.Place, l))
+	if err != nil {
+		return att, fmt.Errorf("making the network: %w", err)
+	}
+	if err := x.host.Guard.Attach(ctx, att.Guard, ebpf.Compile(l, att.Addresses, x.conditions(l))); err != nil {
+		return att, fmt.Errorf("attaching the guard: %w", err)
+	}
+	return att, nil
+}
+
 // adjust puts other limits in force: the deadline first, which must not pass
 // while the rest is on its way. What one of those who hold limits refuses keeps
 // none of the others from its part. A program that has ended by itself has none.
@@ -86,7 +99,7 @@ func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease
 	if err != nil {
 		return err
 	}
-	limits := ebpf.Compile(l, att.Addresses, x.time.deadline(l.Until))
+	limits := ebpf.Compile(l, att.Addresses, x.conditions(l))
 	switch err := x.host.Guard.Update(ctx, e.Sliver, limits); {
 	case errors.Is(err, ebpf.ErrNotAttached):
 		return nil // its launch has yet to come, or found that the program had ended
@@ -94,6 +107,12 @@ func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease
 		return err
 	}
 	return x.host.Guard.Attach(ctx, att.Guard, limits)
+}
+
+// conditions are what this node adds to a lease's limits.
+func (x *executor) conditions(l *lease.Lease) ebpf.Conditions {
+	return ebpf.Conditions{Deadline: x.time.deadline(l.Until), DayFrom: x.time.deadline(l.From),
+		FanOut: uint64(x.bounds.FanOut), Rows: min(ebpf.DefaultRows, ebpf.MaxFlows/4/uint64(max(x.bounds.Places, 1)))}
 }
 
 // inForce reads the signed lease and lays over it what of it is given now.
@@ -134,7 +153,7 @@ func (x *executor) remove(ctx context.Context, name string) error {
 
 func plumbing(sliver string, place int, l *lease.Lease) slivernet.Sliver {
 	return slivernet.Sliver{Name: sliver, Place: place, Ports: l.Ports,
-		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate]}
+		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate], Live: l.RSet[lease.FlowsLive]}
 }
 
 func (x *executor) tenure(e sandbox.Launch, l *lease.Lease, att slivernet.Attachment) audit.Tenure {

@@ -86,6 +86,30 @@ const (
 	witnessLimit = 20 * time.Second
 	viewEvery    = 30 * time.Second
 
+	// maxExports is how many callers read the record from end to end at once,
+	// beside those who ask a question; exportLimit is how long one may take: a
+	// month of a busy node over a slow line.
+	maxExports  = 2
+	exportLimit = time.Hour
+
+	// maxCaptures bounds captures on the node, maxSliceCaptures those of one
+	// slice: each has 8 MiB of the kernel's memory and costs as much as a packet
+	// socket does.
+	maxCaptures      = 4
+	maxSliceCaptures = 2
+
+	// A capture's bounds, unless its caller says less or more, and at most: what
+	// can be looked through by hand, and what fills no disk by mistake. The first
+	// 128 bytes of a packet are its headers and little of what it says.
+	captureFor, maxCaptureFor         = 10 * time.Second, 10 * time.Minute
+	capturePackets, maxCapturePackets = 100_000, 10_000_000
+	captureBytes, maxCaptureBytes     = 16 << 20, 1 << 30
+	captureSnap                       = 128
+
+	// captureGrace is how long what was captured may wait, after the capture's
+	// time, to be paid for and sent.
+	captureGrace = 30 * time.Second
+
 	// maxRecords is the number of slice records that a node keeps: 32 MiB at
 	// most. recordAge is how old the DHT's word on one may be before it is asked
 	// again: within it a grant falls that was taken back, where nobody tells the
@@ -104,4 +128,9 @@ const (
 	// only share one disk. piece is how much of a part is in memory at a time.
 	maxUploads = 16
 	piece      = 256 << 10
+
+	// defaultFanOut is the number of distinct addresses that a sliver may open
+	// flows to in a minute: what a crawler or a client of many services does,
+	// and no scan.
+	defaultFanOut = 256
 )

@@ -20,7 +20,6 @@ import (
 	slivernet "croft/ebpf/net"
 	"croft/lease/sign"
 	"croft/node/api"
-	"croft/node/wire"
 	"croft/sandbox/image"
 	"croft/sandbox/warden"
 )
@@ -130,9 +129,11 @@ func (n *Node) host(ctx context.Context, cfg Config, key *sign.Key, tag string, 
 	if err != nil {
 		return nil, err
 	}
-	h.Network = network
+	h.Network, h.Taps = network, taps{network}
 	n.open.add(network.Close)
-	guard, err := kernel.Open(kernel.Config{Tag: tag, Opened: cfg.Open, Closed: nodeAddrs(cfg), Resolvers: []netip.Addr{slivernet.Resolver}})
+	// The node's own addresses are closed by the host's rules, which let leased
+	// public ports through.
+	guard, err := kernel.Open(kernel.Config{Tag: tag, Opened: cfg.Open, Resolvers: []netip.Addr{slivernet.Resolver}})
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +158,7 @@ func (n *Node) host(ctx context.Context, cfg Config, key *sign.Key, tag string, 
 	n.open.add(record.Close)
 	dns, stop := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
-	go func() { served <- network.ServeDNS(dns) }()
+	go func() { served <- network.ServeDNS(dns, guard) }()
 	n.open.add(func() error { stop(); return ignoreCancel(<-served) })
 	return h, nil
 }
@@ -180,17 +181,6 @@ func outside(cfg Config) []string {
 
 // labInterface is a lab node's link to its site.
 const labInterface = "eth0"
-
-// nodeAddrs are the node's own addresses, which slivers must not reach although
-// their range may be opened.
-func nodeAddrs(cfg Config) (out []netip.Prefix) {
-	for _, s := range cfg.Listen {
-		if a, ok := wire.IP(s); ok && !a.IsUnspecified() {
-			out = append(out, netip.PrefixFrom(a, a.BitLen()))
-		}
-	}
-	return out
-}
 
 // isOwn reports whether an interface of this machine has the address.
 func isOwn(a netip.Addr) bool {

@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"croft/ebpf"
+	"croft/ebpf/pace"
 	"croft/lease"
 	"croft/node/api"
 	"croft/node/wire"
@@ -106,6 +107,7 @@ func (s slivers) Logs(ctx context.Context, by api.Caller, sliver string, opt san
 	}
 	ctx, cancel := s.d.session(ctx, r, e, lease.VerbLogs)
 	defer cancel()
+	w = s.d.meter(sliver, ebpf.ChannelLogs).Writer(ctx, ebpf.Egress, w)
 	return broken(ctx, sliverError(s.d.deps.Hosting.Runtime.Logs(ctx, sliver, opt, w)))
 }
 
@@ -116,6 +118,7 @@ func (s slivers) Exec(ctx context.Context, by api.Caller, sliver string, cmd san
 	}
 	ctx, cancel := s.d.session(ctx, r, e, lease.VerbExec)
 	defer cancel()
+	stdio = paid(ctx, s.d.meter(sliver, ebpf.ChannelExec), stdio)
 	status, err := s.d.deps.Hosting.Runtime.Exec(ctx, sliver, cmd, stdio)
 	return status, broken(ctx, sliverError(err))
 }
@@ -133,6 +136,8 @@ func sliverError(err error) error {
 	switch {
 	case gone(err), errors.Is(err, ebpf.ErrNotAttached):
 		return fmt.Errorf("%w: %w", api.ErrNotRunning, err)
+	case errors.Is(err, pace.ErrNever):
+		return fmt.Errorf("%w: %w", api.ErrNoRoom, err)
 	case errors.Is(err, sandbox.ErrBusy):
 		return fmt.Errorf("%w: %w", api.ErrBusy, err)
 	case errors.Is(err, sandbox.ErrProgram):

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -47,6 +48,9 @@ type world struct {
 	links    map[string]slivernet.Sliver
 	up       map[string]bool
 	guards   map[string]ebpf.Limits
+	meters   map[string]*ebpf.Meter // sliver and direction → what is left of its lease
+	charged  map[string]uint64      // sliver, channel and direction → bytes
+	output   string                 // what reading a log gives; empty: a line
 	tenures  audit.Tenures
 	failing  map[string]error // call → what it returns
 	starting chan struct{}    // if set, Start waits for it or its context
@@ -63,7 +67,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	m := &world{t: t, state: t.TempDir(), begun: time.Now(), runs: map[string]sandbox.Spec{}, status: map[string]sandbox.Status{},
 		watches: map[chan sandbox.Status]context.Context{}, links: map[string]slivernet.Sliver{}, up: map[string]bool{},
-		guards: map[string]ebpf.Limits{}, failing: map[string]error{}, hear: func([]byte) error { return nil }}
+		guards: map[string]ebpf.Limits{}, meters: map[string]*ebpf.Meter{}, charged: map[string]uint64{}, failing: map[string]error{}, hear: func([]byte) error { return nil }}
 	return m
 }
 
@@ -275,54 +279,21 @@ func (n networkModel) Remove(_ context.Context, sliver string) error {
 	return nil
 }
 
+func (n networkModel) Queues(context.Context, string) (slivernet.Queues, error) {
+	return slivernet.Queues{}, nil
+}
+
+func (n networkModel) Counters(context.Context) (all []slivernet.Counters, err error) {
+	n.l.mu.Lock()
+	defer n.l.mu.Unlock()
+	for name, s := range n.l.links {
+		all = append(all, slivernet.Counters{Place: s.Place, Sliver: name, Limit: s.Live, Out: 3, In: 1, RefusedOut: 5})
+	}
+	return all, nil
+}
+
 func (n networkModel) Slivers(context.Context) ([]string, error) { return nil, nil }
 func (n networkModel) Close() error                              { return nil }
-
-type guardModel struct{ l *life }
-
-func (g guardModel) Attach(_ context.Context, at ebpf.Port, limits ebpf.Limits) error {
-	g.l.mu.Lock()
-	defer g.l.mu.Unlock()
-	if err := g.l.does("guard attach %s", at.Sliver); err != nil {
-		return err
-	}
-	g.l.guards[at.Sliver] = limits
-	return nil
-}
-
-func (g guardModel) Update(_ context.Context, sliver string, limits ebpf.Limits) error {
-	g.l.mu.Lock()
-	defer g.l.mu.Unlock()
-	if err := g.l.does("guard update %s", sliver); err != nil {
-		return err
-	}
-	if _, ok := g.l.guards[sliver]; !ok {
-		return ebpf.ErrNotAttached
-	}
-	g.l.guards[sliver] = limits
-	return nil
-}
-
-func (g guardModel) Detach(_ context.Context, sliver string) error {
-	g.l.mu.Lock()
-	defer g.l.mu.Unlock()
-	if err := g.l.does("guard detach %s", sliver); err != nil {
-		return err
-	}
-	delete(g.l.guards, sliver)
-	return nil
-}
-
-func (g guardModel) Counters(_ context.Context, sliver string) (c ebpf.Counters, err error) {
-	g.l.mu.Lock()
-	defer g.l.mu.Unlock()
-	if _, ok := g.l.guards[sliver]; !ok {
-		return c, ebpf.ErrNotAttached
-	}
-	return c, nil
-}
-
-func (g guardModel) Drain(context.Context, func(ebpf.Epoch) error) error { return nil }
 
 type runtimeModel struct{ l *life }
 
@@ -418,11 +389,25 @@ func (r runtimeModel) List(context.Context) (list []sandbox.Status, err error) {
 }
 
 func (r runtimeModel) Exec(ctx context.Context, sliver string, e sandbox.Exec, stdio sandbox.IO) (int, error) {
+	if stdio.In != nil {
+		if _, err := io.Copy(stdio.Out, stdio.In); err != nil { // as cat does
+			return 0, err
+		}
+		if _, err := stdio.Err.Write([]byte("done")); err != nil {
+			return 0, err
+		}
+	}
 	return 7, nil
 }
 
 func (r runtimeModel) Logs(ctx context.Context, sliver string, o sandbox.LogOptions, w io.Writer) error {
-	_, err := w.Write([]byte("hello\n"))
+	r.l.mu.Lock()
+	output := r.l.output
+	r.l.mu.Unlock()
+	if output == "" {
+		output = "hello\n"
+	}
+	_, err := io.WriteString(w, output)
 	return err
 }
 
@@ -488,7 +473,10 @@ func (a auditModel) Tenures() (audit.Tenures, error) {
 }
 
 func (auditModel) Flows(context.Context, audit.Flows) (p audit.Page, err error) { return p, nil }
-func (auditModel) Who(context.Context, audit.Who) (f audit.Finding, err error)  { return f, nil }
+func (auditModel) Rows(context.Context, audit.Flows) iter.Seq2[audit.Row, error] {
+	return func(func(audit.Row, error) bool) {}
+}
+func (auditModel) Who(context.Context, audit.Who) (f audit.Finding, err error) { return f, nil }
 
 type gossipModel struct{ l *life }
 

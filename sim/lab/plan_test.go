@@ -3,12 +3,38 @@
 package lab
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"croft/ebpf"
 	"croft/lease"
 )
+
+// By default slivers reach nothing of the lab, and in the lab's profile its
+// fabric and nothing besides that is closed: not their own addresses, nor those
+// between a node and its host.
+func TestTheProfileOpensTheFabricAlone(t *testing.T) {
+	byDefault, err := ebpf.NewRules(nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inLab, err := ebpf.NewRules([]netip.Prefix{fabric}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[string]struct{ byDefault, inLab bool }{
+		"198.18.0.0": {false, true}, "198.18.1.11": {false, true}, "198.18.255.255": {false, true},
+		"198.17.255.255": {true, true}, "198.19.0.0": {}, "198.19.0.17": {}, "198.19.128.1": {}, "10.0.0.1": {}, "169.254.169.254": {},
+		"64:ff9b::c612:10b": {}, "2002:c612:10b::1": {}, "fd00::1": {}, "8.8.8.8": {true, true}, "2600::1": {true, true},
+	} {
+		to := netip.AddrPortFrom(netip.MustParseAddr(addr), 443)
+		if a, b := byDefault.Allow(6, to), inLab.Allow(6, to); a != want.byDefault || b != want.inLab {
+			t.Errorf("%s: open by default %v, in the lab %v; want %+v", addr, a, b, want)
+		}
+	}
+}
 
 func TestDrawDefault(t *testing.T) {
 	p, err := draw(Config{Name: "demo", Dir: "/tmp/demo"})

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (Apache-2.0 OR GPL-2.0-only) */
 
-/* The token bucket, a pure function of its arguments. ebpf.Bucket is the same
- * arithmetic in Go and says what the units are; a test runs both on the same
- * steps. */
+/* The allowances of one direction, pure functions of their arguments. ebpf.Meter
+ * is the same arithmetic in Go and says what the units are; a test runs both on
+ * the same steps. */
 #pragma once
 
 struct bucket_limit {
@@ -16,8 +16,24 @@ struct bucket {
 	__u64 last;  /* boot clock, ns */
 };
 
+/* What a day may carry, in bytes, and the mark from which the rest is spread
+ * over what is left of it; the same of the last day, which the deadline cuts. */
+struct day_limit {
+	__u64 bytes, mark;
+	__u64 last_bytes, last_mark;
+	__s64 last_from; /* boot clock, ns: when the last day begins */
+	__s64 last_end;
+};
+
+struct day {
+	__s64 from; /* boot clock, ns: when the running day began */
+	__u64 spent;
+};
+
 #define BYTE_UNITS 8000000000ULL
 #define PACKET_UNITS 1000000000ULL
+#define DAY_NS 86400000000000LL
+#define SECOND_NS 1000000000ULL
 
 static __always_inline void bucket_refill(struct bucket *b, const struct bucket_limit *l, __u64 now)
 {
@@ -38,24 +54,116 @@ static __always_inline void bucket_refill(struct bucket *b, const struct bucket_
 		b->level = l->full;
 }
 
+/* bucket_refill_slow is bucket_refill at a rate below the limit's. */
+static __always_inline void bucket_refill_slow(struct bucket *b, const struct bucket_limit *l, __u64 now, __u64 rate)
+{
+	if (b->level > l->full)
+		b->level = l->full;
+	if (now <= b->last)
+		return;
+	__u64 elapsed = now - b->last, room = l->full - b->level;
+	b->last = now;
+	if (rate == 0)
+		return;
+	if (elapsed > room / rate)
+		b->level = l->full;
+	else
+		b->level += elapsed * rate;
+}
+
+/* day_roll begins the day that now lies in. */
+static __always_inline void day_roll(struct day *d, __u64 now)
+{
+	__s64 gone = (__s64)now - d->from;
+
+	if (gone < DAY_NS)
+		return;
+	d->from += (__s64)((__u64)gone / DAY_NS * DAY_NS);
+	d->spent = 0;
+}
+
 struct meter_limit {
 	struct bucket_limit packets, bytes;
 };
 
-/* charge takes from both buckets and returns 0, or takes nothing and returns
- * the drop reason. */
-static __always_inline int charge(struct bucket *packets, struct bucket *bytes, const struct meter_limit *l,
-				  __u64 now, __u64 count, __u64 octets)
+/* What a packet is charged against. flows and day are of what leaves the sliver. */
+struct purse {
+	struct bucket packets, bytes, flows;
+	struct day day;
+};
+
+/* peek_first looks at packets and, for a flow that is new, at new flows. */
+static __always_inline int peek_first(struct purse *p, const struct meter_limit *l, const struct bucket_limit *flows,
+				      __u64 now, __u64 packets, int fresh)
 {
-	count *= PACKET_UNITS;
-	octets *= BYTE_UNITS;
-	bucket_refill(packets, &l->packets, now);
-	bucket_refill(bytes, &l->bytes, now);
-	if (packets->level < count)
+	bucket_refill(&p->packets, &l->packets, now);
+	if (p->packets.level < packets * PACKET_UNITS)
 		return REASON_PACKETS;
-	if (bytes->level < octets)
-		return REASON_BYTES;
-	packets->level -= count;
-	bytes->level -= octets;
+	if (fresh && flows->full) {
+		bucket_refill(&p->flows, flows, now);
+		if (p->flows.level < PACKET_UNITS)
+			return REASON_FLOWS;
+	}
 	return REASON_NONE;
+}
+
+/* peek_day looks at the day's bytes. It leaves in rate what the throttle allows. */
+static __always_inline int peek_day(struct purse *p, const struct day_limit *l, __u64 now, __u64 bytes, __u64 *rate)
+{
+	if (!l->bytes)
+		return REASON_NONE;
+	day_roll(&p->day, now);
+	__u64 all = l->bytes, mark = l->mark;
+	__s64 end = p->day.from + DAY_NS;
+	if (p->day.from >= l->last_from) {
+		all = l->last_bytes;
+		mark = l->last_mark;
+		end = l->last_end;
+	}
+	__u64 spent = p->day.spent;
+	if (spent > all || all - spent < bytes)
+		return REASON_DAILY;
+	if (spent >= mark && end > (__s64)now) {
+		__u64 pace = (all - spent) * 8 / ((__u64)(end - (__s64)now) / SECOND_NS + 1);
+		if (pace < *rate)
+			*rate = pace;
+	}
+	return REASON_NONE;
+}
+
+/* peek_bytes looks at the octets. */
+static __always_inline int peek_bytes(struct purse *p, const struct meter_limit *l, __u64 now, __u64 bytes, __u64 rate)
+{
+	if (rate < l->bytes.rate)
+		bucket_refill_slow(&p->bytes, &l->bytes, now, rate);
+	else
+		bucket_refill(&p->bytes, &l->bytes, now);
+	return p->bytes.level < bytes * BYTE_UNITS ? REASON_BYTES : REASON_NONE;
+}
+
+/* take removes what all peeks have granted. */
+static __always_inline void take(struct purse *p, const struct bucket_limit *flows, __u64 packets, __u64 bytes,
+				 int fresh)
+{
+	p->packets.level -= packets * PACKET_UNITS;
+	p->bytes.level -= bytes * BYTE_UNITS;
+	if (fresh && flows->full)
+		p->flows.level -= PACKET_UNITS;
+	p->day.spent += bytes; /* without a limit too: one that comes later counts them */
+}
+
+/* charge takes from all or returns the reason and takes from none. */
+static __always_inline int charge(struct purse *p, const struct meter_limit *l, const struct bucket_limit *flows,
+				  const struct day_limit *day, __u64 now, __u64 packets, __u64 bytes, int fresh)
+{
+	__u64 rate = l->bytes.rate;
+	int reason = peek_first(p, l, flows, now, packets, fresh);
+
+	if (!reason)
+		reason = peek_day(p, day, now, bytes, &rate);
+	if (!reason)
+		reason = peek_bytes(p, l, now, bytes, rate);
+	if (!reason)
+		take(p, flows, packets, bytes, fresh);
+	return reason;
 }

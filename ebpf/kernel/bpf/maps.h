@@ -5,7 +5,9 @@
 
 #define MAX_SLIVERS 4096
 #define MAX_RULES 1024
-#define MAX_FLOWS (1 << 18)
+#define MAX_FLOWS (1 << 19)
+#define MAX_OPTOUT 100000
+#define CHARGE_UNIT 1500
 #define MAX_HEADERS 6
 
 #define EGRESS 0 /* from the sliver */
@@ -22,7 +24,13 @@ struct port_limits {
 	__u8 mac[6];
 	__u8 has6;
 	__u8 pad;
+	__u32 pages;   /* of known flows, a power of two */
+	__u32 fan_out; /* 0: no limit */
+	__u32 rows;    /* of new flows in one epoch */
+	__u32 pad2;
 	struct meter_limit ways[2];
+	struct bucket_limit flows; /* full 0: no limit */
+	struct day_limit day;
 };
 
 /* Not preallocated: an update is then a new element, and a reader sees the old
@@ -39,12 +47,24 @@ struct meter_key {
 	__u32 tenure, way;
 };
 
-/* meter is what the programs write: buckets and what passed under the lock,
- * drops atomically. */
+/* Rows that a sliver took in an epoch, by whose flow it is. */
+#define ROWS_NEW 0   /* new flows from it, and any flow towards it */
+#define ROWS_OPEN 1  /* flows that it had open */
+#define ROWS_REPLY 2 /* its replies */
+#define ROW_KINDS 4  /* one to spare, for a mask */
+
+struct row_count {
+	__u64 epoch;
+	__u32 rows[ROW_KINDS];
+};
+
+/* meter is what the programs write: purse and what passed under the lock, drops
+ * atomically, rows taken under the lock and given back atomically. */
 struct meter {
 	struct bpf_spin_lock lock;
-	__u32 pad;
-	struct bucket packets, bytes;
+	__u32 carried; /* from maps of another layout, once */
+	struct purse purse;
+	struct row_count rows[2]; /* by the epoch's parity */
 	__u64 passed_packets, passed_bytes;
 	__u64 dropped_bytes;
 	__u64 dropped[REASONS];
@@ -58,13 +78,22 @@ struct {
 	__type(value, struct meter);
 } meters SEC(".maps");
 
+/* What guard_carry adds to a meter. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct meter);
+} carries SEC(".maps");
+
 /* control words. The epoch's parity says which table and tally are live; a
  * program reads it once, so that all traces of a packet are in one epoch. */
 #define CONTROL_EPOCH 0
 #define CONTROL_KEPT 1   /* user space: the newest epoch that is durable */
 #define CONTROL_SERIES 2 /* user space: names the making of these maps */
 #define CONTROL_TENURE 3 /* user space: the newest tenure */
-#define CONTROLS 4
+#define CONTROL_RULES 4  /* user space: counts changes of rules and opted-out addresses */
+#define CONTROLS 5
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -101,7 +130,7 @@ struct flow {
 	__u64 packets, bytes;
 	__u64 first, last; /* boot clock, ns */
 	__u32 flags;
-	__u32 pad;
+	__u32 seal; /* of which rules and tick its destination and its memory were asked last */
 };
 
 struct flow_table {
@@ -170,3 +199,26 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tenure);
 } tenures SEC(".maps");
+
+/* Addresses that opted out; an IPv4 address is mapped. User space replaces the
+ * whole inner map; with none, nobody opted out. */
+struct address {
+	__u8 octets[16];
+};
+
+const struct address *address_type __attribute__((unused));
+
+struct optout_set {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_OPTOUT);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(key_size, sizeof(struct address));
+	__uint(value_size, sizeof(__u32));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct optout_set);
+} optouts SEC(".maps");

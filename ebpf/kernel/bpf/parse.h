@@ -6,15 +6,21 @@
 
 #define PROTO_ARP 255
 #define PROTO_FRAGMENT 44
+#define PROTO_NODE 254
+#define PROTO_OVERFLOW 253
 
 #define ND_SOLICIT 135
 #define ND_ADVERT 136
 
 struct packet {
 	struct flow_key key;
+	__u32 transport; /* where its header begins */
 	__u32 headers;  /* octets of L3 and L4 headers, which each segment repeats */
 	__u32 flags;    /* TCP */
 	__u8 local;     /* ARP or neighbour discovery on the link: no destination check */
+	__u8 peered;    /* a flow that has an answer: the three below name it */
+	__u8 proto;
+	__be16 near, far; /* ports, or what stands for them, of the sliver and of the other */
 };
 
 struct ports {
@@ -33,6 +39,13 @@ struct arp_ipv4 {
 
 #define LOAD(skb, off, to) (bpf_skb_load_bytes(skb, off, &(to), sizeof(to)) == 0)
 
+/* AT is LOAD at a place that the compiler knows: from the linear part if it is
+ * there, without a call. */
+#define AT(skb, off, to)                                                                                               \
+	((void *)(long)(skb)->data + (off) + sizeof(to) <= (void *)(long)(skb)->data_end                              \
+		 ? (__builtin_memcpy(&(to), (void *)(long)(skb)->data + (off), sizeof(to)), 1)                         \
+		 : LOAD(skb, off, to))
+
 static __always_inline int same(const void *a, const void *b, int n)
 {
 	__u8 differ = 0;
@@ -43,21 +56,60 @@ static __always_inline int same(const void *a, const void *b, int n)
 	return !differ;
 }
 
-/* one_row makes the key of a row that stands for all inbound fragments. */
-static __always_inline void one_row(struct packet *p)
+/* same16 compares addresses that lie at multiples of eight. */
+static __always_inline int same16(const void *a, const void *b)
+{
+	return ((const __u64 *)a)[0] == ((const __u64 *)b)[0] && ((const __u64 *)a)[1] == ((const __u64 *)b)[1];
+}
+
+/* one_row makes the key of a row that stands for many flows. */
+static __always_inline void one_row(struct packet *p, __u8 proto)
 {
 	__builtin_memset(p->key.src, 0, sizeof(p->key.src));
 	__builtin_memset(p->key.dst, 0, sizeof(p->key.dst));
+	p->key.sport = p->key.dport = 0;
 	p->key.family = 0;
-	p->key.proto = PROTO_FRAGMENT;
+	p->key.proto = proto;
 }
 
-static __always_inline int parse_transport(struct __sk_buff *skb, struct packet *p, __u32 off, __u8 proto)
+/* peer names the flow by its ends, the same in both directions. */
+static __always_inline void peer(struct packet *p, __u32 way, __u8 proto, __be16 source, __be16 dest)
+{
+	p->peered = 1;
+	p->proto = proto;
+	p->near = way == EGRESS ? source : dest;
+	p->far = way == EGRESS ? dest : source;
+}
+
+/* An error tells of a packet that came: it is an answer to that packet's flow.
+ * So nobody has a sliver open flows by sending it what it must refuse. */
+static __always_inline void peer_error(struct __sk_buff *skb, struct packet *p, __u32 off, __u8 icmp)
+{
+	struct ports ports;
+
+	if (icmp == IPPROTO_ICMP) {
+		struct iphdr ip;
+		if (!LOAD(skb, off, ip) || ip.version != 4 || ip.ihl < 5 || !same(&ip.saddr, p->key.dst, 4) ||
+		    !same(&ip.daddr, p->key.src, 4) || !LOAD(skb, off + ip.ihl * 4, ports))
+			return;
+		peer(p, INGRESS, ip.protocol, ports.source, ports.dest);
+	} else {
+		struct ipv6hdr ip;
+		if (!LOAD(skb, off, ip) || ip.version != 6 || !same(&ip.saddr, p->key.dst, 16) ||
+		    !same(&ip.daddr, p->key.src, 16) || !LOAD(skb, off + sizeof(ip), ports))
+			return;
+		peer(p, INGRESS, ip.nexthdr, ports.source, ports.dest);
+	}
+}
+
+static __always_inline int parse_transport(struct __sk_buff *skb, struct packet *p, __u32 way, __u32 off, __u8 proto)
 {
 	struct ports ports;
 
 	p->key.proto = proto;
+	p->transport = off;
 	p->headers = off - ETH_HLEN;
+	peer(p, way, proto, 0, 0);
 	switch (proto) {
 	case IPPROTO_TCP: {
 		struct tcphdr tcp;
@@ -67,6 +119,7 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
 		p->key.dport = tcp.dest;
 		p->flags = ((__u8 *)&tcp)[13];
 		p->headers += tcp.doff * 4;
+		peer(p, way, proto, tcp.source, tcp.dest);
 		return REASON_NONE;
 	}
 	case IPPROTO_UDP:
@@ -79,6 +132,7 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
 			return REASON_MALFORMED;
 		p->key.sport = ports.source;
 		p->key.dport = ports.dest;
+		peer(p, way, proto, ports.source, ports.dest);
 		return REASON_NONE;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6: {
@@ -86,10 +140,19 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
 		if (!LOAD(skb, off, icmp))
 			return REASON_MALFORMED;
 		__builtin_memcpy(&p->key.sport, icmp, 2);
-		if (proto == IPPROTO_ICMP ? icmp[0] == 0 || icmp[0] == 8 : icmp[0] == 128 || icmp[0] == 129)
+		if (proto == IPPROTO_ICMP ? icmp[0] == 0 || icmp[0] == 8 : icmp[0] == 128 || icmp[0] == 129) {
 			__builtin_memcpy(&p->key.dport, icmp + 4, 2);
+			peer(p, way, proto, p->key.dport, p->key.dport);
+			return REASON_NONE;
+		}
+		peer(p, way, proto, p->key.sport, p->key.sport);
+		if (way == EGRESS && (proto == IPPROTO_ICMP ? icmp[0] == 3 || icmp[0] == 11 || icmp[0] == 12 :
+							      icmp[0] >= 1 && icmp[0] <= 4))
+			peer_error(skb, p, off + 8, proto);
 		return REASON_NONE;
 	}
+	case PROTO_ARP: /* reserved, and the number of another row */
+		return REASON_PROTOCOL;
 	}
 	return REASON_NONE;
 }
@@ -99,7 +162,7 @@ static __always_inline int parse4(struct __sk_buff *skb, struct packet *p, const
 	struct iphdr ip;
 	__u32 room = skb->len - ETH_HLEN;
 
-	if (!LOAD(skb, ETH_HLEN, ip) || ip.version != 4 || ip.ihl < 5)
+	if (!AT(skb, ETH_HLEN, ip) || ip.version != 4 || ip.ihl < 5)
 		return REASON_MALFORMED;
 	__u32 total = bpf_ntohs(ip.tot_len);
 	if (!(total == 0 && skb->gso_size) && (total < ip.ihl * 4 || total > room))
@@ -116,10 +179,10 @@ static __always_inline int parse4(struct __sk_buff *skb, struct packet *p, const
 	if (ip.frag_off & bpf_htons(0x3fff)) { /* more fragments, or an offset */
 		if (way == EGRESS)
 			return REASON_FRAGMENT;
-		one_row(p);
+		one_row(p, PROTO_FRAGMENT);
 		return REASON_NONE;
 	}
-	return parse_transport(skb, p, ETH_HLEN + ip.ihl * 4, ip.protocol);
+	return parse_transport(skb, p, way, ETH_HLEN + ip.ihl * 4, ip.protocol);
 }
 
 static __always_inline int parse6(struct __sk_buff *skb, struct packet *p, const struct port_limits *l, __u32 way)
@@ -127,14 +190,14 @@ static __always_inline int parse6(struct __sk_buff *skb, struct packet *p, const
 	struct ipv6hdr ip;
 	__u32 off = ETH_HLEN + sizeof(ip);
 
-	if (!LOAD(skb, ETH_HLEN, ip) || ip.version != 6)
+	if (!AT(skb, ETH_HLEN, ip) || ip.version != 6)
 		return REASON_MALFORMED;
 	if (!skb->gso_size && bpf_ntohs(ip.payload_len) + sizeof(ip) > skb->len - ETH_HLEN)
 		return REASON_MALFORMED;
 	p->key.family = 6;
 	__builtin_memcpy(p->key.src, &ip.saddr, 16);
 	__builtin_memcpy(p->key.dst, &ip.daddr, 16);
-	if (way == EGRESS && (!l->has6 || !same(p->key.src, l->source6, 16)))
+	if (way == EGRESS && (!l->has6 || !same16(p->key.src, l->source6)))
 		return REASON_SOURCE;
 
 	__u8 next = ip.nexthdr;
@@ -159,7 +222,7 @@ static __always_inline int parse6(struct __sk_buff *skb, struct packet *p, const
 		case IPPROTO_FRAGMENT:
 			if (way == EGRESS)
 				return REASON_FRAGMENT;
-			one_row(p);
+			one_row(p, PROTO_FRAGMENT);
 			return REASON_NONE;
 		default:
 			if (next == IPPROTO_ICMPV6 && off == ETH_HLEN + sizeof(ip) && ip.hop_limit == 255) {
@@ -169,7 +232,7 @@ static __always_inline int parse6(struct __sk_buff *skb, struct packet *p, const
 				    ((d[0] == 0xff && d[1] == 0x02) || (d[0] == 0xfe && (d[1] & 0xc0) == 0x80)))
 					p->local = 1;
 			}
-			return parse_transport(skb, p, off, next);
+			return parse_transport(skb, p, way, off, next);
 		}
 		next = ext[0];
 	}
@@ -201,7 +264,7 @@ static __always_inline int parse(struct __sk_buff *skb, struct packet *p, const 
 		return REASON_PROTOCOL;
 	if (way == EGRESS) {
 		__u8 mac[6];
-		if (bpf_skb_load_bytes(skb, 6, mac, 6))
+		if (!AT(skb, ETH_ALEN, mac))
 			return REASON_MALFORMED;
 		if (!same(mac, l->mac, 6))
 			return REASON_SOURCE;

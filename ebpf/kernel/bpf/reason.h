@@ -14,5 +14,10 @@
 #define REASON_CLOSED 8
 #define REASON_PACKETS 9
 #define REASON_BYTES 10
+#define REASON_FLOWS 11
+#define REASON_FANOUT 12
+#define REASON_DAILY 13
+#define REASON_ROWS 14
+#define REASON_OPTOUT 15
 
-#define REASONS 16 /* room in the maps, so that a later reason changes no layout */
+#define REASONS 32 /* room in the maps, so that a later reason changes no layout */

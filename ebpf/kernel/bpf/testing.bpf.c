@@ -14,11 +14,11 @@ char _license[] SEC("license") = "GPL v2";
 #define STEPS 131072
 
 struct step {
-	__u64 now, packets, bytes;
+	__u64 now, packets, bytes, fresh;
 };
 
 struct result {
-	struct bucket packets, bytes;
+	struct purse purse;
 	__u64 reason;
 };
 
@@ -38,7 +38,9 @@ struct {
 
 struct state {
 	struct meter_limit limit;
-	struct bucket packets, bytes;
+	struct bucket_limit flows;
+	struct day_limit day;
+	struct purse purse;
 	__u32 next, pad;
 };
 
@@ -69,9 +71,8 @@ int test_bucket(struct __sk_buff *skb)
 	struct result *out = bpf_map_lookup_elem(&results, &i);
 	if (!in || !out)
 		return 1;
-	out->reason = charge(&s->packets, &s->bytes, &s->limit, in->now, in->packets, in->bytes);
-	out->packets = s->packets;
-	out->bytes = s->bytes;
+	out->reason = charge(&s->purse, &s->limit, &s->flows, &s->day, in->now, in->packets, in->bytes, in->fresh);
+	out->purse = s->purse;
 	return 0;
 }
 

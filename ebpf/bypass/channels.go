@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bypass
+
+// A Channel is a way by which the node itself moves bytes for a sliver. No guard
+// sees them: each has to be charged to the lease where it is carried, and tried
+// like everything else. It has one line here; a test fails when one has none.
+type Channel struct {
+	Name   string   // as in ebpf.Channels, or the node's own word
+	Routes []string // operations of the node's HTTP interface that carry it
+	Item   string   // of the suite, that floods it
+	Test   string   // or the test that does: directory and function
+	Open   string   // or what is not limited about it yet
+}
+
+// Channels lists all that exist.
+var Channels = []Channel{
+	{Name: "logs", Routes: []string{"logs"}, Test: "node/daemon.TestWhatTheNodeMovesIsCharged"},
+	{Name: "exec", Routes: []string{"exec"}, Test: "node/daemon.TestWhatTheNodeMovesIsCharged"},
+	{Name: "cp", Open: "there is none yet"},
+	{Name: "forward", Open: "there is none yet"},
+	{Name: "publish", Open: "there is none yet"},
+	{Name: "role", Open: "there is none yet"},
+	{Name: "tunnel", Open: "there is none yet"},
+	{Name: "dns", Item: "dns"},
+	{Name: "capture", Routes: []string{"capture"}, Test: "node/daemon.TestCapturesAreFewAndBounded"},
+	// A program's image is its owner's upload, from before there is a sliver.
+	{Name: "blobs", Routes: []string{"blob", "append"}, Open: "not charged; the node's quota of blobs"},
+	{Name: "record", Routes: []string{"rows"}, Open: "not charged; two at once"},
+	{Name: "pipe", Routes: []string{"pipe"}, Open: "carries the others to the node of the sliver"},
+}

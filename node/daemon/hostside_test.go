@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"croft/ebpf"
+	"croft/ebpf/pace"
+	"croft/lease"
+	"croft/node/api"
+	"croft/sandbox"
+)
+
+// Every route that a stranger reaches says what it carries. A new one fails here
+// until somebody has decided whether it moves a sliver's bytes.
+func TestEveryRouteSaysWhatItCarries(t *testing.T) {
+	w := httptest.NewRecorder()
+	api.Remote(api.Node{}, "test").ServeHTTP(w, httptest.NewRequest("GET", "/v1/openapi.json", nil))
+	var doc struct {
+		Paths map[string]map[string]any
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]Carriage{}
+	for _, c := range Carriages() {
+		if _, twice := listed[c.Way]; twice || (c.Channel == 0) == (c.Why == "") {
+			t.Errorf("%+v: once, and either a channel or why there is none", c)
+		}
+		if c.Channel != 0 && !slices.Contains(ebpf.Channels(), c.Channel) {
+			t.Errorf("%+v: unknown channel", c)
+		}
+		listed[c.Way] = c
+	}
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			way := strings.ToUpper(method) + " " + path
+			if _, ok := listed[way]; !ok {
+				t.Errorf("%s is not in Carriages: does it move bytes of a sliver? Then charge them to a channel", way)
+			}
+			delete(listed, way)
+		}
+	}
+	delete(listed, "resolver") // TestRootResolverCharges, ebpf/net
+	for way := range listed {
+		t.Errorf("%s is no route", way)
+	}
+}
+
+// What the node moves for a sliver is charged to its lease, in the direction in
+// which the sliver would have sent it.
+func TestWhatTheNodeMovesIsCharged(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		sliver := lease.SliverName(alice.run(l, "a", time.Hour))
+		m.settle()
+		m.mu.Lock()
+		limits := m.guards[sliver]
+		limits.Ingress = limits.Egress
+		m.guards[sliver] = limits
+		m.mu.Unlock()
+		var out, errs, log bytes.Buffer
+		input := strings.Repeat("x", 50_000)
+		s := l.d.Node().Slivers
+		status, err := s.Exec(t.Context(), alice.caller(), sliver, sandbox.Exec{Args: []string{"cat"}},
+			sandbox.IO{In: strings.NewReader(input), Out: &out, Err: &errs})
+		if err != nil || status != 7 || out.String() != input || errs.String() != "done" {
+			t.Fatalf("exec: %d, %v, %d bytes out, %q", status, err, out.Len(), &errs)
+		}
+		if err := s.Logs(t.Context(), alice.caller(), sliver, sandbox.LogOptions{}, &log); err != nil || log.String() != "hello\n" {
+			t.Fatalf("logs: %v, %q", err, &log)
+		}
+		for key, want := range map[string]uint64{"exec ingress": 50_000, "exec egress": 50_004, "logs egress": 6} {
+			if got := m.charged[sliver+" "+key]; got != want {
+				t.Errorf("%s: charged %d bytes, moved %d", key, got, want)
+			}
+		}
+		if len(m.charged) != 3 {
+			t.Errorf("charged %v", m.charged)
+		}
+	})
+}
+
+// A log is read no faster than its sliver may send.
+func TestLogsKeepToTheLease(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		sliver := lease.SliverName(alice.run(l, "a", time.Hour))
+		m.settle()
+		limits := m.guards[sliver].Egress
+		m.output = strings.Repeat("0123456789abcde\n", int(limits.Rate/8/16*10)+int(limits.Burst/16)) // ten seconds and the burst
+		begun := time.Now()
+		var log bytes.Buffer
+		if err := l.d.Node().Slivers.Logs(t.Context(), alice.caller(), sliver, sandbox.LogOptions{}, &log); err != nil || log.String() != m.output {
+			t.Fatalf("%v, %d of %d bytes", err, log.Len(), len(m.output))
+		}
+		if took := time.Since(begun); took < 9900*time.Millisecond || took > 11*time.Second {
+			t.Errorf("took %s for ten seconds' worth", took)
+		}
+	})
+}
+
+// What ends while its reader waits ends the reading.
+func TestAReaderOfASliverThatIsGone(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		sliver := lease.SliverName(alice.run(l, "a", time.Hour))
+		m.settle()
+		m.mu.Lock()
+		m.guards[sliver] = ebpf.Limits{Deadline: m.guards[sliver].Deadline}
+		m.mu.Unlock()
+		err := l.d.Node().Slivers.Logs(t.Context(), alice.caller(), sliver, sandbox.LogOptions{}, &bytes.Buffer{})
+		if !errors.Is(err, api.ErrNoRoom) || !errors.Is(err, pace.ErrNever) {
+			t.Errorf("without any rate: %v, want %v", err, api.ErrNoRoom)
+		}
+		m.mu.Lock()
+		delete(m.guards, sliver)
+		m.mu.Unlock()
+		err = l.d.Node().Slivers.Logs(t.Context(), alice.caller(), sliver, sandbox.LogOptions{}, &bytes.Buffer{})
+		if !errors.Is(err, api.ErrNotRunning) {
+			t.Errorf("without a guard: %v, want %v", err, api.ErrNotRunning)
+		}
+	})
+}
