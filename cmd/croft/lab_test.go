@@ -45,13 +45,14 @@ func TestRootScripts(t *testing.T) {
 	}
 }
 
-// setUp gives a script the lab: NODE1, SOCKET1, ADDR1 … and OUTSIDE.
+// setUp gives a script the lab: NODE1, SOCKET1, STATE1, ADDR1 … and OUTSIDE.
 func setUp(l *lab.Lab, status lab.Status) func(*testscript.Env) error {
 	return func(e *testscript.Env) error {
 		e.Setenv("CROFT_LAB_DIR", l.Dir())
 		for i, n := range status.Nodes {
 			e.Setenv(fmt.Sprintf("NODE%d", i+1), n.Name)
 			e.Setenv(fmt.Sprintf("SOCKET%d", i+1), n.Socket)
+			e.Setenv(fmt.Sprintf("STATE%d", i+1), n.State)
 			e.Setenv(fmt.Sprintf("ADDR%d", i+1), n.Address.String())
 		}
 		if err := clean(e); err != nil {

@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "write what commands print into the scri
 
 // TestMain lets scripts run this test binary as croft.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"croft": main, "hear": hear, "insist": insist, "makeproof": makeproof})
+	testscript.Main(m, map[string]func(){"croft": main, "hear": hear, "insist": insist, "makeproof": makeproof, "makeanswer": makeanswer, "rewrite": rewrite})
 }
 
 // TestScripts plays what needs neither root nor a daemon.

@@ -81,7 +81,7 @@ func (k *keeper) do(e Effect) []LogInput {
 	switch e := e.(type) {
 	case Roll:
 		k.open, k.rows = e.Number, 0
-		return []LogInput{Rolled{e.Number}}
+		return []LogInput{Rolled(e)}
 	case Write:
 		k.files[e.Number] = k.size
 		return []LogInput{Written{k.segment(e.Number), k.size}}

@@ -51,10 +51,16 @@ func grown(old, new Head, path []lease.Digest) error {
 	case old.Size > new.Size:
 		return fmt.Errorf("size %d before %d: %w", old.Size, new.Size, ErrProofOrder)
 	case old.Size < new.Size:
-		ok = tlog.CheckTree(tlogHashes(path), int64(new.Size), tlog.Hash(new.Root), int64(old.Size), tlog.Hash(old.Root)) == nil
+		ok = grew(old.Size, old.Root, new, path)
 	}
 	if !ok {
 		return fmt.Errorf("size %d to %d: %w", old.Size, new.Size, ErrProofGrown)
 	}
 	return nil
+}
+
+// grew reports whether a log of new had that root when it was of a smaller size.
+func grew(size uint64, root lease.Digest, new Head, path []lease.Digest) bool {
+	return size > 0 && size < new.Size &&
+		tlog.CheckTree(tlogHashes(path), int64(new.Size), tlog.Hash(new.Root), int64(size), tlog.Hash(root)) == nil
 }

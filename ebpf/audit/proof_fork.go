@@ -10,16 +10,25 @@ import (
 )
 
 // Fork shows that a node signed heads of two logs. Two of one size need nothing
-// but to differ; of two sizes one segment of the smaller log is shown to be
-// another one in the larger.
+// but to differ; of two sizes either one segment of the smaller log is shown to be
+// another one in the larger, or the larger log to have begun with another one.
 //
-//	head of 7 ── segment 3 is X
-//	head of 9 ── segment 3 is Y
+//	head of 7 ── segment 3 is X             head of 7 ── its root is X
+//	head of 9 ── segment 3 is Y     or      head of 9 ── the root over its first 7 is Y
 type Fork struct {
-	K     ProofKind `cbor:"0,keyasint"`
-	A     []byte    `cbor:"1,keyasint"` // signed head: of the smaller size, or id
-	B     []byte    `cbor:"2,keyasint"`
-	Split []Split   `cbor:"3,keyasint,omitempty"` // none for two of one size, else one
+	K       ProofKind `cbor:"0,keyasint"`
+	A       []byte    `cbor:"1,keyasint"` // signed head: of the smaller size, or id
+	B       []byte    `cbor:"2,keyasint"`
+	Split   []Split   `cbor:"3,keyasint,omitempty"` // of two sizes there is one of these,
+	Regrown []Regrown `cbor:"4,keyasint,omitempty"` // or one of these
+}
+
+// Regrown shows what the log of B had as its root when it was of the size of A.
+// It is what a node shows that cannot show its log to go on from A.
+type Regrown struct {
+	_    struct{} `cbor:",toarray"`
+	Root lease.Digest
+	Path []lease.Digest // of consistency, from the size of A to that of B
 }
 
 // Split is a place in the log where two heads hold different segments.
@@ -37,9 +46,12 @@ func (p *Fork) Kind() ProofKind { return ProofFork }
 func (p *Fork) Bytes() []byte { return encoded(p) }
 
 func (p *Fork) shape() error {
-	ok := p.K == ProofFork && len(p.Split) <= 1
+	ok := p.K == ProofFork && len(p.Split)+len(p.Regrown) <= 1
 	for _, s := range p.Split {
 		ok = ok && s.PathA != nil && s.PathB != nil && len(s.PathA) <= maxPath && len(s.PathB) <= maxPath
+	}
+	for _, r := range p.Regrown {
+		ok = ok && r.Path != nil && len(r.Path) <= maxPath+1
 	}
 	if !ok {
 		return ErrProofShape
@@ -62,9 +74,15 @@ func (p *Fork) Verify() (Shown, error) {
 		return Shown{}, fmt.Errorf("size %d: %w", a.Size, ErrProofOne)
 	case a.Size > b.Size || a.Size == b.Size && bytes.Compare(a.ID[:], b.ID[:]) >= 0:
 		return Shown{}, ErrProofOrder
-	case (a.Size == b.Size) == (len(p.Split) == 1):
+	case (a.Size == b.Size) == (len(p.Split)+len(p.Regrown) == 1):
 		return Shown{}, ErrProofShape
 	case a.Size == b.Size:
+		return shown, nil
+	}
+	for _, r := range p.Regrown {
+		if r.Root == a.Root || !grew(a.Size, r.Root, b.Head, r.Path) {
+			return Shown{}, fmt.Errorf("the first %d of %d: %w", a.Size, b.Size, ErrProofOne)
+		}
 		return shown, nil
 	}
 	s := p.Split[0]

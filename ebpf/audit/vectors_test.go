@@ -25,6 +25,8 @@ type vector struct {
 	Rule   string `json:"rule,omitempty"` // of that page: what is broken
 	Head   string `json:"head,omitempty"` // hex
 	Proof  string `json:"audit,omitempty"`
+	Word   string `json:"word,omitempty"`
+	Said   string `json:"said,omitempty"`
 	Shows  string `json:"shows,omitempty"` // where the verdict is ok: kind, node, sizes, segment, leaves
 }
 
@@ -36,6 +38,22 @@ func (v vector) judge() (string, error) {
 		}
 		h, err := OpenHead(b)
 		return fmt.Sprintf("head node=%s size=%d", h.Node, h.Size), err
+	}
+	if v.Word != "" {
+		b, err := hex.DecodeString(v.Word)
+		if err != nil {
+			return "", err
+		}
+		w, err := OpenWitnessed(b)
+		return fmt.Sprintf("word witness=%s first=%d node=%s size=%d", w.Witness, w.First, w.Head.Node, w.Head.Size), err
+	}
+	if v.Said != "" {
+		b, err := hex.DecodeString(v.Said)
+		if err != nil {
+			return "", err
+		}
+		a, err := OpenAssertion(b)
+		return fmt.Sprintf("answer node=%s slices=%d", a.Node, len(a.Slices)), err
 	}
 	b, err := hex.DecodeString(v.Proof)
 	if err != nil {
@@ -253,9 +271,62 @@ func vectors(t testing.TB) (list []vector) {
 	g = *split
 	g.Split = []Split{wrong}
 	proof("fork-index", "proof-one", "F2", "another index", &g)
+	regrown := func(old *book, size uint64) *Fork {
+		grew := growth(t, other, size, 5)
+		return &Fork{K: ProofFork, A: old.head(t, size).Bytes, B: grew.Head, Regrown: []Regrown{{Root: grew.Root, Path: grew.Path}}}
+	}
+	proof("fork-regrown", "ok", "", "a larger log that began otherwise", regrown(b, 3))
+	proof("fork-regrown-power", "ok", "", "and of a size that is a power of two", regrown(b, 4))
+	proof("fork-regrown-same", "proof-one", "F3", "a larger log that began so", regrown(other, 3))
+	h3 := regrown(b, 3)
+	h3.Regrown[0].Root[0]++
+	proof("fork-regrown-root", "proof-one", "F3", "a root that is not that of the larger log", h3)
+	h3 = regrown(b, 3)
+	h3.Split = split.Split
+	proof("fork-both", "proof-shape", "P2", "a split and a beginning", h3)
 	g = *f
 	g.B = stranger.head(t, 5).Bytes
 	proof("fork-nodes", "proof-nodes", "P3", "heads of two nodes", &g)
+
+	words := func(name, expect, rule, note string, b []byte) {
+		say(name, expect, rule, note, vector{Word: hex.EncodeToString(b)})
+	}
+	w := Witnessed{Witness: leasetest.Who("w"), Head: good.Bytes, First: 2, At: second}
+	words("word", "ok", "", "a witness had a head of five, and one of two before", signed(WitnessDomain, w, "w"))
+	words("word-other-key", "signature", "W3", "signed by another", signed(WitnessDomain, w, "n2"))
+	words("word-other-domain", "signature", "W3", "signed as a head", signed(HeadDomain, w, "w"))
+	words("word-long", "too-big", "W1", "513 bytes", make([]byte, MaxWitnessed+1))
+	words("word-list", "syntax", "W1", "the payload is a list", signed(WitnessDomain, []int{1}, "w"))
+	bad := w
+	bad.First = 6
+	words("word-first", "field", "W2", "it began after the head", signed(WitnessDomain, bad, "w"))
+	bad = w
+	bad.Head = signed(HeadDomain, good.Head, "n2")
+	words("word-forged", "signature", "H3", "a head that the node did not sign", signed(WitnessDomain, bad, "w"))
+	bad = w
+	bad.Witness = leasetest.Who("n1")
+	words("word-own", "field", "W2", "of the node itself", signed(WitnessDomain, bad, "n1"))
+
+	said := func(name, expect, rule, note string, b []byte) {
+		say(name, expect, rule, note, vector{Said: hex.EncodeToString(b)})
+	}
+	a := asserted(t, "n1", 1, func(a *Assertion) { a.Slices, a.Pending = []string{"a@x", "b@y"}, second }).Assertion
+	said("answer", "ok", "", "one of two slices, not committed to yet", signed(AssertionDomain, a, "n1"))
+	none := a
+	none.Slices, none.NAT, none.Proto, none.Pending = nil, true, 17, 0
+	said("answer-none", "ok", "", "no slice, of UDP, behind a translator", signed(AssertionDomain, none, "n1"))
+	said("answer-other-key", "signature", "Q3", "signed by another", signed(AssertionDomain, a, "n2"))
+	said("answer-list", "syntax", "Q1", "the payload is a list", signed(AssertionDomain, []int{1}, "n1"))
+	said("answer-long", "too-big", "Q1", "20,481 bytes", make([]byte, MaxAssertion+1))
+	worse := a
+	worse.Slices = []string{"b@y", "a@x"}
+	said("answer-order", "field", "Q2", "slices that do not ascend", signed(AssertionDomain, worse, "n1"))
+	worse = a
+	worse.Dst = Endpoint{Addr: []byte{1, 2, 3}, Port: 1}
+	said("answer-address", "field", "Q2", "a destination of three bytes", signed(AssertionDomain, worse, "n1"))
+	worse = a
+	worse.Within = 3601 * second
+	said("answer-wide", "field", "Q2", "more than an hour to each side", signed(AssertionDomain, worse, "n1"))
 
 	raw("nothing", "syntax", "P1", "a list", []byte{0x80, 0, 0})
 	raw("unknown", "kind", "P1", "a proof of kind 9", []byte{0xa1, 0, 9})

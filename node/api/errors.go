@@ -19,6 +19,7 @@ var (
 	ErrNotRunning  = errors.New("the sliver is not running")
 	ErrNoProof     = errors.New("this node keeps no such proof")
 	ErrNoOptOut    = errors.New("this address did not opt out, as far as this node knows")
+	ErrNoHead      = errors.New("this node has signed no head of its record yet")
 	ErrNoLease     = errors.New("you have no lease on this node")
 	ErrNotGranted  = errors.New("the slice's owner does not let you")
 	ErrNoRecord    = errors.New("no record of that slice is known")
@@ -43,6 +44,7 @@ var statuses = []struct {
 	{ErrNoSliver, http.StatusNotFound},
 	{ErrNoProof, http.StatusNotFound},
 	{ErrNoOptOut, http.StatusNotFound},
+	{ErrNoHead, http.StatusNotFound},
 	{ErrNotRunning, http.StatusConflict},
 	{ErrNoLease, http.StatusForbidden},
 	{ErrNotGranted, http.StatusForbidden},

@@ -130,6 +130,14 @@ func (*fake) Flows(context.Context, Caller, string) ([]Flow, error) { return []F
 func (*fake) Who(context.Context, Caller, WhoRequest) (WhoAnswer, error) {
 	return WhoAnswer{Verdict: "none"}, nil
 }
+func (*fake) Log(_ context.Context, size uint64) (Log, error) {
+	if size > 0 {
+		return Log{}, ErrNoHead
+	}
+	return Log{Head: []byte{1}}, nil
+}
+func (*fake) Witnessed(context.Context, lease.Principal) (Witnessed, error) { return Witnessed{}, nil }
+func (*fake) Watched(context.Context) ([]Watched, error)                    { return []Watched{}, nil }
 func (*fake) Tell(_ context.Context, by Caller, record []byte) (SliceRecord, error) {
 	return SliceRecord{Record: append(by.Authority, record...)}, nil
 }

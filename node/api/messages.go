@@ -244,23 +244,6 @@ type Flow struct {
 	Last      time.Time       `json:"last"`
 }
 
-// WhoRequest asks which slice sent a packet.
-type WhoRequest struct {
-	Src    netip.AddrPort `json:"src" doc:"as the receiver saw it"`
-	Dst    netip.AddrPort `json:"dst"`
-	Proto  string         `json:"proto,omitempty" enum:"tcp,udp,"`
-	At     time.Time      `json:"at"`
-	Within float64        `json:"within,omitempty" doc:"seconds about At; 5 unless told"`
-}
-
-// WhoAnswer is what one node asserts.
-type WhoAnswer struct {
-	Node    lease.Principal `json:"node"`
-	Verdict string          `json:"verdict" doc:"exact, one of n slices, or none"`
-	Slices  []string        `json:"slices,omitempty"`
-	Flows   []Flow          `json:"flows,omitempty"`
-}
-
 // Check is one line of croft doctor.
 type Check struct {
 	Name  string `json:"name"`

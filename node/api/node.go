@@ -45,12 +45,6 @@ type Blobs interface {
 	Append(ctx context.Context, by Caller, digest lease.Digest, offset, size int64, r io.Reader) (Blob, error)
 }
 
-// Audit answers from the node's own durable record.
-type Audit interface {
-	Flows(ctx context.Context, by Caller, slice string) ([]Flow, error)
-	Who(ctx context.Context, by Caller, q WhoRequest) (WhoAnswer, error)
-}
-
 // Discovery finds nodes. What goes in and comes out could go as JSON over a
 // socket: here a successor takes over.
 type Discovery interface {

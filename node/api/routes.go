@@ -33,6 +33,7 @@ func Local(n Node, version string) http.Handler {
 	routeClocks(api, n.Clocks)
 	routeConflicts(api, n.Conflicts)
 	routeOptOuts(api, n.OptOuts)
+	routeWatched(api, n.Audit)
 	exportLocal(api, mux, n.Exports)
 	raw(api, mux, pipe(n.Owner), huma.Operation{Method: "GET", Path: "/v1/nodes/{node}/pipe", OperationID: "pipe",
 		Summary: "Bytes to a node and back: the connection itself, after 101", Parameters: []*huma.Param{
@@ -225,15 +226,4 @@ func routeTell(api huma.API, s Slices) {
 		func(ctx context.Context, i *tell) (SliceRecord, error) {
 			return s.Tell(ctx, caller(ctx), i.Body.Record)
 		})
-}
-
-func routeAudit(api huma.API, a Audit) {
-	type flows struct {
-		Slice string `query:"slice" maxLength:"63"`
-	}
-	type who struct{ Body WhoRequest }
-	route(api, "GET", "/v1/audit/flows", "flows", "Recorded flows of the caller's slice",
-		func(ctx context.Context, i *flows) ([]Flow, error) { return a.Flows(ctx, caller(ctx), i.Slice) })
-	route(api, "POST", "/v1/audit/who", "who", "Which slice sent a packet",
-		func(ctx context.Context, i *who) (WhoAnswer, error) { return a.Who(ctx, caller(ctx), i.Body) })
 }

@@ -126,6 +126,11 @@ func (w *Way) Accuse(ctx context.Context, proof []byte) (c api.Conflict, err err
 	return c, w.call(ctx, "POST", "/v1/conflicts", api.AccuseRequest{Proof: proof}, &c)
 }
 
+// Watched returns the logs of others that the node follows as a witness.
+func (w *Way) Watched(ctx context.Context) (l []api.Watched, err error) {
+	return l, w.call(ctx, "GET", "/v1/audit/watched", nil, &l)
+}
+
 // Policy returns what the node goes by.
 func (w *Way) Policy(ctx context.Context) (p api.Policy, err error) {
 	return p, w.call(ctx, "GET", "/v1/policy", nil, &p)

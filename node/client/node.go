@@ -25,7 +25,7 @@ import (
 // Node is an end-to-end channel to one node, opened when first used.
 type Node struct {
 	Principal lease.Principal
-	way       *Way
+	pipe      func(context.Context) (net.Conn, error)
 	key       *sign.Key
 	http      *http.Client
 	authority string // in base64; empty: for oneself
@@ -33,7 +33,12 @@ type Node struct {
 
 // Node returns the channel to a node for the holder of key.
 func (w *Way) Node(node lease.Principal, key *sign.Key) *Node {
-	n := &Node{Principal: node, way: w, key: key}
+	return Over(node, key, func(ctx context.Context) (net.Conn, error) { return w.pipe(ctx, node) })
+}
+
+// Over is [Way.Node] for who brings the bytes to the node himself.
+func Over(node lease.Principal, key *sign.Key, pipe func(context.Context) (net.Conn, error)) *Node {
+	n := &Node{Principal: node, pipe: pipe, key: key}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx) }
 	n.http = &http.Client{Transport: showing{n, &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 4, DisableCompression: true}}}
 	return n
@@ -74,16 +79,11 @@ func (n *Node) dial(ctx context.Context) (net.Conn, error) {
 	return conn, err
 }
 
-// open opens a pipe through the way in and a Noise channel inside it.
+// open opens a Noise channel inside a pipe.
 func (n *Node) open(ctx context.Context) (net.Conn, error) {
-	raw, err := new(net.Dialer).DialContext(ctx, "unix", n.way.socket)
+	pipe, err := n.pipe(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w at %s: %w", ErrNoDaemon, n.way.socket, err)
-	}
-	pipe, err := upgrade(ctx, raw, "/v1/nodes/"+n.Principal.String()+"/pipe", "croft-pipe", nil)
-	if err != nil {
-		raw.Close()
-		return nil, fmt.Errorf("opening a pipe to %s: %w", n.Principal.Short(), err)
+		return nil, err
 	}
 	secure, err := wire.Secure(ctx, pipe, n.key.Private(), n.Principal)
 	if err != nil {
@@ -91,6 +91,20 @@ func (n *Node) open(ctx context.Context) (net.Conn, error) {
 		return nil, fmt.Errorf("opening a channel to %s: %w: %w", n.Principal.Short(), api.ErrUnreachable, err)
 	}
 	return secure, nil
+}
+
+// pipe opens bytes to a node through the way in.
+func (w *Way) pipe(ctx context.Context, node lease.Principal) (net.Conn, error) {
+	raw, err := new(net.Dialer).DialContext(ctx, "unix", w.socket)
+	if err != nil {
+		return nil, fmt.Errorf("%w at %s: %w", ErrNoDaemon, w.socket, err)
+	}
+	pipe, err := upgrade(ctx, raw, "/v1/nodes/"+node.String()+"/pipe", "croft-pipe", nil)
+	if err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("opening a pipe to %s: %w", node.Short(), err)
+	}
+	return pipe, nil
 }
 
 // Wish asks for a hold.
@@ -153,6 +167,17 @@ func (n *Node) Flows(ctx context.Context, slice string) (f []api.Flow, err error
 // Who asks which slice sent a packet.
 func (n *Node) Who(ctx context.Context, q api.WhoRequest) (a api.WhoAnswer, err error) {
 	return a, call(ctx, n.http, "POST", "/v1/audit/who", q, &a)
+}
+
+// Log returns the node's newest head, and what shows it to go on from one of so
+// many segments; 0 for none.
+func (n *Node) Log(ctx context.Context, size uint64) (l api.Log, err error) {
+	return l, call(ctx, n.http, "GET", "/v1/audit/log?size="+strconv.FormatUint(size, 10), nil, &l)
+}
+
+// Witnessed returns what the node, as a witness, saw of another's log.
+func (n *Node) Witnessed(ctx context.Context, of lease.Principal) (w api.Witnessed, err error) {
+	return w, call(ctx, n.http, "GET", "/v1/audit/witnessed/"+of.String(), nil, &w)
 }
 
 // Logs copies a sliver's output to w; with follow until ctx ends.

@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -127,6 +126,7 @@ func openTenure(store AuditStore, sliver string) (*audit.Tenure, error) {
 type audits struct {
 	d     *Daemon
 	slots chan struct{}
+	asked *asked
 }
 
 // turn waits for a place; who has it calls done.
@@ -151,6 +151,9 @@ func (a audits) Flows(ctx context.Context, by api.Caller, slice string) ([]api.F
 	if err != nil {
 		return nil, err
 	}
+	if err := a.allowed(ctx); err != nil {
+		return nil, err
+	}
 	done, err := a.turn(ctx)
 	if err != nil {
 		return nil, err
@@ -163,6 +166,7 @@ func (a audits) Flows(ctx context.Context, by api.Caller, slice string) ([]api.F
 	if err != nil {
 		return nil, err
 	}
+	a.worked(ctx, page.Read)
 	return a.d.flows(page.Rows), nil
 }
 
@@ -178,39 +182,6 @@ func (a audits) owner(ctx context.Context, by api.Caller, slice string) (lease.P
 		return by.Principal, fmt.Errorf("%w: %w", api.ErrNotGranted, err)
 	}
 	return r.shown.Issuer, nil
-}
-
-// Who names the slice that held a source port at an instant and sent to a
-// destination. Whoever asks shows the destination by naming it.
-func (a audits) Who(ctx context.Context, _ api.Caller, q api.WhoRequest) (api.WhoAnswer, error) {
-	answer := api.WhoAnswer{Node: a.d.deps.Key.Principal(), Verdict: "none"}
-	if a.d.deps.Hosting == nil {
-		return answer, nil
-	}
-	done, err := a.turn(ctx)
-	if err != nil {
-		return answer, err
-	}
-	defer done()
-	if err := a.d.drain(ctx); err != nil {
-		return answer, fmt.Errorf("emptying the kernel's table: %w", err)
-	}
-	within := 5 * time.Second
-	if q.Within > 0 {
-		within = time.Duration(min(q.Within, audit.MaxWithin.Seconds()) * float64(time.Second))
-	}
-	found, err := a.d.deps.Hosting.Audit.Who(ctx, audit.Who{Src: q.Src, Dst: q.Dst, Proto: protoOf(q.Proto), At: q.At.UnixNano(), Within: int64(within)})
-	if errors.Is(err, audit.ErrField) {
-		err = fmt.Errorf("%w: %w", api.ErrBadRequest, err)
-	}
-	if err != nil {
-		return answer, err
-	}
-	answer.Slices, answer.Verdict = found.Slices, found.Verdict()
-	for _, x := range found.Answers {
-		answer.Flows = append(answer.Flows, a.d.flows(x.Rows)...)
-	}
-	return answer, nil
 }
 
 func (d *Daemon) flows(rows []audit.Row) []api.Flow {

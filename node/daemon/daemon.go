@@ -65,6 +65,7 @@ type Daemon struct {
 	notices  *notices
 	proofs   *conflicts
 	gives    *gives
+	witness  *witness // nil: a visitor
 	drains   drains
 	slices   *sliceRecords
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
@@ -96,6 +97,11 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	}
 	if d.slices, err = openRecords(filepath.Join(cfg.State, "slices"), deps.Log.Warn); err != nil {
 		return nil, err
+	}
+	if deps.Hosting != nil {
+		if d.witness, err = openWitness(d); err != nil {
+			return nil, err
+		}
 	}
 	if err := d.load(); err != nil {
 		return nil, err
@@ -158,6 +164,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { d.logLoop(ctx); return nil })
 		g.Go(func() error { d.collectLoop(ctx); return nil })
 		g.Go(func() error { d.republish(ctx); return nil })
+		g.Go(func() error { d.witness.run(ctx); return nil })
 	}
 	err = g.Wait()
 	d.sessions.wait()
@@ -182,7 +189,8 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: audits{d, make(chan struct{}, maxQuestions)}, Exports: newExports(d), Slices: owned{d}, Discovery: d.deps.Discovery, Owner: owner{d},
+		Audit: audits{d, make(chan struct{}, maxQuestions), newAsked()}, Exports: newExports(d), Slices: owned{d},
+		Discovery: d.deps.Discovery, Owner: owner{d},
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d},
 	}
 }

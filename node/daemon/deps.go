@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"croft/ebpf"
@@ -48,6 +49,10 @@ type Deps struct {
 	// none.
 	OptOuts  *optouts
 	Courtesy func() (net.Listener, error)
+
+	// Own reports whether an address is this machine's, and not one that a
+	// translator shows for it; nil: all are.
+	Own func(netip.Addr) bool
 
 	Hosting *Hosting // nil: a visitor
 }
@@ -146,8 +151,8 @@ type AuditLog interface {
 	Turn(ctx context.Context, now time.Time, key lease.Signer) (*audit.OpenedHead, error)
 	// Head returns the newest head, and false before the first.
 	Head() (audit.OpenedHead, bool)
-	// Consistency proves that the newest head goes on from an older one.
-	Consistency(old audit.OpenedHead) (*audit.Consistency, error)
+	// Growth shows the log to who keeps a head of so many segments; 0 for none.
+	Growth(size uint64) (audit.Growth, error)
 	// Prove opens rows of a closed segment, with the tenures of their slivers.
 	Prove(segment uint64, leaves ...uint64) (*audit.Inclusion, error)
 	// Alarms returns what is wrong with the record, the newest last.

@@ -57,7 +57,7 @@ func (x exports) rows(ctx context.Context, slice string, from, until time.Time, 
 		}
 		ctx, cancel := context.WithTimeout(ctx, exportLimit)
 		defer cancel()
-		done, err := audits{x.d, x.slots}.turn(ctx)
+		done, err := audits{d: x.d, slots: x.slots}.turn(ctx)
 		if err != nil {
 			return err
 		}

@@ -69,6 +69,27 @@ const (
 	// once: one reads, one decodes.
 	maxQuestions = 2
 
+	// askBurst is how many questions to the record a network may ask at once, askRate
+	// how many a second after; each askRead bytes that one has the node read from its
+	// disk, and each askProof of a proof, count as one more. maxAskers is the number of
+	// networks told apart: those that asked least lately are forgotten.
+	askBurst  = 30
+	askRate   = 1
+	askRead   = 8 << 20
+	askProof  = 2
+	maxAskers = 4096
+
+	// maxProved is of how many segments one answer brings proofs, for each of which
+	// a whole segment is read and hashed; maxProvedRows is how many rows of each.
+	maxProved     = 4
+	maxProvedRows = 12
+
+	// witnessLimit bounds one question of a witness to a node. viewEvery is how often
+	// a witness looks who is there; with each thousand of them, which takes the longer
+	// to choose among, that much less often.
+	witnessLimit = 20 * time.Second
+	viewEvery    = 30 * time.Second
+
 	// maxExports is how many callers read the record from end to end at once,
 	// beside those who ask a question; exportLimit is how long one may take: a
 	// month of a busy node over a slow line.

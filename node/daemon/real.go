@@ -79,7 +79,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Node, err erro
 		return nil, err
 	}
 	n.open.add(first.Close)
-	deps := Deps{Key: key, Clock: machineClock{}, Log: log,
+	deps := Deps{Key: key, Clock: machineClock{}, Log: log, Own: isOwn,
 		Socket: func() (net.Listener, error) { return listenUnix(Socket(cfg.State)) },
 		OpenJournal: func() (OpenJournal, [][]byte, error) {
 			if j := first; j != nil {
@@ -181,3 +181,17 @@ func outside(cfg Config) []string {
 
 // labInterface is a lab node's link to its site.
 const labInterface = "eth0"
+
+// isOwn reports whether an interface of this machine has the address.
+func isOwn(a netip.Addr) bool {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return false // then nothing is exact
+	}
+	for _, own := range addrs {
+		if p, err := netip.ParsePrefix(own.String()); err == nil && p.Addr().Unmap() == a.Unmap() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit log: heads (H), inclusion (I), consistency (C) and forks (F) of ../audit.md."""
+"""The audit log: heads (H), inclusion (I), consistency (C), forks (F), words (W) and answers (Q) of ../audit.md."""
 
 import hashlib
+
+import cbor2
 
 from statement import canonical, decode, frame, need, signed, text_form, usable, Broken
 
@@ -123,6 +125,49 @@ class Head:
         return f"node={text_form(self.node)} size={self.size}"
 
 
+def statement(data, limit, domain, rules):
+    """statement reads a signed map, and returns its fields and a check of the signature."""
+    syntax, signature_rule = rules
+    need(len(data) <= limit, syntax, f"{len(data)} bytes")
+    try:
+        payload, signature = frame(data)
+    except Broken as broken:
+        raise Broken(syntax, str(broken)) from broken
+    fields = decode(payload, syntax)
+    need(cbor2.dumps(fields, canonical=True) == payload, syntax, "not in core deterministic form")  # what is in it is the caller's to check
+    return fields, lambda key: need(signed(key, domain + payload, signature), signature_rule)
+
+
+def word(data):
+    """word holds W1 to W3, and returns what a witness says."""
+    fields, check = statement(data, 512, b"croft/audit-witness/1\n", ("W1", "W3"))
+    need(table(fields, {1: digest, 2: octets, 3: uint, 4: integer}), "W1", "fields")
+    need(usable(fields[1]), "W2", "witness")
+    seen = Head(fields[2])
+    need(1 <= fields[3] <= seen.size and fields[4] > 0 and fields[1] != seen.node, "W2", "impossible")
+    check(fields[1])
+    return f"word witness={text_form(fields[1])} first={fields[3]} {seen}"
+
+
+def answer(data):
+    """answer holds Q1 to Q3, and returns what a node asserts."""
+    def end(value):
+        return type(value) is list and len(value) == 2 and octets(value[0]) and uint(value[1], 16)
+
+    fields, check = statement(data, 20480, b"croft/audit-answer/1\n", ("Q1", "Q3"))
+    need(table(fields, {1: digest, 2: end, 3: end, 5: integer, 6: integer, 11: integer},
+               {4: u(8), 7: lambda v: type(v) is list and v != [] and all(map(text, v)), 8: lambda v: v is True, 9: lambda v: v is True,
+                10: lambda v: integer(v) and v != 0}) and fields.get(4) != 0, "Q1", "fields")
+    slices = fields.get(7, [])
+    need(usable(fields[1]), "Q2", "node")
+    need(len(fields[2][0]) in (4, 16) and len(fields[3][0]) in (4, 16) and fields[5] > 0 and fields[11] > 0
+         and 0 <= fields[6] <= 3600 * 10**9 and fields.get(10, 0) >= 0, "Q2", "impossible")
+    need(len(slices) <= 64 and all(name(s, 256) for s in slices), "Q2", "slices")
+    need(all(a.encode() < b.encode() for a, b in zip(slices, slices[1:])), "Q2", "order")
+    check(fields[1])
+    return f"answer node={text_form(fields[1])} slices={len(slices)}"
+
+
 def segment(data):
     """segment holds I1."""
     s = read(data, MAX_SEGMENT, "I1")
@@ -193,6 +238,10 @@ def split(value):
     return type(value) is list and len(value) == 5 and uint(value[0]) and digest(value[1]) and path(value[2]) and digest(value[3]) and path(value[4])
 
 
+def regrown(value):
+    return type(value) is list and len(value) == 2 and digest(value[0]) and path(value[1])
+
+
 def written(check):
     """written is an optional list: where it is empty it is left out."""
     return lambda value: type(value) is list and value != [] and all(map(check, value))
@@ -201,7 +250,7 @@ def written(check):
 SHAPES = {
     INCLUSION: ({0: uint, 1: octets, 2: octets, 4: lambda v: type(v) is list and all(map(opening, v))}, {3: written(digest)}),
     CONSISTENCY: ({0: uint, 1: octets, 2: octets}, {3: written(digest)}),
-    FORK: ({0: uint, 1: octets, 2: octets}, {3: written(split)}),
+    FORK: ({0: uint, 1: octets, 2: octets}, {3: written(split), 4: written(regrown)}),
 }
 
 
@@ -251,12 +300,15 @@ def consistency(fields):
 
 
 def fork(fields):
-    splits = fields.get(3, [])
-    need(len(splits) <= 1 and all(len(s[2]) <= MAX_PATH and len(s[4]) <= MAX_PATH for s in splits), "P2", "parts")
+    splits, begun = fields.get(3, []), fields.get(4, [])
+    need(len(splits) + len(begun) <= 1 and all(len(s[2]) <= MAX_PATH and len(s[4]) <= MAX_PATH for s in splits)
+         and all(len(r[1]) <= MAX_PATH + 1 for r in begun), "P2", "parts")
     a, b = two_heads(fields)
     need((a.size, a.root) != (b.size, b.root), "F1", "one root")
     need(a.size < b.size or a.size == b.size and a.id < b.id, "P4", "heads")
-    need((a.size != b.size) == bool(splits), "P2", "split")
+    need((a.size != b.size) == bool(splits or begun), "P2", "split")
+    for root, hashes in begun:
+        need(root != a.root and goes_on(root, a.size, b.root, b.size, hashes), "F3")
     for index, x, up, y, over in splits:
         need(index < a.size and x != y and a.has(index, x, up) and b.has(index, y, over), "F2")
     return f"fork {a} next={b.size}"

@@ -67,20 +67,22 @@ WORDS = {
 
 # The same for ../audit.md, whose rules have letters of their own.
 AUDIT = {
-    "syntax": "H1 P1 I1 I4",
-    "not-canonical": "H1 P1 I1 I4",
-    "too-big": "H1 P1 I1 I4",
+    "syntax": "H1 P1 I1 I4 W1 Q1",
+    "not-canonical": "H1 P1 I1 I4 W1 Q1",
+    "too-big": "H1 P1 I1 I4 W1 Q1",
     "kind": "P1 I4",
-    "field": "H2 I1 I5",
-    "signature": "H3",
+    "field": "H2 I1 I5 W2 Q2",
+    "signature": "H3 W3 Q3",
     "proof-shape": "P2",
     "proof-nodes": "P3",
     "proof-order": "P4",
     "proof-segment": "I2",
     "proof-leaf": "I3",
     "proof-grown": "C1 C2",
-    "proof-one": "F1 F2",
+    "proof-one": "F1 F2 F3",
 }
+
+AUDIT_KINDS = {"head": audit.head, "audit": audit.proof, "word": audit.word, "said": audit.answer}
 
 # Rules that refer to others: what is named broken may be one of those.
 REFERS = {"C9": "S", "A9": "S", "E4": "S", "P3": "CS", "P4": "S", "P5": "C", "P15": "A", "P20": "E", "P21": "E", "F4": "CAS", "F8": "PCS", "R1": "S", "G1": "S",
@@ -118,15 +120,6 @@ def judge(vector):
     return open_statement(data["open"]), None
 
 
-def verdict_of_log(vector):
-    """verdict_of_log is verdict for a head or proof of the audit log."""
-    try:
-        shown = audit.head(bytes.fromhex(vector["head"])) if "head" in vector else audit.proof(bytes.fromhex(vector["audit"]))
-    except Broken as broken:
-        return str(broken), broken.rule in AUDIT.get(vector["expect"], "").split() and broken.rule == vector["rule"]
-    return f"ok {shown}", vector["expect"] == "ok" and vector["shows"] == shown
-
-
 def judge_record(vector, data):
     """judge_record returns the record, or of two the one that counts."""
     record = Record(data["record"])
@@ -139,9 +132,19 @@ def judge_record(vector, data):
     return record
 
 
+def verdict_of_log(vector):
+    """verdict_of_log is verdict for a head or proof of the audit log."""
+    try:
+        read, data = next((AUDIT_KINDS[key], vector[key]) for key in AUDIT_KINDS if key in vector)
+        shown = read(bytes.fromhex(data))
+    except Broken as broken:
+        return str(broken), broken.rule in AUDIT.get(vector["expect"], "").split() and broken.rule == vector["rule"]
+    return f"ok {shown}", vector["expect"] == "ok" and vector["shows"] == shown
+
+
 def verdict(vector):
     """verdict returns what was found, and whether that is what the vector wants."""
-    if "head" in vector or "audit" in vector:
+    if any(key in vector for key in AUDIT_KINDS):
         return verdict_of_log(vector)
     try:
         found, accused = judge(vector)

@@ -121,7 +121,7 @@ func (s *Store) do(e audit.Effect, now time.Time, key lease.Signer) (audit.LogIn
 				return nil, err
 			}
 		}
-		return audit.Rolled{Number: e.Number}, nil
+		return audit.Rolled(e), nil
 	case audit.Write:
 		return s.close(e.Number)
 	case audit.Append:
