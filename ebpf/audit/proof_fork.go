@@ -79,7 +79,8 @@ func (p *Fork) Verify() (Shown, error) {
 	case a.Size == b.Size:
 		return shown, nil
 	}
-	for _, r := range p.Regrown {
+	if len(p.Regrown) == 1 {
+		r := p.Regrown[0]
 		if r.Root == a.Root || !grew(a.Size, r.Root, b.Head, r.Path) {
 			return Shown{}, fmt.Errorf("the first %d of %d: %w", a.Size, b.Size, ErrProofOne)
 		}

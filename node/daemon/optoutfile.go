@@ -55,7 +55,7 @@ func openOptOutFile(path string) (_ *optoutFile, entries [][]byte, err error) {
 		rest = rest[frameHead+n:]
 		whole = int64(len(b) - len(rest))
 	}
-	if err := f.Truncate(whole); err == nil {
+	if err = f.Truncate(whole); err == nil {
 		_, err = f.Seek(whole, io.SeekStart)
 	}
 	if err != nil {
