@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,13 +107,25 @@ func fill(f *os.File, have, size int64) error {
 	return nil
 }
 
+// A process that was killed while it started another leaves its lock with that
+// one until it becomes its program: so long a lock is waited for.
+const (
+	lockPatience = 3 * time.Second
+	lockPoll     = 20 * time.Millisecond
+)
+
 // Lock uses flock(2): the kernel lets go when the process ends, however it ends.
 func (d dir) Lock(name string) (func(), error) {
 	f, err := os.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for waited := time.Duration(0); errors.Is(err, unix.EWOULDBLOCK) && waited < lockPatience; waited += lockPoll {
+		time.Sleep(lockPoll)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, ErrLocked
