@@ -107,6 +107,17 @@ func TestRootClsactConformance(t *testing.T) {
 	ebpftest.Run(t, func(t *testing.T) ebpftest.World { return newWorld(t, Config{Method: Clsact}) })
 }
 
+// What a machine is asked before it hosts: TCX where it is, and clsact if that is
+// all there is, tried in a namespace of its own.
+func TestRootMethodIsFound(t *testing.T) {
+	needRoot(t)
+	for forced, want := range map[Method]Method{"": TCX, Clsact: Clsact} {
+		if m, err := FindMethod(forced); err != nil || m != want {
+			t.Errorf("%q: found %q, %v, want %q", forced, m, err, want)
+		}
+	}
+}
+
 func TestRootMethodIsTold(t *testing.T) {
 	w := newWorld(t, Config{})
 	if m := w.guard.Method(); m != TCX { // the kernels that tests run on are newer than 6.6
