@@ -191,10 +191,11 @@ func TestRootMemoryIsASliversOwn(t *testing.T) {
 			b.send(ebpf.Egress, udp(uint16(n), 53, 4).ip4(sliver4, remote4, 17).out(), skb{})
 		}
 	}
-	// Below half of the places of the smallest memory, none is forgotten.
+	// With a quarter of the places of the smallest memory taken, one set of eight
+	// in thousands overflows, and each that does has a few forgotten.
 	b.drained()
 	const few = minPages * pageFlows / 4
-	if n := taken(func() { flows(few); b.drained(); flows(few) }); n != few {
+	if n := taken(func() { flows(few); b.drained(); flows(few) }); n < few || n > few+few/20 {
 		t.Errorf("%d new flows of %d", n, few)
 	}
 	const many = 8 * minPages * pageFlows

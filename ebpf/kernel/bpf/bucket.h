@@ -40,6 +40,13 @@ struct day {
 #define DAY_NS 86400000000000LL
 #define SECOND_NS 1000000000ULL
 
+/* less is 1 if a is less than b, else 0, without a branch: of branches the
+ * verifier walks every combination. */
+static __always_inline __u64 less(__u64 a, __u64 b)
+{
+	return ((~a & b) | ((~a | b) & (a - b))) >> 63;
+}
+
 /* bucket_refill gains since last time at a rate that may be below the limit's. */
 static __always_inline void bucket_refill(struct bucket *b, const struct bucket_limit *l, __u64 now, __u64 rate)
 {
@@ -66,21 +73,17 @@ static __always_inline void bucket_refill(struct bucket *b, const struct bucket_
 
 /* bucket_holds looks for room, and clears sparse when it is not in what is kept.
  * Of a full bucket anybody may take all. */
-static __always_inline int bucket_holds(const struct bucket *b, const struct bucket_limit *l, __u64 cost, int *sparse)
+static __always_inline int bucket_holds(const struct bucket *b, const struct bucket_limit *l, __u64 cost, __u64 *sparse)
 {
-	if (*sparse && b->kept >= cost)
-		return 1;
-	*sparse = 0;
-	return b->level - (b->level < l->full ? b->kept : 0) >= cost;
+	*sparse &= ~less(b->kept, cost);
+	return b->level - (b->kept & (*sparse - 1) & -less(b->level, l->full)) >= cost;
 }
 
-static __always_inline void bucket_take(struct bucket *b, __u64 cost, int sparse)
+static __always_inline void bucket_take(struct bucket *b, __u64 cost, __u64 sparse)
 {
 	b->level -= cost;
-	if (sparse)
-		b->kept -= cost;
-	if (b->kept > b->level)
-		b->kept = b->level;
+	b->kept -= cost & -sparse;
+	b->kept -= (b->kept - b->level) & -less(b->level, b->kept);
 }
 
 /* day_roll begins the day that now lies in. */
@@ -106,7 +109,7 @@ struct purse {
 
 /* peek_first looks at packets and, for a flow that is new, at new flows. */
 static __always_inline int peek_first(struct purse *p, const struct meter_limit *l, const struct bucket_limit *flows,
-				      __u64 now, __u64 packets, int fresh, int *sparse)
+				      __u64 now, __u64 packets, int fresh, __u64 *sparse)
 {
 	bucket_refill(&p->packets, &l->packets, now, l->packets.rate);
 	if (!bucket_holds(&p->packets, &l->packets, packets * PACKET_UNITS, sparse))
@@ -145,7 +148,7 @@ static __always_inline int peek_day(struct purse *p, const struct day_limit *l, 
 
 /* peek_bytes looks at the octets. */
 static __always_inline int peek_bytes(struct purse *p, const struct meter_limit *l, __u64 now, __u64 bytes, __u64 rate,
-				      int *sparse)
+				      __u64 *sparse)
 {
 	bucket_refill(&p->bytes, &l->bytes, now, rate);
 	return bucket_holds(&p->bytes, &l->bytes, bytes * BYTE_UNITS, sparse) ? REASON_NONE : REASON_BYTES;
@@ -153,7 +156,7 @@ static __always_inline int peek_bytes(struct purse *p, const struct meter_limit 
 
 /* take removes what all peeks have granted. */
 static __always_inline void take(struct purse *p, const struct bucket_limit *flows, __u64 packets, __u64 bytes,
-				 int fresh, int sparse)
+				 int fresh, __u64 sparse)
 {
 	bucket_take(&p->packets, packets * PACKET_UNITS, sparse);
 	bucket_take(&p->bytes, bytes * BYTE_UNITS, sparse);
@@ -164,7 +167,7 @@ static __always_inline void take(struct purse *p, const struct bucket_limit *flo
 
 /* charge takes from all or returns the reason and takes from none. */
 static __always_inline int charge(struct purse *p, const struct meter_limit *l, const struct bucket_limit *flows,
-				  const struct day_limit *day, __u64 now, __u64 packets, __u64 bytes, int fresh, int *sparse)
+				  const struct day_limit *day, __u64 now, __u64 packets, __u64 bytes, int fresh, __u64 *sparse)
 {
 	__u64 rate = l->bytes.rate;
 	int reason = peek_first(p, l, flows, now, packets, fresh, sparse);

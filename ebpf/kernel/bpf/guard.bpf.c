@@ -254,8 +254,8 @@ static __always_inline int admit(const struct packet *p, struct port_limits *l, 
 		fan_set = set_of(t.fan->slots, t.fan_set, FAN_SETS);
 	struct meter_limit *ways = &l->ways[way];
 	__u64 rate = ways->bytes.rate;
-	struct leaf_flow *keeps = leaf(&p->key, ways, &m->leaves, now, packets, bytes);
-	int overflow = 0, sparse = keeps != 0;
+	__u64 keeps = leaf(&p->key, ways, &m->leaves, now, leaf_size(packets, bytes)) & 1, sparse = keeps;
+	int overflow = 0;
 
 	bpf_spin_lock(&m->lock);
 	if (DOES(ALLOWANCE))
@@ -295,9 +295,9 @@ static __always_inline int admit(const struct packet *p, struct port_limits *l, 
 	if (reason)
 		return reason;
 
-	if (keeps && !sparse)
-		leaf_full(keeps, ways, now);
-	*class = l->class + (sparse ? LEAF_SPARSE : LEAF_BULK);
+	if (keeps & ~sparse)
+		leaf_full(&p->key, ways, now);
+	*class = l->class + LEAF_BULK - sparse * (LEAF_BULK - LEAF_SPARSE);
 	note(&t);
 	int lost = 1;
 	if (overflow) {
@@ -404,7 +404,7 @@ int guard_charge(struct __sk_buff *skb)
 		return NEVER;
 	/* A channel is a flow as any other. */
 	struct flow_key key = {.tenure = tenure, .way = way, .proto = PROTO_NODE, .sport = bpf_htons(channel)};
-	int sparse = leaf(&key, ways, &m->leaves, now, packets, bytes) != 0;
+	__u64 sparse = leaf(&key, ways, &m->leaves, now, leaf_size(packets, bytes)) & 1;
 
 	bpf_spin_lock(&m->lock);
 	int reason = peek_first(&m->purse, ways, &l->flows, now, packets, 0, &sparse);

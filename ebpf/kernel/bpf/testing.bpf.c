@@ -71,7 +71,7 @@ int test_bucket(struct __sk_buff *skb)
 	struct result *out = bpf_map_lookup_elem(&results, &i);
 	if (!in || !out)
 		return 1;
-	int sparse = in->sparse;
+	__u64 sparse = in->sparse;
 	out->reason = charge(&s->purse, &s->limit, &s->flows, &s->day, in->now, in->packets, in->bytes, in->fresh, &sparse);
 	out->sparse = sparse;
 	out->purse = s->purse;
