@@ -17,20 +17,45 @@ const (
 
 // Bucket is the reference token bucket. The kernel runs the same arithmetic
 // (kernel/bpf/bucket.h), and a test runs both on the same steps.
+//
+// Sparse flows ([Leaves]) have a share of their own in what it holds, which fills
+// at half the rate and which others leave there. It is never more than what is
+// held, so what finds room in it passes.
 type Bucket struct {
 	Rate uint64 // units gained in a nanosecond
 	Full uint64 // units that it holds at most
 	Fill uint64 // nanoseconds in which it fills from nothing, rounded up
+	Keep uint64 // of Full, what is kept for sparse flows
 
 	Level uint64 // units held at Last
+	Kept  uint64 // of Level, for sparse flows
 	Last  uint64 // boot clock, ns
 }
 
-// BytesBucket returns the full bucket of w's octets.
-func BytesBucket(w Way) Bucket { return newBucket(w.Rate, w.Burst*ByteUnits) }
+// BytesBucket returns the full bucket of w's octets. As much as [KeepTime] at its
+// rate, at least [MinKeep] and at most a quarter, is kept for sparse flows.
+func BytesBucket(w Way) Bucket {
+	b := newBucket(w.Rate, w.Burst*ByteUnits)
+	if w.sparse() {
+		b.keep(max(w.Rate*uint64(KeepTime), MinKeep*ByteUnits))
+	}
+	return b
+}
 
-// PacketsBucket returns the full bucket of w's packets.
-func PacketsBucket(w Way) Bucket { return newBucket(w.Packets, w.PacketBurst*PacketUnits) }
+// PacketsBucket returns the full bucket of w's packets. A quarter is kept for
+// sparse flows: no queue grows by it.
+func PacketsBucket(w Way) Bucket {
+	b := newBucket(w.Packets, w.PacketBurst*PacketUnits)
+	if w.sparse() {
+		b.keep(b.Full)
+	}
+	return b
+}
+
+func (b *Bucket) keep(units uint64) {
+	b.Keep = min(units, b.Full/4)
+	b.Kept = b.Keep
+}
 
 // FlowsBucket returns the full bucket of l's new flows: [FlowBurstTime] at their
 // rate and at least [MinFlowBurst]. Without a limit it holds nothing, and nothing
@@ -53,55 +78,62 @@ func newBucket(rate, full uint64) Bucket {
 	return b
 }
 
-// Refill credits the time since the last refill. Time that goes back (packets
-// on two processors) credits nothing.
-func (b *Bucket) Refill(now uint64) {
-	if b.Level > b.Full { // the limits were lowered
+// Refill credits the time since the last refill, at a rate that may be below the
+// bucket's. Time that goes back (packets on two processors) credits nothing.
+func (b *Bucket) Refill(now, rate uint64) {
+	gain := uint64(0)
+	if now > b.Last {
+		elapsed := now - b.Last
+		b.Last = now
+		switch {
+		case rate >= b.Rate && elapsed < b.Fill:
+			gain = elapsed * b.Rate // < Full, so the product fits
+		case rate >= b.Rate, rate > 0 && elapsed > b.Full/rate:
+			gain = b.Full
+		default:
+			gain = elapsed * rate
+		}
+	}
+	if b.Level > b.Full || gain >= b.Full-b.Level { // above: the limits were lowered
 		b.Level = b.Full
-	}
-	if now <= b.Last {
-		return
-	}
-	elapsed := now - b.Last
-	b.Last = now
-	if elapsed >= b.Fill {
-		b.Level = b.Full
-		return
-	}
-	// elapsed × Rate < Full here, so the product fits.
-	if gain := elapsed * b.Rate; gain < b.Full-b.Level {
-		b.Level += gain
 	} else {
-		b.Level = b.Full
+		b.Level += gain
 	}
+	b.Kept = min(b.Kept+gain/2, b.Keep, b.Level)
 }
 
-// RefillAt is Refill at a rate that is not above the bucket's own.
-func (b *Bucket) RefillAt(now, rate uint64) {
-	if rate >= b.Rate {
-		b.Refill(now)
-		return
+// Holds reports whether cost units are there, and clears sparse when they are not
+// in what is kept. Of a full bucket anybody may take all.
+func (b *Bucket) Holds(cost uint64, sparse *bool) bool {
+	if *sparse && b.Kept >= cost {
+		return true
 	}
-	b.Level = min(b.Level, b.Full)
-	if now <= b.Last {
-		return
+	*sparse = false
+	if b.Level == b.Full {
+		return b.Level >= cost
 	}
-	elapsed, room := now-b.Last, b.Full-b.Level
-	b.Last = now
-	switch {
-	case rate == 0:
-	case elapsed > room/rate:
-		b.Level = b.Full
-	default:
-		b.Level += elapsed * rate
-	}
+	return b.Level-b.Kept >= cost
 }
-
-// Holds reports whether cost units are there.
-func (b *Bucket) Holds(cost uint64) bool { return b.Level >= cost }
 
 // Take removes cost units that Holds has granted.
-func (b *Bucket) Take(cost uint64) { b.Level -= cost }
+func (b *Bucket) Take(cost uint64, sparse bool) {
+	b.Level -= cost
+	if sparse {
+		b.Kept -= cost
+	}
+	b.Kept = min(b.Kept, b.Level)
+}
+
+// wait returns when there is room, at that rate, for what is not sparse: what is
+// kept fills first.
+func (b *Bucket) wait(cost, rate uint64) time.Duration {
+	if rate == 0 {
+		return Day
+	}
+	more := cost - (b.Level - b.Kept)
+	more += min(more, b.Keep-b.Kept)
+	return time.Duration(min(more, b.Full-b.Level)/rate + 1)
+}
 
 // Allowance is the bytes of each day. Past [Throttle] hundredths of them the rate
 // is what is left of them over what is left of the day.
@@ -190,21 +222,23 @@ func MeterOf(l Limits, d Direction, now int64) Meter {
 }
 
 // Charge takes packets and bytes at now, and a new flow if fresh, and returns
-// ReasonNone; or it takes nothing and returns what was short.
+// ReasonNone; or it takes nothing and returns what was short. None of it is sparse.
 func (m *Meter) Charge(now, packets, bytes uint64, fresh bool) Reason {
-	return m.ChargeIf(now, packets, bytes, fresh, func() Reason { return ReasonNone }, func() Reason { return ReasonNone })
+	none := func() Reason { return ReasonNone }
+	return m.ChargeIf(now, packets, bytes, fresh, new(bool), none, none)
 }
 
 // ChargeIf is Charge with what is checked between: fanout after new flows, rows
-// after the day.
-func (m *Meter) ChargeIf(now, packets, bytes uint64, fresh bool, fanout, rows func() Reason) Reason {
-	m.Packets.Refill(now)
-	if !m.Packets.Holds(packets * PacketUnits) {
+// after the day. Sparse says that the packet's flow is, and is cleared when there
+// is not enough in what is kept for such flows.
+func (m *Meter) ChargeIf(now, packets, bytes uint64, fresh bool, sparse *bool, fanout, rows func() Reason) Reason {
+	m.Packets.Refill(now, m.Packets.Rate)
+	if !m.Packets.Holds(packets*PacketUnits, sparse) {
 		return ReasonPackets
 	}
 	fresh = fresh && m.Flows.Full > 0
 	if fresh {
-		if m.Flows.Refill(now); !m.Flows.Holds(PacketUnits) {
+		if m.Flows.Refill(now, m.Flows.Rate); m.Flows.Level < PacketUnits {
 			return ReasonFlows
 		}
 	}
@@ -218,13 +252,13 @@ func (m *Meter) ChargeIf(now, packets, bytes uint64, fresh bool, fanout, rows fu
 	if r := rows(); r != ReasonNone {
 		return r
 	}
-	if m.Bytes.RefillAt(now, rate); !m.Bytes.Holds(bytes * ByteUnits) {
+	if m.Bytes.Refill(now, rate); !m.Bytes.Holds(bytes*ByteUnits, sparse) {
 		return ReasonBytes
 	}
-	m.Packets.Take(packets * PacketUnits)
-	m.Bytes.Take(bytes * ByteUnits)
+	m.Packets.Take(packets*PacketUnits, *sparse)
+	m.Bytes.Take(bytes*ByteUnits, *sparse)
 	if fresh {
-		m.Flows.Take(PacketUnits)
+		m.Flows.Take(PacketUnits, false)
 	}
 	m.Day.Spent += bytes // without a limit too: one that comes later counts them
 	return ReasonNone
@@ -233,30 +267,24 @@ func (m *Meter) ChargeIf(now, packets, bytes uint64, fresh bool, fanout, rows fu
 // Set puts other limits in force; buckets and day keep what they hold.
 func (m *Meter) Set(l Limits, d Direction) {
 	next := MeterOf(l, d, 0)
-	next.Packets.Level, next.Packets.Last = m.Packets.Level, m.Packets.Last
-	next.Bytes.Level, next.Bytes.Last = m.Bytes.Level, m.Bytes.Last
-	next.Flows.Level, next.Flows.Last = m.Flows.Level, m.Flows.Last
+	for _, b := range []struct{ to, from *Bucket }{{&next.Packets, &m.Packets}, {&next.Bytes, &m.Bytes}, {&next.Flows, &m.Flows}} {
+		b.to.Level, b.to.Kept, b.to.Last = b.from.Level, b.from.Kept, b.from.Last
+	}
 	next.Day.From, next.Day.Spent = m.Day.From, m.Day.Spent
 	*m = next
 }
 
 // ChargeOrWait is Charge for the host's side: it says when there may be enough.
-func (m *Meter) ChargeOrWait(now, packets, bytes uint64) *Wait {
-	reason := m.Charge(now, packets, bytes, false)
-	wait := func(b Bucket, need, rate uint64) *Wait {
-		if rate == 0 {
-			return &Wait{Day, reason}
-		}
-		return &Wait{time.Duration((need-b.Level)/rate + 1), reason}
-	}
-	switch reason {
+func (m *Meter) ChargeOrWait(now, packets, bytes uint64, sparse bool) *Wait {
+	none := func() Reason { return ReasonNone }
+	switch reason := m.ChargeIf(now, packets, bytes, false, &sparse, none, none); reason {
 	case ReasonNone:
 		return nil
 	case ReasonPackets:
-		return wait(m.Packets, packets*PacketUnits, m.Packets.Rate)
+		return &Wait{m.Packets.wait(packets*PacketUnits, m.Packets.Rate), reason}
 	case ReasonBytes:
 		rate, _ := m.Day.pace(now, bytes)
-		return wait(m.Bytes, bytes*ByteUnits, min(rate, m.Bytes.Rate))
+		return &Wait{m.Bytes.wait(bytes*ByteUnits, min(rate, m.Bytes.Rate)), reason}
 	default:
 		_, end := m.Day.Today()
 		return &Wait{time.Duration(end - int64(now)), reason}

@@ -37,6 +37,14 @@ type Way struct {
 	PacketBurst uint64 // packets
 }
 
+// Way returns what direction d may carry.
+func (l Limits) Way(d Direction) Way {
+	if d == Egress {
+		return l.Egress
+	}
+	return l.Ingress
+}
+
 // Addresses are what a sliver may call itself on the wire.
 type Addresses struct {
 	Source4, Source6 netip.Addr

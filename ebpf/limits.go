@@ -91,3 +91,27 @@ const (
 	MinBurst       = 128 << 10
 	MinPacketBurst = 64
 )
+
+// What sparse flows are, and what is kept for them (kernel/bpf/leaf.h, bucket.h).
+const (
+	// LinkRate, in bit/s, is what a veth is taken to carry: a way at or above it
+	// has no shaper, and its flows are not told apart.
+	LinkRate = 10_000_000_000
+
+	// KeepTime, as time at the rate, and MinKeep in bytes bound what all sparse
+	// flows may send at once, and so how long their queue can get.
+	KeepTime = 5 * time.Millisecond
+	MinKeep  = 8 * 1500
+
+	// LeafNew is the number of flows of one way that are told apart in a window;
+	// more are bulk.
+	LeafNew = 1024
+
+	leafWindow  = 28 // bits of ns
+	leafPenalty = 250 * time.Millisecond
+	leafOrder   = 10 * time.Millisecond
+	leafQueue   = 70_000
+	leafOctets  = 3000
+	leafPackets = 8
+	leafMost    = 1 << 17
+)

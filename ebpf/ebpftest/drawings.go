@@ -86,8 +86,8 @@ var drawings = []struct{ name, text string }{
 		49h   left 10000`},
 	{"past four fifths the rate is what is left of the day", `
 		0s    limits daily=864000 rate=1000000 burst=20000
-		0s    out udp 1000 198.41.0.1:53 1000 x20 = 20 pass
-		0s    out udp 1000 198.41.0.1:53 1000     = 1 bytes
+		0s    out udp 1000+ 198.41.0.1:53 1000 x20 = 20 pass             # five are sparse, and leave nothing of what is kept
+		0s    out udp 1000 198.41.0.1:53 1000      = 1 bytes
 		12h   charge out logs 20000               = pass
 		12h   charge out logs 20000               = wait 160ms for bytes
 		13h   charge out logs 20000               = pass
@@ -95,10 +95,11 @@ var drawings = []struct{ name, text string }{
 		15h   out udp 1000 198.41.0.1:53 3000 x220 = 220 pass
 		15h   left 144000                                               # 83 %
 		15h   limits burst=20000 rate=1000000
-		15h   out udp 1000 198.41.0.1:53 1000 x30  = 20 pass, 10 bytes
+		15h   out udp 1000+ 198.41.0.1:53 1000 x30 = 20 pass, 10 bytes
 		15h   left 124000
-		15h   charge out logs 1100                 = wait 4m53.333s for bytes  # 124,000 bytes in 9 h are 30 bit/s
-		15h5m out udp 1000 198.41.0.1:53 1000 x3   = 1 pass, 2 bytes
+		15h   charge out logs 1100                 = wait 9m46.667s for bytes  # 124,000 bytes in 9 h are 30 bit/s, half of it kept
+		15h5m out udp 1000 198.41.0.1:53 1000      = 1 bytes
+		15h9m out udp 1000 198.41.0.1:53 1000 x3   = 2 pass, 1 bytes           # what was kept, and what was not
 		24h   left 864000`},
 	{"a part of a day has a part of its bytes", `
 		0s  limits daily=24000 deadline=6h
@@ -125,6 +126,25 @@ var drawings = []struct{ name, text string }{
 		0s  drain udp/egress=10 udp/ingress=5 overflow/ingress=1 overflow/egress=1 seen=54 recorded=50
 		0s  out udp 1000+ 198.41.0.1:53 x5  = 5 pass              # open flows have rows of their own
 		0s  out udp 2000+ 198.41.0.1:53 x6  = 5 pass, 1 rows`},
+	{"sparse flows pass beside one that does not listen", `
+		0s     limits rate=1000000 burst=100000 packets=1000 packetburst=1000
+		0s     out udp 1000 198.41.0.1:53 1000 x200  = 91 pass, 109 bytes   # 12,000 octets are kept, of which it got 3,000 when it began
+		0s     out udp 2000+ 198.41.0.1:53 100 x99   = 90 pass, 9 bytes     # for those that keep within their share
+		8ms    out udp 1000 198.41.0.1:53 500 x9     = 1 pass, 8 bytes      # half of 1,000 octets are kept again
+		8ms    out udp 3000 198.41.0.1:53 500        = 1 pass
+		1s     out udp 1000 198.41.0.1:53 1000 x200  = 88 pass, 112 bytes   # of a full bucket, all but what is kept
+		2s     charge out logs 30000                 = pass
+		2s     charge out logs 60000                 = wait 16ms for bytes  # a channel is a flow, too
+		2s     charge out dns 100                    = pass`},
+	{"and beside a flood of small packets, either way", `
+		0s     limits packets=100 packetburst=100 rate=10000000 burst=200000
+		0s     limits in.packets=100 in.packetburst=100 in.rate=10000000 in.burst=200000
+		0s     out udp 1000 198.41.0.1:53 40 x200    = 83 pass, 117 packets  # a quarter is kept, of which it got eight
+		0s     out udp 2000+ 198.41.0.1:53 40 x20    = 17 pass, 3 packets
+		0s     in udp 1000 198.41.0.1:53 40 x200     = 83 pass, 117 packets
+		0s     in udp 2000+ 198.41.0.1:53 40 x20     = 17 pass, 3 packets
+		100ms  out udp 1000 198.41.0.1:53 40 x20     = 5 pass, 15 packets
+		100ms  out udp 3000 198.41.0.1:53 40 x6      = 5 pass, 1 packets`},
 	{"who opted out is left alone", `
 		0s  out udp 1000 198.41.0.1:53         = 1 pass
 		0s  optout 198.41.0.1 2606:4700::1
@@ -140,17 +160,16 @@ var drawings = []struct{ name, text string }{
 		0s  optout
 		0s  out udp 1000 198.41.0.2:53         = 1 pass`},
 	{"the host's side is charged too", `
-		0s     limits rate=8000 burst=3000 packets=10 packetburst=64
-		0s     charge out logs 2000             = pass
-		0s     charge out exec 2000             = wait 1s for bytes
-		0s     out udp 1000 198.41.0.1:53 1000  = 1 pass
-		0s     out udp 1000 198.41.0.1:53 1000  = 1 bytes
-		1s     charge out exec 1000             = pass
-		1s     charge out exec 3001             = never
-		1s     charge in cp 1000                = pass
-		1s     drain logs/egress=1 logs/egress/bytes=2000 exec/egress/bytes=1000 cp/ingress=1 seen=6 recorded=5
-		1s     limits deadline=2s
-		2s     charge in cp 1000                = over`},
+		0s     limits rate=8000 burst=4000 packets=10 packetburst=64
+		0s     charge out logs 2000               = pass
+		0s     charge out exec 2000               = wait 1s for bytes
+		0s     out udp 1000 198.41.0.1:53 1000 x3 = 2 pass, 1 bytes
+		2s     charge out exec 1000               = pass
+		2s     charge out exec 4001               = never
+		2s     charge in cp 1000                  = pass
+		2s     drain logs/egress=1 logs/egress/bytes=2000 exec/egress/bytes=1000 cp/ingress=1 seen=7 recorded=6
+		2s     limits deadline=3s
+		3s     charge in cp 1000                  = over`},
 	{"a live lease keeps what it had", `
 		0s  limits flows=20 fanout=5 packets=1 packetburst=50
 		0s  out udp 1000+ 198.41.0.1:53 x20 = 20 pass

@@ -29,7 +29,8 @@ func TestRootBucketIsTheReference(t *testing.T) {
 	defer o.Results.Close()
 	defer o.States.Close()
 
-	met := map[ebpf.Reason]int{}
+	met, kept := map[ebpf.Reason]int{}, map[ebpf.Reason]int{} // of all, and of those that stayed sparse
+	none := func() ebpf.Reason { return ebpf.ReasonNone }
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -57,6 +58,7 @@ func TestRootBucketIsTheReference(t *testing.T) {
 				steps[i].Now -= scale(1 << 30) // another processor's clock
 			}
 			steps[i].Packets, steps[i].Bytes, steps[i].Fresh = 1+scale(64), scale(1<<19), uint64(r.UintN(2))
+			steps[i].Sparse = uint64(r.UintN(2))
 			keys[i] = uint32(i)
 		}
 		if _, err := o.Steps.BatchUpdate(keys, steps, nil); err != nil {
@@ -74,15 +76,26 @@ func TestRootBucketIsTheReference(t *testing.T) {
 			t.Fatalf("%d results, %v", got, err)
 		}
 		for i, s := range steps {
-			reason := m.Charge(s.Now, s.Packets, s.Bytes, s.Fresh != 0)
+			sparse := s.Sparse != 0
+			reason := m.ChargeIf(s.Now, s.Packets, s.Bytes, s.Fresh != 0, &sparse, none, none)
 			met[reason]++
 			want := testingResult{Reason: uint64(reason), Purse: pursed(m)}
+			if sparse {
+				want.Sparse = 1
+				kept[reason]++
+			}
 			if results[i] != want {
 				t.Fatalf("limits %+v, step %d %+v:\nkernel %+v\nGo     %+v", l, i, s, results[i], want)
 			}
 		}
 	}
-	t.Logf("%v", met)
+	t.Logf("%v, of them sparse %v", met, kept)
+	if kept[ebpf.ReasonNone] == 0 || kept[ebpf.ReasonNone] == met[ebpf.ReasonNone] {
+		t.Errorf("%d of %d that passed are sparse, which tests one side only", kept[ebpf.ReasonNone], met[ebpf.ReasonNone])
+	}
+	if kept[ebpf.ReasonBytes] != 0 || kept[ebpf.ReasonPackets] != 0 {
+		t.Errorf("what was sparse found no room: %v", kept)
+	}
 	for _, reason := range []ebpf.Reason{ebpf.ReasonNone, ebpf.ReasonPackets, ebpf.ReasonFlows, ebpf.ReasonDaily, ebpf.ReasonBytes} {
 		if met[reason] == 0 {
 			t.Errorf("no step ended with %s", reason)
@@ -91,13 +104,13 @@ func TestRootBucketIsTheReference(t *testing.T) {
 }
 
 func limited(b ebpf.Bucket) (l testingBucketLimit) {
-	l.Rate, l.Full, l.Fill = b.Rate, b.Full, b.Fill
+	l.Rate, l.Full, l.Fill, l.Keep = b.Rate, b.Full, b.Fill, b.Keep
 	return l
 }
 
 func pursed(m ebpf.Meter) (p testingPurse) {
-	p.Packets.Level, p.Packets.Last = m.Packets.Level, m.Packets.Last
-	p.Bytes.Level, p.Bytes.Last = m.Bytes.Level, m.Bytes.Last
+	p.Packets.Level, p.Packets.Kept, p.Packets.Last = m.Packets.Level, m.Packets.Kept, m.Packets.Last
+	p.Bytes.Level, p.Bytes.Kept, p.Bytes.Last = m.Bytes.Level, m.Bytes.Kept, m.Bytes.Last
 	p.Flows.Level, p.Flows.Last = m.Flows.Level, m.Flows.Last
 	p.Day.From, p.Day.Spent = m.Day.From, m.Day.Spent
 	return p

@@ -22,7 +22,16 @@ type guardAddress struct {
 type guardBucket struct {
 	_     structs.HostLayout
 	Level uint64
+	Kept  uint64
 	Last  uint64
+}
+
+type guardBucketLimit struct {
+	_    structs.HostLayout
+	Rate uint64
+	Full uint64
+	Fill uint64
+	Keep uint64
 }
 
 type guardFan struct {
@@ -56,18 +65,11 @@ type guardFlowKey struct {
 }
 
 type guardLeafFlow struct {
-	_      structs.HostLayout
-	Due    uint64
-	Bulk   uint64
-	Window uint64
-}
-
-type guardLeafWay struct {
-	_      structs.HostLayout
-	Window uint64
-	Due    uint64
-	Count  uint32
-	Before uint32
+	_       structs.HostLayout
+	Octets  uint64
+	Packets uint64
+	Bulk    uint64
+	Window  uint64
 }
 
 type guardMeter struct {
@@ -87,6 +89,12 @@ type guardMeter struct {
 			From  int64
 			Spent uint64
 		}
+	}
+	Leaves struct {
+		_      structs.HostLayout
+		Window uint64
+		Count  uint32
+		Before uint32
 	}
 	Rows [2]struct {
 		_     structs.HostLayout
@@ -134,26 +142,11 @@ type guardPortLimits struct {
 	Pad2     uint32
 	Ways     [2]struct {
 		_       structs.HostLayout
-		Packets struct {
-			_    structs.HostLayout
-			Rate uint64
-			Full uint64
-			Fill uint64
-		}
-		Bytes struct {
-			_    structs.HostLayout
-			Rate uint64
-			Full uint64
-			Fill uint64
-		}
+		Packets guardBucketLimit
+		Bytes   guardBucketLimit
 	}
-	Flows struct {
-		_    structs.HostLayout
-		Rate uint64
-		Full uint64
-		Fill uint64
-	}
-	Day struct {
+	Flows guardBucketLimit
+	Day   struct {
 		_         structs.HostLayout
 		Bytes     uint64
 		Mark      uint64
@@ -208,7 +201,6 @@ const (
 	guardMapFans          = "fans"
 	guardMapFlowTables    = "flow_tables"
 	guardMapLeafFlows     = "leaf_flows"
-	guardMapLeafWays      = "leaf_ways"
 	guardMapLimits        = "limits"
 	guardMapMeters        = "meters"
 	guardMapOptouts       = "optouts"
@@ -287,7 +279,6 @@ type guardMapSpecs struct {
 	Fans       *ebpf.MapSpec `ebpf:"fans"`
 	FlowTables *ebpf.MapSpec `ebpf:"flow_tables"`
 	LeafFlows  *ebpf.MapSpec `ebpf:"leaf_flows"`
-	LeafWays   *ebpf.MapSpec `ebpf:"leaf_ways"`
 	Limits     *ebpf.MapSpec `ebpf:"limits"`
 	Meters     *ebpf.MapSpec `ebpf:"meters"`
 	Optouts    *ebpf.MapSpec `ebpf:"optouts"`
@@ -336,7 +327,6 @@ type guardMaps struct {
 	Fans       *ebpf.Map `ebpf:"fans"`
 	FlowTables *ebpf.Map `ebpf:"flow_tables"`
 	LeafFlows  *ebpf.Map `ebpf:"leaf_flows"`
-	LeafWays   *ebpf.Map `ebpf:"leaf_ways"`
 	Limits     *ebpf.Map `ebpf:"limits"`
 	Meters     *ebpf.Map `ebpf:"meters"`
 	Optouts    *ebpf.Map `ebpf:"optouts"`
@@ -355,7 +345,6 @@ func (m *guardMaps) Close() error {
 		m.Fans,
 		m.FlowTables,
 		m.LeafFlows,
-		m.LeafWays,
 		m.Limits,
 		m.Meters,
 		m.Optouts,

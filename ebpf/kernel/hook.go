@@ -33,6 +33,36 @@ const (
 // Method returns what is in force for slivers that are attached from now on.
 func (g *Guard) Method() Method { return g.method }
 
+// FindMethod returns how a guard would be put at a device, by trying with a small
+// part of it that needs what the whole needs of the kernel: TCX, else clsact, or
+// the one that is forced. Nothing of it stays. It needs root; [ErrPrivilege], and
+// a [FeatureError] where neither is there.
+func FindMethod(forced Method) (Method, error) {
+	spec, err := loadGuard()
+	if err != nil {
+		return "", err
+	}
+	var o struct {
+		Carry *cebpf.Program `ebpf:"guard_carry"`
+	}
+	if err := spec.LoadAndAssign(&o, nil); err != nil {
+		return "", explain("loading a part of the guard", err)
+	}
+	defer o.Carry.Close()
+	m, err := chooseMethod(forced, o.Carry)
+	if err == nil && m == Clsact {
+		const loopback = 1 // of every namespace
+		err = inNewNetNS(func() error { return putFilter(loopback, ebpf.Egress, o.Carry) })
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
+			err = &FeatureError{"a place for the guard", "Linux 6.6 or newer, or sch_ingress and cls_bpf", err}
+		}
+	}
+	if err != nil {
+		return "", explain("looking for a place for the guard", err)
+	}
+	return m, nil
+}
+
 // chooseMethod asks the kernel for a link at a device that cannot be.
 func chooseMethod(forced Method, probe *cebpf.Program) (Method, error) {
 	if forced != "" {

@@ -14,13 +14,17 @@ import (
 	"croft/ebpf"
 )
 
-// leafBench is a guard whose sliver has that rate each way, and a class.
-func leafBench(t *testing.T, rate uint64) *bench {
+// leafBench is a guard whose sliver may send w each way, and has a class.
+func leafBench(t *testing.T, w ebpf.Way) *bench {
 	t.Helper()
 	l := testLimits()
-	l.Egress = ebpf.Way{Rate: rate, Burst: ebpf.MaxBurst, Packets: ebpf.MaxPacketRate, PacketBurst: ebpf.MaxPacketBurst}
-	l.Ingress = l.Egress
+	l.Egress, l.Ingress = w, w
 	return newBench(t, Config{}, ebpf.Port{Class: leafClass, IFB: 9}, l)
+}
+
+// leafWay is a way that only a rate limits, and that after a large burst.
+func leafWay(rate uint64) ebpf.Way {
+	return ebpf.Way{Rate: rate, Burst: ebpf.MaxBurst, Packets: ebpf.MaxPacketRate, PacketBurst: ebpf.MaxPacketBurst}
 }
 
 const (
@@ -49,7 +53,7 @@ func (b *bench) wantLeaf(what string, got, want uint32) {
 const ms = 1_000_000
 
 func TestRootLeafOfAFlow(t *testing.T) {
-	b := leafBench(t, 10e6)
+	b := leafBench(t, leafWay(10e6))
 	b.wantLeaf("its first two full packets", b.leaf(1, 1500), sparseClass)
 	b.wantLeaf("its first two full packets", b.leaf(1, 1500), sparseClass)
 	b.wantLeaf("more at once", b.leaf(1, 60), bulkClass)
@@ -75,7 +79,7 @@ func TestRootLeafOfAFlow(t *testing.T) {
 
 // Alone, a flow at a quarter of the rate is sparse; beside nine others it is not.
 func TestRootLeafShare(t *testing.T) {
-	b := leafBench(t, 10e6)
+	b := leafBench(t, leafWay(10e6))
 	const every = 1200 * 8 * 4 * 100 // ns for 1,200 octets at 2.5 Mbit/s
 	for range 400 {
 		b.tick(b.now + every)
@@ -99,7 +103,7 @@ func TestRootLeafShare(t *testing.T) {
 // A flow that goes on at more than its share stays bulk: its credit is not whole
 // again after a quarter of a second.
 func TestRootLeafGoesOn(t *testing.T) {
-	b := leafBench(t, 10e6)
+	b := leafBench(t, leafWay(10e6))
 	for i := range 2000 {
 		b.tick(b.now + 2*ms)                  // 6 Mbit/s
 		if class := b.leaf(1, 1500); i > 20 { // by then its first credit is gone
@@ -112,7 +116,7 @@ func TestRootLeafGoesOn(t *testing.T) {
 // bounded: by five milliseconds of the rate at once, and by half of it in time.
 func TestRootLeafFlood(t *testing.T) {
 	const rate = 100e6
-	b := leafBench(t, rate)
+	b := leafBench(t, leafWay(rate))
 	sparse, port := 0, uint16(0)
 	for range 20 {
 		for range 60 {
@@ -130,7 +134,7 @@ func TestRootLeafFlood(t *testing.T) {
 // A way has room for so many flows in a window; more are bulk, unseen, and do not
 // take away what the first have.
 func TestRootLeafRoom(t *testing.T) {
-	b := leafBench(t, 1e9)
+	b := leafBench(t, leafWay(1e9))
 	b.tick(b.now - b.now%(1<<28)) // the beginning of a window
 	const room = 1024
 	for port := range uint16(room + 200) {
@@ -149,7 +153,7 @@ func TestRootLeafRoom(t *testing.T) {
 }
 
 func TestRootLeafUnshaped(t *testing.T) {
-	b := leafBench(t, 10e9)
+	b := leafBench(t, leafWay(10e9))
 	b.wantLeaf("at the rate of the link", b.leaf(1, 60), bulkClass)
 	if any, err := b.anyFlow(); err != nil || any {
 		t.Errorf("a flow is kept that nobody shapes: %v, %v", any, err)
@@ -171,77 +175,39 @@ func (b *bench) anyFlow() (bool, error) {
 	return m.NextKey(nil, &key) == nil, nil
 }
 
-// leafModel is leaf.h in Go.
-type leafModel struct {
-	rate, window, due uint64
-	count, before     uint64
-	flows             map[uint16]*leafModelFlow
-}
-
-type leafModelFlow struct{ due, bulk, window uint64 }
-
-func (m *leafModel) packet(port uint16, now, bytes uint64) uint32 {
-	window := now >> 28
-	if m.window != window {
-		m.before = 0
-		if m.window+1 == window {
-			m.before = m.count
-		}
-		m.window, m.count = window, 0
-	}
-	f := m.flows[port]
-	if f == nil {
-		if m.count >= 1024 {
-			return bulkClass
-		}
-		f = &leafModelFlow{}
-		m.flows[port] = f
-	}
-	if f.window != window {
-		f.window = window
-		m.count++
-	}
-	active, octet := min(max(m.count, m.before), 1024), uint64(16e9)
-	take := func(due *uint64, cost, depth uint64) bool {
-		from := max(*due, now)
-		if from-now+cost > depth {
-			return false
-		}
-		*due = from + cost
-		return true
-	}
-	switch {
-	case !take(&f.due, bytes*octet*active/m.rate, 3000*octet*active/m.rate):
-		f.bulk = now + 250*ms
-	case now < f.bulk:
-	case !take(&m.due, bytes*octet/m.rate, max(12_000*octet/m.rate, 10*ms)):
-		f.bulk = now + max(10*ms, 70_000*octet/2/m.rate)
-	default:
-		return sparseClass
-	}
-	return bulkClass
-}
-
 // The kernel and the model agree on random traffic.
 func TestRootLeafModel(t *testing.T) {
-	for _, rate := range []uint64{1e6, 10e6, 1e9} {
-		b := leafBench(t, rate)
-		m := &leafModel{rate: rate, flows: map[uint16]*leafModelFlow{}}
+	none := func() ebpf.Reason { return ebpf.ReasonNone }
+	for _, c := range []struct{ rate, packets uint64 }{{1e6, ebpf.MaxPacketRate}, {10e6, ebpf.MaxPacketRate}, {1e9, ebpf.MaxPacketRate}, {10e6, 1000}} {
+		rate, way := c.rate, leafWay(c.rate)
+		way.Packets = c.packets
+		b := leafBench(t, way)
+		leaves, m := ebpf.Leaves[uint16]{}, ebpf.NewMeter(way)
 		r := rand.New(rand.NewPCG(rate, 4))
 		bulk, steps := 0, 4000
 		for i := range steps {
 			b.tick(b.now + uint64(r.ExpFloat64()*float64(8e12/rate)))
 			port, octets := uint16(1+r.IntN(1+r.IntN(40))), 29+r.IntN(1400)
-			got, want := b.leaf(port, octets), m.packet(port, b.now, uint64(octets))
+			got, want := b.leaf(port, octets), uint32(bulkClass)
+			keeps := leaves.Sparse(port, way, b.now, 1, uint64(octets))
+			sparse := keeps
+			if r := m.ChargeIf(b.now, 1, uint64(octets), false, &sparse, none, none); r != ebpf.ReasonNone {
+				t.Fatalf("the model drops for %s", r)
+			}
+			if sparse {
+				want = sparseClass
+			} else if keeps {
+				leaves.Full(port, way, b.now)
+			}
 			if got != want {
-				t.Fatalf("%d bit/s, step %d at %d: flow %d, %d octets: class %#x, the model has %#x", rate, i, b.now, port, octets, got, want)
+				t.Fatalf("%+v, step %d at %d: flow %d, %d octets: class %#x, the model has %#x", c, i, b.now, port, octets, got, want)
 			}
 			if got == bulkClass {
 				bulk++
 			}
 		}
 		if bulk < steps/20 || bulk > steps*19/20 {
-			t.Errorf("%d bit/s: %d of %d packets are bulk, which tests one side only", rate, bulk, steps)
+			t.Errorf("%+v: %d of %d packets are bulk, which tests one side only", c, bulk, steps)
 		}
 	}
 }
@@ -255,7 +221,7 @@ func BenchmarkRootLeaf(b *testing.B) {
 	}{{"unshaped", 10e9}, {"shaped", 9e9}} {
 		b.Run(c.name, func(b *testing.B) {
 			l := testLimits()
-			l.Egress = ebpf.Way{Rate: c.rate, Burst: ebpf.MaxBurst, Packets: ebpf.MaxPacketRate, PacketBurst: ebpf.MaxPacketBurst}
+			l.Egress = leafWay(c.rate)
 			guard := newBench(b, Config{}, ebpf.Port{Class: leafClass, IFB: 9}, l)
 			var took []float64
 			const packets = 10_000

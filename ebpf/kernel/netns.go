@@ -43,6 +43,23 @@ func inNetNS(path string, do func() error) error {
 	return <-done
 }
 
+// inNewNetNS runs do in a network namespace that is gone when do has returned.
+func inNewNetNS(do func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and ends with its thread
+		done <- func() error {
+			there, err := netns.New()
+			if err != nil {
+				return fmt.Errorf("making a namespace: %w", err)
+			}
+			defer there.Close()
+			return do()
+		}()
+	}()
+	return <-done
+}
+
 // setDown takes a device down, so that nothing passes it unguarded. One that is
 // gone is down.
 func setDown(path string, ifindex int) error {

@@ -101,6 +101,7 @@ func TestHeadersAgree(t *testing.T) {
 		"BYTE_UNITS": ebpf.ByteUnits, "PACKET_UNITS": ebpf.PacketUnits,
 		"PROTO_ARP": ebpf.ProtoARP, "PROTO_FRAGMENT": ebpf.ProtoFragment,
 		"PROTO_NODE": ebpf.ProtoNode, "PROTO_OVERFLOW": ebpf.ProtoOverflow, "CHARGE_UNIT": ebpf.ChargeUnit, "MAX_OPTOUT": ebpf.MaxOptOut,
+		"LEAF_LINK": ebpf.LinkRate, "LEAF_NEW": ebpf.LeafNew,
 		"DAY_NS": uint64(ebpf.Day), "WAYS": 8, "PAGE_SETS": pageFlows / 8, "MAX_PAGES": maxPages, "NEVER": never,
 		"OPEN": uint64(ebpf.Open), "SHUT": uint64(ebpf.Shut), "OPEN_DNS": uint64(ebpf.OpenDNS),
 		"CONTROL_EPOCH": uint64(controlEpoch), "CONTROL_KEPT": uint64(controlKept),

@@ -293,6 +293,11 @@ func (p *previous) limits(number, ifindex, tenure uint32) (out guardPortLimits, 
 	if out.Rows == 0 {
 		out.Rows = ebpf.DefaultRows
 	}
+	for d := range out.Ways { // it may have kept nothing
+		w := &out.Ways[d]
+		m := ebpf.NewMeter(ebpf.Way{Rate: w.Bytes.Rate, Burst: w.Bytes.Full / ebpf.ByteUnits, Packets: w.Packets.Rate, PacketBurst: w.Packets.Full / ebpf.PacketUnits})
+		w.Packets.Keep, w.Bytes.Keep = m.Packets.Keep, m.Bytes.Keep
+	}
 	return out, nil
 }
 

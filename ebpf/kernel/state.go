@@ -165,13 +165,10 @@ func (g *Guard) compile(tenure uint32, l ebpf.Limits) (out guardPortLimits, err 
 		out.Source6, out.Has6 = l.Source6.As16(), 1
 	}
 	for _, d := range directions {
-		m := ebpf.NewMeter(way(l, d))
-		w := &out.Ways[d]
-		w.Packets.Rate, w.Packets.Full, w.Packets.Fill = m.Packets.Rate, m.Packets.Full, m.Packets.Fill
-		w.Bytes.Rate, w.Bytes.Full, w.Bytes.Fill = m.Bytes.Rate, m.Bytes.Full, m.Bytes.Fill
+		m := ebpf.NewMeter(l.Way(d))
+		out.Ways[d].Packets, out.Ways[d].Bytes = bucketLimit(m.Packets), bucketLimit(m.Bytes)
 	}
-	flows := ebpf.FlowsBucket(l)
-	out.Flows.Rate, out.Flows.Full, out.Flows.Fill = flows.Rate, flows.Full, flows.Fill
+	out.Flows = bucketLimit(ebpf.FlowsBucket(l))
 	out.FanOut = uint32(l.FanOut)
 	if out.Rows = uint32(l.Rows); l.Rows == 0 {
 		out.Rows = ebpf.DefaultRows
@@ -206,16 +203,17 @@ func pagesFor(l ebpf.Limits) uint32 {
 
 func fullMeter(l ebpf.Limits, d ebpf.Direction, now int64) (out guardMeter) {
 	m := ebpf.MeterOf(l, d, now)
-	out.Purse.Packets.Level, out.Purse.Bytes.Level, out.Purse.Flows.Level = m.Packets.Level, m.Bytes.Level, m.Flows.Level
+	out.Purse.Packets, out.Purse.Bytes, out.Purse.Flows = bucketState(m.Packets), bucketState(m.Bytes), bucketState(m.Flows)
 	out.Purse.Day.From = ebpf.NewAllowance(l, now).From
 	return out
 }
 
-func way(l ebpf.Limits, d ebpf.Direction) ebpf.Way {
-	if d == ebpf.Egress {
-		return l.Egress
-	}
-	return l.Ingress
+func bucketLimit(b ebpf.Bucket) guardBucketLimit {
+	return guardBucketLimit{Rate: b.Rate, Full: b.Full, Fill: b.Fill, Keep: b.Keep}
+}
+
+func bucketState(b ebpf.Bucket) guardBucket {
+	return guardBucket{Level: b.Level, Kept: b.Kept, Last: b.Last}
 }
 
 // text reads a name that ends at the first zero byte or fills its field.

@@ -19,6 +19,7 @@ type testingBucketLimit struct {
 	Rate uint64
 	Full uint64
 	Fill uint64
+	Keep uint64
 }
 
 type testingPurse struct {
@@ -26,16 +27,19 @@ type testingPurse struct {
 	Packets struct {
 		_     structs.HostLayout
 		Level uint64
+		Kept  uint64
 		Last  uint64
 	}
 	Bytes struct {
 		_     structs.HostLayout
 		Level uint64
+		Kept  uint64
 		Last  uint64
 	}
 	Flows struct {
 		_     structs.HostLayout
 		Level uint64
+		Kept  uint64
 		Last  uint64
 	}
 	Day struct {
@@ -49,6 +53,7 @@ type testingResult struct {
 	_      structs.HostLayout
 	Purse  testingPurse
 	Reason uint64
+	Sparse uint64
 }
 
 type testingState struct {
@@ -79,6 +84,7 @@ type testingStep struct {
 	Packets uint64
 	Bytes   uint64
 	Fresh   uint64
+	Sparse  uint64
 }
 
 // Names of all BPF objects in the ELF.

@@ -144,13 +144,14 @@ func (g *Guard) Charge(ctx context.Context, sliver string, d ebpf.Direction, ch 
 	if p.Segments*ebpf.PacketUnits > w.meter.Packets.Full || bytes*ebpf.ByteUnits > w.meter.Bytes.Full {
 		return fmt.Errorf("charging %s: %d bytes are more than the lease passes at once: %w", sliver, bytes, ebpf.ErrField)
 	}
-	if wait := w.meter.ChargeOrWait(uint64(now), p.Segments, bytes); wait != nil {
+	key := rowKey{sliver, s.port.Place, d, ebpf.ProtoNode, netip.AddrPortFrom(netip.Addr{}, uint16(ch)), netip.AddrPort{}}
+	sparse := w.leaves.Sparse(key, s.limits.Way(d), uint64(now), p.Segments, bytes) // a channel is a flow as any other
+	if wait := w.meter.ChargeOrWait(uint64(now), p.Segments, bytes, sparse); wait != nil {
 		return wait
 	}
 	w.count.SeenPackets, w.count.SeenBytes = w.count.SeenPackets+p.Segments, w.count.SeenBytes+bytes
 	w.count.PassedPackets, w.count.PassedBytes = w.count.PassedPackets+p.Segments, w.count.PassedBytes+bytes
 	g.k.identity.Seen += p.Segments
-	key := rowKey{sliver, s.port.Place, d, ebpf.ProtoNode, netip.AddrPortFrom(netip.Addr{}, uint16(ch)), netip.AddrPort{}}
 	if !g.k.record(key, now, p) {
 		g.k.identity.Unrecorded += p.Segments
 	}

@@ -56,8 +56,10 @@ func (k *Kernel) judge(s *sliver, d ebpf.Direction, p Packet) ebpf.Reason {
 		key.proto, key.src, key.dst = ebpf.ProtoFragment, netip.AddrPort{}, netip.AddrPort{}
 	}
 	w, overflow := s.ways[d], false
+	keeps := w.leaves.Sparse(key, s.limits.Way(d), uint64(now), p.Segments, p.Bytes)
+	sparse := keeps
 	reserve := k.rows[key] == nil
-	reason := w.meter.ChargeIf(uint64(now), p.Segments, p.Bytes, t.fresh, func() ebpf.Reason {
+	reason := w.meter.ChargeIf(uint64(now), p.Segments, p.Bytes, t.fresh, &sparse, func() ebpf.Reason {
 		if t.noteOpened && s.limits.FanOut > 0 && !s.mayReach(t.far, t.tick) {
 			return ebpf.ReasonFanOut
 		}
@@ -77,6 +79,9 @@ func (k *Kernel) judge(s *sliver, d ebpf.Direction, p Packet) ebpf.Reason {
 	})
 	if reason != ebpf.ReasonNone {
 		return reason
+	}
+	if keeps && !sparse {
+		w.leaves.Full(key, s.limits.Way(d), uint64(now))
 	}
 	s.note(t)
 	if overflow {

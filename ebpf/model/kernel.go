@@ -51,10 +51,11 @@ type sliver struct {
 }
 
 type way struct {
-	meter ebpf.Meter
-	count ebpf.Count
-	epoch uint64
-	rows  [3]uint64 // of that epoch, by kind
+	meter  ebpf.Meter
+	leaves ebpf.Leaves[rowKey]
+	count  ebpf.Count
+	epoch  uint64
+	rows   [3]uint64 // of that epoch, by kind
 }
 
 // Kinds of rows, each with a quota of its own (kernel/bpf/maps.h).

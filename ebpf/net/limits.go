@@ -2,7 +2,11 @@
 
 package net
 
-import "time"
+import (
+	"time"
+
+	"croft/ebpf"
+)
 
 const (
 	// DefaultPlaces is how many slivers a node has room for unless it says more.
@@ -22,7 +26,7 @@ const (
 
 	// LinkRate, in bit/s, is what a veth is taken to carry: a lease at or above
 	// it has no shaper, which would cost more than it could hold back.
-	LinkRate = 10_000_000_000
+	LinkRate = ebpf.LinkRate
 
 	// CutRate, in bit/s, is up to where super-packets are cut before they queue:
 	// above it one of 64 kB takes under 3 ms, and a packet at a time costs more

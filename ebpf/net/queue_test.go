@@ -18,11 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// drizzle floods datagrams of so many L3 octets from the sliver until stop.
-func drizzle(t *testing.T, from netns.NsHandle, octets int) (stop func()) {
+// drizzle floods datagrams of so many L3 octets until stop.
+func drizzle(t *testing.T, ns netns.NsHandle, to string, octets int) (stop func()) {
 	t.Helper()
-	var c stdnet.Conn
-	must(t, within(from, func() (err error) { c, err = stdnet.Dial("udp4", "192.0.2.2:9000"); return err }))
+	c := from(t, ns, to)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -61,7 +60,7 @@ func TestRootQueues(t *testing.T) {
 	const octets = 128
 	before := booted()
 	// One socket has room for fewer packets than the queue.
-	stops := []func(){drizzle(t, in, octets), drizzle(t, in, octets), drizzle(t, in, octets), drizzle(t, in, octets)}
+	stops := []func(){drizzle(t, in, "192.0.2.2:9000", octets), drizzle(t, in, "192.0.2.2:9000", octets), drizzle(t, in, "192.0.2.2:9000", octets), drizzle(t, in, "192.0.2.2:9000", octets)}
 	var q Queues
 	for q.Egress.Bulk.Drops == 0 || q.Egress.Bulk.SentPackets < 2000 {
 		if booted()-before > time.Minute {
@@ -130,7 +129,7 @@ func TestRootHeldWhileRatesChange(t *testing.T) {
 			h := handle(t, w.outside)
 			o0, _ := arrived(t, h, "out0")
 			before := booted()
-			stop := drizzle(t, in, c.octets)
+			stop := drizzle(t, in, "192.0.2.2:9000", c.octets)
 			defer stop()
 			for i := 0; booted()-before < 3*time.Second; i++ {
 				rate := c.low

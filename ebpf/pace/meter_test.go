@@ -41,9 +41,8 @@ func (l *lease) Charge(_ context.Context, sliver string, d ebpf.Direction, ch eb
 		return ebpf.ErrField
 	}
 	now := uint64(time.Since(l.began))
-	if reason := l.meter.Charge(now, (n+ebpf.ChargeUnit-1)/ebpf.ChargeUnit, n, false); reason != ebpf.ReasonNone {
-		short := n*ebpf.ByteUnits - l.meter.Bytes.Level
-		return &ebpf.Wait{For: time.Duration(short/l.meter.Bytes.Rate + 1), Reason: reason}
+	if wait := l.meter.ChargeOrWait(now, (n+ebpf.ChargeUnit-1)/ebpf.ChargeUnit, n, false); wait != nil {
+		return wait
 	}
 	l.charged += n
 	return nil
@@ -53,7 +52,8 @@ func (l *lease) meterOf() Meter { return Meter{l, "abcd", ebpf.ChannelLogs} }
 
 var oneMbit = ebpf.Way{Rate: 1e6, Burst: 128 << 10, Packets: 1e6, PacketBurst: 1e6}
 
-// What is written at once arrives by the lease: the burst, and then the rate.
+// What is written at once arrives by the lease: the burst, but for what is kept
+// for sparse flows, and then the rate.
 func TestWriterKeepsTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, began := newLease(t, oneMbit), time.Now()
@@ -66,7 +66,7 @@ func TestWriterKeepsTheRate(t *testing.T) {
 		if l.charged != uint64(len(data)) {
 			t.Errorf("charged %d bytes, moved %d", l.charged, len(data))
 		}
-		took, least := time.Since(began), time.Duration(float64(len(data)-128<<10)*8/1e6*1e9)
+		took, least := time.Since(began), time.Duration(float64(len(data)-128<<10+ebpf.MinKeep)*8/1e6*1e9)
 		if took < least || took > least+time.Second/10 {
 			t.Errorf("took %s, want %s", took, least)
 		}

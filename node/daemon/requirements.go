@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/ebpf/kernel"
 	"croft/lease"
 	"croft/node/api"
 	"croft/sandbox"
@@ -23,7 +24,9 @@ import (
 // reading failed has an error beside it.
 type findings struct {
 	uid         int
-	release     string // of the kernel
+	release     string        // of the kernel
+	hook        kernel.Method // by which it takes a guard; root only
+	hookErr     error
 	runc        string // version and path
 	runcErr     error
 	tools       map[string]string // where each of them is; none: not on PATH
@@ -36,9 +39,12 @@ type findings struct {
 	stateErr    error  // why nothing can be written there
 }
 
-// read looks at this machine. It changes nothing.
+// read looks at this machine. It changes nothing that stays.
 func read(cfg Config) (f findings) {
 	f.uid, f.release = os.Geteuid(), release()
+	if f.uid == 0 {
+		f.hook, f.hookErr = kernel.FindMethod("")
+	}
 	f.runc, f.runcErr = runtimeFound(cfg.Runtime)
 	f.tools = map[string]string{}
 	for _, name := range []string{"mkfs.ext4", "nft"} {
@@ -71,7 +77,7 @@ var requirements = []requirement{
 		func(f findings, _ Config) (string, error) {
 			return fmt.Sprintf("uid %d", f.uid), want(f.uid == 0, "uid %d", f.uid)
 		}},
-	{"kernel", "TCX, on which the guard sits, came with Linux 6.6", "boot a kernel of 6.6 or later", linux},
+	{"kernel", "the guard sits on TCX (Linux 6.6) or clsact", "boot a kernel of 6.6 or later, or modprobe sch_ingress cls_bpf", linux},
 	{"runc", "slivers run under runc 1.2.8 or later (CVE-2025-31133, -52565)", "scripts/build-runc",
 		func(f findings, _ Config) (string, error) { return f.runc, f.runcErr }},
 	{"mkfs.ext4", "a sliver's writable layer is a file system of the leased size", "apt-get install e2fsprogs", tool("mkfs.ext4")},
@@ -120,11 +126,10 @@ func want(ok bool, format string, args ...any) error {
 }
 
 func linux(f findings, _ Config) (string, error) {
-	var major, minor int
-	if _, err := fmt.Sscanf(f.release, "%d.%d", &major, &minor); err != nil {
-		return "", fmt.Errorf("unknown release %q", f.release)
+	if f.uid != 0 {
+		return fmt.Sprintf("Linux %s; what it can do, only root can try", f.release), nil
 	}
-	return "Linux " + f.release, want(major > 6 || major == 6 && minor >= 6, "Linux %s", f.release)
+	return fmt.Sprintf("Linux %s, with %s", f.release, f.hook), want(f.hookErr == nil, "Linux %s: %v", f.release, f.hookErr)
 }
 
 // FindRuntime returns the first runc that is new enough: the configured one, or

@@ -9,13 +9,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/ebpf/kernel"
 	"croft/sandbox"
 )
 
 // wellEquipped is a machine on which nothing is missing.
 func wellEquipped() findings {
 	return findings{
-		uid: 0, release: "6.6.0", runc: "1.2.8 at /usr/bin/runc",
+		uid: 0, release: "6.6.0", hook: kernel.TCX, runc: "1.2.8 at /usr/bin/runc",
 		tools: map[string]string{"mkfs.ext4": "/sbin/mkfs.ext4", "nft": "/usr/sbin/nft"},
 		cgroups: sandbox.ParseLayout("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n",
 			"cpu io memory pids\n"),
@@ -36,9 +37,11 @@ func TestWhatAMachineLacksIsNamed(t *testing.T) {
 		{"a later kernel", "", "", func(f *findings) { f.release = "7.0.3-generic" }},
 		{"a bpf file system that is not mounted yet", "", "", func(f *findings) { f.bpf = unix.TMPFS_MAGIC }},
 		{"another user", "root", "uid 1000", func(f *findings) { f.uid = 1000 }},
-		{"an old kernel", "kernel", "Linux 6.5.13", func(f *findings) { f.release = "6.5.13" }},
-		{"a much older kernel", "kernel", "Linux 5.15.0", func(f *findings) { f.release = "5.15.0" }},
-		{"an unreadable release", "kernel", `unknown release "moon"`, func(f *findings) { f.release = "moon" }},
+		{"an older kernel that has clsact", "", "", func(f *findings) { f.release, f.hook = "6.5.13", kernel.Clsact }},
+		{"a kernel without either", "kernel", "Linux 6.5.13: a place", func(f *findings) {
+			f.release, f.hookErr = "6.5.13", &kernel.FeatureError{Feature: "a place for the guard", Need: "Linux 6.6", Err: unix.ENOENT}
+		}},
+		{"a new kernel that lets nobody load eBPF", "kernel", "not permitted", func(f *findings) { f.hookErr = kernel.ErrPrivilege }},
 		{"no runc", "runc", "scripts/build-runc", func(f *findings) {
 			f.runc, f.runcErr = "", &sandbox.Missing{Feature: "runc", Needs: "scripts/build-runc makes one"}
 		}},

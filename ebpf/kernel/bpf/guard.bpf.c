@@ -7,8 +7,9 @@
  *            -> fan-out -> the day's bytes -> row -> octets/s
  *
  * A packet is charged and recorded only if it passes all of it: under the lock
- * of its meter everything is looked at first, then everything is taken. A port
- * without state drops everything. */
+ * of its meter everything is looked at first, then everything is taken. Before
+ * that, leaf.h says whether its flow is sparse. A port without state drops
+ * everything. */
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -215,13 +216,14 @@ static __always_inline int add(void *table, struct flow *row, const struct flow_
 	return 0;
 }
 
-/* admit charges a packet and records it, or returns why not and does neither.
+/* admit charges a packet, records it and gives it a class, or returns why not and
+ * does none of that.
  *
  * The row of a flow is sealed with the rules and the tick under which its
  * destination and the sliver's memory were asked: for the flow's other packets
  * of that tick the answer is known. */
 static __always_inline int admit(const struct packet *p, struct port_limits *l, struct meter *m, struct tally *tally, __u32 way,
-				 __u64 epoch, __u64 now, __u64 packets, __u64 bytes)
+				 __u64 epoch, __u64 now, __u64 packets, __u64 bytes, __u32 *class)
 {
 	__u32 side = epoch & 1, word = CONTROL_RULES, *reserved = 0;
 	void *table = bpf_map_lookup_elem(&flow_tables, &side);
@@ -252,11 +254,12 @@ static __always_inline int admit(const struct packet *p, struct port_limits *l, 
 		fan_set = set_of(t.fan->slots, t.fan_set, FAN_SETS);
 	struct meter_limit *ways = &l->ways[way];
 	__u64 rate = ways->bytes.rate;
+	__u64 keeps = leaf(&p->key, ways, &m->leaves, now, leaf_size(packets, bytes)) & 1, sparse = keeps;
 	int overflow = 0;
 
 	bpf_spin_lock(&m->lock);
 	if (DOES(ALLOWANCE))
-		reason = peek_first(&m->purse, ways, &l->flows, now, packets, t.fresh);
+		reason = peek_first(&m->purse, ways, &l->flows, now, packets, t.fresh, &sparse);
 	if (!reason && t.fan) {
 		tick = fan_tick(t.fan, tick);
 		place = find(fan_set, t.fan_tag);
@@ -277,10 +280,10 @@ static __always_inline int admit(const struct packet *p, struct port_limits *l, 
 			reason = REASON_ROWS;
 	}
 	if (!reason && DOES(ALLOWANCE))
-		reason = peek_bytes(&m->purse, ways, now, bytes, rate);
+		reason = peek_bytes(&m->purse, ways, now, bytes, rate, &sparse);
 	if (!reason) {
 		if (DOES(ALLOWANCE))
-			take(&m->purse, &l->flows, packets, bytes, t.fresh);
+			take(&m->purse, &l->flows, packets, bytes, t.fresh, sparse);
 		if (t.fan)
 			fan_take(t.fan, fan_set, t.fan_tag, tick, place);
 		if (reserved)
@@ -292,6 +295,9 @@ static __always_inline int admit(const struct packet *p, struct port_limits *l, 
 	if (reason)
 		return reason;
 
+	if (keeps & ~sparse)
+		leaf_full(&p->key, ways, now);
+	*class = l->class + LEAF_BULK - sparse * (LEAF_BULK - LEAF_SPARSE);
 	note(&t);
 	int lost = 1;
 	if (overflow) {
@@ -334,11 +340,12 @@ static __always_inline int guard(struct __sk_buff *skb, const __u32 way)
 	if (skb->gso_size && !skb->gso_segs && bytes > p.headers)
 		packets = (bytes - p.headers + skb->gso_size - 1) / skb->gso_size;
 	__sync_fetch_and_add(&tally->seen, packets);
+	__u32 class = 0;
 	if (reason == REASON_NONE && way == EGRESS && p.key.family && p.key.proto != PROTO_ARP && misplaced(skb, p.transport, p.key.proto))
 		reason = REASON_MALFORMED;
 	if (reason == REASON_NONE) {
 		bytes += (packets - 1) * p.headers;
-		reason = admit(&p, l, m, tally, way, epoch, now, packets, bytes);
+		reason = admit(&p, l, m, tally, way, epoch, now, packets, bytes, &class);
 	}
 
 	if (reason != REASON_NONE) {
@@ -348,7 +355,7 @@ static __always_inline int guard(struct __sk_buff *skb, const __u32 way)
 		return DROP;
 	}
 
-	skb->priority = leaf(&p, l, way, now, packets, bytes);
+	skb->priority = class;
 	if (way == EGRESS && l->ifb && p.key.proto != PROTO_ARP)
 		return bpf_redirect(l->ifb, 0);
 	return PASS;
@@ -370,11 +377,6 @@ int guard_ingress(struct __sk_buff *skb)
  * change is shared with the programs above and has to be changed under the lock.
  * The request is in the control block. */
 #define NEVER 255 /* of a charge: more than the burst */
-
-static __always_inline __u64 wait_for(const struct bucket *b, __u64 need, __u64 rate)
-{
-	return rate ? (need - b->level) / rate + 1 : DAY_NS;
-}
 
 /* tenure, way + channel << 8, bytes (two words), ifindex -> reason; wait in ns in the words of bytes */
 SEC("tc")
@@ -400,21 +402,24 @@ int guard_charge(struct __sk_buff *skb)
 	__u64 need_packets = packets * PACKET_UNITS, need_bytes = bytes * BYTE_UNITS, rate = ways->bytes.rate;
 	if (need_packets > ways->packets.full || need_bytes > ways->bytes.full)
 		return NEVER;
+	/* A channel is a flow as any other. */
+	struct flow_key key = {.tenure = tenure, .way = way, .proto = PROTO_NODE, .sport = bpf_htons(channel)};
+	__u64 sparse = leaf(&key, ways, &m->leaves, now, leaf_size(packets, bytes)) & 1;
 
 	bpf_spin_lock(&m->lock);
-	int reason = peek_first(&m->purse, ways, &l->flows, now, packets, 0);
+	int reason = peek_first(&m->purse, ways, &l->flows, now, packets, 0, &sparse);
 	if (!reason && way == EGRESS)
 		reason = peek_day(&m->purse, &l->day, now, bytes, &rate);
 	if (!reason)
-		reason = peek_bytes(&m->purse, ways, now, bytes, rate);
+		reason = peek_bytes(&m->purse, ways, now, bytes, rate, &sparse);
 	if (!reason) {
-		take(&m->purse, &l->flows, packets, bytes, 0);
+		take(&m->purse, &l->flows, packets, bytes, 0, sparse);
 		m->passed_packets += packets;
 		m->passed_bytes += bytes;
 	} else if (reason == REASON_PACKETS) {
-		wait = wait_for(&m->purse.packets, need_packets, ways->packets.rate);
+		wait = bucket_wait(&m->purse.packets, &ways->packets, need_packets, ways->packets.rate);
 	} else if (reason == REASON_BYTES) {
-		wait = wait_for(&m->purse.bytes, need_bytes, rate);
+		wait = bucket_wait(&m->purse.bytes, &ways->bytes, need_bytes, rate);
 	} else {
 		wait = (m->purse.day.from >= l->day.last_from ? l->day.last_end : m->purse.day.from + DAY_NS) - (__s64)now;
 	}
@@ -425,7 +430,6 @@ int guard_charge(struct __sk_buff *skb)
 		return reason;
 	}
 	__sync_fetch_and_add(&tally->seen, packets);
-	struct flow_key key = {.tenure = tenure, .way = way, .proto = PROTO_NODE, .sport = bpf_htons(channel)};
 	if (add(table, bpf_map_lookup_elem(table, &key), &key, 0, 0, 0, now, packets, bytes))
 		__sync_fetch_and_add(&tally->unrecorded, packets);
 	return REASON_NONE;

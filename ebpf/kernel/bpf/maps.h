@@ -58,12 +58,20 @@ struct row_count {
 	__u32 rows[ROW_KINDS];
 };
 
+/* Flows of one way that the leaf test has seen (leaf.h). */
+struct leaf_way {
+	__u64 window; /* the running one */
+	__u32 count;  /* flows seen in it so far */
+	__u32 before; /* and in the one before */
+};
+
 /* meter is what the programs write: purse and what passed under the lock, drops
  * atomically, rows taken under the lock and given back atomically. */
 struct meter {
 	struct bpf_spin_lock lock;
 	__u32 carried; /* from maps of another layout, once */
 	struct purse purse;
+	struct leaf_way leaves;
 	struct row_count rows[2]; /* by the epoch's parity */
 	__u64 passed_packets, passed_bytes;
 	__u64 dropped_bytes;

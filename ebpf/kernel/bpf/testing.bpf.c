@@ -14,12 +14,12 @@ char _license[] SEC("license") = "GPL v2";
 #define STEPS 131072
 
 struct step {
-	__u64 now, packets, bytes, fresh;
+	__u64 now, packets, bytes, fresh, sparse;
 };
 
 struct result {
 	struct purse purse;
-	__u64 reason;
+	__u64 reason, sparse;
 };
 
 struct {
@@ -71,7 +71,9 @@ int test_bucket(struct __sk_buff *skb)
 	struct result *out = bpf_map_lookup_elem(&results, &i);
 	if (!in || !out)
 		return 1;
-	out->reason = charge(&s->purse, &s->limit, &s->flows, &s->day, in->now, in->packets, in->bytes, in->fresh);
+	__u64 sparse = in->sparse;
+	out->reason = charge(&s->purse, &s->limit, &s->flows, &s->day, in->now, in->packets, in->bytes, in->fresh, &sparse);
+	out->sparse = sparse;
 	out->purse = s->purse;
 	return 0;
 }
