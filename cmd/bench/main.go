@@ -168,9 +168,9 @@ func (b *bench) takes(s section) time.Duration {
 	long := b.window >= 10*time.Second
 	switch {
 	case s.name == "accuracy" && b.window > 0:
-		return 56 * (b.window*7/6 + time.Second) // cells; and those of others
+		return 46 * (b.window*7/6 + time.Second) // cells; and those of others
 	case s.name == "far" && long:
-		return 28 * (b.window*7/6 + time.Second)
+		return 23 * (b.window*7/6 + time.Second)
 	case s.name == "queue" && long:
 		return 7 * time.Minute
 	case s.name == "audit":

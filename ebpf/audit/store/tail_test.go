@@ -4,6 +4,7 @@ package store
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"croft/ebpf/audit"
@@ -55,6 +56,30 @@ func TestTailSeesEveryEpochOnce(t *testing.T) {
 		}
 	}
 	next()
+}
+
+// TestTailReadsWhatWaits: segments are full faster than they are closed.
+func TestTailReadsWhatWaits(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Budget: 6 * minSegments * openRow}) // six rows fill a segment
+	tail := NewTail(dir)
+	defer tail.Close()
+	read := uint64(0)
+	for n := uint64(1); n <= 20; n++ {
+		must(t, s.Append(epoch(n, 3)))
+		if n != 1 && n%10 > 0 {
+			continue
+		}
+		epochs, alarms, err := tail.Next()
+		must(t, err)
+		if uint64(len(epochs)) != n-read || len(alarms) > 0 {
+			t.Fatalf("after epoch %d: %d epochs, want %d; alarms %v", n, len(epochs), n-read, alarms)
+		}
+		read = n
+	}
+	if waiting, err := filepath.Glob(filepath.Join(dir, "*"+suffixOpen)); err != nil || len(waiting) < 5 {
+		t.Fatalf("segments that wait: %v", waiting)
+	}
 }
 
 // TestTailFindsFaults: an account that does not balance, epochs that are missing,
