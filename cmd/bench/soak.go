@@ -129,6 +129,9 @@ func (s *soak) run(ctx context.Context) (v verdict, err error) {
 	if v.Counted, err = s.outside(ctx); err != nil {
 		return v, err
 	}
+	if v.Stayed, err = s.ebb(ctx, samples[len(samples)-1].Entries/10); err != nil {
+		return v, err
+	}
 	v.Asked, v.Sent = s.asked.copy(), s.traffic.sent()
 	return v, nil
 }
@@ -206,6 +209,19 @@ func (s *soak) hold(ctx context.Context) (samples []soakSample, err error) {
 		fmt.Fprintln(s.log, x)
 	}
 	return samples, nil
+}
+
+// ebb waits until few connections are tracked, for three minutes at most: a UDP
+// flow that was answered is tracked for two.
+func (s *soak) ebb(ctx context.Context, few int) (n int, err error) {
+	for end := time.Now().Add(3 * time.Minute); ; {
+		if n, err = s.node.entries(); err != nil || n <= few || time.Now().After(end) {
+			return n, err
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return n, err
+		}
+	}
 }
 
 // outside holds what slivers' own devices sent against what the guard saw of each.

@@ -60,6 +60,7 @@ func TestVerdictFails(t *testing.T) {
 		"accounted for":                    func(v *verdict) { v.Total.Seen++ },
 		"devices sent":                     func(v *verdict) { v.Counted.Off = []string{"open-1"} },
 		"no sliver's device":               func(v *verdict) { v.Counted.Slivers = 0 },
+		"tracked connections 5 are":        func(v *verdict) { v.Stayed = 5 },
 		"who failed":                       func(v *verdict) { v.Asked.did(nil, "who", ebpf.ErrField) },
 		"1 epochs does not balance: alarm": func(v *verdict) { v.Total.take(nil, []audit.Alarm{{Kind: audit.AlarmGap}}, nil) },
 	} {
