@@ -150,7 +150,7 @@ func (s *soak) visit(ctx context.Context, name string, stop bool) error {
 	sender.Go(func() {
 		defer out.close()
 		count := uint16(0)
-		s.traffic.pace(flood, func() float64 { return 500 }, func() bool {
+		s.traffic.beside(flood, func() float64 { return 500 }, func() bool {
 			count++
 			out.udp4(netip.AddrPortFrom(g.source, 9100+count%200), netip.AddrPortFrom(sinks.Addr(), 9), 100)
 			return out.put()

@@ -105,6 +105,17 @@ func (t *traffic) stop() {
 // pace has put called so many times a second. What it is late by more than a
 // second is not made up for, and so missing in what was sent.
 func (t *traffic) pace(ctx context.Context, rate func() float64, put func() bool) {
+	t.beside(ctx, rate, func() bool {
+		ok := put()
+		if ok {
+			t.total.Add(1)
+		}
+		return ok
+	})
+}
+
+// beside is pace for what does not count towards the rate that is held.
+func (t *traffic) beside(ctx context.Context, rate func() float64, put func() bool) {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	owed, last := 0.0, time.Now()
@@ -116,9 +127,7 @@ func (t *traffic) pace(ctx context.Context, rate func() float64, put func() bool
 			r := rate()
 			owed = min(owed+r*now.Sub(last).Seconds(), r+1)
 			for last = now; owed >= 1; owed-- {
-				if put() {
-					t.total.Add(1)
-				}
+				put()
 			}
 		}
 	}
@@ -253,7 +262,7 @@ func (t *traffic) abuse(sink func(uint32) netip.Addr) error {
 		}
 		t.crew.Go(func() {
 			defer s.close()
-			t.pace(t.ctx, func() float64 { return rate }, put)
+			t.beside(t.ctx, func() float64 { return rate }, put)
 		})
 	}
 	return nil
