@@ -15,7 +15,7 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build demo demo-sharp test test-root load check-deep race fuzz generate check clean bench setup-run setup-demo setup-test setup-bench
+.PHONY: help build demo demo-sharp test test-root load check-deep race fuzz generate check clean bench soak setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
@@ -57,9 +57,13 @@ fuzz: ## 30 s each | every fuzz target for FUZZTIME
 
 # Measure
 
-bench: setup-bench build ## 14 min | the table of docs/bench.md, as root; BENCH='--only REGEXP --quick --window 30s --json'
+bench: setup-bench build ## 20 min | the table of docs/bench.md, as root; BENCH='--only REGEXP --quick --window 30s --json'
 	CGO_ENABLED=0 go build -trimpath -o build/bench ./cmd/bench
 	build/bench $(BENCH)
+
+soak: setup-bench build ## 32 min | a node at the highest rate that it sustains: identity exact, memory flat; needs root; SOAK=DURATION
+	CGO_ENABLED=0 go build -trimpath -o build/bench ./cmd/bench
+	build/bench soak --for $${SOAK:-30m}
 
 # Keep in order
 

@@ -5,11 +5,15 @@
 //	make bench
 //	build/bench --only 'chain|admission' --quick
 //	build/bench --json > bench.json
+//	build/bench soak --for 30m
 //
 // Every ratio is of two things measured in turns in the same run, so that a
 // machine that slows down slows down both; what is shown is the median and the
 // quartiles. A goal that is missed is a line of the table and no failure: the
 // exit status is 1 only when something could not be measured.
+//
+// The soak is no line of the table: it holds one daemon under traffic, and fails
+// where a packet has no row, an account does not balance, or memory grows.
 //
 // Whatever a section makes is gone when it returns, also after Ctrl-C. What a
 // bench that was killed left of its lab, the next one takes away first.
@@ -45,35 +49,41 @@ type bench struct {
 
 // A section measures one or a few lines of the table.
 type section struct {
-	name string
-	root bool
-	run  func(*bench, context.Context) error
+	name  string
+	root  bool
+	takes float64 // seconds on two idle cores, without --quick and --window
+	run   func(*bench, context.Context) error
 }
 
 // sections are in the order of the table. The lab's come last and in this
 // order: a lab idles best before anything has run in it.
 var sections = []section{
-	{"signing", false, (*bench).signing},
-	{"chain", false, (*bench).chain},
-	{"proof", false, (*bench).proofs},
-	{"size", false, (*bench).sizes},
-	{"admission", false, (*bench).admission},
-	{"agents", false, (*bench).agents},
-	{"audit", false, (*bench).auditLines},
-	{"packet", true, (*bench).packet},
-	{"crowd", true, (*bench).crowd},
-	{"throughput", true, (*bench).throughput},
-	{"accuracy", true, (*bench).accuracy},
-	{"far", true, (*bench).far},
-	{"queue", true, (*bench).queue},
-	{"start", true, (*bench).start},
-	{"lab", true, (*bench).labLines},
+	{"signing", false, 5, (*bench).signing},
+	{"chain", false, 25, (*bench).chain},
+	{"proof", false, 30, (*bench).proofs},
+	{"size", false, 1, (*bench).sizes},
+	{"admission", false, 40, (*bench).admission},
+	{"agents", false, 40, (*bench).agents},
+	{"audit", false, 90, (*bench).auditLines},
+	{"packet", true, 60, (*bench).packet},
+	{"crowd", true, 60, (*bench).crowd},
+	{"throughput", true, 270, (*bench).throughput},
+	{"record", true, 40, (*bench).recorded},
+	{"accuracy", true, 210, (*bench).accuracy},
+	{"far", true, 0, (*bench).far},
+	{"queue", true, 120, (*bench).queue},
+	{"start", true, 15, (*bench).start},
+	{"lab", true, 170, (*bench).labLines},
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	do, args := run, os.Args[1:]
+	if len(args) > 0 && args[0] == "soak" {
+		do, args = soakMain, args[1:]
+	}
+	if err := do(ctx, args); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -81,7 +91,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents audit packet crowd throughput accuracy far queue start lab")
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents audit packet crowd throughput record accuracy far queue start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
 	window := flags.Duration("window", 0, "how long accuracy measures each cell, and from 10s on also far, and queue ten runs: 30s for figures that are quoted")
 	days := flags.Float64("audit-days", 1.5, "how long a history the audit lines have: 30 is the whole, takes 2 GB in /var/tmp and a quarter of an hour")
@@ -106,12 +116,19 @@ func run(ctx context.Context, args []string) error {
 	if b.croft, err = filepath.Abs(*croft); err != nil {
 		return err
 	}
-	unlock, err := alone()
+	unlock, err := alone("bench")
 	if err != nil {
 		return err
 	}
 	defer unlock()
 
+	var takes time.Duration
+	for _, s := range sections {
+		if pattern.MatchString(s.name) {
+			takes += b.takes(s)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "this takes %s on two idle cores\n", takes.Round(time.Minute))
 	began, failed := time.Now(), 0
 	for _, s := range sections {
 		if !pattern.MatchString(s.name) {
@@ -145,15 +162,34 @@ func run(ctx context.Context, args []string) error {
 	return err
 }
 
-// alone keeps a second run from the same lab, and from the same processors.
-func alone() (func(), error) {
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "croft-bench.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+// takes is about how long a section is.
+func (b *bench) takes(s section) time.Duration {
+	d := time.Duration(s.takes * float64(time.Second))
+	long := b.window >= 10*time.Second
+	switch {
+	case s.name == "accuracy" && b.window > 0:
+		return 46 * (b.window*7/6 + time.Second) // cells; and those of others
+	case s.name == "far" && long:
+		return 23 * (b.window*7/6 + time.Second)
+	case s.name == "queue" && long:
+		return 7 * time.Minute
+	case s.name == "audit":
+		return d + time.Duration(max(0, b.days-1.5)*30)*time.Second
+	case b.quick:
+		return d / 4
+	}
+	return d
+}
+
+// alone keeps a second run of a kind from the same lab, and from the same processors.
+func alone(kind string) (func(), error) {
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "croft-"+kind+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("another bench runs on this machine (%s): %w", f.Name(), err)
+		return nil, fmt.Errorf("another %s runs on this machine (%s): %w", kind, f.Name(), err)
 	}
 	return func() { os.Remove(f.Name()); f.Close() }, nil
 }

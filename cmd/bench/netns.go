@@ -69,6 +69,15 @@ func newSpace() (s space, err error) {
 	return s, err
 }
 
+// spaceAt opens a namespace that has a name.
+func spaceAt(path string) (s space, err error) {
+	if s.NsHandle, err = netns.GetFromPath(path); err != nil {
+		return s, fmt.Errorf("opening %s: %w", path, err)
+	}
+	s.links, err = netlink.NewHandleAt(s.NsHandle)
+	return s, err
+}
+
 func (s space) close() {
 	s.links.Close()
 	s.NsHandle.Close()

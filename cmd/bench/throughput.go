@@ -59,10 +59,16 @@ func (b *bench) throughput(ctx context.Context) (err error) {
 		towards    bool // the sliver
 		more       func(us, them sample) string
 	}{
-		{"UDP 64 B from a sliver, guarded", "kpps", 1e3, udp, false, added},
-		{"UDP 64 B to a sliver, guarded", "kpps", 1e3, udp, true, added},
-		{"TCP from a sliver, guarded", "Gbit/s", 1e9, tcp, false, nothing},
-		{"TCP to a sliver, guarded", "Gbit/s", 1e9, tcp, true, nothing},
+		{"UDP 64 B from a sliver, guarded", "kpps", 1e3, udp(64, 1), false, added},
+		{"UDP 64 B to a sliver, guarded", "kpps", 1e3, udp(64, 1), true, added},
+		{"UDP 64 B from a sliver, 128 flows, guarded", "kpps", 1e3, udp(64, 128), false, added},
+		{"UDP 64 B to a sliver, 128 flows, guarded", "kpps", 1e3, udp(64, 128), true, added},
+		{"UDP 1,400 B from a sliver, guarded", "kpps", 1e3, udp(1400, 1), false, added},
+		{"UDP 1,400 B to a sliver, guarded", "kpps", 1e3, udp(1400, 1), true, added},
+		{"TCP from a sliver, guarded", "Gbit/s", 1e9, tcp(1), false, nothing},
+		{"TCP to a sliver, guarded", "Gbit/s", 1e9, tcp(1), true, nothing},
+		{"TCP from a sliver, 128 flows, guarded", "Gbit/s", 1e9, tcp(128), false, nothing},
+		{"TCP to a sliver, 128 flows, guarded", "Gbit/s", 1e9, tcp(128), true, nothing},
 	} {
 		one := func(to, wall *sample, cable cable) error {
 			from, sink, source, at := cable.a, cable.b, cable.addrA, cable.addrB

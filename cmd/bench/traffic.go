@@ -55,30 +55,42 @@ func (w worker) used() (time.Duration, error) {
 	return time.Duration(ts.Nano()), err
 }
 
-// udp sends frames of 64 bytes (22 of payload, as a frame's checksum is not
-// there on a veth) and counts those that reach the far device. The socket there
-// has no reader and is soon full: waking one costs more than all of the path,
-// and would hide what is compared.
-func udp(ctx context.Context, from, to space, source, sink netip.Addr, d time.Duration) (flow, error) {
-	in, err := socket(to.NsHandle, netip.AddrPortFrom(sink, 9000), netip.AddrPort{})
-	if err != nil {
-		return flow{}, err
-	}
-	out, err := socket(from.NsHandle, netip.AddrPortFrom(source, 9001), netip.AddrPortFrom(sink, 9000))
-	if err != nil {
-		unix.Close(in)
-		return flow{}, err
-	}
-	var stop atomic.Bool
-	var wg sync.WaitGroup
-	defer func() { stop.Store(true); wg.Wait(); unix.Close(in); unix.Close(out) }()
-	sender := work(&wg, 0, func() {
-		buf := make([]byte, 22)
-		for !stop.Load() {
-			_, _ = unix.Write(out, buf) // what a full queue refuses does not arrive, which is what is counted
+// udp sends frames of a size (42 bytes of it are headers, as a frame's checksum is
+// not there on a veth) in so many flows by turns, and counts those that reach the
+// far device. The socket there has no reader and is soon full: waking one costs more
+// than all of the path, and would hide what is compared.
+func udp(frame, flows int) flood {
+	return func(ctx context.Context, from, to space, source, sink netip.Addr, d time.Duration) (f flow, err error) {
+		var fds []int
+		defer func() {
+			for _, fd := range fds {
+				unix.Close(fd)
+			}
+		}()
+		for i := range flows + 1 {
+			at, local, peer := from, netip.AddrPortFrom(source, uint16(9000+i)), netip.AddrPortFrom(sink, 9000)
+			if i == 0 {
+				at, local, peer = to, peer, netip.AddrPort{}
+			}
+			fd, err := socket(at.NsHandle, local, peer)
+			if err != nil {
+				return f, err
+			}
+			fds = append(fds, fd)
 		}
-	})
-	return rate(ctx, d, func() (uint64, error) { return to.received(ends) }, sender)
+		var stop atomic.Bool
+		var wg sync.WaitGroup
+		defer func() { stop.Store(true); wg.Wait() }()
+		sender := work(&wg, 0, func() {
+			buf := make([]byte, frame-42)
+			for !stop.Load() {
+				for _, out := range fds[1:] {
+					_, _ = unix.Write(out, buf) // what a full queue refuses does not arrive, which is what is counted
+				}
+			}
+		})
+		return rate(ctx, d, func() (uint64, error) { return to.received(ends) }, sender)
+	}
 }
 
 // socket opens a UDP socket; one that reads gives up after a while.
@@ -102,46 +114,66 @@ func socket(ns netns.NsHandle, local, peer netip.AddrPort) (fd int, err error) {
 	return fd, err
 }
 
-// tcp sends one flow and counts the bits that its reader gets.
-func tcp(ctx context.Context, from, to space, source, sink netip.Addr, d time.Duration) (flow, error) {
-	var l net.Listener
-	err := within(to.NsHandle, func() (err error) { l, err = net.Listen("tcp4", netip.AddrPortFrom(sink, 0).String()); return err })
-	if err != nil {
-		return flow{}, err
-	}
-	defer l.Close()
-	var out net.Conn
-	err = within(from.NsHandle, func() (err error) { out, err = net.DialTimeout("tcp4", l.Addr().String(), 5*time.Second); return err })
-	if err != nil {
-		return flow{}, fmt.Errorf("connecting %s to %s: %w", source, sink, err)
-	}
-	in, err := l.Accept()
-	if err != nil {
-		out.Close()
-		return flow{}, err
-	}
-	var got atomic.Uint64
-	var wg sync.WaitGroup
-	defer func() { out.Close(); in.Close(); wg.Wait() }()
-	reader := work(&wg, 1, func() {
-		buf := make([]byte, 1<<20)
-		for {
-			n, err := in.Read(buf)
-			got.Add(uint64(n) * 8)
+// tcp sends over so many connections by turns, and counts the bits that their reader
+// gets, who takes them in the same turns.
+func tcp(flows int) flood {
+	return func(ctx context.Context, from, to space, source, sink netip.Addr, d time.Duration) (f flow, err error) {
+		var l net.Listener
+		err = within(to.NsHandle, func() (err error) { l, err = net.Listen("tcp4", netip.AddrPortFrom(sink, 0).String()); return err })
+		if err != nil {
+			return f, err
+		}
+		defer l.Close()
+		var ins, outs []net.Conn
+		var wg sync.WaitGroup
+		defer func() {
+			for _, c := range append(ins, outs...) {
+				c.Close()
+			}
+			wg.Wait()
+		}()
+		for range flows {
+			var out net.Conn
+			err := within(from.NsHandle, func() (err error) { out, err = net.DialTimeout("tcp4", l.Addr().String(), 5*time.Second); return err })
 			if err != nil {
-				return // closed above
+				return f, fmt.Errorf("connecting %s to %s: %w", source, sink, err)
 			}
-		}
-	})
-	writer := work(&wg, 0, func() {
-		buf := make([]byte, 128<<10)
-		for {
-			if _, err := out.Write(buf); err != nil {
-				return // closed above
+			outs = append(outs, out)
+			in, err := l.Accept()
+			if err != nil {
+				return f, err
 			}
+			ins = append(ins, in)
 		}
-	})
-	return rate(ctx, d, func() (uint64, error) { return got.Load(), nil }, writer, reader)
+		const piece = 128 << 10
+		var got atomic.Uint64
+		reader := work(&wg, 1, func() {
+			buf := make([]byte, piece)
+			for {
+				for _, in := range ins {
+					for left := piece; left > 0; {
+						n, err := in.Read(buf[:left])
+						got.Add(uint64(n) * 8)
+						if err != nil {
+							return // closed above
+						}
+						left -= n
+					}
+				}
+			}
+		})
+		writer := work(&wg, 0, func() {
+			buf := make([]byte, piece)
+			for {
+				for _, out := range outs {
+					if _, err := out.Write(buf); err != nil {
+						return // closed above
+					}
+				}
+			}
+		})
+		return rate(ctx, d, func() (uint64, error) { return got.Load(), nil }, writer, reader)
+	}
 }
 
 // rate is how fast a counter grows, by the clock and by the busier worker's.
