@@ -26,6 +26,9 @@ func (a *app) mine() (*sign.Key, error) {
 		return key, err
 	}
 	key, err = makeKey(path, "croft")
+	if errors.Is(err, fs.ErrExist) { // another command has made one meanwhile
+		return a.readKey(path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,17 +87,19 @@ func makeKey(path, comment string) (*sign.Key, error) {
 	return key, writeNew(path, text, 0o600)
 }
 
-// writeNew makes a file that was not there, with all its bytes durable.
+// writeNew makes a file that was not there, with all its bytes durable before
+// anybody sees it.
 func writeNew(path string, b []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Link(f.Name(), path)
 	}
-	return nil
+	return errors.Join(err, os.Remove(f.Name()))
 }
 
 func (a *app) key() *cobra.Command {
