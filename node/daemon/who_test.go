@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"croft/ebpf/audit"
-	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/node/api"
 )
@@ -29,7 +28,12 @@ func desk(t *testing.T) (audits, *record, *stopped) {
 	clock := &stopped{time.Unix(n1.clock, 0)}
 	d := &Daemon{deps: Deps{Key: leasetest.Key("n1"), Clock: clock, Log: slog.New(slog.DiscardHandler), Own: func(a netip.Addr) bool { return a == sentBy.Addr() },
 		Hosting: &Hosting{Guard: guardModel{}, Audit: n1, Log: n1}}}
-	return audits{d, make(chan struct{}, maxQuestions), newAsked()}, n1, clock
+	d.audits, d.time = newAudits(d), newLedgerTime(clock, clock.at)
+	var err error
+	if d.mail, err = openMailbox(t.TempDir()+"/messages", clock.at, d.deps.Log); err != nil {
+		t.Fatal(err)
+	}
+	return d.audits, n1, clock
 }
 
 // What the node has committed to comes with proofs, and an offline verifier finds
@@ -41,7 +45,7 @@ func TestWhoProves(t *testing.T) {
 	clock.at = time.Unix(n1.clock+1, 0)
 	ask := func(src netip.AddrPort, at int64) (api.WhoAnswer, audit.Judgement) {
 		t.Helper()
-		ans, err := a.Who(t.Context(), api.Caller{}, api.WhoRequest{Src: src, Dst: sentTo, At: time.Unix(at, 0), Within: 2, Prove: true})
+		ans, err := a.WhoAll(t.Context(), api.WhoRequest{Src: src, Dst: sentTo, At: time.Unix(at, 0), Within: 2, Prove: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +120,8 @@ func TestAskersHaveAllowances(t *testing.T) {
 		if network != "" {
 			ctx = api.WithSource(ctx, netip.MustParsePrefix(network))
 		}
-		_, err := a.Who(ctx, api.Caller{Principal: lease.Principal{}}, api.WhoRequest{Src: sentBy, Dst: sentTo, At: time.Unix(1_000_000, 0), Prove: prove})
+		k := asker{network: api.Source(ctx), holder: true} // proofs are for those
+		_, err := a.who(ctx, k, api.WhoRequest{Src: sentBy, Dst: sentTo, At: time.Unix(1_000_000, 0), Prove: prove})
 		return err
 	}
 	until := func(network string, prove bool) (n int) {
