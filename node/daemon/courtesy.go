@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"croft/ebpf/optout"
+	"croft/lease/offer"
 	"croft/node/wire"
 )
 
@@ -141,4 +142,14 @@ func courtesyAt(s string) (netip.AddrPort, error) {
 		return at, fmt.Errorf("[audit] courtesy = %q: want :4080 or an address with a port", s)
 	}
 	return at, nil
+}
+
+// DoorsOf are where a node says that its courtesy page is.
+func DoorsOf(o offer.Offer) (doors []netip.AddrPort) {
+	for _, a := range o.Addrs {
+		if door, ok := doorIn(a); ok {
+			doors = append(doors, door)
+		}
+	}
+	return doors
 }
