@@ -67,7 +67,7 @@ func (c courtesy) who(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), answerStatus(err))
 		return
 	}
-	if err := c.d.writeAnswer(w, req, answer); err != nil {
+	if err := c.d.writeAnswer(w, "http://"+r.Host+r.URL.RequestURI(), req, answer); err != nil {
 		c.d.deps.Log.Error("an answer about packets cannot be written", "err", err)
 	}
 }
@@ -119,7 +119,8 @@ func answerStatus(err error) int {
 }
 
 // writeAnswer writes one as text, with what `croft audit verify` reads at its end.
-func (d *Daemon) writeAnswer(w io.Writer, req api.WhoRequest, a api.WhoAnswer) error {
+// The question was asked at url.
+func (d *Daemon) writeAnswer(w io.Writer, url string, req api.WhoRequest, a api.WhoAnswer) error {
 	signed, err := audit.OpenAssertion(a.Signed)
 	if err != nil {
 		return err
@@ -153,7 +154,8 @@ func (d *Daemon) writeAnswer(w io.Writer, req api.WhoRequest, a api.WhoAnswer) e
 	case req.Message != "":
 		fmt.Fprintf(w, "\nYour message is kept for the owners of the slices that fit, for %s. Whether it is read is not told.\n", days(audit.MessageTerm))
 	case len(a.Slices) > 0:
-		fmt.Fprintf(w, "\nTo leave a message for the slice's owner, of at most %d bytes, post it to the same address:\n\n    curl -g --data-binary 'TEXT' 'http://…'\n", audit.MaxMessage)
+		fmt.Fprintf(w, "\nTo leave a message for the slice's owner, of at most %d bytes, post it to the same address:\n\n    curl -g --data-binary 'TEXT' '%s'\n", audit.MaxMessage,
+			strings.ReplaceAll(url, "'", "%27"))
 	}
 	fmt.Fprint(w, "\nSigned, for `croft audit verify`:\n\n")
 	_, err = w.Write(dossier.Text())

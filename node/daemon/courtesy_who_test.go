@@ -37,7 +37,8 @@ var whoPath = fmt.Sprintf("/who?source=%s&destination-port=443&at=%s&within=2s",
 func TestWhoByHand(t *testing.T) {
 	r, _, clock := atDesk(t)
 	code, text := r.visit("GET", whoPath+"&prove=1&protocol=TCP", outsider, "")
-	for _, want := range []string{"node n1 asserts: exact\n", "  slice web@n1\n", "tcp 10.0.0.2:40000 -> 203.0.113.9:443, 3 packets, 300 bytes", "The owner of this node: noc@n1.example", "AUDIT ANSWER"} {
+	for _, want := range []string{"node n1 asserts: exact\n", "  slice web@n1\n", "tcp 10.0.0.2:40000 -> 203.0.113.9:443, 3 packets, 300 bytes", "The owner of this node: noc@n1.example",
+		"curl -g --data-binary 'TEXT' 'http://198.18.1.11:4080/who?source=198.51.100.7:20117&", "AUDIT ANSWER"} {
 		if code != http.StatusOK || !strings.Contains(text, want) {
 			t.Errorf("%d, without %q:\n%s", code, want, text)
 		}
