@@ -44,7 +44,7 @@ Exit code 1 says that there is one. ` + "`croft doctor`" + ` tells of those of t
 				return err
 			}
 			if len(list) > 0 {
-				return &failure{code: exitFailed, reason: "alarm", err: fmt.Errorf("%d alarms about this node's record", len(list))}
+				return &failure{code: exitFailed, reason: "alarm", err: fmt.Errorf("alarms about this node's record: %d", len(list))}
 			}
 			return nil
 		},
@@ -74,7 +74,7 @@ func (a *app) record(ctx context.Context) (f finding, ok bool) {
 	f = finding{Kind: "record", Name: "record of packets", OK: len(list) == 0, Found: "no alarm in " + alarmAge.String()}
 	if len(list) > 0 {
 		last := list[len(list)-1]
-		f.Found = fmt.Sprintf("%d alarms in %s, the last at %s: %s: %s", len(list), alarmAge, last.At.Local().Format(time.DateTime), last.Kind, printable(last.Text))
+		f.Found = fmt.Sprintf("alarms in %s: %d, the last at %s: %s: %s", alarmAge, len(list), last.At.Local().Format(time.DateTime), last.Kind, printable(last.Text))
 		f.Mend = "croft audit alarms lists them; docs/audit.md says what they mean"
 	}
 	return f, true

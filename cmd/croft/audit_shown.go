@@ -54,7 +54,7 @@ func (a *app) readShown(path string) (string, error) {
 	}
 	all, err := audit.ParseSightings(string(b))
 	if err == nil && len(all) == 0 {
-		err = errors.New("no word that begins with croft-sighting:")
+		err = errors.New("no word that begins with croft-sighting")
 	}
 	if err != nil {
 		return "", usage("what `curl -g 'http://PAGE/seen?for=PRINCIPAL'` printed", "%s: %w", path, err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -190,4 +191,22 @@ func TestCourtesyPageInHTML(t *testing.T) {
 	if page, _ := get("198.51.100.7:4080", "127.0.0.1:1"); strings.Contains(page, "destination-port") || !strings.Contains(page, "No program here can send to 127.0.0.1") {
 		t.Errorf("to one who gets no packets:\n%s", page)
 	}
+}
+
+// Whatever is asked, what is taken for a question is one about the visitor's own
+// address.
+func FuzzWhoAsked(f *testing.F) {
+	f.Add(strings.TrimPrefix(whoPath, "/who?"))
+	f.Add("source=[2001:db8::7]:1&at=2026-01-31T12:00:00+02:00&within=1ns&protocol=udp&prove=1")
+	to, now := netip.MustParseAddr(outsider), time.Unix(1_000_000, 0)
+	f.Fuzz(func(t *testing.T, query string) {
+		q, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		req, err := whoAsked(q, to, now)
+		if err == nil && (req.Dst.Addr() != to || !req.Src.IsValid() || req.Within < 0 || req.Within > audit.MaxWithin.Seconds() || req.Shown+req.Message != "") {
+			t.Errorf("%q: %+v", query, req)
+		}
+	})
 }

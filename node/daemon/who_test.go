@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"croft/ebpf"
 	"croft/ebpf/audit"
 	"croft/lease/leasetest"
 	"croft/node/api"
@@ -156,5 +157,24 @@ func TestAskersHaveAllowances(t *testing.T) {
 	}
 	if err := ask("192.0.2.0/24", false); !errors.Is(err, api.ErrBusy) {
 		t.Errorf("who owes was forgotten: %v", err)
+	}
+}
+
+// What does not balance in the record is the owner's to see.
+func TestAlarmsOfTheRecord(t *testing.T) {
+	a, n1, _ := desk(t)
+	n1.segment(1)
+	if list, err := a.Alarms(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	n1.epoch++
+	e := ebpf.Epoch{Series: 7, Number: n1.epoch, At: n1.clock * 1e9}
+	e.Identity.Seen = 5
+	if err := n1.Append(e); err != nil {
+		t.Fatal(err)
+	}
+	list, err := a.Alarms(t.Context())
+	if err != nil || len(list) != 1 || list[0].Kind != "identity" || list[0].At.Unix() != n1.clock || list[0].Text == "" {
+		t.Errorf("%+v, %v", list, err)
 	}
 }
