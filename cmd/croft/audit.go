@@ -19,7 +19,7 @@ import (
 
 func (a *app) audit() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "Who sent a packet, and what a slice sent"}
-	c.AddCommand(a.auditWho(), a.auditFlows(), a.auditVerify(), a.auditWatched(), a.auditExport(), a.auditCapture())
+	c.AddCommand(a.auditWho(), a.auditFlows(), a.auditVerify(), a.auditMessages(), a.auditWatched(), a.auditAlarms(), a.auditExport(), a.auditCapture())
 	return c
 }
 

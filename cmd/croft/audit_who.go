@@ -8,22 +8,21 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"croft/ebpf/audit"
+	"croft/lease"
 	"croft/lease/offer"
 	"croft/lease/sign"
 	"croft/node/api"
-	"croft/node/wire"
 )
 
 func (a *app) auditWho() *cobra.Command {
-	var at, node, out string
-	var within time.Duration
-	var wait bool
+	var at, out string
+	var w inquiry
 	c := &cobra.Command{
 		Use:   "who SRC:PORT DST:PORT",
 		Short: "Name the slice that sent a packet",
@@ -33,11 +32,21 @@ record: exact, one of n slices, or not determinable where a translator stands be
 the node and its address and chooses the port. A node commits to what it recorded every
 five minutes; --wait waits until it has. With -o the answer is written with everything
 that bears it out, what the nodes' witnesses saw of their logs included, for
-` + "`croft audit verify`" + ` to check on any machine.`,
-		Example: "  croft audit who 198.51.100.7:20117 203.0.113.9:443 --at 12:04:10\n  croft audit who '198.51.100.7:20117 -> 203.0.113.9:443' --wait -o answer.crofttext",
-		Args:    cobra.ExactArgs(2),
+` + "`croft audit verify`" + ` to check on any machine.
+
+Names are for whoever holds the destination. Run this on the machine that got the
+packets: it visits the nodes' courtesy pages to be seen at its address, or those of
+three others. Elsewhere bring what they say: --shown FILE, with what
+  curl -g 'http://PAGE/seen?for=PRINCIPAL'
+printed on that machine, for your principal (` + "`croft key show`" + `). An owner of slices is told
+his own, and so is, with --as SLICE, who was granted audit; a node's owner is told all
+by the node behind the socket. Others learn how many slices fit. --message has a text of
+at most 1,000 bytes kept for the owners of those; whether it is read is not told.`,
+		Example: "  croft audit who 198.51.100.7:20117 203.0.113.9:443 --at 12:04:10\n  croft audit who '198.51.100.7:20117 -> 203.0.113.9:443' --wait -o answer.crofttext\n" +
+			"  croft audit who 198.51.100.7:20117 203.0.113.9:443 --message 'Please stop: noc@example.org'",
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := api.WhoRequest{Within: within.Seconds(), Prove: out != ""}
+			q := api.WhoRequest{Within: w.within.Seconds(), Prove: out != ""}
 			var err error
 			if q.Src, err = netip.ParseAddrPort(args[0]); err != nil {
 				return usage("an address and port, such as 198.51.100.7:20117", "source %q: %w", args[0], err)
@@ -48,15 +57,36 @@ that bears it out, what the nodes' witnesses saw of their logs included, for
 			if q.At, err = parseInstant(at, time.Now()); err != nil {
 				return err
 			}
-			return a.who(cmd.Context(), q, node, out, wait)
+			if w.message != "" {
+				if err := audit.CheckMessage(w.message); err != nil {
+					return usage("at most 1,000 bytes that can be printed", "--message: %w", err)
+				}
+			}
+			w.WhoRequest, w.out = q, out
+			return a.who(cmd.Context(), w)
 		},
 	}
 	c.Flags().StringVar(&at, "at", "now", "instant: 15:04:05 (today, local), RFC 3339, or now")
-	c.Flags().DurationVar(&within, "within", 5*time.Second, "how far from the instant the packet may be")
-	c.Flags().StringVar(&node, "node", "", "ask this node (name or principal) and no other")
+	c.Flags().DurationVar(&w.within, "within", 5*time.Second, "how far from the instant the packet may be")
+	c.Flags().StringVar(&w.only, "node", "", "ask this node (name or principal) and no other")
 	c.Flags().StringVarP(&out, "output", "o", "", "write the answer with its proofs to this new file")
-	c.Flags().BoolVar(&wait, "wait", false, "until the nodes have committed to all of it, some five minutes at the most")
+	c.Flags().BoolVar(&w.wait, "wait", false, "until the nodes have committed to all of it, some five minutes at the most")
+	c.Flags().StringVar(&w.shown, "shown", "", "file (or -) with what courtesy pages said at the destination")
+	c.Flags().StringVar(&w.as, "as", "", "slice, of another's, whose record you were granted to read")
+	c.Flags().StringVar(&w.message, "message", "", "text for the owners of the slices that fit")
 	return c
+}
+
+// inquiry is a question with what goes with it.
+type inquiry struct {
+	api.WhoRequest
+	within         time.Duration
+	only, out, as  string // the one node to ask; the file to write; the slice in whose name
+	shown, message string
+	wait           bool
+	key            *sign.Key
+	authority      []byte          // of the slice in whose name
+	behind         lease.Principal // the node behind the socket, whose owner this is
 }
 
 // parseInstant reads "now", a time of today or RFC 3339.
@@ -84,18 +114,37 @@ type said struct {
 
 // who asks every node that answers at the source address, and puts their answers
 // together.
-func (a *app) who(ctx context.Context, q api.WhoRequest, only, out string, wait bool) error {
-	key, err := a.asking()
+func (a *app) who(ctx context.Context, w inquiry) (err error) {
+	if w.key, err = a.asking(); err != nil {
+		return err
+	}
+	if w.as != "" {
+		t, err := a.target(ctx, w.as, lease.VerbAudit)
+		if err != nil {
+			return err
+		}
+		w.key, w.authority = t.key, t.authority
+	}
+	if w.shown != "" {
+		if w.Shown, err = a.readShown(w.shown); err != nil {
+			return err
+		}
+	}
+	if status, err := a.way().Status(ctx); err == nil { // else it is asked as any other
+		w.behind = status.Node
+	}
+	nodes, err := a.nodesAt(ctx, w.Src.Addr(), w.only)
 	if err != nil {
 		return err
 	}
-	nodes, err := a.nodesAt(ctx, q.Src.Addr(), only)
-	if err != nil {
-		return err
+	all := a.askAll(ctx, w, nodes)
+	if w.Shown == "" && unnamed(all) {
+		if w.Shown = a.beSeen(ctx, w.key.Principal(), w.Dst.Addr().Unmap(), all); w.Shown != "" {
+			all = a.askAll(ctx, w, nodes)
+		}
 	}
-	all := a.askAll(ctx, key, nodes, q)
-	if wait {
-		if all, err = a.waitFor(ctx, key, q, all); err != nil {
+	if w.wait {
+		if all, err = a.waitFor(ctx, w, all); err != nil {
 			return err
 		}
 	}
@@ -106,7 +155,7 @@ func (a *app) who(ctx context.Context, q api.WhoRequest, only, out string, wait 
 			failed = append(failed, s.err)
 			continue
 		}
-		answers = append(answers, audit.Assertion{Slices: s.answer.Slices, NAT: s.answer.NAT})
+		answers = append(answers, audit.Assertion{Slices: s.answer.Slices, NAT: s.answer.NAT, Withheld: s.answer.Withheld})
 		if err := a.printAnswer(s); err != nil {
 			return err
 		}
@@ -116,64 +165,53 @@ func (a *app) who(ctx context.Context, q api.WhoRequest, only, out string, wait 
 	}
 	verdict := audit.Combine(answers)
 	if len(all) > 1 {
-		a.say("together, of %d nodes at %s: %s", len(all), q.Src.Addr(), verdict)
+		a.say("together, of %d nodes at %s: %s", len(all), w.Src.Addr(), verdict)
 	}
-	if out != "" {
-		if err := a.saveDossier(ctx, key, q, all, out); err != nil {
+	if verdict.Withheld > 0 {
+		a.say("names are for who holds %s: ask from there, or see --shown; --message leaves word", w.Dst.Addr())
+	}
+	if w.message != "" {
+		failed = append(failed, a.leave(ctx, w, all)...)
+	}
+	if w.out != "" {
+		if err := a.saveDossier(ctx, w.key, w.WhoRequest, all, w.out); err != nil {
 			return err
 		}
 	}
 	switch {
 	case len(failed) > 0:
 		return fail(exitPartial, "ask again later: a slice there may fit as well", "%d of %d nodes did not answer: %w", len(failed), len(all), errors.Join(failed...))
-	case len(verdict.Slices) == 0:
+	case verdict.Fit() == 0:
 		return fail(exitNothing, "try a wider --within", "no record of that packet")
 	}
 	return nil
 }
 
-func (a *app) askAll(ctx context.Context, key *sign.Key, nodes []offer.Offer, q api.WhoRequest) []said {
-	all := make([]said, len(nodes))
-	var asking sync.WaitGroup
-	for i, n := range nodes {
-		asking.Go(func() {
-			node := a.way().Node(n.Node, key)
-			defer node.Close()
-			answer, err := node.Who(ctx, q)
-			if err != nil {
-				err = fmt.Errorf("asking %s: %w", n.Display(), err)
-			}
-			all[i] = said{n, answer, err}
-		})
-	}
-	asking.Wait()
-	return all
+// unnamed reports whether some node has a name that it did not tell.
+func unnamed(all []said) bool {
+	return slices.ContainsFunc(all, func(s said) bool { return s.answer.Withheld > 0 })
 }
 
-// waitFor asks again until all nodes have committed to what they say.
-func (a *app) waitFor(ctx context.Context, key *sign.Key, q api.WhoRequest, all []said) ([]said, error) {
-	for {
-		var until time.Time
-		var nodes []offer.Offer
-		for _, s := range all {
-			nodes = append(nodes, s.node)
-			if p := s.answer.Pending; p != nil && p.After(until) {
-				until = *p
-			}
+// leave has the nodes at which a slice fits keep the message.
+func (a *app) leave(ctx context.Context, w inquiry, all []said) (failed []error) {
+	w.Message, w.Prove = w.message, false
+	var fit []offer.Offer
+	for _, s := range all {
+		if s.err == nil && len(s.answer.Slices)+s.answer.Withheld > 0 {
+			fit = append(fit, s.node)
 		}
-		if until.IsZero() {
-			return all, nil
-		}
-		a.say("waiting until %s, when the node has committed to it", clockTime(until.Unix()))
-		timer := time.NewTimer(max(time.Second, time.Until(until)))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
-		case <-timer.C:
-		}
-		all = a.askAll(ctx, key, nodes, q)
 	}
+	if len(fit) == 0 {
+		a.say("nothing fits: the message was not left anywhere")
+	}
+	for _, s := range a.askAll(ctx, w, fit) {
+		if s.err != nil {
+			failed = append(failed, s.err)
+			continue
+		}
+		a.say("%s keeps your message for the owners of what fits", s.node.Display())
+	}
+	return failed
 }
 
 func (a *app) printAnswer(s said) error {
@@ -184,8 +222,17 @@ func (a *app) printAnswer(s said) error {
 		for _, name := range s.answer.Slices {
 			fmt.Fprintf(w, "  %s\n", name)
 		}
+		if n := s.answer.Withheld; n > 0 {
+			fmt.Fprintf(w, "  not named: %d\n", n)
+		}
 		for _, f := range s.answer.Flows {
 			flowRow(w, f)
+		}
+		if s.answer.Unshown != "" {
+			fmt.Fprintf(w, "  %s\n", printable(s.answer.Unshown))
+		}
+		if s.answer.Contact != "" {
+			fmt.Fprintf(w, "  the node's owner: %s\n", printable(s.answer.Contact))
 		}
 		if s.answer.Pending != nil {
 			fmt.Fprintf(w, "  not yet committed to; by %s at the latest\n", clockTime(s.answer.Pending.Unix()))
@@ -194,29 +241,4 @@ func (a *app) printAnswer(s said) error {
 			fmt.Fprintf(w, "  and there is more: ask for less time, with --within\n")
 		}
 	})
-}
-
-// nodesAt finds the nodes whose address that is.
-func (a *app) nodesAt(ctx context.Context, addr netip.Addr, only string) ([]offer.Offer, error) {
-	if only != "" {
-		o, err := a.nodeNamed(ctx, only)
-		return []offer.Offer{o}, err
-	}
-	res, err := a.seek(ctx, offer.FindRequest{View: true})
-	if err != nil {
-		return nil, err
-	}
-	var at []offer.Offer
-	for _, f := range res.Offers {
-		for _, s := range f.Offer.Addrs {
-			if ip, ok := wire.IP(s); ok && ip == addr {
-				at = append(at, f.Offer)
-				break
-			}
-		}
-	}
-	if len(at) == 0 {
-		return nil, fail(exitNothing, "name the node with --node", "no known node is at %s", addr)
-	}
-	return at, nil
 }

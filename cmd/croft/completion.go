@@ -31,7 +31,7 @@ func (a *app) complete(root *cobra.Command) {
 			return list(cmd, args)
 		}
 	}
-	for _, verb := range []string{"ps", "top", "logs", "exec", "renew", "audit flows", "audit export", "audit capture", "slice show"} {
+	for _, verb := range []string{"ps", "top", "logs", "exec", "renew", "audit flows", "audit messages", "audit export", "audit capture", "slice show"} {
 		at(root, verb).ValidArgsFunction = completer(first(a.allLabels))
 	}
 	at(root, "stop").ValidArgsFunction = completer(a.allLabels)

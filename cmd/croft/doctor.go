@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,9 +29,10 @@ func (a *app) doctor() *cobra.Command {
 		Use: "doctor", Short: "Check every requirement of hosting, and say how to mend what is missing", Args: cobra.NoArgs,
 		Long: `Look at everything that hosting slivers needs on this machine; at the parts of its
 kernel that hold limits, and what is in force where one is missing; and for what
-nodes left that are gone. No daemon is needed. Nothing of this machine is changed:
-as root, the parts are tried in namespaces made for that and removed. Exit code 1
-if a requirement is missing.
+nodes left that are gone. No daemon is needed; where one listens, alarms of the last
+day about its record of packets are shown. Nothing of this machine is changed: as
+root, the parts are tried in namespaces made for that and removed. Exit code 1 if a
+requirement is missing, or there is an alarm.
 
 With --bypass, try to get around a sliver's limits in every way of the bypass
 suite, on a node made for that, between namespaces that reach no other network.
@@ -59,7 +61,7 @@ Exit code 1 on a hole, and when anything is weak.`,
 
 // finding is one line of doctor.
 type finding struct {
-	Kind    string `json:"kind"` // requirement, feature or leftover
+	Kind    string `json:"kind"` // requirement, feature, leftover or record
 	Name    string `json:"name"`
 	OK      bool   `json:"ok"`
 	Found   string `json:"found,omitempty"`
@@ -107,7 +109,14 @@ func (a *app) lookOver(ctx context.Context) error {
 	} else {
 		a.say("the kernel's own parts and leftovers of nodes are looked at by root only")
 	}
+	alarmed := false
+	if f, ok := a.record(ctx); ok {
+		all, alarmed = append(all, f), !f.OK
+	}
 	err := printEach(a, all, "", findingLine)
+	if err == nil && bad == 0 && alarmed {
+		err = &failure{code: exitFailed, reason: "alarm", err: errors.New("the node's record of packets has alarms")}
+	}
 	if err == nil && bad > 0 {
 		err = fail(exitFailed, "without them `croft up` is a visitor", "%d of %d requirements are missing", bad, requirements)
 	}
@@ -120,6 +129,8 @@ func findingLine(w io.Writer, f finding) {
 		fmt.Fprintf(w, "ok\t%s\t%s\n", f.Name, f.Found)
 	case f.Kind == "requirement":
 		fmt.Fprintf(w, "MISSING\t%s\t%s\n\t\t%s\n\t\tmend: %s\n", f.Name, f.Found, f.Need, f.Mend)
+	case f.Kind == "record":
+		fmt.Fprintf(w, "ALARM\t%s\t%s\n\t\tsee: %s\n", f.Name, f.Found, f.Mend)
 	case f.Kind == "feature":
 		fmt.Fprintf(w, "without\t%s\t%s\n\t\tin force: %s\n\t\tcosts: %s\n", f.Name, f.Found, f.InForce, f.Cost)
 	default:

@@ -116,41 +116,77 @@ func oneLine(text, instead string) string {
 	return line
 }
 
-// gather collects three attestations of three sites in three networks.
-func (k *asker) gather(ctx context.Context, node string, term time.Duration, say func(string)) (string, error) {
-	list, err := k.call(ctx, "GET", "http://"+node+"/optout/nodes", "")
+// attestingNode is a node that may attest for this machine's address today.
+type attestingNode struct {
+	door netip.AddrPort
+	node lease.Principal
+	site string
+}
+
+// attesters asks a page which they are; path is where it tells.
+func (k *asker) attesters(ctx context.Context, page, path string) (all []attestingNode, err error) {
+	list, err := k.call(ctx, "GET", "http://"+page+path, "")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var text strings.Builder
-	got := 0
-	sites, networks := map[string]bool{}, map[netip.Prefix]bool{}
 	for line := range strings.Lines(list) {
 		words := strings.Fields(line)
 		if len(words) != 3 || words[0] == "#" {
 			continue
 		}
 		host, ok := strings.CutPrefix(words[0], "http://")
-		at, err := netip.ParseAddrPort(host)
-		if !ok || err != nil || sites[words[2]] || networks[lease.Network(at.Addr())] {
+		door, err := netip.ParseAddrPort(host)
+		node, err2 := lease.ParsePrincipal(words[1])
+		if ok && err == nil && err2 == nil {
+			all = append(all, attestingNode{door, node, words[2]})
+		}
+	}
+	return all, nil
+}
+
+// three visits attesters in turn until three of different sites and networks have
+// given what take accepts, and returns how many did.
+func three(all []attestingNode, take func(attestingNode) error, say func(string)) (got int) {
+	sites, networks := map[string]bool{}, map[netip.Prefix]bool{}
+	for _, n := range all {
+		if got == optout.Attesters {
+			break
+		}
+		if sites[n.site] || networks[lease.Network(n.door.Addr())] {
 			continue
 		}
-		answer, err := k.call(ctx, "GET", "http://"+at.String()+"/optout?for="+term.String(), "")
-		if err != nil {
+		if err := take(n); err != nil {
 			say("no attestation: " + err.Error())
 			continue
 		}
-		by, err := optout.ParseText([]byte(answer))
-		if err != nil || len(by) != 1 || by[0].Node.String() != words[1] {
-			say("no attestation: " + at.String() + " did not answer as that node would")
-			continue
-		}
-		sites[words[2]], networks[lease.Network(at.Addr())] = true, true
-		text.WriteString(by[0].Text() + "\n")
-		say("attested by " + by[0].Node.Short() + " at " + at.String())
-		if got++; got == optout.Attesters {
-			return text.String(), nil
-		}
+		sites[n.site], networks[lease.Network(n.door.Addr())] = true, true
+		got++
 	}
-	return "", fail(exitNothing, "try again later, or another node's page", "%d nodes of different sites and networks attested, %d are needed", got, optout.Attesters)
+	return got
+}
+
+// gather collects three attestations of three sites in three networks.
+func (k *asker) gather(ctx context.Context, node string, term time.Duration, say func(string)) (string, error) {
+	all, err := k.attesters(ctx, node, "/optout/nodes")
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	got := three(all, func(n attestingNode) error {
+		answer, err := k.call(ctx, "GET", "http://"+n.door.String()+"/optout?for="+term.String(), "")
+		if err != nil {
+			return err
+		}
+		by, err := optout.ParseText([]byte(answer))
+		if err != nil || len(by) != 1 || by[0].Node != n.node {
+			return fmt.Errorf("%s did not answer as that node would", n.door)
+		}
+		text.WriteString(by[0].Text() + "\n")
+		say("attested by " + by[0].Node.Short() + " at " + n.door.String())
+		return nil
+	}, say)
+	if got < optout.Attesters {
+		return "", fail(exitNothing, "try again later, or another node's page", "%d nodes of different sites and networks attested, %d are needed", got, optout.Attesters)
+	}
+	return text.String(), nil
 }

@@ -60,13 +60,20 @@ of those of others on which you may act.`,
 				}
 				rows, out = append(rows, mine...), append(out, got...)
 			}
+			word := map[string]int{} // slice → messages
 			for _, row := range rows {
 				if row.Live != nil {
 					a.examineEnd(row.Live)
+					word[row.Slice] = max(word[row.Slice], row.Live.Messages)
 				}
 			}
 			if err := printEach(a, rows, "SLICE\tNODE\tSTATE\tLEFT\tPUBLIC\tSENT\tRECEIVED\tDROPPED", psLine); err != nil {
 				return err
+			}
+			for _, name := range slices.Sorted(maps.Keys(word)) {
+				if word[name] > 0 {
+					a.say("somebody has left word about packets of %s: `croft audit messages %s`", name, name)
+				}
 			}
 			return a.summary(out)
 		},

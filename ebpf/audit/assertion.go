@@ -28,6 +28,9 @@ type Assertion struct {
 	Cut     bool            `cbor:"9,keyasint,omitempty" json:"cut,omitempty"`      // there may be more
 	Pending int64           `cbor:"10,keyasint,omitempty" json:"pending,omitempty"` // Unix ns by which all of it is committed to; 0: it is
 	Made    int64           `cbor:"11,keyasint" json:"made"`                        // Unix ns
+	// Withheld is how many more slices fit, which the asker was not told: who does
+	// not show that it holds the destination gets no names.
+	Withheld int `cbor:"12,keyasint,omitempty" json:"withheld,omitempty"`
 }
 
 // Endpoint is an address and port as they are signed.
@@ -57,7 +60,7 @@ type OpenedAssertion struct {
 // NewAssertion puts what a node found into the form that it signs.
 func NewAssertion(node lease.Principal, q Who, f Finding, nat bool, pending, made int64) Assertion {
 	return Assertion{Node: node, Src: EndpointOf(q.Src), Dst: EndpointOf(q.Dst), Proto: q.Proto, At: q.At, Within: q.Within,
-		Slices: f.Slices[:min(len(f.Slices), MaxNamed)], NAT: nat, Cut: f.Cut || len(f.Slices) > MaxNamed, Pending: pending, Made: made}
+		Slices: f.Slices[:min(len(f.Slices), MaxNamed)], NAT: nat, Cut: f.Cut || len(f.Slices) > MaxNamed, Pending: pending, Made: made, Withheld: min(f.Withheld, MaxWithheld)}
 }
 
 // Question returns what was asked.
@@ -70,7 +73,7 @@ func (a Assertion) Check() error {
 	if err := a.Node.Check(); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	ok := a.Question().Check() == nil && a.Src.AddrPort().Addr().IsValid() && a.Made > 0 && a.Pending >= 0 && len(a.Slices) <= MaxNamed
+	ok := a.Question().Check() == nil && a.Src.AddrPort().Addr().IsValid() && a.Made > 0 && a.Pending >= 0 && len(a.Slices) <= MaxNamed && a.Withheld >= 0 && a.Withheld <= MaxWithheld
 	for i, s := range a.Slices {
 		ok = ok && s != "" && len(s) <= 256 && (i == 0 || a.Slices[i-1] < s)
 	}
@@ -112,8 +115,10 @@ func OpenAssertion(b []byte) (OpenedAssertion, error) {
 
 // Verdict is one of four: what can be said of who sent a packet.
 type Verdict struct {
-	Slices []string // by name, each once
-	NAT    bool     // some of them are behind an address that others share with them
+	Slices   []string // by name, each once
+	Withheld int      // slices that fit beside these, and were not named
+	AtMost   bool     // of those that were not named some may be the same, or among Slices
+	NAT      bool     // some of them are behind an address that others share with them
 }
 
 // Combine puts the answers of all nodes that share an address into one. Where a
@@ -121,23 +126,37 @@ type Verdict struct {
 // nothing: it is the site's translator that chose it.
 func Combine(answers []Assertion) Verdict {
 	var v Verdict
+	fit := 0
 	for _, a := range answers {
 		v.Slices = append(v.Slices, a.Slices...)
-		v.NAT = v.NAT || a.NAT && len(a.Slices) > 0
+		v.Withheld += a.Withheld
+		if len(a.Slices)+a.Withheld > 0 {
+			fit++
+			v.NAT = v.NAT || a.NAT
+		}
 	}
+	v.AtMost = v.Withheld > 0 && fit > 1
 	slices.Sort(v.Slices)
 	v.Slices = slices.Compact(v.Slices)
 	return v
 }
 
+// Fit is how many slices it may have been, at the most.
+func (v Verdict) Fit() int { return len(v.Slices) + v.Withheld }
+
 func (v Verdict) String() string {
-	switch {
-	case len(v.Slices) == 0:
+	switch n := v.Fit(); {
+	case n == 0:
 		return "none"
 	case v.NAT:
 		return "not determinable: site NAT"
+	case n == 1:
+		return "exact"
+	case v.AtMost:
+		return fmt.Sprintf("one of at most %d slices", n)
+	default:
+		return fmt.Sprintf("one of %d slices", n)
 	}
-	return Finding{Slices: v.Slices}.Verdict()
 }
 
 // anyPort is an address whose port says nothing.

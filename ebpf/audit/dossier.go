@@ -226,6 +226,9 @@ func (j *Judgement) answer(a OpenedAssertion) JudgedAnswer {
 			out.Unsaid = append(out.Unsaid, s)
 		}
 	}
+	if len(out.Unsaid) <= a.Withheld { // they are those that it counts without naming them
+		out.Unsaid = nil
+	}
 	return out
 }
 

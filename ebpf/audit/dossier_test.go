@@ -174,3 +174,37 @@ func FuzzParseDossier(f *testing.F) {
 		}
 	})
 }
+
+// An answer that counts slices without naming them is no contradiction to rows
+// that name as many, and one to rows that name more.
+func TestDossierWithNamesWithheld(t *testing.T) {
+	b := newBook(t, "n1", 1, 3, 9, 1, 4, 2)
+	tenure := b.trees[1].Size() - 1
+	for withheld, holds := range map[int]bool{0: false, 1: true} {
+		a := asserted(t, "n1", 1, func(a *Assertion) { a.Slices, a.Withheld = nil, withheld })
+		j := judged(t, Dossier{Answers: []OpenedAssertion{a}, Proofs: []Proof{b.inclusion(t, 5, 1, 0, 1, tenure)}})
+		if j.Holds() != holds {
+			t.Errorf("%d withheld: holds %v, unsaid %v", withheld, j.Holds(), j.Answers[0].Unsaid)
+		}
+	}
+}
+
+func TestVerdictsWithNamesWithheld(t *testing.T) {
+	for want, answers := range map[string][]Assertion{
+		"none":                       {{}, {}},
+		"exact":                      {{Withheld: 1}, {}},
+		"one of 2 slices":            {{Withheld: 1, Slices: []string{"a@x"}}},
+		"one of at most 2 slices":    {{Withheld: 1}, {Slices: []string{"a@x"}}},
+		"one of at most 5 slices":    {{Withheld: 2}, {Withheld: 3}},
+		"not determinable: site NAT": {{Withheld: 1, NAT: true}, {}},
+	} {
+		if got := Combine(answers).String(); got != want {
+			t.Errorf("%+v: %s, want %s", answers, got, want)
+		}
+	}
+	f := Finding{Slices: []string{"a@x", "b@y"}, Answers: []Answer{{Tenure: Tenure{Slice: "a@x"}}, {Tenure: Tenure{Slice: "b@y"}}}}
+	only := f.Only(func(s string) bool { return s == "b@y" })
+	if only.Withheld != 1 || len(only.Answers) != 1 || only.Answers[0].Tenure.Slice != "b@y" || len(f.Slices) != 2 || f.Answers[0].Tenure.Slice != "a@x" {
+		t.Errorf("%+v of %+v", only, f)
+	}
+}

@@ -79,6 +79,42 @@ const (
 	backwards = time.Minute
 )
 
+const (
+	// SightingTerm is how long a sighting shows anything: an asker needs seconds,
+	// who waits for a node to commit needs minutes, and an address may be another's
+	// tomorrow.
+	SightingTerm = 10 * time.Minute
+
+	// MaxSighting is the size in bytes of one as it travels: it takes under 180.
+	MaxSighting = 192
+
+	// MaxSightings is how many are looked at in one question, each of which costs a
+	// signature: three, of which some may not count. MaxSightingText is the size in
+	// bytes of the text that they are in.
+	MaxSightings    = 8
+	MaxSightingText = 4 << 10
+
+	// MaxWithheld bounds the slices that an answer counts without naming them: no
+	// node has more places in an hour.
+	MaxWithheld = 1 << 16
+)
+
+const (
+	// MaxMessage is the size in bytes of a message: who, what and where to write to.
+	MaxMessage = 1000
+
+	// MaxMessages is how many a node keeps, some 1.3 MB; MaxMessagesSlice those to one
+	// slice, which somebody will read; MaxMessagesNetwork those of one network, and
+	// MaxMessagesElsewhere those of all who asked through other nodes.
+	MaxMessages          = 1024
+	MaxMessagesSlice     = 16
+	MaxMessagesNetwork   = 8
+	MaxMessagesElsewhere = 64
+
+	// MessageTerm is how long a message is kept.
+	MessageTerm = 14 * 24 * time.Hour
+)
+
 // MaxRead bounds the bytes that are read from the disk for one question: half a
 // month's worth of looking for one address. An answer that was cut there says so.
 const MaxRead = 64 << 20

@@ -59,20 +59,26 @@ type Answer struct {
 type Finding struct {
 	Answers []Answer // by sliver
 	Slices  []string // of them, each once, sorted
-	Since   int64    // the node's records begin here, Unix ns
-	Cut     bool     // there were more than MaxRows rows, or more than MaxRead to read
-	Read    int64    // bytes read from the disk for it
+	// Withheld is how many more slices fit, which who asks is not told.
+	Withheld int
+	Since    int64 // the node's records begin here, Unix ns
+	Cut      bool  // there were more than MaxRows rows, or more than MaxRead to read
+	Read     int64 // bytes read from the disk for it
 }
 
 // Verdict puts the finding into words.
 func (f Finding) Verdict() string {
-	switch len(f.Slices) {
-	case 0:
-		return "none"
-	case 1:
-		return "exact"
-	}
-	return fmt.Sprintf("one of %d slices", len(f.Slices))
+	return Verdict{Slices: f.Slices, Withheld: f.Withheld}.String()
+}
+
+// Only leaves in a finding what may be told to one who may know some slices, and
+// counts the others.
+func (f Finding) Only(may func(slice string) bool) Finding {
+	named := slices.DeleteFunc(slices.Clone(f.Slices), func(s string) bool { return !may(s) })
+	f.Withheld += len(f.Slices) - len(named)
+	f.Slices = named
+	f.Answers = slices.DeleteFunc(slices.Clone(f.Answers), func(a Answer) bool { return !slices.Contains(named, a.Tenure.Slice) })
+	return f
 }
 
 // Join answers q from tenures and rows. Of a sliver that held the port, rows

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -27,6 +28,7 @@ type vector struct {
 	Proof  string `json:"audit,omitempty"`
 	Word   string `json:"word,omitempty"`
 	Said   string `json:"said,omitempty"`
+	Seen   string `json:"seen,omitempty"`
 	Shows  string `json:"shows,omitempty"` // where the verdict is ok: kind, node, sizes, segment, leaves
 }
 
@@ -54,6 +56,14 @@ func (v vector) judge() (string, error) {
 		}
 		a, err := OpenAssertion(b)
 		return fmt.Sprintf("answer node=%s slices=%d", a.Node, len(a.Slices)), err
+	}
+	if v.Seen != "" {
+		b, err := hex.DecodeString(v.Seen)
+		if err != nil {
+			return "", err
+		}
+		s, err := OpenSighting(b)
+		return fmt.Sprintf("sighting node=%s who=%s at=%d", s.Node, s.Who, s.At), err
 	}
 	b, err := hex.DecodeString(v.Proof)
 	if err != nil {
@@ -327,6 +337,36 @@ func vectors(t testing.TB) (list []vector) {
 	worse = a
 	worse.Within = 3601 * second
 	said("answer-wide", "field", "Q2", "more than an hour to each side", signed(AssertionDomain, worse, "n1"))
+
+	worse = none
+	worse.Withheld = 3
+	said("answer-withheld", "ok", "", "three slices that are not named", signed(AssertionDomain, worse, "n1"))
+	worse.Withheld = MaxWithheld + 1
+	said("answer-crowd", "field", "Q2", "more slices that are not named than any node has", signed(AssertionDomain, worse, "n1"))
+
+	seen := func(name, expect, rule, note string, b []byte) {
+		say(name, expect, rule, note, vector{Seen: hex.EncodeToString(b)})
+	}
+	g4 := sighting(t, "n1", "me", holding, seenAt).Sighting
+	g6 := sighting(t, "n1", "me", netip.MustParseAddr("2001:db8::9"), seenAt).Sighting
+	seen("sighting", "ok", "", "of an IPv4 address", signed(SightingDomain, g4, "n1"))
+	seen("sighting-6", "ok", "", "of an IPv6 address", signed(SightingDomain, g6, "n1"))
+	seen("sighting-other-key", "signature", "G3", "signed by another", signed(SightingDomain, g4, "n2"))
+	seen("sighting-other-domain", "signature", "G3", "signed as an answer", signed(AssertionDomain, g4, "n1"))
+	seen("sighting-long", "too-big", "G1", "193 bytes", make([]byte, MaxSighting+1))
+	seen("sighting-list", "syntax", "G1", "the payload is a list", signed(SightingDomain, []int{1}, "n1"))
+	never := g4
+	never.At = 0
+	seen("sighting-never", "field", "G2", "at no time", signed(SightingDomain, never, "n1"))
+	for _, odd := range []struct{ name, addr, note string }{
+		{"loopback", "127.0.0.1", "of the loopback address"}, {"multicast", "224.0.0.5", "of a group of addresses"},
+		{"link", "fe80::1", "of an address of one link"}, {"mapped", "::ffff:203.0.113.9", "of an IPv4 address as IPv6"}, {"none", "::", "of no address"},
+		{"broadcast", "255.255.255.255", "of everybody's address"},
+	} {
+		g := g4
+		g.Addr = netip.MustParseAddr(odd.addr)
+		seen("sighting-"+odd.name, "field", "G2", odd.note, signed(SightingDomain, g, "n1"))
+	}
 
 	raw("nothing", "syntax", "P1", "a list", []byte{0x80, 0, 0})
 	raw("unknown", "kind", "P1", "a proof of kind 9", []byte{0xa1, 0, 9})

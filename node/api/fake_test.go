@@ -137,7 +137,13 @@ func (*fake) Log(_ context.Context, size uint64) (Log, error) {
 	return Log{Head: []byte{1}}, nil
 }
 func (*fake) Witnessed(context.Context, lease.Principal) (Witnessed, error) { return Witnessed{}, nil }
-func (*fake) Watched(context.Context) ([]Watched, error)                    { return []Watched{}, nil }
+func (*fake) WhoAll(context.Context, WhoRequest) (WhoAnswer, error) {
+	return WhoAnswer{Verdict: "exact"}, nil
+}
+func (*fake) Messages(context.Context, Caller, string) ([]Message, error) { return []Message{}, nil }
+func (*fake) AllMessages(context.Context) ([]Message, error)              { return []Message{}, nil }
+func (*fake) Alarms(context.Context) ([]Alarm, error)                     { return []Alarm{}, nil }
+func (*fake) Watched(context.Context) ([]Watched, error)                  { return []Watched{}, nil }
 func (*fake) Tell(_ context.Context, by Caller, record []byte) (SliceRecord, error) {
 	return SliceRecord{Record: append(by.Authority, record...)}, nil
 }

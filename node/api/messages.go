@@ -201,6 +201,7 @@ type Sliver struct {
 	Started  time.Time `json:"started,omitzero"`
 	Signed   []byte    `json:"signed,omitempty" doc:"the lease in force"`
 	End      []byte    `json:"end,omitempty" doc:"the signed close or revoke by which it ends"`
+	Messages int       `json:"messages,omitempty" doc:"that others left about packets of the slice"`
 }
 
 // Way counts one direction.

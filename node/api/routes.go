@@ -33,7 +33,7 @@ func Local(n Node, version string) http.Handler {
 	routeClocks(api, n.Clocks)
 	routeConflicts(api, n.Conflicts)
 	routeOptOuts(api, n.OptOuts)
-	routeWatched(api, n.Audit)
+	routeRecord(api, n.Audit)
 	exportLocal(api, mux, n.Exports)
 	raw(api, mux, pipe(n.Owner), huma.Operation{Method: "GET", Path: "/v1/nodes/{node}/pipe", OperationID: "pipe",
 		Summary: "Bytes to a node and back: the connection itself, after 101", Parameters: []*huma.Param{

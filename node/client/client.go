@@ -131,6 +131,21 @@ func (w *Way) Watched(ctx context.Context) (l []api.Watched, err error) {
 	return l, w.call(ctx, "GET", "/v1/audit/watched", nil, &l)
 }
 
+// Who asks which slice sent a packet, as the node's owner: all are named.
+func (w *Way) Who(ctx context.Context, q api.WhoRequest) (a api.WhoAnswer, err error) {
+	return a, w.call(ctx, "POST", "/v1/audit/who", q, &a)
+}
+
+// Messages returns what others had to say about packets of slices on the node.
+func (w *Way) Messages(ctx context.Context) (m []api.Message, err error) {
+	return m, w.call(ctx, "GET", "/v1/audit/messages", nil, &m)
+}
+
+// Alarms returns what is wrong with the node's record, the newest last.
+func (w *Way) Alarms(ctx context.Context) (l []api.Alarm, err error) {
+	return l, w.call(ctx, "GET", "/v1/audit/alarms", nil, &l)
+}
+
 // Policy returns what the node goes by.
 func (w *Way) Policy(ctx context.Context) (p api.Policy, err error) {
 	return p, w.call(ctx, "GET", "/v1/policy", nil, &p)

@@ -159,6 +159,11 @@ func (n *Node) Figures(ctx context.Context, slice string) (f []api.Figures, err 
 	return f, call(ctx, n.http, "GET", "/v1/figures?slice="+url.QueryEscape(slice), nil, &f)
 }
 
+// Messages returns what others had to say about packets of the caller's slice.
+func (n *Node) Messages(ctx context.Context, slice string) (m []api.Message, err error) {
+	return m, call(ctx, n.http, "GET", "/v1/audit/messages?slice="+url.QueryEscape(slice), nil, &m)
+}
+
 // Flows returns the recorded flows of the caller's slice.
 func (n *Node) Flows(ctx context.Context, slice string) (f []api.Flow, err error) {
 	return f, call(ctx, n.http, "GET", "/v1/audit/flows?slice="+url.QueryEscape(slice), nil, &f)

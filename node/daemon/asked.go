@@ -3,7 +3,6 @@
 package daemon
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -13,8 +12,8 @@ import (
 )
 
 // asked bounds what one network has the node read for it. Keys are free and
-// addresses are not, so networks are counted; all who come through another node
-// share one allowance.
+// addresses are not, so networks are counted; all who come through another node,
+// and do not show an address of their own, share one allowance.
 type asked struct {
 	mu sync.Mutex
 	by map[netip.Prefix]*allowance
@@ -84,17 +83,17 @@ func (q *asked) forget(now time.Time) {
 	}
 }
 
-// allowed charges a caller's network for a question, or refuses.
-func (a audits) allowed(ctx context.Context) error {
-	if !a.asked.take(a.d.deps.Clock.Wall(), api.Source(ctx)) {
+// allowed charges an asker's network for a question, or refuses.
+func (a audits) allowed(k asker) error {
+	if !k.owner && !a.asked.take(a.d.deps.Clock.Wall(), k.network) {
 		return fmt.Errorf("%w: your network has asked this node's record often; ask again in a minute", api.ErrBusy)
 	}
 	return nil
 }
 
-// worked charges it for what had to be read.
-func (a audits) worked(ctx context.Context, read int64) { a.charge(ctx, float64(read)/askRead) }
-
-func (a audits) charge(ctx context.Context, cost float64) {
-	a.asked.charge(a.d.deps.Clock.Wall(), api.Source(ctx), cost)
+// charge adds what a question cost beside itself.
+func (a audits) charge(k asker, cost float64) {
+	if !k.owner {
+		a.asked.charge(a.d.deps.Clock.Wall(), k.network, cost)
+	}
 }

@@ -129,6 +129,10 @@ type audits struct {
 	asked *asked
 }
 
+func newAudits(d *Daemon) audits {
+	return audits{d, make(chan struct{}, maxQuestions), newAsked()}
+}
+
 // turn waits for a place; who has it calls done.
 func (a audits) turn(ctx context.Context) (done func(), err error) {
 	select {
@@ -151,7 +155,8 @@ func (a audits) Flows(ctx context.Context, by api.Caller, slice string) ([]api.F
 	if err != nil {
 		return nil, err
 	}
-	if err := a.allowed(ctx); err != nil {
+	k := asker{network: api.Source(ctx)}
+	if err := a.allowed(k); err != nil {
 		return nil, err
 	}
 	done, err := a.turn(ctx)
@@ -166,7 +171,7 @@ func (a audits) Flows(ctx context.Context, by api.Caller, slice string) ([]api.F
 	if err != nil {
 		return nil, err
 	}
-	a.worked(ctx, page.Read)
+	a.charge(k, float64(page.Read)/askRead)
 	return a.d.flows(page.Rows), nil
 }
 
@@ -182,6 +187,19 @@ func (a audits) owner(ctx context.Context, by api.Caller, slice string) (lease.P
 		return by.Principal, fmt.Errorf("%w: %w", api.ErrNotGranted, err)
 	}
 	return r.shown.Issuer, nil
+}
+
+// Alarms is what is wrong with the record.
+func (a audits) Alarms(context.Context) ([]api.Alarm, error) {
+	out := []api.Alarm{}
+	if a.d.deps.Hosting == nil || a.d.deps.Hosting.Log == nil {
+		return out, nil
+	}
+	alarms, err := a.d.deps.Hosting.Log.Alarms()
+	for _, x := range alarms {
+		out = append(out, api.Alarm{Kind: x.Kind.String(), At: time.Unix(0, x.At).UTC(), Text: x.Text})
+	}
+	return out, err
 }
 
 func (d *Daemon) flows(rows []audit.Row) []api.Flow {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"sort"
+	"strings"
+	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -19,6 +21,10 @@ import (
 	"croft/lease"
 	"croft/lease/offer"
 )
+
+// maxContact is the size in bytes of what an owner says of where to reach him: it
+// goes with every answer about packets.
+const maxContact = 200
 
 // Config is a node's configuration: the file croft.toml, all of it optional,
 // with what the command line adds.
@@ -41,6 +47,7 @@ type Config struct {
 	Resolver   []netip.AddrPort
 	Runtime    string // path of runc; empty: found
 	Courtesy   string // where the courtesy page is, as :4080; empty: nowhere
+	Contact    string // where the owner can be reached, for whom slivers send packets to
 	Policy     string // the owner's policy; empty: policy.toml in the state directory, if it is there
 }
 
@@ -105,6 +112,7 @@ type sliverTable struct {
 // auditTable is what the node tells those whom its slivers send packets to.
 type auditTable struct {
 	Courtesy string `toml:"courtesy"`
+	Contact  string `toml:"contact"`
 }
 
 // DefaultConfig is what a node without a file does.
@@ -139,7 +147,7 @@ func ReadConfig(cfg Config, path string) (Config, error) {
 // ParseConfig lays the text of a file over cfg. An unknown key is an error.
 func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	f := file{Name: cfg.Name, Listen: cfg.Listen, Join: cfg.Join, Profile: cfg.Profile, Places: cfg.Bounds.Places,
-		Attributes: cfg.Attributes, Slivers: sliverTable{cfg.Bounds.FanOut}, Audit: auditTable{cfg.Courtesy}}
+		Attributes: cfg.Attributes, Slivers: sliverTable{cfg.Bounds.FanOut}, Audit: auditTable{cfg.Courtesy, cfg.Contact}}
 	dec := toml.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil {
@@ -147,7 +155,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	}
 	cfg.Name, cfg.Listen, cfg.Join, cfg.Profile = f.Name, f.Listen, f.Join, f.Profile
 	cfg.Visitor, cfg.Runtime, cfg.Attributes, cfg.Labels = f.Visitor, f.Runtime, f.Attributes, f.Labels
-	cfg.Bounds.Places, cfg.Bounds.FanOut, cfg.Courtesy = f.Places, f.Slivers.FanOut, f.Audit.Courtesy
+	cfg.Bounds.Places, cfg.Bounds.FanOut, cfg.Courtesy, cfg.Contact = f.Places, f.Slivers.FanOut, f.Audit.Courtesy, f.Audit.Contact
 	var errs []error
 	set := func(err error) { errs = append(errs, err) }
 	set(check(cfg))
@@ -213,6 +221,8 @@ func check(cfg Config) error {
 		return fmt.Errorf("[slivers] fan-out = %d: want 0 to %d", cfg.Bounds.FanOut, ebpf.MaxFanOut)
 	case len(cfg.Name) > offer.MaxName:
 		return fmt.Errorf("name of %d bytes, limit %d", len(cfg.Name), offer.MaxName)
+	case len(cfg.Contact) > maxContact || strings.ContainsFunc(cfg.Contact, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fmt.Errorf("[audit] contact: want one line of at most %d bytes", maxContact)
 	case cfg.Courtesy != "":
 		_, err := courtesyAt(cfg.Courtesy)
 		return err

@@ -66,6 +66,8 @@ type Daemon struct {
 	proofs   *conflicts
 	gives    *gives
 	witness  *witness // nil: a visitor
+	audits   audits
+	mail     *mailbox // nil: a visitor
 	drains   drains
 	slices   *sliceRecords
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
@@ -91,6 +93,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		return nil, err
 	}
 	d.tellLapsed(d.inForce())
+	d.audits = newAudits(d)
 	d.offers, d.notices, d.proofs, d.gives = newOfferLoop(d), newNotices(d), newConflicts(d), newGives(d)
 	if err := d.offers.check(); err != nil {
 		return nil, err
@@ -100,6 +103,9 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	}
 	if deps.Hosting != nil {
 		if d.witness, err = openWitness(d); err != nil {
+			return nil, err
+		}
+		if d.mail, err = openMailbox(filepath.Join(cfg.State, "node", "messages"), d.started, deps.Log); err != nil {
 			return nil, err
 		}
 	}
@@ -189,7 +195,7 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: audits{d, make(chan struct{}, maxQuestions), newAsked()}, Exports: newExports(d), Slices: owned{d},
+		Audit: d.audits, Exports: newExports(d), Slices: owned{d},
 		Discovery: d.deps.Discovery, Owner: owner{d},
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d},
 	}

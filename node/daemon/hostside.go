@@ -23,11 +23,12 @@ type Carriage struct {
 // adds one has to decide.
 func Carriages() []Carriage {
 	const (
-		books  = "statements and books, not a sliver's bytes"
-		about  = "a few numbers about a sliver, none of them its own bytes"
-		blob   = "what a sliver will be made of, before there is one: bounded by the node's quota"
-		record = "the node's own record of flows"
-		seen   = "what the node as a witness saw of another's log"
+		books   = "statements and books, not a sliver's bytes"
+		about   = "a few numbers about a sliver, none of them its own bytes"
+		blob    = "what a sliver will be made of, before there is one: bounded by the node's quota"
+		record  = "the node's own record of flows"
+		letters = "what strangers had to say about packets: bounded by the node"
+		seen    = "what the node as a witness saw of another's log"
 	)
 	return []Carriage{
 		{"GET /v1/slivers/{sliver}/logs", ebpf.ChannelLogs, ""},
@@ -43,6 +44,7 @@ func Carriages() []Carriage {
 		{"GET /v1/audit/flows", 0, record},
 		{"GET /v1/audit/rows", 0, record},
 		{"POST /v1/audit/who", 0, record},
+		{"GET /v1/audit/messages", 0, letters},
 		{"GET /v1/audit/log", 0, record},
 		{"GET /v1/audit/witnessed/{node}", 0, seen},
 		{"GET /v1/tickets/mine", 0, books},

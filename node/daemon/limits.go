@@ -71,13 +71,19 @@ const (
 
 	// askBurst is how many questions to the record a network may ask at once, askRate
 	// how many a second after; each askRead bytes that one has the node read from its
-	// disk, and each askProof of a proof, count as one more. maxAskers is the number of
-	// networks told apart: those that asked least lately are forgotten.
-	askBurst  = 30
-	askRate   = 1
-	askRead   = 8 << 20
-	askProof  = 2
-	maxAskers = 4096
+	// disk count as one more, a proof as askProof, and a message, which is written to the
+	// disk with all others, as askMessage. maxAskers is the number of networks told
+	// apart: those that asked least lately are forgotten.
+	askBurst   = 30
+	askRate    = 1
+	askRead    = 8 << 20
+	askProof   = 2
+	askMessage = 10
+	maxAskers  = 4096
+
+	// maxAddressees is to the owners of how many slices one message goes: where more
+	// fit, it is about a translator's address and not about a packet.
+	maxAddressees = 8
 
 	// maxProved is of how many segments one answer brings proofs, for each of which
 	// a whole segment is read and hashed; maxProvedRows is how many rows of each.
@@ -152,6 +158,10 @@ const (
 	visitBurst    = 20
 	visitEvery    = 3 * time.Second
 	maxVisitors   = 4096
+
+	// answerLimit is how long a question at the page may wait for its turn and be
+	// worked on: what is left of visitLimit is for the answer.
+	answerLimit = visitLimit - 2*time.Second
 
 	// sightEvery is how often doors are looked for that were not seen yet.
 	// sightHolds is how long a node is known to be at an address, and sightAgain

@@ -53,7 +53,11 @@ func (s slivers) Slivers(ctx context.Context, by api.Caller) ([]api.Sliver, erro
 	out := []api.Sliver{}
 	for _, e := range entries {
 		if e.Sliver != "" && e.State.Live() {
-			out = append(out, s.d.sliverOf(e, now))
+			o := s.d.sliverOf(e, now)
+			if s.d.mail != nil && r.may(e, lease.VerbAudit, now) == nil {
+				o.Messages = len(s.d.mail.of(e.Slice+"@"+e.Owner.String(), s.d.deps.Clock.Wall()))
+			}
+			out = append(out, o)
 		}
 	}
 	return out, err

@@ -4,10 +4,8 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"croft/ebpf/audit"
@@ -16,50 +14,59 @@ import (
 )
 
 // Who names the slice that held a source port at an instant and sent to a
-// destination. Whoever asks shows the destination by naming it.
+// destination, to who shows that he holds the destination; to others their own
+// slices. What else fits is counted and not named, in what is signed too.
 //
 // Where the source address is not this machine's, somebody translates on the way
 // and may have chosen the port: then every slice that sent to the destination may
 // be the one, and the answer says so.
-func (a audits) Who(ctx context.Context, _ api.Caller, req api.WhoRequest) (api.WhoAnswer, error) {
-	answer := api.WhoAnswer{Node: a.d.deps.Key.Principal(), Verdict: audit.Verdict{}.String()}
+func (a audits) Who(ctx context.Context, by api.Caller, req api.WhoRequest) (api.WhoAnswer, error) {
 	if a.d.deps.Hosting == nil {
-		return answer, nil
+		return api.WhoAnswer{Node: a.d.deps.Key.Principal(), Verdict: audit.Verdict{}.String()}, nil
 	}
+	k, err := a.asker(ctx, by, req.Shown, req.Dst.Addr().Unmap())
+	if err != nil {
+		return api.WhoAnswer{Node: a.d.deps.Key.Principal()}, err
+	}
+	return a.who(ctx, k, req)
+}
+
+// WhoAll is Who for the node's owner.
+func (a audits) WhoAll(ctx context.Context, req api.WhoRequest) (api.WhoAnswer, error) {
+	if a.d.deps.Hosting == nil {
+		return api.WhoAnswer{Node: a.d.deps.Key.Principal(), Verdict: audit.Verdict{}.String()}, nil
+	}
+	return a.who(ctx, asker{owner: true}, req)
+}
+
+func (a audits) who(ctx context.Context, k asker, req api.WhoRequest) (api.WhoAnswer, error) {
+	answer := api.WhoAnswer{Node: a.d.deps.Key.Principal(), Unshown: k.unshown, Contact: a.d.cfg.Contact}
 	q, nat, err := a.question(req)
 	if err != nil {
 		return answer, err
 	}
-	if err := a.allowed(ctx); err != nil {
-		return answer, err
-	}
-	done, err := a.turn(ctx)
+	found, err := a.find(ctx, k, q, nat)
 	if err != nil {
 		return answer, err
 	}
-	defer done()
-	if err := a.d.drain(ctx); err != nil {
-		return answer, fmt.Errorf("emptying the kernel's table: %w", err)
-	}
-	asked := q
-	if nat {
-		asked.Src = netip.AddrPortFrom(q.Src.Addr(), 0)
-	}
-	found, err := a.d.deps.Hosting.Audit.Who(ctx, asked)
-	a.worked(ctx, found.Read)
-	if err != nil {
-		return answer, err
-	}
-	if req.Prove {
-		if answer.Proofs, err = a.proofs(ctx, found); err != nil {
+	if req.Message != "" {
+		a.charge(k, askMessage)
+		if err := a.leave(k, q, req.Message, found.Slices); err != nil {
 			return answer, err
 		}
 	}
-	signed, err := audit.SealAssertion(audit.NewAssertion(answer.Node, q, found, nat, a.pending(found), a.d.deps.Clock.Wall().UnixNano()), a.d.deps.Key)
+	pending := a.pending(found)
+	found = found.Only(k.may)
+	if req.Prove {
+		if answer.Proofs, err = a.proofs(ctx, k, found); err != nil {
+			return answer, err
+		}
+	}
+	signed, err := audit.SealAssertion(audit.NewAssertion(answer.Node, q, found, nat, pending, a.d.deps.Clock.Wall().UnixNano()), a.d.deps.Key)
 	if err != nil {
 		return answer, err
 	}
-	answer.Slices, answer.NAT, answer.Cut, answer.Signed = found.Slices, nat, found.Cut, signed.Bytes
+	answer.Slices, answer.Withheld, answer.NAT, answer.Cut, answer.Signed = found.Slices, found.Withheld, nat, found.Cut, signed.Bytes
 	answer.Verdict = audit.Combine([]audit.Assertion{signed.Assertion}).String()
 	if signed.Pending != 0 {
 		at := time.Unix(0, signed.Pending).UTC()
@@ -69,6 +76,28 @@ func (a audits) Who(ctx context.Context, _ api.Caller, req api.WhoRequest) (api.
 		answer.Flows = append(answer.Flows, a.d.flows(x.Rows)...)
 	}
 	return answer, nil
+}
+
+// find looks the question up, when the asker has an allowance left and a place is
+// free. With nat the source's port says nothing.
+func (a audits) find(ctx context.Context, k asker, q audit.Who, nat bool) (f audit.Finding, err error) {
+	if err := a.allowed(k); err != nil {
+		return f, err
+	}
+	done, err := a.turn(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer done()
+	if err := a.d.drain(ctx); err != nil {
+		return f, fmt.Errorf("emptying the kernel's table: %w", err)
+	}
+	if nat {
+		q.Src = netip.AddrPortFrom(q.Src.Addr(), 0)
+	}
+	f, err = a.d.deps.Hosting.Audit.Who(ctx, q)
+	a.charge(k, float64(f.Read)/askRead)
+	return f, err
 }
 
 // question reads what is asked, and reports whether the source address is one
@@ -84,6 +113,11 @@ func (a audits) question(req api.WhoRequest) (q audit.Who, nat bool, err error) 
 	}
 	if !q.Src.Addr().IsValid() {
 		return q, false, fmt.Errorf("%w: no source address", api.ErrBadRequest)
+	}
+	if req.Message != "" {
+		if err := audit.CheckMessage(req.Message); err != nil {
+			return q, false, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+		}
 	}
 	return q, a.d.deps.Own != nil && !a.d.deps.Own(q.Src.Addr()), nil
 }
@@ -110,70 +144,4 @@ func (a audits) pending(f audit.Finding) (until int64) {
 		until = max(until, a.d.deps.Clock.Wall().Add(drainEvery).UnixNano())
 	}
 	return until
-}
-
-// proofs shows that rows of each sliver are committed to, as far as one answer
-// goes: of every sliver in turn its first row, then its second.
-func (a audits) proofs(ctx context.Context, f audit.Finding) (proofs [][]byte, err error) {
-	log := a.d.deps.Hosting.Log
-	if log == nil {
-		return nil, nil
-	}
-	leaves := map[uint64][]uint64{}
-	var order []uint64
-	for i, more := 0, true; more; i++ {
-		more = false
-		for _, x := range f.Answers {
-			if i >= len(x.Rows) {
-				continue
-			}
-			more = true
-			r := x.Rows[i].Ref
-			if _, known := leaves[r.Segment]; !r.Closed || !known && len(order) == maxProved {
-				continue
-			} else if !known {
-				order = append(order, r.Segment)
-			}
-			if len(leaves[r.Segment]) < maxProvedRows && !slices.Contains(leaves[r.Segment], r.Leaf) {
-				leaves[r.Segment] = append(leaves[r.Segment], r.Leaf)
-			}
-		}
-	}
-	for _, segment := range order {
-		a.charge(ctx, askProof)
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		p, err := log.Prove(segment, leaves[segment]...)
-		switch {
-		case errors.Is(err, store.ErrNotYet), errors.Is(err, store.ErrGone):
-			continue // the answer says what it does not show
-		case errors.Is(err, audit.ErrField): // with their tenures they are too many for one proof
-			p, err = log.Prove(segment, leaves[segment][0])
-		}
-		if err != nil {
-			return nil, err
-		}
-		proofs = append(proofs, p.Bytes())
-	}
-	return proofs, nil
-}
-
-// Log shows the log to who keeps a head of so many segments.
-func (a audits) Log(_ context.Context, size uint64) (api.Log, error) {
-	if a.d.deps.Hosting == nil {
-		return api.Log{}, api.ErrVisitor
-	}
-	if a.d.deps.Hosting.Log == nil {
-		return api.Log{}, api.ErrNoHead
-	}
-	g, err := a.d.deps.Hosting.Log.Growth(size)
-	if errors.Is(err, store.ErrNotYet) {
-		return api.Log{}, api.ErrNoHead
-	}
-	out := api.Log{Head: g.Head, Path: g.Path}
-	if err == nil && g.Path != nil {
-		out.Root = &g.Root
-	}
-	return out, err
 }

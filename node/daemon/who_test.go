@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"croft/ebpf"
 	"croft/ebpf/audit"
-	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/node/api"
 )
@@ -29,7 +29,12 @@ func desk(t *testing.T) (audits, *record, *stopped) {
 	clock := &stopped{time.Unix(n1.clock, 0)}
 	d := &Daemon{deps: Deps{Key: leasetest.Key("n1"), Clock: clock, Log: slog.New(slog.DiscardHandler), Own: func(a netip.Addr) bool { return a == sentBy.Addr() },
 		Hosting: &Hosting{Guard: guardModel{}, Audit: n1, Log: n1}}}
-	return audits{d, make(chan struct{}, maxQuestions), newAsked()}, n1, clock
+	d.audits, d.time = newAudits(d), newLedgerTime(clock, clock.at)
+	var err error
+	if d.mail, err = openMailbox(t.TempDir()+"/messages", clock.at, d.deps.Log); err != nil {
+		t.Fatal(err)
+	}
+	return d.audits, n1, clock
 }
 
 // What the node has committed to comes with proofs, and an offline verifier finds
@@ -41,7 +46,7 @@ func TestWhoProves(t *testing.T) {
 	clock.at = time.Unix(n1.clock+1, 0)
 	ask := func(src netip.AddrPort, at int64) (api.WhoAnswer, audit.Judgement) {
 		t.Helper()
-		ans, err := a.Who(t.Context(), api.Caller{}, api.WhoRequest{Src: src, Dst: sentTo, At: time.Unix(at, 0), Within: 2, Prove: true})
+		ans, err := a.WhoAll(t.Context(), api.WhoRequest{Src: src, Dst: sentTo, At: time.Unix(at, 0), Within: 2, Prove: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +121,8 @@ func TestAskersHaveAllowances(t *testing.T) {
 		if network != "" {
 			ctx = api.WithSource(ctx, netip.MustParsePrefix(network))
 		}
-		_, err := a.Who(ctx, api.Caller{Principal: lease.Principal{}}, api.WhoRequest{Src: sentBy, Dst: sentTo, At: time.Unix(1_000_000, 0), Prove: prove})
+		k := asker{network: api.Source(ctx), holder: true} // proofs are for those
+		_, err := a.who(ctx, k, api.WhoRequest{Src: sentBy, Dst: sentTo, At: time.Unix(1_000_000, 0), Prove: prove})
 		return err
 	}
 	until := func(network string, prove bool) (n int) {
@@ -151,5 +157,24 @@ func TestAskersHaveAllowances(t *testing.T) {
 	}
 	if err := ask("192.0.2.0/24", false); !errors.Is(err, api.ErrBusy) {
 		t.Errorf("who owes was forgotten: %v", err)
+	}
+}
+
+// What does not balance in the record is the owner's to see.
+func TestAlarmsOfTheRecord(t *testing.T) {
+	a, n1, _ := desk(t)
+	n1.segment(1)
+	if list, err := a.Alarms(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	n1.epoch++
+	e := ebpf.Epoch{Series: 7, Number: n1.epoch, At: n1.clock * 1e9}
+	e.Identity.Seen = 5
+	if err := n1.Append(e); err != nil {
+		t.Fatal(err)
+	}
+	list, err := a.Alarms(t.Context())
+	if err != nil || len(list) != 1 || list[0].Kind != "identity" || list[0].At.Unix() != n1.clock || list[0].Text == "" {
+		t.Errorf("%+v, %v", list, err)
 	}
 }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit log: heads (H), inclusion (I), consistency (C), forks (F), words (W) and answers (Q) of ../audit.md."""
+"""The audit log: heads (H), inclusion (I), consistency (C), forks (F), words (W), answers (Q) and sightings (G) of ../audit.md."""
 
 import hashlib
+import ipaddress
 
 import cbor2
 
@@ -157,15 +158,33 @@ def answer(data):
     fields, check = statement(data, 20480, b"croft/audit-answer/1\n", ("Q1", "Q3"))
     need(table(fields, {1: digest, 2: end, 3: end, 5: integer, 6: integer, 11: integer},
                {4: u(8), 7: lambda v: type(v) is list and v != [] and all(map(text, v)), 8: lambda v: v is True, 9: lambda v: v is True,
-                10: lambda v: integer(v) and v != 0}) and fields.get(4) != 0, "Q1", "fields")
+                10: lambda v: integer(v) and v != 0, 12: lambda v: uint(v, 63) and v != 0}) and fields.get(4) != 0, "Q1", "fields")
     slices = fields.get(7, [])
     need(usable(fields[1]), "Q2", "node")
     need(len(fields[2][0]) in (4, 16) and len(fields[3][0]) in (4, 16) and fields[5] > 0 and fields[11] > 0
          and 0 <= fields[6] <= 3600 * 10**9 and fields.get(10, 0) >= 0, "Q2", "impossible")
+    need(fields.get(12, 0) <= 65536, "Q2", "withheld")
     need(len(slices) <= 64 and all(name(s, 256) for s in slices), "Q2", "slices")
     need(all(a.encode() < b.encode() for a, b in zip(slices, slices[1:])), "Q2", "order")
     check(fields[1])
     return f"answer node={text_form(fields[1])} slices={len(slices)}"
+
+
+def unicast(value):
+    """unicast reports whether these are the bytes of one host's address, in its plain form."""
+    a = ipaddress.ip_address(value)
+    if a.version == 4:
+        return not (a.is_loopback or a.is_multicast or a.is_link_local or a.is_unspecified or value == b"\xff" * 4)
+    return not (a.is_loopback or a.is_multicast or value[0] == 0xfe and value[1] & 0xc0 == 0x80 or a.is_unspecified or a.ipv4_mapped)
+
+
+def sighting(data):
+    """sighting holds G1 to G3, and returns whom a node saw."""
+    fields, check = statement(data, 192, b"croft/sighting/1\n", ("G1", "G3"))
+    need(table(fields, {1: digest, 2: octets, 3: digest, 4: integer}), "G1", "fields")
+    need(len(fields[2]) in (4, 16) and unicast(fields[2]) and usable(fields[1]) and usable(fields[3]) and fields[4] > 0, "G2", "impossible")
+    check(fields[1])
+    return f"sighting node={text_form(fields[1])} who={text_form(fields[3])} at={fields[4]}"
 
 
 def segment(data):

@@ -67,12 +67,12 @@ WORDS = {
 
 # The same for ../audit.md, whose rules have letters of their own.
 AUDIT = {
-    "syntax": "H1 P1 I1 I4 W1 Q1",
-    "not-canonical": "H1 P1 I1 I4 W1 Q1",
-    "too-big": "H1 P1 I1 I4 W1 Q1",
+    "syntax": "H1 P1 I1 I4 W1 Q1 G1",
+    "not-canonical": "H1 P1 I1 I4 W1 Q1 G1",
+    "too-big": "H1 P1 I1 I4 W1 Q1 G1",
     "kind": "P1 I4",
-    "field": "H2 I1 I5 W2 Q2",
-    "signature": "H3 W3 Q3",
+    "field": "H2 I1 I5 W2 Q2 G2",
+    "signature": "H3 W3 Q3 G3",
     "proof-shape": "P2",
     "proof-nodes": "P3",
     "proof-order": "P4",
@@ -82,7 +82,7 @@ AUDIT = {
     "proof-one": "F1 F2 F3",
 }
 
-AUDIT_KINDS = {"head": audit.head, "audit": audit.proof, "word": audit.word, "said": audit.answer}
+AUDIT_KINDS = {"head": audit.head, "audit": audit.proof, "word": audit.word, "said": audit.answer, "seen": audit.sighting}
 
 # Rules that refer to others: what is named broken may be one of those.
 REFERS = {"C9": "S", "A9": "S", "E4": "S", "P3": "CS", "P4": "S", "P5": "C", "P15": "A", "P20": "E", "P21": "E", "F4": "CAS", "F8": "PCS", "R1": "S", "G1": "S",
