@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // docs/protocol/gossip.md has every reason for a verdict, and the sizes of a pull.
@@ -17,9 +18,9 @@ func TestVerdictsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for judgement, reasons := range map[Judgement][]Reason{
-		Reject: {TooBig, Malformed, NotCanonical, Field, Signature, Unproven},
-		Ignore: {Newer, Certificate, Expired, Early, Duplicate, Superseded, Equivocation, TooOften, Crowded},
+	for judgement, reasons := range map[judge.Judgement][]judge.Reason{
+		judge.Reject: {judge.TooBig, judge.Malformed, judge.NotCanonical, judge.Field, judge.Signature, judge.Unproven},
+		judge.Ignore: {judge.Newer, judge.Certificate, judge.Expired, judge.Early, judge.Duplicate, judge.Superseded, judge.Equivocation, judge.TooOften, judge.Crowded},
 	} {
 		for _, reason := range reasons {
 			found := false

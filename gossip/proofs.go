@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // ProofsConfig is fixed for the life of a Proofs. The zero value is the
@@ -88,7 +89,7 @@ func (p *Proofs) NextWake() (time.Time, bool) { return p.wake, !p.wake.IsZero() 
 // receive returns the verdict first.
 func (p *Proofs) receive(now time.Time, in Received) []Effect {
 	if len(in.Bytes) > lease.MaxProof {
-		return []Effect{Verdict{Reject, TooBig}}
+		return []Effect{Verdict{judge.Reject, judge.TooBig}}
 	}
 	name := digest(in.Bytes)
 	known, ok := p.judged.get(name)
@@ -96,11 +97,11 @@ func (p *Proofs) receive(now time.Time, in Received) []Effect {
 		parsed, err := lease.ParseProof(in.Bytes)
 		switch {
 		case errors.Is(err, lease.ErrKind):
-			return []Effect{Verdict{Ignore, Newer}}
+			return []Effect{Verdict{judge.Ignore, judge.Newer}}
 		case err != nil:
 			return []Effect{p.judged.put(name, judgement{verdict: judgeProof(err)})}
 		case !in.Pulled && !p.spend(now, in.From, len(in.Bytes)):
-			return []Effect{Verdict{Ignore, TooOften}}
+			return []Effect{Verdict{judge.Ignore, judge.TooOften}}
 		}
 		known.id = parsed.ID()
 		if known.shown, err = parsed.Verify(); err != nil {
@@ -115,40 +116,40 @@ func (p *Proofs) receive(now time.Time, in Received) []Effect {
 		return []Effect{known.verdict}
 	case kept && !in.Pulled && !old.heard:
 		old.heard = true // a pull was faster; the neighbours may still need it
-		return []Effect{Verdict{Accept, None}}
+		return []Effect{Verdict{judge.Accept, judge.None}}
 	case kept:
-		return []Effect{Verdict{Ignore, Duplicate}}
+		return []Effect{Verdict{judge.Ignore, judge.Duplicate}}
 	case now.Unix() >= fresh.Ends():
-		return []Effect{Verdict{Ignore, Expired}}
+		return []Effect{Verdict{judge.Ignore, judge.Expired}}
 	case fresh.Verdict.Term.From > now.Unix()+lease.MaxTerm: // it would take its place for ever
-		return []Effect{Verdict{Ignore, Early}}
+		return []Effect{Verdict{judge.Ignore, judge.Early}}
 	}
 	return p.take(fresh)
 }
 
 // take keeps a proof that holds, if there is room for it.
 func (p *Proofs) take(fresh *proof) []Effect {
-	effects := []Effect{Verdict{Accept, None}}
+	effects := []Effect{Verdict{judge.Accept, judge.None}}
 	who := fresh.Verdict.Principal
 	if p.accused[who] >= PerAccused {
 		first := p.first(func(e *proof) bool { return e.Verdict.Principal == who })
 		if fresh.Ends() <= first.Ends() {
-			return []Effect{Verdict{Ignore, Crowded}}
+			return []Effect{Verdict{judge.Ignore, judge.Crowded}}
 		}
 		p.forget(first)
 		if p.size+len(fresh.Bytes) > p.cfg.Bytes {
 			p.keep(first)
-			return []Effect{Verdict{Ignore, Crowded}}
+			return []Effect{Verdict{judge.Ignore, judge.Crowded}}
 		}
-		effects = append(effects, Forgot{first.ID, Superseded})
+		effects = append(effects, Forgot{first.ID, judge.Superseded})
 	}
 	for len(p.kept) >= p.cfg.Cap || p.size+len(fresh.Bytes) > p.cfg.Bytes {
 		victim := p.victim(fresh)
 		if victim == nil {
-			return append([]Effect{Verdict{Ignore, Crowded}}, effects[1:]...)
+			return append([]Effect{Verdict{judge.Ignore, judge.Crowded}}, effects[1:]...)
 		}
 		p.forget(victim)
-		effects = append(effects, Forgot{victim.ID, Crowded})
+		effects = append(effects, Forgot{victim.ID, judge.Crowded})
 	}
 	p.keep(fresh)
 	return append(effects, fresh.Proven)
@@ -230,7 +231,7 @@ func (p *Proofs) expire(now time.Time) []Effect {
 			continue
 		}
 		p.forget(e)
-		effects = append(effects, Forgot{e.ID, Expired})
+		effects = append(effects, Forgot{e.ID, judge.Expired})
 	}
 	return effects
 }

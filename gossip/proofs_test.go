@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // proofOf makes the smallest proof there is: node signed two capacities of one
@@ -233,7 +234,7 @@ func TestProofsArePulledPageByPage(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, p := range page.Proofs {
-					if v := late.Step(noon, Received{Bytes: p, From: keyOf("neighbour").Principal(), Pulled: true})[0]; v != (Verdict{Accept, None}) {
+					if v := late.Step(noon, Received{Bytes: p, From: keyOf("neighbour").Principal(), Pulled: true})[0]; v != (Verdict{judge.Accept, judge.None}) {
 						t.Fatal(v)
 					}
 					moved++
@@ -276,10 +277,10 @@ func FuzzProofs(f *testing.F) {
 			if err == nil {
 				_, err = parsed.Verify()
 			}
-			if verdict.Judgement == Accept && (err != nil || !bytes.Equal(parsed.Bytes(), m)) {
+			if verdict.Judgement == judge.Accept && (err != nil || !bytes.Equal(parsed.Bytes(), m)) {
 				t.Fatalf("accepted what proves nothing: %v", err)
 			}
-			if verdict.Judgement == Reject && err == nil && len(m) <= lease.MaxProof {
+			if verdict.Judgement == judge.Reject && err == nil && len(m) <= lease.MaxProof {
 				t.Fatalf("rejected a proof: %s", verdict)
 			}
 			if p.Len() > 1 {

@@ -19,6 +19,7 @@ import (
 
 	"croft/gossip"
 	"croft/lease"
+	"croft/lease/judge"
 	"croft/lease/offer"
 )
 
@@ -143,7 +144,7 @@ func messageID(m *pb.Message) string {
 // neighbour there is nobody to tell, which is no error: they will pull.
 func (g *Gossip) Publish(ctx context.Context, o offer.Opened) error {
 	verdict := g.step(gossip.Local{Bytes: o.Bytes})
-	if verdict.Judgement != gossip.Accept && verdict.Reason != gossip.Duplicate {
+	if verdict.Judgement != judge.Accept && verdict.Reason != judge.Duplicate {
 		return fmt.Errorf("publishing offer %d: %s: %w", o.Sequence, verdict, ErrRefused)
 	}
 	if err := g.topics[TopicCapacity].Publish(ctx, o.Bytes); err != nil {
@@ -167,7 +168,7 @@ func (g *Gossip) Tell(ctx context.Context, notice []byte) error {
 // has no room, is told again; that it proves nothing is an error.
 func (g *Gossip) Accuse(ctx context.Context, proof []byte) error {
 	verdict := g.stepProofs(gossip.Local{Bytes: proof})
-	if verdict.Judgement != gossip.Accept && verdict.Reason != gossip.Duplicate && verdict.Reason != gossip.Crowded {
+	if verdict.Judgement != judge.Accept && verdict.Reason != judge.Duplicate && verdict.Reason != judge.Crowded {
 		return fmt.Errorf("publishing a proof: %s: %w", verdict, ErrRefused)
 	}
 	if err := g.topics[TopicConflicts].Publish(ctx, proof); err != nil {
@@ -179,7 +180,7 @@ func (g *Gossip) Accuse(ctx context.Context, proof []byte) error {
 // KeepProof keeps a proof from earlier, and tells nobody: who lacks it pulls it.
 func (g *Gossip) KeepProof(proof []byte) error {
 	verdict := g.stepProofs(gossip.Local{Bytes: proof})
-	if verdict.Judgement != gossip.Accept && verdict.Reason != gossip.Duplicate {
+	if verdict.Judgement != judge.Accept && verdict.Reason != judge.Duplicate {
 		return fmt.Errorf("keeping a proof: %s: %w", verdict, ErrRefused)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 
 	"croft/gossip"
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // The pulls' stream protocol ids: one request and one page a stream.
@@ -182,9 +183,9 @@ func (g *Gossip) PullProofs(ctx context.Context, from peer.ID) (news int, err er
 func (g *Gossip) take(from peer.ID, messages [][]byte, step func(gossip.Input) gossip.Verdict) (news int, err error) {
 	for _, b := range messages {
 		switch v := step(gossip.Received{Bytes: b, From: principal(from), Pulled: true}); v.Judgement {
-		case gossip.Accept:
+		case judge.Accept:
 			news++
-		case gossip.Reject:
+		case judge.Reject:
 			g.counts.add("pull:" + string(v.Reason))
 			return news, fmt.Errorf("%s: %w", v, lease.ErrSyntax)
 		}

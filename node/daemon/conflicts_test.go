@@ -13,6 +13,7 @@ import (
 
 	"croft/gossip"
 	"croft/lease"
+	"croft/lease/judge"
 	"croft/lease/leasetest"
 	"croft/node/api"
 )
@@ -227,7 +228,7 @@ func (r rumourModel) KeepProof(proof []byte) error {
 	if r.l.dead {
 		return errDead
 	}
-	if v := r.l.rumours.Step(r.l.Wall(), gossip.Local{Bytes: proof})[0].(gossip.Verdict); v.Judgement == gossip.Reject {
+	if v := r.l.rumours.Step(r.l.Wall(), gossip.Local{Bytes: proof})[0].(gossip.Verdict); v.Judgement == judge.Reject {
 		return fmt.Errorf("%s: %w", v, lease.ErrSyntax)
 	}
 	return nil
@@ -246,7 +247,7 @@ func (l *life) whisper(neighbour string, proof []byte) {
 	l.mu.Lock()
 	v := l.rumours.Step(l.Wall(), gossip.Received{Bytes: proof, From: leasetest.Who(neighbour)})[0]
 	l.mu.Unlock()
-	if v != (gossip.Verdict{Judgement: gossip.Accept}) {
+	if v != (gossip.Verdict{Judgement: judge.Accept}) {
 		l.t.Errorf("the proof is not kept: %s", v)
 	}
 	l.heard <- struct{}{}
