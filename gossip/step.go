@@ -130,6 +130,10 @@ func (e Equivocated) String() string {
 	return fmt.Sprintf("equivocated %s %d %s %s", e.Node, e.Sequence, blob(e.First), blob(e.Second))
 }
 func (e Proven) String() string {
-	return fmt.Sprintf("proven %s %s of %s until %d", e.ID, e.Verdict.Kind, e.Verdict.Principal, e.Ends())
+	s := fmt.Sprintf("proven %s %s of %s", e.ID, e.Kind, e.Accused)
+	if e.Ends != Never {
+		s += fmt.Sprintf(" until %d", e.Ends)
+	}
+	return s
 }
 func (e Forgot) String() string { return fmt.Sprintf("forgot %s %s", e.ID, e.Reason) }

@@ -249,5 +249,8 @@ func (v *View) Offers(now time.Time) []offer.Opened {
 	return all
 }
 
+// Has reports whether a node is in the view.
+func (v *View) Has(node lease.Principal) bool { return v.entries[node] != nil }
+
 // Len returns the number of nodes kept, withdrawn ones included.
 func (v *View) Len() int { return len(v.entries) }

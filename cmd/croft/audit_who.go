@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"croft/ebpf/audit"
+	"croft/lease"
 	"croft/lease/offer"
 	"croft/lease/sign"
 	"croft/node/api"
@@ -33,7 +34,8 @@ record: exact, one of n slices, or not determinable where a translator stands be
 the node and its address and chooses the port. A node commits to what it recorded every
 five minutes; --wait waits until it has. With -o the answer is written with everything
 that bears it out, what the nodes' witnesses saw of their logs included, for
-` + "`croft audit verify`" + ` to check on any machine.`,
+` + "`croft audit verify`" + ` to check on any machine. A node that turns out so to have signed two
+logs is told of to the network; an answer of one that is known to have says so.`,
 		Example: "  croft audit who 198.51.100.7:20117 203.0.113.9:443 --at 12:04:10\n  croft audit who '198.51.100.7:20117 -> 203.0.113.9:443' --wait -o answer.crofttext",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -80,6 +82,7 @@ type said struct {
 	node   offer.Offer
 	answer api.WhoAnswer
 	err    error
+	fork   *audit.Fork // a proof that the node has signed two logs, as far as the way in knows
 }
 
 // who asks every node that answers at the source address, and puts their answers
@@ -99,9 +102,12 @@ func (a *app) who(ctx context.Context, q api.WhoRequest, only, out string, wait 
 			return err
 		}
 	}
+	forks := a.forks(ctx)
 	var answers []audit.Assertion
 	var failed []error
-	for _, s := range all {
+	for i := range all {
+		all[i].fork = forks[all[i].node.Node]
+		s := all[i]
 		if s.err != nil {
 			failed = append(failed, s.err)
 			continue
@@ -143,7 +149,7 @@ func (a *app) askAll(ctx context.Context, key *sign.Key, nodes []offer.Offer, q 
 			if err != nil {
 				err = fmt.Errorf("asking %s: %w", n.Display(), err)
 			}
-			all[i] = said{n, answer, err}
+			all[i] = said{node: n, answer: answer, err: err}
 		})
 	}
 	asking.Wait()
@@ -177,10 +183,16 @@ func (a *app) waitFor(ctx context.Context, key *sign.Key, q api.WhoRequest, all 
 }
 
 func (a *app) printAnswer(s said) error {
-	shown := s.answer
+	shown := struct {
+		api.WhoAnswer
+		Forked bool `json:"forked,omitempty"`
+	}{s.answer, s.fork != nil}
 	shown.Signed, shown.Proofs = nil, nil // for the file
 	return a.print(shown, func(w io.Writer) {
 		fmt.Fprintf(w, "node %s asserts: %s\n", s.node.Display(), s.answer.Verdict)
+		if s.fork != nil {
+			fmt.Fprintf(w, "  and has signed two logs of its packets, so that its word is worth little: see `croft audit watched --proofs`\n")
+		}
 		for _, name := range s.answer.Slices {
 			fmt.Fprintf(w, "  %s\n", name)
 		}
@@ -194,6 +206,30 @@ func (a *app) printAnswer(s said) error {
 			fmt.Fprintf(w, "  and there is more: ask for less time, with --within\n")
 		}
 	})
+}
+
+// forks are those that the way in knows of. That it knows of none, or does not say,
+// is no reason to answer nothing.
+func (a *app) forks(ctx context.Context) map[lease.Principal]*audit.Fork {
+	out := map[lease.Principal]*audit.Fork{}
+	list, err := a.way().Watched(ctx)
+	if err != nil {
+		return out
+	}
+	for _, w := range list {
+		p, err := audit.ReadProof(w.Fork)
+		if err != nil {
+			continue
+		}
+		f, ok := p.(*audit.Fork)
+		if !ok {
+			continue
+		}
+		if s, err := f.Verify(); err == nil && s.Head.Node == w.Node {
+			out[w.Node] = f
+		}
+	}
+	return out
 }
 
 // nodesAt finds the nodes whose address that is.

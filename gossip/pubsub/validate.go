@@ -34,14 +34,6 @@ func (g *Gossip) leases(_ context.Context, from peer.ID, m *ps.Message) ps.Valid
 	return g.result(gossip.Verdict{Judgement: judgement, Reason: reason})
 }
 
-// conflicts judges one proof, and keeps it.
-func (g *Gossip) conflicts(_ context.Context, from peer.ID, m *ps.Message) ps.ValidationResult {
-	if from == g.cfg.Host.ID() {
-		return ps.ValidationAccept // Accuse has looked at it
-	}
-	return g.result(g.stepProofs(gossip.Received{Bytes: m.Data, From: principal(from)}))
-}
-
 // optouts judges one opt-out, and keeps it.
 func (g *Gossip) optouts(_ context.Context, from peer.ID, m *ps.Message) ps.ValidationResult {
 	if from == g.cfg.Host.ID() {

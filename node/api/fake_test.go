@@ -137,6 +137,7 @@ func (*fake) Log(_ context.Context, size uint64) (Log, error) {
 	return Log{Head: []byte{1}}, nil
 }
 func (*fake) Witnessed(context.Context, lease.Principal) (Witnessed, error) { return Witnessed{}, nil }
+func (*fake) TakeFork(context.Context, []byte) (Watched, error)             { return Watched{}, nil }
 func (*fake) Watched(context.Context) ([]Watched, error)                    { return []Watched{}, nil }
 func (*fake) Tell(_ context.Context, by Caller, record []byte) (SliceRecord, error) {
 	return SliceRecord{Record: append(by.Authority, record...)}, nil

@@ -219,10 +219,10 @@ func (r rumourModel) Accuse(_ context.Context, proof []byte) error {
 	if err != nil {
 		return err
 	}
-	return r.KeepProof(proof)
+	return r.Keep(proof, false)
 }
 
-func (r rumourModel) KeepProof(proof []byte) error {
+func (r rumourModel) Keep(proof []byte, _ bool) error {
 	r.l.mu.Lock()
 	defer r.l.mu.Unlock()
 	if r.l.dead {
@@ -234,7 +234,7 @@ func (r rumourModel) KeepProof(proof []byte) error {
 	return nil
 }
 
-func (r rumourModel) Proofs() []gossip.Proven {
+func (r rumourModel) Kept() []gossip.Proven {
 	r.l.mu.Lock()
 	defer r.l.mu.Unlock()
 	return r.l.rumours.Proven()

@@ -66,6 +66,7 @@ type Daemon struct {
 	proofs   *conflicts
 	gives    *gives
 	witness  *witness // nil: a visitor
+	forks    *forks   // nil: a visitor
 	drains   drains
 	slices   *sliceRecords
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
@@ -101,6 +102,9 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	if deps.Hosting != nil {
 		if d.witness, err = openWitness(d); err != nil {
 			return nil, err
+		}
+		if deps.Forks != nil {
+			d.forks = newForks(d.witness, deps.Forks)
 		}
 	}
 	if err := d.load(); err != nil {
@@ -165,6 +169,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { d.collectLoop(ctx); return nil })
 		g.Go(func() error { d.republish(ctx); return nil })
 		g.Go(func() error { d.witness.run(ctx); return nil })
+		if d.forks != nil {
+			g.Go(func() error { d.forks.run(ctx); return nil })
+		}
 	}
 	err = g.Wait()
 	d.sessions.wait()
