@@ -29,7 +29,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"croft/lockfile"
 )
 
 // A bench is one run: what it was asked for, and what it has found.
@@ -147,13 +147,9 @@ func run(ctx context.Context, args []string) error {
 
 // alone keeps a second run from the same lab, and from the same processors.
 func alone() (func(), error) {
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "croft-bench.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := lockfile.Take(filepath.Join(os.TempDir(), "croft-bench.lock"))
 	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("another bench runs on this machine (%s): %w", f.Name(), err)
+		return nil, fmt.Errorf("one bench runs on a machine at a time: %w", err)
 	}
 	return func() { os.Remove(f.Name()); f.Close() }, nil
 }
