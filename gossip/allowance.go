@@ -75,7 +75,7 @@ type judged struct {
 type judgement struct {
 	verdict Verdict // zero for a proof that holds
 	id      lease.ID
-	shown   lease.Verdict
+	shown   Shown
 }
 
 func newJudged() judged { return judged{of: map[lease.Digest]judgement{}} }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // docs/protocol/gossip.md has every reason for a verdict, and the sizes of a pull.
@@ -17,9 +18,9 @@ func TestVerdictsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for judgement, reasons := range map[Judgement][]Reason{
-		Reject: {TooBig, Malformed, NotCanonical, Field, Signature, Unproven},
-		Ignore: {Newer, Certificate, Expired, Early, Duplicate, Superseded, Equivocation, TooOften, Crowded},
+	for judgement, reasons := range map[judge.Judgement][]judge.Reason{
+		judge.Reject: {judge.TooBig, judge.Malformed, judge.NotCanonical, judge.Field, judge.Signature, judge.Unproven},
+		judge.Ignore: {judge.Newer, judge.Certificate, judge.Expired, judge.Early, judge.Duplicate, judge.Superseded, judge.Equivocation, judge.TooOften, judge.Crowded, judge.Stranger},
 	} {
 		for _, reason := range reasons {
 			found := false
@@ -38,6 +39,9 @@ func TestVerdictsAreDocumented(t *testing.T) {
 		fmt.Sprintf("| %s bytes |", thousands(lease.MaxProof)),
 		fmt.Sprintf("at most %s bytes", thousands(MaxProofPage)),
 		fmt.Sprintf("at most %s proofs", thousands(MaxProofs)),
+		fmt.Sprintf("| %s bytes |", thousands(MaxFork)),
+		fmt.Sprintf("A node keeps %d, for ever", MaxForks),
+		fmt.Sprintf("%s bytes at once verified", thousands(ForkBurst)),
 		fmt.Sprintf("at most %d against one principal", PerAccused),
 		fmt.Sprintf("%s bytes at once and %s a second", thousands(ProofBurst), thousands(ProofRate)),
 		fmt.Sprintf("%s and %s together", thousands(ProofBurstAll), thousands(ProofRateAll)),

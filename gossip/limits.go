@@ -62,6 +62,17 @@ const (
 	ProofBurstAll = 16 * lease.MaxProof
 	ProofRateAll  = 128 << 10
 
+	// MaxFork is the size in bytes of a proof that a node has signed two logs: two
+	// heads, and two paths of 40 hashes. MaxForks is how many are kept, one a node:
+	// all of them go into one pull.
+	MaxFork  = 4 << 10
+	MaxForks = MaxProofPages * PageBytes / MaxFork
+
+	// ForkBurst is what one neighbour may have verified at once of forks, in bytes:
+	// 65,536, some hundred forks. For the rest they have what proofs of broken
+	// promises have, apart from these.
+	ForkBurst = 16 * MaxFork
+
 	// PageBytes bounds the proofs in one page of a pull, and MaxProofPages one
 	// pull: 1 MiB, a quarter of a second of verifying. More comes with the next.
 	PageBytes     = 256 << 10

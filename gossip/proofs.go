@@ -10,19 +10,27 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // ProofsConfig is fixed for the life of a Proofs. The zero value is the
-// protocol's.
+// protocol's, for proofs of broken promises.
 type ProofsConfig struct {
 	Cap   int // proofs; 0 is MaxProofs
 	Bytes int // of all of them; 0 is MaxProofBytes
 	Burst int // bytes that a neighbour may have verified at once; 0 is ProofBurst
+	Max   int // bytes of one; 0 is lease.MaxProof
+
+	// Read reads a proof of the kind that is kept. Nil: of a broken promise.
+	Read func([]byte) (Evidence, error)
+	// Known says whether a principal is one of the nodes there are; what others tell
+	// against anybody else is ignored. Nil: everybody is known.
+	Known func(lease.Principal) bool
 }
 
-// Proofs keeps the proofs of broken promises that this node knows: what it found
-// itself and what it was told. To keep one accuses nobody by itself: what follows
-// from it is for the ledger's policy.
+// Proofs keeps the proofs of one kind that this node knows, of broken promises or
+// of forked logs: what it found itself and what it was told. To keep one accuses
+// nobody by itself: what follows from it is for the ledger's policy.
 //
 // To verify a proof may take a signature check for each of hundreds of
 // statements, and anybody can make proofs that hold, against keys of its own. So
@@ -33,8 +41,8 @@ type ProofsConfig struct {
 // most talkative neighbour brought, if its own stays behind that. What the node
 // found itself goes last.
 //
-// A proof is forgotten lease.MaxQuarantine after the term in which it conflicts,
-// when it can have no consequence anywhere.
+// A proof is forgotten when it can have no consequence anywhere: that of a broken
+// promise lease.MaxQuarantine after the term in which it conflicts.
 type Proofs struct {
 	cfg     ProofsConfig
 	kept    map[lease.ID]*proof
@@ -49,14 +57,11 @@ type Proofs struct {
 
 // Proven is a proof that holds and what it shows.
 type Proven struct {
-	ID      lease.ID
-	Bytes   []byte
-	From    lease.Principal // the neighbour that brought it; zero: this node
-	Verdict lease.Verdict
+	ID    lease.ID
+	Bytes []byte
+	From  lease.Principal // the neighbour that brought it; zero: this node
+	Shown
 }
-
-// Ends is when the proof can have no consequence any more, in Unix seconds.
-func (p Proven) Ends() int64 { return p.Verdict.Term.Until + lease.MaxQuarantine }
 
 type proof struct {
 	Proven
@@ -66,8 +71,17 @@ type proof struct {
 // NewProofs returns an empty store.
 func NewProofs(cfg ProofsConfig) *Proofs {
 	cfg.Cap, cfg.Bytes, cfg.Burst = cmp.Or(cfg.Cap, MaxProofs), cmp.Or(cfg.Bytes, MaxProofBytes), cmp.Or(cfg.Burst, ProofBurst)
+	if cfg.Max = cmp.Or(cfg.Max, lease.MaxProof); cfg.Read == nil {
+		cfg.Read = readPromise
+	}
 	return &Proofs{cfg: cfg, kept: map[lease.ID]*proof{}, accused: map[lease.Principal]int{},
 		brought: map[lease.Principal]int{}, judged: newJudged(), senders: map[lease.Principal]*allowance{}}
+}
+
+// NewForks returns an empty store for proofs that a node has signed two logs, one a
+// node: they are named by it.
+func NewForks(read func([]byte) (Evidence, error), known func(lease.Principal) bool) *Proofs {
+	return NewProofs(ProofsConfig{Cap: MaxForks, Bytes: MaxForks * MaxFork, Burst: ForkBurst, Max: MaxFork, Read: read, Known: known})
 }
 
 // Step advances the store to now and applies one input, as [View.Step] does.
@@ -87,68 +101,79 @@ func (p *Proofs) NextWake() (time.Time, bool) { return p.wake, !p.wake.IsZero() 
 
 // receive returns the verdict first.
 func (p *Proofs) receive(now time.Time, in Received) []Effect {
-	if len(in.Bytes) > lease.MaxProof {
-		return []Effect{Verdict{Reject, TooBig}}
+	if len(in.Bytes) > p.cfg.Max {
+		return []Effect{Verdict{judge.Reject, judge.TooBig}}
 	}
 	name := digest(in.Bytes)
 	known, ok := p.judged.get(name)
 	if !ok {
-		parsed, err := lease.ParseProof(in.Bytes)
+		read, err := p.cfg.Read(in.Bytes)
 		switch {
 		case errors.Is(err, lease.ErrKind):
-			return []Effect{Verdict{Ignore, Newer}}
+			return []Effect{Verdict{judge.Ignore, judge.Newer}}
 		case err != nil:
 			return []Effect{p.judged.put(name, judgement{verdict: judgeProof(err)})}
+		case p.strange(in.From, read.Accused()):
+			return []Effect{Verdict{judge.Ignore, judge.Stranger}}
 		case !in.Pulled && !p.spend(now, in.From, len(in.Bytes)):
-			return []Effect{Verdict{Ignore, TooOften}}
+			return []Effect{Verdict{judge.Ignore, judge.TooOften}}
 		}
-		known.id = parsed.ID()
-		if known.shown, err = parsed.Verify(); err != nil {
+		known.id = read.ID()
+		if known.shown, err = read.Shows(); err != nil {
 			known.verdict = judgeProof(err)
 		}
 		p.judged.put(name, known)
 	}
-	fresh := &proof{Proven: Proven{ID: known.id, Bytes: bytes.Clone(in.Bytes), From: in.From, Verdict: known.shown}, heard: !in.Pulled}
+	fresh := &proof{Proven: Proven{ID: known.id, Bytes: bytes.Clone(in.Bytes), From: in.From, Shown: known.shown}, heard: !in.Pulled}
 	old, kept := p.kept[fresh.ID]
 	switch {
 	case known.verdict != Verdict{}:
 		return []Effect{known.verdict}
 	case kept && !in.Pulled && !old.heard:
 		old.heard = true // a pull was faster; the neighbours may still need it
-		return []Effect{Verdict{Accept, None}}
+		return []Effect{Verdict{judge.Accept, judge.None}}
 	case kept:
-		return []Effect{Verdict{Ignore, Duplicate}}
-	case now.Unix() >= fresh.Ends():
-		return []Effect{Verdict{Ignore, Expired}}
-	case fresh.Verdict.Term.From > now.Unix()+lease.MaxTerm: // it would take its place for ever
-		return []Effect{Verdict{Ignore, Early}}
+		return []Effect{Verdict{judge.Ignore, judge.Duplicate}}
+	case p.strange(in.From, fresh.Accused):
+		return []Effect{Verdict{judge.Ignore, judge.Stranger}}
+	case now.Unix() >= fresh.Ends:
+		return []Effect{Verdict{judge.Ignore, judge.Expired}}
+	case fresh.Begins > now.Unix()+lease.MaxTerm: // it would take its place for ever
+		return []Effect{Verdict{judge.Ignore, judge.Early}}
 	}
 	return p.take(fresh)
 }
 
+// strange reports whether somebody else tells against one whom this node does not
+// know: keys are free, and so are proofs against keys of one's own.
+func (p *Proofs) strange(from, accused lease.Principal) bool {
+	own := lease.Principal{}
+	return p.cfg.Known != nil && from != own && from != Past && accused != own && !p.cfg.Known(accused)
+}
+
 // take keeps a proof that holds, if there is room for it.
 func (p *Proofs) take(fresh *proof) []Effect {
-	effects := []Effect{Verdict{Accept, None}}
-	who := fresh.Verdict.Principal
+	effects := []Effect{Verdict{judge.Accept, judge.None}}
+	who := fresh.Accused
 	if p.accused[who] >= PerAccused {
-		first := p.first(func(e *proof) bool { return e.Verdict.Principal == who })
-		if fresh.Ends() <= first.Ends() {
-			return []Effect{Verdict{Ignore, Crowded}}
+		first := p.first(func(e *proof) bool { return e.Accused == who })
+		if fresh.Ends <= first.Ends {
+			return []Effect{Verdict{judge.Ignore, judge.Crowded}}
 		}
 		p.forget(first)
 		if p.size+len(fresh.Bytes) > p.cfg.Bytes {
 			p.keep(first)
-			return []Effect{Verdict{Ignore, Crowded}}
+			return []Effect{Verdict{judge.Ignore, judge.Crowded}}
 		}
-		effects = append(effects, Forgot{first.ID, Superseded})
+		effects = append(effects, Forgot{first.ID, judge.Superseded})
 	}
 	for len(p.kept) >= p.cfg.Cap || p.size+len(fresh.Bytes) > p.cfg.Bytes {
 		victim := p.victim(fresh)
 		if victim == nil {
-			return append([]Effect{Verdict{Ignore, Crowded}}, effects[1:]...)
+			return append([]Effect{Verdict{judge.Ignore, judge.Crowded}}, effects[1:]...)
 		}
 		p.forget(victim)
-		effects = append(effects, Forgot{victim.ID, Crowded})
+		effects = append(effects, Forgot{victim.ID, judge.Crowded})
 	}
 	p.keep(fresh)
 	return append(effects, fresh.Proven)
@@ -156,10 +181,10 @@ func (p *Proofs) take(fresh *proof) []Effect {
 
 func (p *Proofs) keep(e *proof) {
 	p.kept[e.ID] = e
-	p.accused[e.Verdict.Principal]++
+	p.accused[e.Accused]++
 	p.brought[e.From]++
 	p.size += len(e.Bytes)
-	p.wakeAt(e.Ends())
+	p.wakeAt(e.Ends)
 }
 
 // victim is whose place a newcomer takes, or nil.
@@ -176,7 +201,7 @@ func (p *Proofs) victim(fresh *proof) *proof {
 	switch {
 	case from != own && most == own:
 		return nil // all is the node's own
-	case from == most && fresh.Ends() <= victim.Ends():
+	case from == most && fresh.Ends <= victim.Ends:
 		return nil // it would displace its like
 	case from != own && from != most && p.brought[most] <= p.brought[from]+1:
 		return nil // its neighbour would have brought as much
@@ -196,13 +221,13 @@ func (p *Proofs) first(match func(*proof) bool) *proof {
 }
 
 func order(a, b *proof) int {
-	return cmp.Or(cmp.Compare(a.Ends(), b.Ends()), bytes.Compare(a.ID[:], b.ID[:]))
+	return cmp.Or(cmp.Compare(a.Ends, b.Ends), bytes.Compare(a.ID[:], b.ID[:]))
 }
 
 func (p *Proofs) forget(e *proof) {
 	delete(p.kept, e.ID)
 	p.size -= len(e.Bytes)
-	less(p.accused, e.Verdict.Principal)
+	less(p.accused, e.Accused)
 	less(p.brought, e.From)
 }
 
@@ -213,7 +238,7 @@ func less(counts map[lease.Principal]int, who lease.Principal) {
 }
 
 func (p *Proofs) wakeAt(until int64) {
-	if at := time.Unix(until, 0); p.wake.IsZero() || at.Before(p.wake) {
+	if at := time.Unix(until, 0); until != Never && (p.wake.IsZero() || at.Before(p.wake)) {
 		p.wake = at
 	}
 }
@@ -225,12 +250,12 @@ func (p *Proofs) expire(now time.Time) []Effect {
 	var effects []Effect
 	p.wake = time.Time{}
 	for _, e := range p.sorted() {
-		if now.Unix() < e.Ends() {
-			p.wakeAt(e.Ends())
+		if now.Unix() < e.Ends {
+			p.wakeAt(e.Ends)
 			continue
 		}
 		p.forget(e)
-		effects = append(effects, Forgot{e.ID, Expired})
+		effects = append(effects, Forgot{e.ID, judge.Expired})
 	}
 	return effects
 }

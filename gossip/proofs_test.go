@@ -5,6 +5,7 @@ package gossip
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // proofOf makes the smallest proof there is: node signed two capacities of one
@@ -71,6 +73,10 @@ func (r *room) readable(s string) string {
 	for name, b := range r.blobs {
 		if p, err := lease.ParseProof(b); err == nil {
 			s = strings.ReplaceAll(s, p.ID().String(), "<"+name+">")
+			if r.proofs.cfg.Known == nil {
+				continue
+			}
+			s = strings.ReplaceAll(s, fork{p}.ID().String(), "<"+r.names[fork{p}.Accused()]+">")
 		}
 	}
 	if i := strings.LastIndex(s, " until "); i >= 0 {
@@ -88,7 +94,32 @@ func TestProofTranscripts(t *testing.T) {
 	})
 }
 
-// run knows: store [cap=] [bytes=] [burst=]; proof NAME against= [from=] [until=] [n=];
+// fork is a proof as one that a node has signed two logs: kept one a node, for ever.
+type fork struct{ lease.Proof }
+
+func readFork(b []byte) (Evidence, error) {
+	p, err := lease.ParseProof(b)
+	return fork{p}, err
+}
+
+func (f fork) ID() lease.ID { return lease.ID(f.Accused()) }
+
+func (f fork) Accused() (p lease.Principal) {
+	if s, err := lease.ParseSigned(f.Evidence[0], lease.MaxStatement); err == nil {
+		var c lease.Capacity
+		if lease.Decode(s.Payload, &c, lease.MaxStatement) == nil {
+			p = c.Node
+		}
+	}
+	return p
+}
+
+func (f fork) Shows() (Shown, error) {
+	v, err := f.Verify()
+	return Shown{Kind: "fork", Accused: v.Principal, Ends: Never}, err
+}
+
+// run knows: store [cap=] [bytes=] [burst=] [known=]; recall NAME; proof NAME against= [from=] [until=] [n=];
 // spoil NAME of= how=; receive NAME from= [pulled]; local NAME; tick SECONDS;
 // list; wake; flood n= from= against=.
 func (r *room) run(t *testing.T, d *datadriven.TestData) string {
@@ -111,7 +142,15 @@ func (r *room) run(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "store":
-		r.proofs = NewProofs(ProofsConfig{Cap: int(num("cap", 0)), Bytes: int(num("bytes", 0)), Burst: int(num("burst", 0))})
+		cfg := ProofsConfig{Cap: int(num("cap", 0)), Bytes: int(num("bytes", 0)), Burst: int(num("burst", 0))}
+		if d.HasArg("known") { // a store of forks
+			cfg.Max, cfg.Read = MaxFork, readFork
+			nodes := strings.Split(arg("known", ""), "+")
+			cfg.Known = func(p lease.Principal) bool {
+				return slices.ContainsFunc(nodes, func(name string) bool { return keyOf(name).Principal() == p })
+			}
+		}
+		r.proofs = NewProofs(cfg)
 		return ""
 	case "proof":
 		r.key(arg("against", name))
@@ -122,6 +161,9 @@ func (r *room) run(t *testing.T, d *datadriven.TestData) string {
 		return ""
 	case "receive":
 		return r.step(t, Received{r.blobs[name], r.key(arg("from", "peer")).Principal(), d.HasArg("pulled")})
+	case "recall":
+		r.names[Past] = "the past"
+		return r.step(t, Received{r.blobs[name], Past, true})
 	case "local":
 		return r.step(t, Local{r.blobs[name]})
 	case "tick":
@@ -233,7 +275,7 @@ func TestProofsArePulledPageByPage(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, p := range page.Proofs {
-					if v := late.Step(noon, Received{Bytes: p, From: keyOf("neighbour").Principal(), Pulled: true})[0]; v != (Verdict{Accept, None}) {
+					if v := late.Step(noon, Received{Bytes: p, From: keyOf("neighbour").Principal(), Pulled: true})[0]; v != (Verdict{judge.Accept, judge.None}) {
 						t.Fatal(v)
 					}
 					moved++
@@ -276,10 +318,10 @@ func FuzzProofs(f *testing.F) {
 			if err == nil {
 				_, err = parsed.Verify()
 			}
-			if verdict.Judgement == Accept && (err != nil || !bytes.Equal(parsed.Bytes(), m)) {
+			if verdict.Judgement == judge.Accept && (err != nil || !bytes.Equal(parsed.Bytes(), m)) {
 				t.Fatalf("accepted what proves nothing: %v", err)
 			}
-			if verdict.Judgement == Reject && err == nil && len(m) <= lease.MaxProof {
+			if verdict.Judgement == judge.Reject && err == nil && len(m) <= lease.MaxProof {
 				t.Fatalf("rejected a proof: %s", verdict)
 			}
 			if p.Len() > 1 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/judge"
 	"croft/lease/offer"
 )
 
@@ -72,7 +73,7 @@ func TestPullMovesWhatDiffers(t *testing.T) {
 
 func TestPulledOfferIsStillPassedOnOnce(t *testing.T) {
 	v, b := NewView(ViewConfig{}), offerOf(t, "n", 1)
-	for i, want := range []Verdict{{Accept, None}, {Accept, None}, {Ignore, Duplicate}} {
+	for i, want := range []Verdict{{judge.Accept, judge.None}, {judge.Accept, judge.None}, {judge.Ignore, judge.Duplicate}} {
 		if got := v.Step(noon, Received{Bytes: b, Pulled: i == 0})[0]; got != want {
 			t.Fatalf("step %d: %s, want %s", i, got, want)
 		}
@@ -148,12 +149,12 @@ func TestNotice(t *testing.T) {
 		at    time.Duration
 		want  Verdict
 	}{
-		"good":     {func(*Notice) {}, key, 0, Verdict{Accept, None}},
-		"old":      {func(*Notice) {}, key, time.Hour, Verdict{Ignore, Expired}},
-		"early":    {func(*Notice) {}, key, -time.Hour, Verdict{Ignore, Early}},
-		"forged":   {func(*Notice) {}, keyOf("x"), 0, Verdict{Reject, Signature}},
-		"nothing":  {func(n *Notice) { n.RSet = lease.RSet{} }, key, 0, Verdict{Reject, Field}},
-		"too long": {func(n *Notice) { n.Until = n.Made + lease.MaxTerm + 1 }, key, 0, Verdict{Reject, Field}},
+		"good":     {func(*Notice) {}, key, 0, Verdict{judge.Accept, judge.None}},
+		"old":      {func(*Notice) {}, key, time.Hour, Verdict{judge.Ignore, judge.Expired}},
+		"early":    {func(*Notice) {}, key, -time.Hour, Verdict{judge.Ignore, judge.Early}},
+		"forged":   {func(*Notice) {}, keyOf("x"), 0, Verdict{judge.Reject, judge.Signature}},
+		"nothing":  {func(n *Notice) { n.RSet = lease.RSet{} }, key, 0, Verdict{judge.Reject, judge.Field}},
+		"too long": {func(n *Notice) { n.Until = n.Made + lease.MaxTerm + 1 }, key, 0, Verdict{judge.Reject, judge.Field}},
 	} {
 		n := good
 		c.spoil(&n)
@@ -162,7 +163,7 @@ func TestNotice(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = OpenNotice(b, noon.Add(c.at))
-		if j, r := Judge(err); (Verdict{j, r}) != c.want {
+		if j, r := judge.Of(err); (Verdict{j, r}) != c.want {
 			t.Errorf("%s: %s %s (%v), want %s", name, j, r, err, c.want)
 		}
 	}
@@ -175,7 +176,7 @@ func FuzzView(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v := NewView(ViewConfig{})
 		verdict, ok := v.Step(noon, Received{Bytes: b})[0].(Verdict)
-		if !ok || (verdict.Judgement == Accept) != (v.Len() == 1) {
+		if !ok || (verdict.Judgement == judge.Accept) != (v.Len() == 1) {
 			t.Fatalf("%v with %d nodes", verdict, v.Len())
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"croft/lease"
+	"croft/lease/judge"
 	"croft/lease/offer"
 )
 
@@ -87,8 +88,8 @@ type Effect interface {
 
 // Verdict answers each Received and Local, always as the first effect.
 type Verdict struct {
-	Judgement Judgement
-	Reason    Reason
+	Judgement judge.Judgement
+	Reason    judge.Reason
 }
 
 // Stored says that the view has a new newest offer.
@@ -97,7 +98,7 @@ type Stored struct{ Offer offer.Opened }
 // Evicted says that the view forgot a node.
 type Evicted struct {
 	Node   lease.Principal
-	Reason Reason // Expired, Withdrawn or Crowded
+	Reason judge.Reason // Expired, Withdrawn or Crowded
 }
 
 // Equivocated is the proof that a node signed two offers under one sequence.
@@ -110,7 +111,7 @@ type Equivocated struct {
 // Forgot says that a proof is no longer kept.
 type Forgot struct {
 	ID     lease.ID
-	Reason Reason // Expired, Crowded or Superseded
+	Reason judge.Reason // Expired, Crowded or Superseded
 }
 
 func (Verdict) effect()     {}
@@ -129,6 +130,10 @@ func (e Equivocated) String() string {
 	return fmt.Sprintf("equivocated %s %d %s %s", e.Node, e.Sequence, blob(e.First), blob(e.Second))
 }
 func (e Proven) String() string {
-	return fmt.Sprintf("proven %s %s of %s until %d", e.ID, e.Verdict.Kind, e.Verdict.Principal, e.Ends())
+	s := fmt.Sprintf("proven %s %s of %s", e.ID, e.Kind, e.Accused)
+	if e.Ends != Never {
+		s += fmt.Sprintf(" until %d", e.Ends)
+	}
+	return s
 }
 func (e Forgot) String() string { return fmt.Sprintf("forgot %s %s", e.ID, e.Reason) }

@@ -2,82 +2,11 @@
 
 package gossip
 
-import (
-	"errors"
+import "croft/lease/judge"
 
-	"github.com/fxamacker/cbor/v2"
-
-	"croft/lease"
-	"croft/lease/offer"
-)
-
-// Judgement is what becomes of a message.
-type Judgement string
-
-const (
-	Accept Judgement = "accept" // pass it on
-	Ignore Judgement = "ignore" // drop it, nobody is to blame
-	Reject Judgement = "reject" // drop it, the forwarder should have known
-)
-
-// Reason is why a message was not accepted; counters are kept by it.
-type Reason string
-
-const (
-	None          Reason = ""
-	TooBig        Reason = "too-big"
-	Malformed     Reason = "malformed"
-	NotCanonical  Reason = "not-canonical"
-	Field         Reason = "field"
-	Signature     Reason = "signature"
-	Newer         Reason = "newer" // a field or resource that this version does not know
-	Certificate   Reason = "certificate"
-	Expired       Reason = "expired"
-	Early         Reason = "early"
-	Superseded    Reason = "superseded"
-	Duplicate     Reason = "duplicate"
-	Equivocation  Reason = "equivocation"
-	TooOften      Reason = "too-often"
-	Crowded       Reason = "crowded" // the view is full and the sender's share is used up
-	Withdrawn     Reason = "withdrawn"
-	Unproven      Reason = "unproven" // a proof that proves nothing
-	UnknownReason Reason = "unknown"
-)
-
-// Judge maps an error of decoding, opening or freshness to a verdict.
-func Judge(err error) (Judgement, Reason) {
-	var field *cbor.UnknownFieldError
-	switch {
-	case err == nil:
-		return Accept, None
-	case errors.As(err, &field), errors.Is(err, lease.ErrUnknownResource):
-		return Ignore, Newer
-	case errors.Is(err, offer.ErrCertificate):
-		return Ignore, Certificate
-	case errors.Is(err, offer.ErrExpired):
-		return Ignore, Expired
-	case errors.Is(err, offer.ErrEarly):
-		return Ignore, Early
-	case errors.Is(err, lease.ErrTooBig):
-		return Reject, TooBig
-	case errors.Is(err, lease.ErrNotCanonical):
-		return Reject, NotCanonical
-	case errors.Is(err, lease.ErrSyntax):
-		return Reject, Malformed
-	case errors.Is(err, lease.ErrField), errors.Is(err, lease.ErrKind):
-		return Reject, Field
-	case errors.Is(err, lease.ErrSignature):
-		return Reject, Signature
-	}
-	return Ignore, UnknownReason // what we do not understand is no ground for blame
-}
-
-// judgeProof maps an error of parsing or verifying a proof. Nothing but signed
+// judgeProof maps an error of reading or verifying a proof. Nothing but signed
 // bytes enters, so that every honest node finds the same.
 func judgeProof(err error) Verdict {
-	j, reason := Judge(err)
-	if reason == UnknownReason {
-		j, reason = Reject, Unproven
-	}
+	j, reason := judge.OfBytes(err, judge.Unproven)
 	return Verdict{j, reason}
 }

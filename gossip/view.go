@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/judge"
 	"croft/lease/offer"
 )
 
@@ -78,7 +79,7 @@ func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effec
 		err = o.Fresh(now)
 	}
 	if err != nil {
-		j, reason := Judge(err)
+		j, reason := judge.Of(err)
 		return []Effect{Verdict{j, reason}}
 	}
 	if v.cfg.Check != nil && !o.Site.IsZero() {
@@ -87,14 +88,14 @@ func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effec
 	if old, ok := v.entries[o.Node]; ok {
 		return v.replace(now, old, o, from, pulled)
 	}
-	effects := []Effect{Verdict{Accept, None}}
+	effects := []Effect{Verdict{judge.Accept, judge.None}}
 	if len(v.entries) >= v.cfg.Cap {
 		victim := v.victim(from)
 		if victim == nil {
-			return []Effect{Verdict{Ignore, Crowded}}
+			return []Effect{Verdict{judge.Ignore, judge.Crowded}}
 		}
 		v.forget(victim)
-		effects = append(effects, Evicted{victim.offer.Node, Crowded})
+		effects = append(effects, Evicted{victim.offer.Node, judge.Crowded})
 	}
 	v.arrivals++
 	e := &entry{offer: o, group: from, arrival: v.arrivals, heard: !pulled, tokens: Burst - 1, refill: now}
@@ -108,18 +109,18 @@ func (v *View) replace(now time.Time, old *entry, o offer.Opened, from group, pu
 	switch {
 	case o.ID == old.offer.ID && !pulled && !old.heard:
 		old.heard = true // a pull was faster; the neighbours may still need it
-		return []Effect{Verdict{Accept, None}}
+		return []Effect{Verdict{judge.Accept, judge.None}}
 	case o.ID == old.offer.ID:
-		return []Effect{Verdict{Ignore, Duplicate}}
+		return []Effect{Verdict{judge.Ignore, judge.Duplicate}}
 	case o.Sequence < old.offer.Sequence:
-		return []Effect{Verdict{Ignore, Superseded}}
+		return []Effect{Verdict{judge.Ignore, judge.Superseded}}
 	case o.Sequence == old.offer.Sequence:
 		return v.equivocate(old.offer, o)
 	}
 	// A node's last word is taken at once: its leaving must not wait.
 	lastWord := o.Closed && !old.offer.Closed
 	if !pulled && !lastWord && !old.spend(now) {
-		return []Effect{Verdict{Ignore, TooOften}}
+		return []Effect{Verdict{judge.Ignore, judge.TooOften}}
 	}
 	if from.site && from != old.group { // a certificate arrived; a neighbour is no reason to regroup
 		v.leave(old.group)
@@ -128,15 +129,15 @@ func (v *View) replace(now time.Time, old *entry, o offer.Opened, from group, pu
 	}
 	old.offer, old.heard = o, !pulled
 	v.wakeAt(o.Until)
-	effects := []Effect{Verdict{Accept, None}, Stored{o}}
+	effects := []Effect{Verdict{judge.Accept, judge.None}, Stored{o}}
 	if lastWord {
-		effects = append(effects, Evicted{o.Node, Withdrawn})
+		effects = append(effects, Evicted{o.Node, judge.Withdrawn})
 	}
 	return effects
 }
 
 func (v *View) equivocate(first, second offer.Opened) []Effect {
-	ignored := []Effect{Verdict{Ignore, Equivocation}}
+	ignored := []Effect{Verdict{judge.Ignore, judge.Equivocation}}
 	for _, e := range v.evidence {
 		if e.Node == second.Node { // one proof a node is enough
 			return ignored
@@ -222,7 +223,7 @@ func (v *View) expire(now time.Time) []Effect {
 		}
 		v.forget(e)
 		if !e.offer.Closed { // a withdrawn one was told already
-			effects = append(effects, Evicted{e.offer.Node, Expired})
+			effects = append(effects, Evicted{e.offer.Node, judge.Expired})
 		}
 	}
 	return effects
@@ -247,6 +248,9 @@ func (v *View) Offers(now time.Time) []offer.Opened {
 	}
 	return all
 }
+
+// Has reports whether a node is in the view.
+func (v *View) Has(node lease.Principal) bool { return v.entries[node] != nil }
 
 // Len returns the number of nodes kept, withdrawn ones included.
 func (v *View) Len() int { return len(v.entries) }

@@ -9,14 +9,17 @@ import (
 
 // Major types of RFC 8949 section 3.1, in the place that they have in a head.
 const (
-	cborUint  = 0 << 5
-	cborBytes = 2 << 5
-	cborArray = 4 << 5
-	cborMap   = 5 << 5
+	MajorUint     = 0 << 5
+	MajorNegative = 1 << 5
+	MajorBytes    = 2 << 5
+	MajorText     = 3 << 5
+	MajorArray    = 4 << 5
+	MajorMap      = 5 << 5
 )
 
-// appendHead appends the shortest head of a major type and its argument.
-func appendHead(b []byte, major byte, n uint64) []byte {
+// AppendHead appends the shortest head of a major type and its argument, as
+// [Encode] would: for what is encoded too often for that.
+func AppendHead(b []byte, major byte, n uint64) []byte {
 	switch {
 	case n < 24:
 		return append(b, major|byte(n))
@@ -58,7 +61,7 @@ func takeHead(b []byte, major byte) (n uint64, rest []byte, err error) {
 
 // takeBytes reads one byte string and returns it, not copied, and the rest.
 func takeBytes(b []byte) (s, rest []byte, err error) {
-	n, rest, err := takeHead(b, cborBytes)
+	n, rest, err := takeHead(b, MajorBytes)
 	if err != nil {
 		return nil, nil, err
 	}

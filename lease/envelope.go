@@ -73,7 +73,7 @@ func ParseSigned(b []byte, limit int) (Signed, error) {
 	if len(b) > limit {
 		return Signed{}, fmt.Errorf("%d bytes, limit %d: %w", len(b), limit, ErrTooBig)
 	}
-	n, rest, err := takeHead(b, cborArray)
+	n, rest, err := takeHead(b, MajorArray)
 	if err != nil || n != 2 {
 		return Signed{}, fmt.Errorf("not a pair of payload and signature: %w", cmp.Or(err, ErrSyntax))
 	}

@@ -15,7 +15,7 @@ type Filling [][][]byte
 
 // Bytes returns the form that travels.
 func (f Filling) Bytes() []byte {
-	b := appendHead(nil, cborArray, uint64(len(f)))
+	b := AppendHead(nil, MajorArray, uint64(len(f)))
 	for _, entry := range f {
 		b = appendList(b, entry)
 	}
@@ -28,7 +28,7 @@ func ParseFilling(b []byte) (Filling, error) {
 	if len(b) > MaxFilling {
 		return nil, fmt.Errorf("filling of %d bytes, limit %d: %w", len(b), MaxFilling, ErrTooBig)
 	}
-	n, rest, err := takeHead(b, cborArray)
+	n, rest, err := takeHead(b, MajorArray)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("filling: %w", err)

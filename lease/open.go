@@ -74,7 +74,7 @@ func (s Signed) read() (Opened, error) {
 // kindOf finds the kind: in canonical form it is the first value of the map. The
 // rest is not read yet.
 func kindOf(payload []byte) (Kind, error) {
-	if _, rest, err := takeHead(payload, cborMap); err == nil && len(rest) > 1 && rest[0] == 0 && rest[1] < 24 {
+	if _, rest, err := takeHead(payload, MajorMap); err == nil && len(rest) > 1 && rest[0] == 0 && rest[1] < 24 {
 		return Kind(rest[1]), nil
 	}
 	var head struct {

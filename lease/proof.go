@@ -57,12 +57,12 @@ func (p Proof) ID() ID { return hash(ProofDomain, p.Bytes()) }
 
 // Bytes returns the form that travels: an array of five in core deterministic CBOR.
 func (p Proof) Bytes() []byte {
-	b := appendHead(nil, cborArray, 5)
-	b = appendHead(b, cborUint, uint64(p.K))
+	b := AppendHead(nil, MajorArray, 5)
+	b = AppendHead(b, MajorUint, uint64(p.K))
 	b = appendList(b, p.Chain)
 	b = appendList(b, p.Evidence)
-	b = appendHead(b, cborUint, uint64(p.Resource))
-	return appendHead(b, cborUint, uint64(p.At))
+	b = AppendHead(b, MajorUint, uint64(p.Resource))
+	return AppendHead(b, MajorUint, uint64(p.At))
 }
 
 // ParseProof reads the form that travels, at most [MaxProof] bytes, without
@@ -82,13 +82,13 @@ func parseProof(b []byte) (p Proof, err error) {
 	if len(b) > MaxProof {
 		return Proof{}, fmt.Errorf("%d bytes, limit %d: %w", len(b), MaxProof, ErrTooBig)
 	}
-	n, rest, err := takeHead(b, cborArray)
+	n, rest, err := takeHead(b, MajorArray)
 	if err == nil && n != 5 {
 		err = fmt.Errorf("array of %d: %w", n, ErrSyntax)
 	}
 	var k, r, at uint64
 	if err == nil {
-		k, rest, err = takeHead(rest, cborUint)
+		k, rest, err = takeHead(rest, MajorUint)
 	}
 	if err == nil {
 		p.Chain, rest, err = takeList(rest, MaxDepth+1)
@@ -97,10 +97,10 @@ func parseProof(b []byte) (p Proof, err error) {
 		p.Evidence, rest, err = takeList(rest, 2+Slots)
 	}
 	if err == nil {
-		r, rest, err = takeHead(rest, cborUint)
+		r, rest, err = takeHead(rest, MajorUint)
 	}
 	if err == nil {
-		at, rest, err = takeHead(rest, cborUint)
+		at, rest, err = takeHead(rest, MajorUint)
 	}
 	switch {
 	case err != nil:
@@ -143,16 +143,16 @@ func (p Proof) shape() error {
 
 // appendList appends an array of byte strings.
 func appendList(b []byte, list [][]byte) []byte {
-	b = appendHead(b, cborArray, uint64(len(list)))
+	b = AppendHead(b, MajorArray, uint64(len(list)))
 	for _, s := range list {
-		b = append(appendHead(b, cborBytes, uint64(len(s))), s...)
+		b = append(AppendHead(b, MajorBytes, uint64(len(s))), s...)
 	}
 	return b
 }
 
 // takeList reads an array of at most limit byte strings, copied, and returns the rest.
 func takeList(b []byte, limit int) (list [][]byte, rest []byte, err error) {
-	n, rest, err := takeHead(b, cborArray)
+	n, rest, err := takeHead(b, MajorArray)
 	switch {
 	case err != nil:
 		return nil, nil, err

@@ -19,10 +19,10 @@ func (s RSet) MarshalCBOR() ([]byte, error) {
 			pairs++
 		}
 	}
-	b := appendHead(make([]byte, 0, 1+10*pairs), cborMap, pairs)
+	b := AppendHead(make([]byte, 0, 1+10*pairs), MajorMap, pairs)
 	for r, v := range s {
 		if v != 0 {
-			b = appendHead(appendHead(b, cborUint, uint64(r)), cborUint, v)
+			b = AppendHead(AppendHead(b, MajorUint, uint64(r)), MajorUint, v)
 		}
 	}
 	return b, nil
@@ -31,15 +31,15 @@ func (s RSet) MarshalCBOR() ([]byte, error) {
 // UnmarshalCBOR refuses resources that it does not know, zeros on the wire, and
 // numbers that are not ascending or not in shortest form.
 func (s *RSet) UnmarshalCBOR(b []byte) error {
-	pairs, b, err := takeHead(b, cborMap)
+	pairs, b, err := takeHead(b, MajorMap)
 	if err != nil {
 		return fmt.Errorf("rset: %w", err)
 	}
 	var set RSet
 	var r, v uint64
 	for next := uint64(0); pairs > 0; pairs, next = pairs-1, r+1 {
-		if r, b, err = takeHead(b, cborUint); err == nil {
-			v, b, err = takeHead(b, cborUint)
+		if r, b, err = takeHead(b, MajorUint); err == nil {
+			v, b, err = takeHead(b, MajorUint)
 		}
 		switch {
 		case err != nil:

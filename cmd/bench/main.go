@@ -33,7 +33,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"croft/lockfile"
 )
 
 // A bench is one run: what it was asked for, and what it has found.
@@ -183,13 +183,9 @@ func (b *bench) takes(s section) time.Duration {
 
 // alone keeps a second run of a kind from the same lab, and from the same processors.
 func alone(kind string) (func(), error) {
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "croft-"+kind+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := lockfile.Take(filepath.Join(os.TempDir(), "croft-"+kind+".lock"))
 	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("another %s runs on this machine (%s): %w", kind, f.Name(), err)
+		return nil, fmt.Errorf("one %s runs on a machine at a time: %w", kind, err)
 	}
 	return func() { os.Remove(f.Name()); f.Close() }, nil
 }

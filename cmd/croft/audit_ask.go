@@ -37,7 +37,7 @@ func (a *app) askAll(ctx context.Context, w inquiry, nodes []offer.Offer) []said
 			if err != nil {
 				err = fmt.Errorf("asking %s: %w", n.Display(), err)
 			}
-			all[i] = said{n, answer, err}
+			all[i] = said{node: n, answer: answer, err: err}
 		})
 	}
 	asking.Wait()

@@ -37,6 +37,9 @@ func (a *app) saveDossier(ctx context.Context, key *sign.Key, q api.WhoRequest, 
 			return fail(exitFailed, "", "%s: its answer is not signed as it should be: %w", s.node.Display(), errors.Join(err, lease.ErrSignature))
 		}
 		d.Answers = append(d.Answers, answer)
+		if s.fork != nil {
+			d.Proofs = append(d.Proofs, s.fork)
+		}
 		var heads []audit.OpenedHead
 		for _, b := range s.answer.Proofs {
 			p, err := audit.ReadProof(b)
@@ -73,10 +76,38 @@ func (a *app) saveDossier(ctx context.Context, key *sign.Key, q api.WhoRequest, 
 		return fmt.Errorf("writing the answer: %w", err)
 	}
 	a.say("written to %s: %d answers, %d proofs, %d witnesses", path, len(d.Answers), len(d.Proofs), len(d.Words))
+	a.tellForks(ctx, d, all)
 	if !d.Judge().Holds() {
 		return fail(exitFailed, "see `croft audit verify "+path+"`", "what came does not hold together")
 	}
 	return nil
+}
+
+// tellForks has the way in tell the network of what the dossier proves and the way in
+// does not know yet.
+func (a *app) tellForks(ctx context.Context, d audit.Dossier, asked []said) {
+	told := map[lease.Principal]bool{}
+	for _, s := range asked {
+		told[s.node.Node] = s.fork != nil
+	}
+	all := d.Judge().Forks
+	for _, p := range d.Proofs {
+		if f, ok := p.(*audit.Fork); ok {
+			all = append(all, f)
+		}
+	}
+	for _, f := range all {
+		s, err := f.Verify()
+		if err != nil || told[s.Head.Node] {
+			continue
+		}
+		told[s.Head.Node] = true
+		if _, err := a.way().TakeFork(ctx, f.Bytes()); err != nil {
+			a.say("node %s has signed two logs, and the network was not told: %v", s.Head.Node.Short(), err)
+			continue
+		}
+		a.say("node %s has signed two logs: the network is told", s.Head.Node.Short())
+	}
 }
 
 // witnesses asks those who follow a node's log what they saw of it. Who does not

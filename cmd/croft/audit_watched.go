@@ -16,13 +16,14 @@ import (
 func (a *app) auditWatched() *cobra.Command {
 	var proofs bool
 	c := &cobra.Command{
-		Use: "watched", Short: "The logs of other nodes that yours follows as a witness", Args: cobra.NoArgs,
+		Use: "watched", Short: "The logs of other nodes that yours follows as a witness, and forks", Args: cobra.NoArgs,
 		Long: `List the nodes whose log of packets the node behind the socket follows. It asks each for
 its newest head once a segment, and for what shows that the log goes on from the head before:
   holds    it does
   silent   the node does not answer
   doubt    it answers, and does not show it
   fork     it has signed two logs: --proofs prints the proof, which anybody can verify
+Forks of other nodes, of which others told yours, are in the list too, as fork (told).
 Exit code 1 says that there is a fork.`,
 		Example: "  croft audit watched\n  croft audit watched --proofs | croft audit verify -",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -72,7 +73,11 @@ func watchedRow(w io.Writer, o api.Watched) {
 		seen = o.Seen.Local().Format(time.DateTime)
 	}
 	state := o.State
-	if !o.Follows {
+	switch {
+	case o.Follows:
+	case o.First == 0:
+		state += " (told)"
+	default:
 		state += " (before)"
 	}
 	fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", o.Node.Short(), o.Name, state, o.Size, o.First, seen, o.Why)

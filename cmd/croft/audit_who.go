@@ -32,7 +32,8 @@ record: exact, one of n slices, or not determinable where a translator stands be
 the node and its address and chooses the port. A node commits to what it recorded every
 five minutes; --wait waits until it has. With -o the answer is written with everything
 that bears it out, what the nodes' witnesses saw of their logs included, for
-` + "`croft audit verify`" + ` to check on any machine.
+` + "`croft audit verify`" + ` to check on any machine. A node that turns out so to have signed two
+logs is told of to the network; an answer of one that is known to have says so.
 
 Names are for whoever holds the destination. Run this on the machine that got the
 packets: it visits the nodes' courtesy pages to be seen at its address, or those of
@@ -110,6 +111,7 @@ type said struct {
 	node   offer.Offer
 	answer api.WhoAnswer
 	err    error
+	fork   *audit.Fork // a proof that the node has signed two logs, as far as the way in knows
 }
 
 // who asks every node that answers at the source address, and puts their answers
@@ -148,9 +150,12 @@ func (a *app) who(ctx context.Context, w inquiry) (err error) {
 			return err
 		}
 	}
+	forks := a.forks(ctx)
 	var answers []audit.Assertion
 	var failed []error
-	for _, s := range all {
+	for i := range all {
+		all[i].fork = forks[all[i].node.Node]
+		s := all[i]
 		if s.err != nil {
 			failed = append(failed, s.err)
 			continue
@@ -215,10 +220,16 @@ func (a *app) leave(ctx context.Context, w inquiry, all []said) (failed []error)
 }
 
 func (a *app) printAnswer(s said) error {
-	shown := s.answer
+	shown := struct {
+		api.WhoAnswer
+		Forked bool `json:"forked,omitempty"`
+	}{s.answer, s.fork != nil}
 	shown.Signed, shown.Proofs = nil, nil // for the file
 	return a.print(shown, func(w io.Writer) {
 		fmt.Fprintf(w, "node %s asserts: %s\n", s.node.Display(), s.answer.Verdict)
+		if s.fork != nil {
+			fmt.Fprintf(w, "  and has signed two logs of its packets, so that its word is worth little: see `croft audit watched --proofs`\n")
+		}
 		for _, name := range s.answer.Slices {
 			fmt.Fprintf(w, "  %s\n", name)
 		}
@@ -241,4 +252,28 @@ func (a *app) printAnswer(s said) error {
 			fmt.Fprintf(w, "  and there is more: ask for less time, with --within\n")
 		}
 	})
+}
+
+// forks are those that the way in knows of. That it knows of none, or does not say,
+// is no reason to answer nothing.
+func (a *app) forks(ctx context.Context) map[lease.Principal]*audit.Fork {
+	out := map[lease.Principal]*audit.Fork{}
+	list, err := a.way().Watched(ctx)
+	if err != nil {
+		return out
+	}
+	for _, w := range list {
+		p, err := audit.ReadProof(w.Fork)
+		if err != nil {
+			continue
+		}
+		f, ok := p.(*audit.Fork)
+		if !ok {
+			continue
+		}
+		if s, err := f.Verify(); err == nil && s.Head.Node == w.Node {
+			out[w.Node] = f
+		}
+	}
+	return out
 }

@@ -112,59 +112,36 @@ func Coarse(f ebpf.Flow) ebpf.Flow {
 // AppendRow appends a row's leaf to b: what lease.Encode would make of it, a
 // hundred thousand times a second.
 func AppendRow(b []byte, f ebpf.Flow) []byte {
-	b = append(b, cborArray|14, byte(LeafRow))
-	b = append(appendHead(b, cborText, uint64(len(f.Sliver))), f.Sliver...)
-	b = appendHead(b, cborUint, uint64(f.Place))
-	b = appendHead(b, cborUint, uint64(f.Direction))
-	b = appendHead(b, cborUint, uint64(f.Proto))
+	b = append(b, lease.MajorArray|14, byte(LeafRow))
+	b = append(lease.AppendHead(b, lease.MajorText, uint64(len(f.Sliver))), f.Sliver...)
+	b = lease.AppendHead(b, lease.MajorUint, uint64(f.Place))
+	b = lease.AppendHead(b, lease.MajorUint, uint64(f.Direction))
+	b = lease.AppendHead(b, lease.MajorUint, uint64(f.Proto))
 	for _, end := range [2]netip.AddrPort{f.Src, f.Dst} {
 		switch a := end.Addr(); {
 		case a.Is4():
 			four := a.As4()
-			b = append(append(b, cborBytes|4), four[:]...)
+			b = append(append(b, lease.MajorBytes|4), four[:]...)
 		case a.IsValid():
 			sixteen := a.As16()
-			b = append(append(b, cborBytes|16), sixteen[:]...)
+			b = append(append(b, lease.MajorBytes|16), sixteen[:]...)
 		default:
-			b = append(b, cborBytes)
+			b = append(b, lease.MajorBytes)
 		}
-		b = appendHead(b, cborUint, uint64(end.Port()))
+		b = lease.AppendHead(b, lease.MajorUint, uint64(end.Port()))
 	}
-	b = appendHead(b, cborUint, f.Packets)
-	b = appendHead(b, cborUint, f.Bytes)
+	b = lease.AppendHead(b, lease.MajorUint, f.Packets)
+	b = lease.AppendHead(b, lease.MajorUint, f.Bytes)
 	b = appendInt(b, f.First)
 	b = appendInt(b, f.Last)
-	return appendHead(b, cborUint, uint64(f.TCPFlags))
-}
-
-// Major types of CBOR (RFC 8949, section 3), in the top three bits.
-const (
-	cborUint  = 0 << 5
-	cborNeg   = 1 << 5
-	cborBytes = 2 << 5
-	cborText  = 3 << 5
-	cborArray = 4 << 5
-)
-
-func appendHead(b []byte, major byte, n uint64) []byte {
-	switch {
-	case n < 24:
-		return append(b, major|byte(n))
-	case n < 1<<8:
-		return append(b, major|24, byte(n))
-	case n < 1<<16:
-		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
-	case n < 1<<32:
-		return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
-	}
-	return binary.BigEndian.AppendUint64(append(b, major|27), n)
+	return lease.AppendHead(b, lease.MajorUint, uint64(f.TCPFlags))
 }
 
 func appendInt(b []byte, n int64) []byte {
 	if n < 0 {
-		return appendHead(b, cborNeg, uint64(^n))
+		return lease.AppendHead(b, lease.MajorNegative, uint64(^n))
 	}
-	return appendHead(b, cborUint, uint64(n))
+	return lease.AppendHead(b, lease.MajorUint, uint64(n))
 }
 
 // Bytes returns the leaf of an epoch's account.

@@ -93,6 +93,20 @@ func (p *Fork) Verify() (Shown, error) {
 	return shown, nil
 }
 
+// Accused is whose heads they say that they are; only [Fork.Verify] says that they
+// hold.
+func (p *Fork) Accused() (lease.Principal, error) {
+	s, err := lease.ParseSigned(p.A, MaxHead)
+	if err != nil {
+		return lease.Principal{}, fmt.Errorf("head: %w", err)
+	}
+	var h Head
+	if err := lease.Decode(s.Payload, &h, MaxHead); err != nil {
+		return lease.Principal{}, fmt.Errorf("head: %w", err)
+	}
+	return h.Node, nil
+}
+
 // ForkOfHeads returns the proof that two heads of one size make, if they do.
 func ForkOfHeads(a, b OpenedHead) (*Fork, bool) {
 	if !a.Forks(b.Head) {

@@ -16,7 +16,7 @@ import (
 // that its log goes on from the head that is kept here:
 //
 //	known ─▶ ask ─▶ shown ─┬ goes on ─────────────▶ fact remember (and a word, for who asks)
-//	           ▲           ├ does not, and shows it ▶ fact fork: told to everybody, never asked again
+//	           ▲           ├ does not, and shows it ▶ fact accuse: told to everybody, never asked again
 //	           │           ├ does not show it ──────▶ doubt
 //	           └─ retry ◀──┴ silent
 //
@@ -62,7 +62,10 @@ func NewWitness(self lease.Principal) *Witness {
 	return &Witness{self: self, watched: map[lease.Principal]*watch{}}
 }
 
-// Restore takes one fact of an earlier run: a [Remember] or an [Accuse].
+// Told reports whether the fork is known from others alone.
+func (w Watch) Told() bool { return w.Fork != nil && !w.Follows && w.First == 0 }
+
+// Restore takes one fact of an earlier run: a [Remember], an [Accuse] or a [Discard].
 func (w *Witness) Restore(fact WitnessEffect) {
 	switch f := fact.(type) {
 	case Remember:
@@ -72,6 +75,8 @@ func (w *Witness) Restore(fact WitnessEffect) {
 		if s, err := f.Fork.Verify(); err == nil {
 			w.of(s.Head.Node).fork = f.Fork
 		}
+	case Discard:
+		delete(w.watched, f.Node)
 	}
 }
 
@@ -100,6 +105,8 @@ func (w *Witness) Step(now time.Time, in WitnessInput) []WitnessEffect {
 		}
 	case Told:
 		out = w.told(in.Fork)
+	case Displaced:
+		out = w.displaced(in.Node)
 	}
 	return append(out, w.due(now)...)
 }
@@ -213,6 +220,17 @@ func (w *Witness) told(f *Fork) []WitnessEffect {
 		return nil
 	}
 	return w.accuse(node, w.of(node), f)
+}
+
+// displaced lets go of a fork that is known from others alone: what goes round has
+// room for as many as are kept here, and whose goes first is decided there.
+func (w *Witness) displaced(node lease.Principal) []WitnessEffect {
+	e, ok := w.watched[node]
+	if !ok || e.fork == nil || e.follows || e.first > 0 {
+		return nil
+	}
+	delete(w.watched, node)
+	return []WitnessEffect{Discard{Node: node}}
 }
 
 // due asks those whose time has come, the longest due first.

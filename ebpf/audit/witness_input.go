@@ -31,22 +31,28 @@ type Silent struct{ Node lease.Principal }
 // Told brings a fork that somebody else has found.
 type Told struct{ Fork *Fork }
 
+// Displaced says that others' forks have taken the place of a node's among those
+// that go round.
+type Displaced struct{ Node lease.Principal }
+
 // Passed says that it is later.
 type Passed struct{}
 
-func (Known) witnessInput()  {}
-func (Grown) witnessInput()  {}
-func (Silent) witnessInput() {}
-func (Told) witnessInput()   {}
-func (Passed) witnessInput() {}
+func (Known) witnessInput()     {}
+func (Grown) witnessInput()     {}
+func (Silent) witnessInput()    {}
+func (Told) witnessInput()      {}
+func (Displaced) witnessInput() {}
+func (Passed) witnessInput()    {}
 
 func (i Known) String() string { return "known " + bulk(encoded(i.Nodes)) }
 func (i Grown) String() string {
 	return fmt.Sprintf("grown node=%s %s", i.Node, bulk(encoded(growthLine{Head: i.Growth.Head, Root: i.Growth.Root, Path: i.Growth.Path})))
 }
-func (i Silent) String() string { return fmt.Sprintf("silent node=%s", i.Node) }
-func (i Told) String() string   { return "told " + bulk(i.Fork.Bytes()) }
-func (Passed) String() string   { return "passed" }
+func (i Silent) String() string    { return fmt.Sprintf("silent node=%s", i.Node) }
+func (i Told) String() string      { return "told " + bulk(i.Fork.Bytes()) }
+func (i Displaced) String() string { return fmt.Sprintf("displaced node=%s", i.Node) }
+func (Passed) String() string      { return "passed" }
 
 // growthLine is a growth in a line of a transcript.
 type growthLine struct {
@@ -56,8 +62,8 @@ type growthLine struct {
 	Path []lease.Digest
 }
 
-// WitnessEffect is what a witness's owner must do. A Remember and an Accuse are
-// its facts, durable before anybody hears of them.
+// WitnessEffect is what a witness's owner must do. A Remember, an Accuse and a
+// Discard are its facts, durable before anybody hears of them.
 type WitnessEffect interface {
 	witnessEffect()
 	String() string
@@ -77,8 +83,12 @@ type Remember struct {
 	Seen  int64 // Unix ns
 }
 
-// Accuse has a fork kept, shown to the node's owner, and given to who asks.
+// Accuse has a fork kept, shown to the node's owner, and told to everybody who has
+// not told of it.
 type Accuse struct{ Fork *Fork }
+
+// Discard has the fork of a node let go of.
+type Discard struct{ Node lease.Principal }
 
 // Doubt has the node's owner told of a log that is not shown to go on.
 type Doubt struct {
@@ -89,14 +99,16 @@ type Doubt struct {
 func (Ask) witnessEffect()      {}
 func (Remember) witnessEffect() {}
 func (Accuse) witnessEffect()   {}
+func (Discard) witnessEffect()  {}
 func (Doubt) witnessEffect()    {}
 
 func (e Ask) String() string { return fmt.Sprintf("ask node=%s size=%d", e.Node, e.Size) }
 func (e Remember) String() string {
 	return fmt.Sprintf("fact remember first=%d seen=%d %s", e.First, e.Seen, bulk(e.Head.Bytes))
 }
-func (e Accuse) String() string { return "fact accuse " + bulk(e.Fork.Bytes()) }
-func (e Doubt) String() string  { return fmt.Sprintf("doubt node=%s why=%q", e.Node, e.Why) }
+func (e Accuse) String() string  { return "fact accuse " + bulk(e.Fork.Bytes()) }
+func (e Discard) String() string { return fmt.Sprintf("fact discard node=%s", e.Node) }
+func (e Doubt) String() string   { return fmt.Sprintf("doubt node=%s why=%q", e.Node, e.Why) }
 
 // ParseWitnessInput reads the one-line form of an input.
 func ParseWitnessInput(line string) (WitnessInput, error) {
@@ -116,6 +128,8 @@ func ParseWitnessInput(line string) (WitnessInput, error) {
 		in = Silent{p.principal()}
 	case "told":
 		in = Told{p.fork()}
+	case "displaced":
+		in = Displaced{p.principal()}
 	case "passed":
 		in = Passed{}
 	default:
@@ -145,6 +159,8 @@ func ParseWitnessEffect(line string) (WitnessEffect, error) {
 		e = Remember{Head: p.head(), First: first, Seen: seen}
 	case "accuse":
 		e = Accuse{p.fork()}
+	case "discard":
+		e = Discard{p.principal()}
 	default:
 		p.fail(fmt.Errorf("effect %q: %w", name, lease.ErrSyntax))
 	}

@@ -79,6 +79,9 @@ func (f *follower) step(in WitnessInput) string {
 			f.facts = append(f.facts, e)
 			s, err := VerifyProof(e.Fork.Bytes())
 			fmt.Fprintf(&said, "fact accuse %s sizes %d and %d, verifies: %t\n", f.names[s.Head.Node], s.Head.Size, s.Next.Size, err == nil)
+		case Discard:
+			f.facts = append(f.facts, e)
+			fmt.Fprintf(&said, "fact discard %s\n", f.names[e.Node])
 		case Doubt:
 			fmt.Fprintf(&said, "doubt %s: %s\n", f.names[e.Node], e.Why)
 		}
@@ -146,6 +149,8 @@ func TestWitnessTranscript(t *testing.T) {
 				t.Fatal("no fork")
 			}
 			return f.step(Told{fork})
+		case "displaced":
+			return f.step(Displaced{f.name(d.CmdArgs[0].Key)})
 		case "crash":
 			f.w = NewWitness(leasetest.Who("w"))
 			for _, fact := range f.facts {

@@ -15,8 +15,7 @@ import (
 
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
-
-	"golang.org/x/sys/unix"
+	"croft/lockfile"
 )
 
 // claims is where every bench that stands has a file of its tag's name, locked
@@ -49,7 +48,7 @@ func claimAs(dir, tag string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err = lockfile.Try(lock)
 	if err == nil {
 		err = os.Link(lock.Name(), filepath.Join(dir, tag))
 	}
@@ -96,10 +95,9 @@ func sweep(ctx context.Context, dir string) (gone []string, err error) {
 }
 
 func sweepOne(ctx context.Context, path string, lock *os.File) (bool, error) {
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return false, nil // its process lives
-		}
+	if err := lockfile.Try(lock); errors.Is(err, lockfile.ErrHeld) {
+		return false, nil // its process lives, or a child has its lock for a moment more
+	} else if err != nil {
 		return false, err
 	}
 	name := filepath.Base(path)

@@ -87,3 +87,18 @@ func BenchmarkRootPacket(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRootOptOuts: a full set put into force, from a sorted list to the table
+// that the guard looks into.
+func BenchmarkRootOptOuts(b *testing.B) {
+	g := newBench(b, Config{}, ebpf.Port{}, testLimits())
+	addrs := make([]netip.Addr, ebpf.MaxOptOut)
+	for i := range addrs {
+		addrs[i] = netip.AddrFrom4([4]byte{198, 41 + byte(i>>16), byte(i >> 8), byte(i)})
+	}
+	for b.Loop() {
+		if err := g.SetOptOut(b.Context(), addrs); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -86,6 +86,10 @@ func join(by []Opened, b []byte) (Entry, error) {
 	e := Entry{Addr: by[0].Addr, From: by[0].From, Until: by[0].Until, By: [Attesters]Opened(by), Bytes: b}
 	first := e.From
 	for i, a := range by {
+		// Of many entries the bytes are held once.
+		if at := bytes.Index(b, a.Bytes); at >= 0 {
+			e.By[i].Bytes = b[at : at+len(a.Bytes) : at+len(a.Bytes)]
+		}
 		if a.Addr != e.Addr {
 			return bad("attestations for %s and for %s", e.Addr, a.Addr)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"croft/ebpf/optout"
 	"croft/lease"
+	"croft/lease/judge"
 	"croft/lease/leasetest"
 )
 
@@ -132,7 +133,7 @@ func FuzzOpenEntry(f *testing.F) {
 		s := fresh(optout.Config{})
 		verdict := s.Step(noon, optout.Local{Bytes: b})[0]
 		e, err := optout.OpenEntry(b)
-		if accepted := verdict == (optout.Verdict{Judgement: optout.Accept}); accepted && err != nil {
+		if accepted := verdict == (optout.Verdict{Judgement: judge.Accept}); accepted && err != nil {
 			t.Fatalf("accepted, and does not open: %v", err)
 		}
 		if err != nil {

@@ -6,7 +6,7 @@ import "time"
 
 const (
 	// MaxEntries is the number of addresses in a set: what the guard's table in
-	// the kernel holds, and with 600 bytes each 60 MB of memory.
+	// the kernel holds, and with 880 bytes each 88 MB of memory.
 	MaxEntries = 100_000
 
 	// PerNetwork is the number of entries of one /24, or /56 in IPv6: all of the

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // Config is fixed for the life of a Set. The zero value is the protocol's.
@@ -82,36 +83,36 @@ func (s *Set) NextWake() (time.Time, bool) { return s.wake, !s.wake.IsZero() }
 // signatures last.
 func (s *Set) receive(now time.Time, in Received) []Effect {
 	if len(in.Bytes) > MaxEntry {
-		return []Effect{Verdict{Reject, TooBig}}
+		return []Effect{Verdict{judge.Reject, judge.TooBig}}
 	}
 	e, err := readEntry(in.Bytes)
 	if err != nil {
-		return []Effect{judge(err)}
+		return []Effect{verdictOf(err)}
 	}
 	old := s.kept[e.Addr]
 	if old != nil && old.ID == e.ID {
 		if !in.Pulled && !old.heard {
 			old.heard = true // a pull was faster; the neighbours may still need it
-			return []Effect{Verdict{Accept, None}}
+			return []Effect{Verdict{judge.Accept, judge.None}}
 		}
-		return []Effect{Verdict{Ignore, Duplicate}}
+		return []Effect{Verdict{judge.Ignore, judge.Duplicate}}
 	}
-	if reason := s.admissible(now, &e, old); reason != None {
-		return []Effect{Verdict{Ignore, reason}}
+	if reason := s.admissible(now, &e, old); reason != judge.None {
+		return []Effect{Verdict{judge.Ignore, reason}}
 	}
-	if reason := s.attested(&e); reason != None {
-		return []Effect{Verdict{Ignore, reason}}
+	if reason := s.attested(&e); reason != judge.None {
+		return []Effect{Verdict{judge.Ignore, reason}}
 	}
 	holds, known := s.judged.get(e.ID)
 	if !known {
 		if !in.Pulled && !s.spend(now, in.From) {
-			return []Effect{Verdict{Ignore, TooOften}}
+			return []Effect{Verdict{judge.Ignore, judge.TooOften}}
 		}
 		holds = e.verify() == nil
 		s.judged.put(e.ID, holds)
 	}
 	if !holds {
-		return []Effect{Verdict{Reject, Signature}}
+		return []Effect{Verdict{judge.Reject, judge.Signature}}
 	}
 	return s.take(&kept{e, !in.Pulled}, old)
 }
@@ -120,33 +121,33 @@ func (s *Set) receive(now time.Time, in Received) []Effect {
 func (s *Set) reload(now time.Time, b []byte) []Effect {
 	e, err := readEntry(b)
 	if err != nil {
-		return []Effect{judge(err)}
+		return []Effect{verdictOf(err)}
 	}
 	old := s.kept[e.Addr]
 	if old != nil && old.ID == e.ID {
-		return []Effect{Verdict{Ignore, Duplicate}}
+		return []Effect{Verdict{judge.Ignore, judge.Duplicate}}
 	}
-	if reason := s.admissible(now, &e, old); reason != None {
-		return []Effect{Verdict{Ignore, reason}}
+	if reason := s.admissible(now, &e, old); reason != judge.None {
+		return []Effect{Verdict{judge.Ignore, reason}}
 	}
 	return s.take(&kept{e, false}, old)
 }
 
 // admissible holds an entry against the clock and what is there.
-func (s *Set) admissible(now time.Time, e *Entry, old *kept) Reason {
+func (s *Set) admissible(now time.Time, e *Entry, old *kept) judge.Reason {
 	switch {
 	case now.Unix() >= e.Until:
-		return Expired
+		return judge.Expired
 	case e.From > now.Add(MaxSkew).Unix():
-		return Early
+		return judge.Early
 	case old != nil && !e.after(&old.Entry):
-		return Superseded
+		return judge.Superseded
 	}
-	return None
+	return judge.None
 }
 
 // attested holds an entry against what is known of nodes.
-func (s *Set) attested(e *Entry) Reason {
+func (s *Set) attested(e *Entry) judge.Reason {
 	if s.live[e.Addr] {
 		return LiveNode
 	}
@@ -154,7 +155,7 @@ func (s *Set) attested(e *Entry) Reason {
 	for i, a := range e.By {
 		n, ok := s.nodes[a.Node]
 		if !ok || !n.Door(e.Addr).IsValid() {
-			return Stranger
+			return judge.Stranger
 		}
 		by[i] = n
 	}
@@ -173,7 +174,7 @@ func (s *Set) attested(e *Entry) Reason {
 			return NotChosen
 		}
 	}
-	return None
+	return judge.None
 }
 
 // family is 0 for IPv4 and 1 for IPv6.
@@ -186,16 +187,16 @@ func family(a netip.Addr) int {
 
 // take keeps an entry that holds, if there is room for it.
 func (s *Set) take(e, old *kept) []Effect {
-	effects := []Effect{Verdict{Accept, None}}
+	effects := []Effect{Verdict{judge.Accept, judge.None}}
 	if old != nil {
 		s.forget(old)
-		effects = append(effects, Left{old.Addr, old.ID, Superseded})
+		effects = append(effects, Left{old.Addr, old.ID, judge.Superseded})
 	} else if victim, full := s.victim(e); full {
 		if victim == nil {
-			return []Effect{Verdict{Ignore, Crowded}}
+			return []Effect{Verdict{judge.Ignore, judge.Crowded}}
 		}
 		s.forget(victim)
-		effects = append(effects, Left{victim.Addr, victim.ID, Crowded})
+		effects = append(effects, Left{victim.Addr, victim.ID, judge.Crowded})
 	}
 	s.kept[e.Addr] = e
 	s.parts.add(e)
@@ -251,7 +252,7 @@ func (s *Set) expire(now time.Time) []Effect {
 	var effects []Effect
 	for _, e := range ended {
 		s.forget(e)
-		effects = append(effects, Left{e.Addr, e.ID, Expired})
+		effects = append(effects, Left{e.Addr, e.ID, judge.Expired})
 	}
 	return effects
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // Input is what a Set takes: Received, Local, Kept, Known or Tick.
@@ -148,8 +149,8 @@ type Effect interface {
 
 // Verdict answers each Received, Local and Kept, always as the first effect.
 type Verdict struct {
-	Judgement Judgement
-	Reason    Reason
+	Judgement judge.Judgement
+	Reason    judge.Reason
 }
 
 // Entered says that the set has a new entry, which is to be kept on disk.
@@ -159,7 +160,7 @@ type Entered struct{ Entry Entry }
 type Left struct {
 	Addr   netip.Addr
 	ID     lease.ID
-	Reason Reason // Expired, Crowded or Superseded
+	Reason judge.Reason // Expired, Crowded or Superseded
 }
 
 // Changed says that Addrs is not what it was. It is the last effect.

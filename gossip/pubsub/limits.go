@@ -21,6 +21,9 @@ const (
 	firstPulls = 2
 	// pullEvery is the pace of anti-entropy.
 	pullEvery = time.Minute
+	// maxOptOutPages bounds one pull of opt-outs: 4 MiB, some 9,000 entries, which
+	// take some seconds to verify. A full set is eleven pulls.
+	maxOptOutPages = 32
 	// pullTimeout bounds one pull with all its pages.
 	pullTimeout = 15 * time.Second
 	// serveTimeout bounds one inbound pull of one page.

@@ -56,7 +56,7 @@ func (g *Gossip) PullOptOuts(ctx context.Context, from peer.ID) (news int, err e
 		g.optoutAfter = req.After
 		g.optoutMu.Unlock()
 	}()
-	for range gossip.MaxProofPages {
+	for range maxOptOutPages {
 		b, err := g.ask(ctx, from, ProtocolOptOuts, req, gossip.MaxProofPage)
 		if err != nil {
 			return news, fmt.Errorf("pulling opt-outs from %s: %w", from, err)

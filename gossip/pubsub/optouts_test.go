@@ -13,6 +13,7 @@ import (
 
 	"croft/gossip"
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // words is a set of entries that are any bytes but "bad".
@@ -26,13 +27,13 @@ func (w *words) Receive(in gossip.Received) gossip.Verdict {
 	defer w.mu.Unlock()
 	switch s := string(in.Bytes); {
 	case s == "bad":
-		return gossip.Verdict{Judgement: gossip.Reject, Reason: gossip.Malformed}
+		return gossip.Verdict{Judgement: judge.Reject, Reason: judge.Malformed}
 	case slices.Contains(w.all, s):
-		return gossip.Verdict{Judgement: gossip.Ignore, Reason: gossip.Duplicate}
+		return gossip.Verdict{Judgement: judge.Ignore, Reason: judge.Duplicate}
 	default:
 		w.all = append(w.all, s)
 	}
-	return gossip.Verdict{Judgement: gossip.Accept}
+	return gossip.Verdict{Judgement: judge.Accept}
 }
 
 func (w *words) Digest() (d gossip.Digest) {

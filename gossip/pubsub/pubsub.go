@@ -19,6 +19,7 @@ import (
 
 	"croft/gossip"
 	"croft/lease"
+	"croft/lease/judge"
 	"croft/lease/offer"
 )
 
@@ -27,10 +28,11 @@ const (
 	TopicCapacity  = "croft/capacity"
 	TopicLeases    = "croft/leases"
 	TopicConflicts = "croft/conflicts"
+	TopicForks     = "croft/forks"
 	TopicOptOuts   = "croft/optouts"
 )
 
-// ErrRefused: our own view, or store of proofs, does not take what we want to
+// ErrRefused: our own view, or a store of proofs, does not take what we want to
 // publish.
 var ErrRefused = errors.New("refused by the own view")
 
@@ -46,6 +48,10 @@ type Config struct {
 	OnEffect func(gossip.Effect)
 	OnNotice func(gossip.Notice)
 
+	// ReadFork reads a proof that a node has signed two logs. Nil: the topic is not
+	// joined.
+	ReadFork func([]byte) (gossip.Evidence, error)
+
 	// OptOuts is the set of addresses to be left alone. Nil: the topic is not joined.
 	OptOuts OptOuts
 
@@ -55,6 +61,11 @@ type Config struct {
 
 // Gossip is one node's part in the gossip.
 type Gossip struct {
+	// Conflicts are the proofs of broken promises; Forks those of two logs of one
+	// node, nil if they are not carried.
+	Conflicts *Proofs
+	Forks     *Proofs
+
 	cfg    Config
 	ps     *ps.PubSub
 	topics map[string]*ps.Topic
@@ -65,9 +76,6 @@ type Gossip struct {
 
 	mu   sync.Mutex
 	view *gossip.View
-
-	proofMu sync.Mutex // held while signatures are checked: one core, one proof
-	proofs  *gossip.Proofs
 
 	optoutMu    sync.Mutex
 	optoutAfter lease.ID // where the next pull of opt-outs begins
@@ -86,7 +94,11 @@ func New(cfg Config) (*Gossip, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Gossip{cfg: cfg, cancel: cancel, topics: map[string]*ps.Topic{}, served: make(chan struct{}, maxServed),
-		counts: newCounters(), view: gossip.NewView(cfg.View), proofs: gossip.NewProofs(gossip.ProofsConfig{})}
+		counts: newCounters(), view: gossip.NewView(cfg.View)}
+	g.Conflicts = &Proofs{g: g, topic: TopicConflicts, proto: ProtocolProofs, kept: gossip.NewProofs(gossip.ProofsConfig{})}
+	if cfg.ReadFork != nil {
+		g.Forks = &Proofs{g: g, topic: TopicForks, proto: ProtocolForks, kept: gossip.NewForks(cfg.ReadFork, g.known)}
+	}
 	if err := g.join(ctx); err != nil {
 		g.Close()
 		return nil, fmt.Errorf("starting gossip: %w", err)
@@ -95,7 +107,10 @@ func New(cfg Config) (*Gossip, error) {
 }
 
 func (g *Gossip) join(ctx context.Context) (err error) {
-	judges := map[string]ps.ValidatorEx{TopicCapacity: g.capacity, TopicLeases: g.leases, TopicConflicts: g.conflicts}
+	judges := map[string]ps.ValidatorEx{TopicCapacity: g.capacity, TopicLeases: g.leases, TopicConflicts: g.Conflicts.validate}
+	if g.Forks != nil {
+		judges[TopicForks] = g.Forks.validate
+	}
 	if g.cfg.OptOuts != nil {
 		judges[TopicOptOuts] = g.optouts
 	}
@@ -143,7 +158,7 @@ func messageID(m *pb.Message) string {
 // neighbour there is nobody to tell, which is no error: they will pull.
 func (g *Gossip) Publish(ctx context.Context, o offer.Opened) error {
 	verdict := g.step(gossip.Local{Bytes: o.Bytes})
-	if verdict.Judgement != gossip.Accept && verdict.Reason != gossip.Duplicate {
+	if verdict.Judgement != judge.Accept && verdict.Reason != judge.Duplicate {
 		return fmt.Errorf("publishing offer %d: %s: %w", o.Sequence, verdict, ErrRefused)
 	}
 	if err := g.topics[TopicCapacity].Publish(ctx, o.Bytes); err != nil {
@@ -161,35 +176,6 @@ func (g *Gossip) Tell(ctx context.Context, notice []byte) error {
 		return fmt.Errorf("telling of a lease: %w", err)
 	}
 	return nil
-}
-
-// Accuse keeps a proof and tells the others. One that is kept already, or that
-// has no room, is told again; that it proves nothing is an error.
-func (g *Gossip) Accuse(ctx context.Context, proof []byte) error {
-	verdict := g.stepProofs(gossip.Local{Bytes: proof})
-	if verdict.Judgement != gossip.Accept && verdict.Reason != gossip.Duplicate && verdict.Reason != gossip.Crowded {
-		return fmt.Errorf("publishing a proof: %s: %w", verdict, ErrRefused)
-	}
-	if err := g.topics[TopicConflicts].Publish(ctx, proof); err != nil {
-		return fmt.Errorf("publishing a proof: %w", err)
-	}
-	return nil
-}
-
-// KeepProof keeps a proof from earlier, and tells nobody: who lacks it pulls it.
-func (g *Gossip) KeepProof(proof []byte) error {
-	verdict := g.stepProofs(gossip.Local{Bytes: proof})
-	if verdict.Judgement != gossip.Accept && verdict.Reason != gossip.Duplicate {
-		return fmt.Errorf("keeping a proof: %s: %w", verdict, ErrRefused)
-	}
-	return nil
-}
-
-// Proofs returns the proofs that are kept, by id.
-func (g *Gossip) Proofs() []gossip.Proven {
-	g.proofMu.Lock()
-	defer g.proofMu.Unlock()
-	return g.proofs.Proven()
 }
 
 // Offers returns what the view holds now, as candidates for merging.
@@ -229,14 +215,6 @@ func (g *Gossip) step(in gossip.Input) gossip.Verdict {
 	return g.tell(effects)
 }
 
-// stepProofs is step for the store of proofs.
-func (g *Gossip) stepProofs(in gossip.Input) gossip.Verdict {
-	g.proofMu.Lock()
-	effects := g.proofs.Step(g.cfg.Now(), in)
-	g.proofMu.Unlock()
-	return g.tell(effects)
-}
-
 func (g *Gossip) tell(effects []gossip.Effect) (verdict gossip.Verdict) {
 	for _, e := range effects {
 		if v, ok := e.(gossip.Verdict); ok {
@@ -253,6 +231,7 @@ func (g *Gossip) Close() error {
 	g.cancel()
 	g.cfg.Host.RemoveStreamHandler(Protocol)
 	g.cfg.Host.RemoveStreamHandler(ProtocolProofs)
+	g.cfg.Host.RemoveStreamHandler(ProtocolForks)
 	g.cfg.Host.RemoveStreamHandler(ProtocolOptOuts)
 	g.loops.Wait()
 	return nil

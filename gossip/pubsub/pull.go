@@ -17,12 +17,14 @@ import (
 
 	"croft/gossip"
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // The pulls' stream protocol ids: one request and one page a stream.
 const (
 	Protocol       protocol.ID = "/croft/view/1"
 	ProtocolProofs protocol.ID = "/croft/proofs/1"
+	ProtocolForks  protocol.ID = "/croft/forks/1"
 )
 
 // startPulling serves pulls, and pulls from the first neighbours that come and
@@ -33,7 +35,9 @@ func (g *Gossip) startPulling(ctx context.Context) error {
 		return err
 	}
 	g.cfg.Host.SetStreamHandler(Protocol, func(s network.Stream) { g.serve(s, g.viewPage) })
-	g.cfg.Host.SetStreamHandler(ProtocolProofs, func(s network.Stream) { g.serve(s, g.proofPage) })
+	for _, p := range g.proofs() {
+		g.cfg.Host.SetStreamHandler(p.proto, func(s network.Stream) { g.serve(s, p.page) })
+	}
 	if g.cfg.OptOuts != nil {
 		g.cfg.Host.SetStreamHandler(ProtocolOptOuts, func(s network.Stream) { g.serve(s, g.optoutPage) })
 	}
@@ -74,7 +78,9 @@ func (g *Gossip) keepPulling(ctx context.Context, arrived <-chan peer.ID) {
 			}
 		case <-timer.C:
 			g.step(gossip.Tick{})
-			g.stepProofs(gossip.Tick{})
+			for _, p := range g.proofs() {
+				p.step(gossip.Tick{})
+			}
 			if near := g.neighbours(); len(near) > 0 {
 				g.try(ctx, near[rand.N(len(near))])
 			}
@@ -88,6 +94,14 @@ func (g *Gossip) keepPulling(ctx context.Context, arrived <-chan peer.ID) {
 	}
 }
 
+// proofs are the kinds of proofs that are carried.
+func (g *Gossip) proofs() []*Proofs {
+	if g.Forks == nil {
+		return []*Proofs{g.Conflicts}
+	}
+	return []*Proofs{g.Conflicts, g.Forks}
+}
+
 func (g *Gossip) neighbours() []peer.ID {
 	return slices.DeleteFunc(g.cfg.Host.Network().Peers(), func(id peer.ID) bool { return !g.speaks(id, Protocol) })
 }
@@ -96,8 +110,12 @@ func (g *Gossip) neighbours() []peer.ID {
 func (g *Gossip) try(ctx context.Context, id peer.ID) bool {
 	n, err := g.Pull(ctx, id)
 	proofs, optouts := 0, 0
-	if err == nil && g.speaks(id, ProtocolProofs) {
-		proofs, err = g.PullProofs(ctx, id)
+	for _, p := range g.proofs() {
+		if err == nil && g.speaks(id, p.proto) {
+			var news int
+			news, err = p.Pull(ctx, id)
+			proofs += news
+		}
 	}
 	if err == nil && g.cfg.OptOuts != nil && g.speaks(id, ProtocolOptOuts) {
 		optouts, err = g.PullOptOuts(ctx, id)
@@ -148,43 +166,13 @@ func (g *Gossip) Pull(ctx context.Context, from peer.ID) (news int, err error) {
 	return news, nil
 }
 
-// PullProofs asks a neighbour for the proofs that we do not keep, and returns how
-// many of them were news. What is more than one pull moves comes with the next.
-func (g *Gossip) PullProofs(ctx context.Context, from peer.ID) (news int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
-	defer cancel()
-	g.proofMu.Lock()
-	req := gossip.ProofPull{Digest: g.proofs.Digest()}
-	g.proofMu.Unlock()
-	for range gossip.MaxProofPages {
-		b, err := g.ask(ctx, from, ProtocolProofs, req, gossip.MaxProofPage)
-		if err != nil {
-			return news, fmt.Errorf("pulling proofs from %s: %w", from, err)
-		}
-		page, err := gossip.DecodeProofPage(b)
-		if err == nil {
-			var n int
-			n, err = g.take(from, page.Proofs, g.stepProofs)
-			news += n
-		}
-		if err != nil {
-			return news, fmt.Errorf("pulling proofs from %s: %w", from, err)
-		}
-		if page.After.IsZero() || len(page.Proofs) == 0 {
-			break
-		}
-		req.After = page.After
-	}
-	return news, nil
-}
-
 // take judges what a page holds, up to the first that nobody honest would send.
 func (g *Gossip) take(from peer.ID, messages [][]byte, step func(gossip.Input) gossip.Verdict) (news int, err error) {
 	for _, b := range messages {
 		switch v := step(gossip.Received{Bytes: b, From: principal(from), Pulled: true}); v.Judgement {
-		case gossip.Accept:
+		case judge.Accept:
 			news++
-		case gossip.Reject:
+		case judge.Reject:
 			g.counts.add("pull:" + string(v.Reason))
 			return news, fmt.Errorf("%s: %w", v, lease.ErrSyntax)
 		}
@@ -267,16 +255,6 @@ func (g *Gossip) viewPage(b []byte) (any, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.view.Page(g.cfg.Now(), req), nil
-}
-
-func (g *Gossip) proofPage(b []byte) (any, error) {
-	req, err := gossip.DecodeProofPull(b)
-	if err != nil {
-		return nil, err
-	}
-	g.proofMu.Lock()
-	defer g.proofMu.Unlock()
-	return g.proofs.Page(req), nil
 }
 
 func readAll(r io.Reader, limit int) ([]byte, error) {

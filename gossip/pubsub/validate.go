@@ -10,6 +10,7 @@ import (
 
 	"croft/gossip"
 	"croft/lease"
+	"croft/lease/judge"
 )
 
 // capacity judges one message of the topic of offers, and stores it.
@@ -29,16 +30,8 @@ func (g *Gossip) leases(_ context.Context, from peer.ID, m *ps.Message) ps.Valid
 	if err == nil && g.cfg.OnNotice != nil {
 		g.cfg.OnNotice(n)
 	}
-	judgement, reason := gossip.Judge(err)
+	judgement, reason := judge.Of(err)
 	return g.result(gossip.Verdict{Judgement: judgement, Reason: reason})
-}
-
-// conflicts judges one proof, and keeps it.
-func (g *Gossip) conflicts(_ context.Context, from peer.ID, m *ps.Message) ps.ValidationResult {
-	if from == g.cfg.Host.ID() {
-		return ps.ValidationAccept // Accuse has looked at it
-	}
-	return g.result(g.stepProofs(gossip.Received{Bytes: m.Data, From: principal(from)}))
 }
 
 // optouts judges one opt-out, and keeps it.
@@ -51,9 +44,9 @@ func (g *Gossip) optouts(_ context.Context, from peer.ID, m *ps.Message) ps.Vali
 
 func (g *Gossip) result(v gossip.Verdict) ps.ValidationResult {
 	switch v.Judgement {
-	case gossip.Accept:
+	case judge.Accept:
 		return ps.ValidationAccept
-	case gossip.Reject:
+	case judge.Reject:
 		g.counts.add("reject:" + string(v.Reason))
 		return ps.ValidationReject
 	}

@@ -34,6 +34,10 @@ type Audit interface {
 	Witnessed(ctx context.Context, node lease.Principal) (Witnessed, error)
 	// Watched is that of all nodes; the unix socket alone serves it.
 	Watched(ctx context.Context) ([]Watched, error)
+	// TakeFork verifies a proof that a node has signed two logs, and tells the
+	// network; the unix socket alone serves it. One that proves something else, or
+	// nothing, is [ErrBadRequest].
+	TakeFork(ctx context.Context, fork []byte) (Watched, error)
 }
 
 // WhoRequest asks which slice sent a packet.
@@ -139,6 +143,9 @@ func routeAudit(api huma.API, a Audit) {
 
 // routeRecord serves the node's owner.
 func routeRecord(api huma.API, a Audit) {
+	type fork struct{ Body AccuseRequest }
+	routeUpTo(api, maxProofBody, "POST", "/v1/audit/forks", "tell-fork", "Verify a proof that a node has signed two logs, and tell the network",
+		func(ctx context.Context, i *fork) (Watched, error) { return a.TakeFork(ctx, i.Body.Proof) })
 	type who struct{ Body WhoRequest }
 	route(api, "GET", "/v1/audit/watched", "watched", "The logs of others that this node follows as a witness",
 		func(ctx context.Context, _ *none) ([]Watched, error) { return a.Watched(ctx) })

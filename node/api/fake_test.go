@@ -143,6 +143,7 @@ func (*fake) WhoAll(context.Context, WhoRequest) (WhoAnswer, error) {
 func (*fake) Messages(context.Context, Caller, string) ([]Message, error) { return []Message{}, nil }
 func (*fake) AllMessages(context.Context) ([]Message, error)              { return []Message{}, nil }
 func (*fake) Alarms(context.Context) ([]Alarm, error)                     { return []Alarm{}, nil }
+func (*fake) TakeFork(context.Context, []byte) (Watched, error)           { return Watched{}, nil }
 func (*fake) Watched(context.Context) ([]Watched, error)                  { return []Watched{}, nil }
 func (*fake) Tell(_ context.Context, by Caller, record []byte) (SliceRecord, error) {
 	return SliceRecord{Record: append(by.Authority, record...)}, nil

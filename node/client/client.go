@@ -146,6 +146,12 @@ func (w *Way) Alarms(ctx context.Context) (l []api.Alarm, err error) {
 	return l, w.call(ctx, "GET", "/v1/audit/alarms", nil, &l)
 }
 
+// TakeFork has the node verify a proof that a node has signed two logs, and tell the
+// network.
+func (w *Way) TakeFork(ctx context.Context, fork []byte) (l api.Watched, err error) {
+	return l, w.call(ctx, "POST", "/v1/audit/forks", api.AccuseRequest{Proof: fork}, &l)
+}
+
 // Policy returns what the node goes by.
 func (w *Way) Policy(ctx context.Context) (p api.Policy, err error) {
 	return p, w.call(ctx, "GET", "/v1/policy", nil, &p)

@@ -12,15 +12,16 @@ import (
 	"croft/node/api"
 )
 
-// Rumours is what the network says of broken promises, and where this node says
-// what it found.
+// Rumours is what the network says of broken promises, or of forked logs, and where
+// this node says what it found.
 type Rumours interface {
 	// Accuse keeps a proof and tells everybody.
 	Accuse(ctx context.Context, proof []byte) error
-	// KeepProof keeps a proof for those who ask, and tells nobody.
-	KeepProof(proof []byte) error
-	// Proofs returns what is kept, by id.
-	Proofs() []gossip.Proven
+	// Keep keeps a proof for those who ask, and tells nobody; told says that others
+	// had told of it before.
+	Keep(proof []byte, told bool) error
+	// Kept returns what is kept, by id.
+	Kept() []gossip.Proven
 	// Heard has a value when there may be a proof that was not there before.
 	Heard() <-chan struct{}
 }
@@ -72,7 +73,7 @@ func (c *conflicts) run(ctx context.Context) {
 
 // compare gives each side what it lacks.
 func (c *conflicts) compare(ctx context.Context, tell bool) error {
-	heard := c.d.deps.Rumours.Proofs()
+	heard := c.d.deps.Rumours.Kept()
 	concerns := make([]lease.Concern, len(heard))
 	own, err := look(ctx, c.d, func(l *lease.Ledger) []lease.ProofEntry {
 		for i, p := range heard {
@@ -97,7 +98,7 @@ func (c *conflicts) compare(ctx context.Context, tell bool) error {
 		if before, seen := c.given[p.ID]; has[p.ID] || seen && concerns[i] <= before {
 			continue
 		}
-		c.d.deps.Log.Info("a principal is proved to have broken a promise", "kind", p.Verdict.Kind, "principal", p.Verdict.Principal, "proof", p.ID)
+		c.d.deps.Log.Info("a principal is proved to have broken a promise", "kind", p.Kind, "principal", p.Verdict.Principal, "proof", p.ID)
 		if err := c.give(ctx, p.Bytes); err != nil {
 			return err
 		}
@@ -128,7 +129,7 @@ func (c *conflicts) give(ctx context.Context, proof []byte) error {
 
 func (c *conflicts) tell(ctx context.Context, proof []byte, everybody bool) error {
 	if !everybody {
-		return c.d.deps.Rumours.KeepProof(proof)
+		return c.d.deps.Rumours.Keep(proof, false)
 	}
 	ctx, cancel := context.WithTimeout(ctx, noticeLimit)
 	defer cancel()
@@ -150,7 +151,7 @@ func (c *conflicts) Conflicts(ctx context.Context) ([]api.Conflict, error) {
 	if c.d.deps.Rumours == nil {
 		return list, nil
 	}
-	heard := c.d.deps.Rumours.Proofs()
+	heard := c.d.deps.Rumours.Kept()
 	return look(ctx, c.d, func(l *lease.Ledger) []api.Conflict {
 		shunned := quarantines(l)
 		for _, p := range heard {
@@ -163,7 +164,7 @@ func (c *conflicts) Conflicts(ctx context.Context) ([]api.Conflict, error) {
 // Proof returns one of them with its bytes.
 func (c *conflicts) Proof(ctx context.Context, id lease.ID) (api.Conflict, error) {
 	if c.d.deps.Rumours != nil {
-		for _, p := range c.d.deps.Rumours.Proofs() {
+		for _, p := range c.d.deps.Rumours.Kept() {
 			if p.ID != id {
 				continue
 			}
@@ -194,7 +195,7 @@ func (c *conflicts) Accuse(ctx context.Context, proof []byte) (api.Conflict, err
 		return api.Conflict{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err) // too old, or too early
 	}
 	return look(ctx, c.d, func(l *lease.Ledger) api.Conflict {
-		found := conflictOf(gossip.Proven{ID: p.ID(), Bytes: proof, Verdict: shown}, quarantines(l))
+		found := conflictOf(gossip.Proven{ID: p.ID(), Bytes: proof, Shown: gossip.Broken(shown)}, quarantines(l))
 		found.Proof = proof
 		return found
 	})
@@ -212,5 +213,5 @@ func quarantines(l *lease.Ledger) map[lease.Principal]int64 {
 func conflictOf(p gossip.Proven, shunned map[lease.Principal]int64) api.Conflict {
 	v := p.Verdict
 	return api.Conflict{ID: p.ID, Kind: v.Kind.String(), Principal: v.Principal, Node: v.Node, About: v.About,
-		From: v.Term.From, Until: v.Term.Until, Ends: p.Ends(), By: p.From, Quarantine: shunned[v.Principal]}
+		From: v.Term.From, Until: v.Term.Until, Ends: p.Ends, By: p.From, Quarantine: shunned[v.Principal]}
 }

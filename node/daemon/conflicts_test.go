@@ -13,6 +13,7 @@ import (
 
 	"croft/gossip"
 	"croft/lease"
+	"croft/lease/judge"
 	"croft/lease/leasetest"
 	"croft/node/api"
 )
@@ -218,22 +219,22 @@ func (r rumourModel) Accuse(_ context.Context, proof []byte) error {
 	if err != nil {
 		return err
 	}
-	return r.KeepProof(proof)
+	return r.Keep(proof, false)
 }
 
-func (r rumourModel) KeepProof(proof []byte) error {
+func (r rumourModel) Keep(proof []byte, _ bool) error {
 	r.l.mu.Lock()
 	defer r.l.mu.Unlock()
 	if r.l.dead {
 		return errDead
 	}
-	if v := r.l.rumours.Step(r.l.Wall(), gossip.Local{Bytes: proof})[0].(gossip.Verdict); v.Judgement == gossip.Reject {
+	if v := r.l.rumours.Step(r.l.Wall(), gossip.Local{Bytes: proof})[0].(gossip.Verdict); v.Judgement == judge.Reject {
 		return fmt.Errorf("%s: %w", v, lease.ErrSyntax)
 	}
 	return nil
 }
 
-func (r rumourModel) Proofs() []gossip.Proven {
+func (r rumourModel) Kept() []gossip.Proven {
 	r.l.mu.Lock()
 	defer r.l.mu.Unlock()
 	return r.l.rumours.Proven()
@@ -246,7 +247,7 @@ func (l *life) whisper(neighbour string, proof []byte) {
 	l.mu.Lock()
 	v := l.rumours.Step(l.Wall(), gossip.Received{Bytes: proof, From: leasetest.Who(neighbour)})[0]
 	l.mu.Unlock()
-	if v != (gossip.Verdict{Judgement: gossip.Accept}) {
+	if v != (gossip.Verdict{Judgement: judge.Accept}) {
 		l.t.Errorf("the proof is not kept: %s", v)
 	}
 	l.heard <- struct{}{}

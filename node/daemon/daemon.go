@@ -68,6 +68,7 @@ type Daemon struct {
 	witness  *witness // nil: a visitor
 	audits   audits
 	mail     *mailbox // nil: a visitor
+	forks    *forks   // nil: a visitor
 	drains   drains
 	slices   *sliceRecords
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
@@ -107,6 +108,9 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		}
 		if d.mail, err = openMailbox(filepath.Join(cfg.State, "node", "messages"), d.started, deps.Log); err != nil {
 			return nil, err
+		}
+		if deps.Forks != nil {
+			d.forks = newForks(d.witness, deps.Forks)
 		}
 	}
 	if err := d.load(); err != nil {
@@ -171,6 +175,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { d.collectLoop(ctx); return nil })
 		g.Go(func() error { d.republish(ctx); return nil })
 		g.Go(func() error { d.witness.run(ctx); return nil })
+		if d.forks != nil {
+			g.Go(func() error { d.forks.run(ctx); return nil })
+		}
 	}
 	err = g.Wait()
 	d.sessions.wait()

@@ -41,6 +41,7 @@ type Deps struct {
 	Discovery api.Discovery // query → offers, with reasons
 	Gossip    Publisher     // offers, notices → whoever wants to know
 	Rumours   Rumours       // proofs ↔ everybody; nil: a visitor hears of none
+	Forks     Rumours       // the same of forked logs
 	Wire      Wire          // bytes to and from other nodes
 	Slices    SliceIndex    // records of slices, where every node finds them; may be nil
 

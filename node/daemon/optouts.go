@@ -17,6 +17,7 @@ import (
 	"croft/ebpf/optout"
 	"croft/gossip"
 	"croft/lease"
+	"croft/lease/judge"
 	"croft/node/api"
 )
 
@@ -86,7 +87,7 @@ func (o *optouts) poke() {
 // Receive implements pubsub.OptOuts, as do Digest and Page.
 func (o *optouts) Receive(in gossip.Received) gossip.Verdict {
 	v := o.step(optout.Received{Bytes: in.Bytes, From: in.From, Pulled: in.Pulled})
-	return gossip.Verdict{Judgement: gossip.Judgement(v.Judgement), Reason: gossip.Reason(v.Reason)}
+	return gossip.Verdict(v)
 }
 
 // Digest is the state of the set.
@@ -216,8 +217,8 @@ func (o *optouts) take(ctx context.Context, text []byte) (optout.Entry, error) {
 		return optout.Entry{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
 	v := o.step(optout.Local{Bytes: e.Bytes})
-	if v.Judgement != optout.Accept && v.Reason != optout.Duplicate {
-		return e, fmt.Errorf("%w: opt-out of %s not taken (%s): %s", api.ErrBadRequest, e.Addr, v.Reason, v.Reason.Meaning())
+	if v.Judgement != judge.Accept && v.Reason != judge.Duplicate {
+		return e, fmt.Errorf("%w: opt-out of %s not taken (%s): %s", api.ErrBadRequest, e.Addr, v.Reason, optout.Meaning(v.Reason))
 	}
 	ctx, cancel := context.WithTimeout(ctx, noticeLimit)
 	defer cancel()

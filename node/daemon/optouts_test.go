@@ -379,6 +379,62 @@ func TestOptOutFile(t *testing.T) {
 	}
 }
 
+// A full set comes back from the disk and into the guard, and the file is cut when
+// most of it is of no use.
+func TestAFullSetOfOptOutsSurvives(t *testing.T) {
+	state := t.TempDir()
+	if err := os.Mkdir(filepath.Join(state, "node"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(2_000_000, 0)
+	marker := netip.AddrFrom4([4]byte{203, 0, 113, 9})
+	var by []optout.Opened
+	for _, name := range []string{"a", "b", "c"} {
+		a, err := optout.Attest(marker, now, time.Hour, [16]byte{}, leasetest.Key(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		by = append(by, a)
+	}
+	one, err := optout.Join(by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries [][]byte
+	for i := range optout.MaxEntries { // what is on the disk was verified before
+		addr := [4]byte{198, 18 + byte(i>>16), byte(i >> 8), byte(i)}
+		entries = append(entries, bytes.ReplaceAll(one.Bytes, marker.AsSlice(), addr[:]))
+	}
+	f, _, err := openOptOutFile(filepath.Join(state, "node", "optouts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // as after a week in which each asked again
+		if err := f.add(entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(f.add(entries[:2*minOptOutFrames]), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		guard := &guardList{}
+		o, err := openOptOuts(t.Context(), state, func() time.Time { return now }, guard, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.set.Len() != optout.MaxEntries || len(guard.addrs) != optout.MaxEntries {
+			t.Errorf("%d entries, %d in force, want %d", o.set.Len(), len(guard.addrs), optout.MaxEntries)
+		}
+		if o.file.frames != optout.MaxEntries {
+			t.Errorf("%d frames in the file, want %d", o.file.frames, optout.MaxEntries)
+		}
+		if err := o.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // What an offer says of addresses is a claim until the node was seen there.
 func TestSightings(t *testing.T) {
 	now := midday

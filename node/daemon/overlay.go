@@ -52,8 +52,8 @@ type overlay struct {
 	pipes  *wire.Listener
 	ctx    context.Context // ends when the node closes
 	offers chan offer.Opened
-	heard  chan struct{} // capacity of one: there may be a new proof
-	kept   chan struct{} // closed when the index registers no more
+	heard  [2]chan struct{} // capacity of one: the proofs of broken promises, of forks, may be others
+	kept   chan struct{}    // closed when the index registers no more
 	keep   func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
 	log    *slog.Logger
 }
@@ -61,7 +61,7 @@ type overlay struct {
 // join makes the host and everything on it, and keeps looking for neighbours
 // until there are some.
 func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
-	o := &overlay{offers: make(chan offer.Opened, 1), heard: make(chan struct{}, 1), kept: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
+	o := &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
 	var err error
 	if o.host, err = wire.NewHost(wire.Config{Key: deps.Key.Private(), Listen: cfg.Listen, UserAgent: "croft/" + Version}); err != nil {
 		return fmt.Errorf("%w: listening: %w", ErrConfig, err)
@@ -91,11 +91,11 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 		}
 		n.open.add(deps.OptOuts.close)
 		if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log,
-			View: gossip.ViewConfig{Check: checkSite}, OnEffect: o.effect, OptOuts: deps.OptOuts}); err != nil {
+			View: gossip.ViewConfig{Check: checkSite}, OnEffect: o.effect, ReadFork: ReadFork, OptOuts: deps.OptOuts}); err != nil {
 			return err
 		}
 		n.open.add(o.gossip.Close)
-		deps.Rumours = o
+		deps.Rumours, deps.Forks = rumours{o.gossip.Conflicts, o.heard[0]}, rumours{o.gossip.Forks, o.heard[1]}
 		o.watch(cfg, deps)
 	}
 	o.pipes = wire.Listen(o.host, deps.Key.Private(), wire.Options{})
@@ -318,26 +318,25 @@ func (o *overlay) Tell(ctx context.Context, notice []byte) error {
 	return o.gossip.Tell(ctx, notice)
 }
 
-// Accuse keeps a proof and tells everybody.
-func (o *overlay) Accuse(ctx context.Context, proof []byte) error { return o.gossip.Accuse(ctx, proof) }
-
-// KeepProof keeps a proof for those who pull.
-func (o *overlay) KeepProof(proof []byte) error { return o.gossip.KeepProof(proof) }
-
-// Proofs are the proofs that are kept.
-func (o *overlay) Proofs() []gossip.Proven { return o.gossip.Proofs() }
+// rumours are the proofs of one kind, and when to look at them again.
+type rumours struct {
+	*pubsub.Proofs
+	heard chan struct{}
+}
 
 // Heard has a value when there may be a new one.
-func (o *overlay) Heard() <-chan struct{} { return o.heard }
+func (r rumours) Heard() <-chan struct{} { return r.heard }
 
 // effect hears what gossip does. It does not wait.
 func (o *overlay) effect(e gossip.Effect) {
-	if _, ok := e.(gossip.Proven); !ok {
-		return
-	}
-	select {
-	case o.heard <- struct{}{}:
-	default:
+	switch e.(type) {
+	case gossip.Proven, gossip.Forgot:
+		for _, heard := range o.heard {
+			select {
+			case heard <- struct{}{}:
+			default:
+			}
+		}
 	}
 }
 

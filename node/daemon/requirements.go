@@ -92,10 +92,10 @@ var requirements = []requirement{
 }
 
 // Doctor looks at every requirement of hosting. It changes nothing.
-func Doctor(cfg Config) []api.Check { return judge(read(cfg), cfg) }
+func Doctor(cfg Config) []api.Check { return checked(read(cfg), cfg) }
 
-// judge says of each requirement whether what was found meets it.
-func judge(f findings, cfg Config) []api.Check {
+// checked says of each requirement whether what was found meets it.
+func checked(f findings, cfg Config) []api.Check {
 	checks := make([]api.Check, 0, len(requirements))
 	for _, r := range requirements {
 		found, err := r.judge(f, cfg)

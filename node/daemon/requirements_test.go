@@ -62,7 +62,7 @@ func TestWhatAMachineLacksIsNamed(t *testing.T) {
 		f := wellEquipped()
 		c.spoil(&f)
 		var lacks []string
-		for _, check := range judge(f, Config{State: "/var/lib/croft"}) {
+		for _, check := range checked(f, Config{State: "/var/lib/croft"}) {
 			switch {
 			case check.Found == "":
 				t.Errorf("%s: %s was found to be nothing", c.name, check.Name)
@@ -78,7 +78,7 @@ func TestWhatAMachineLacksIsNamed(t *testing.T) {
 		if got := strings.Join(lacks, ", "); got != c.lacks {
 			t.Errorf("%s: %q is told to be missing, want %q", c.name, got, c.lacks)
 		}
-		if why := missing(judge(f, Config{})); len(why) != len(lacks) {
+		if why := missing(checked(f, Config{})); len(why) != len(lacks) {
 			t.Errorf("%s: a visitor says %q", c.name, why)
 		}
 	}
@@ -88,7 +88,7 @@ func TestWhatAMachineLacksIsNamed(t *testing.T) {
 func TestNobodyMountsWithoutRoot(t *testing.T) {
 	f := wellEquipped()
 	f.uid, f.bpf = 1000, unix.TMPFS_MAGIC
-	why := missing(judge(f, Config{}))
+	why := missing(checked(f, Config{}))
 	if len(why) != 2 || !strings.HasPrefix(why[0], "root: uid 1000") || !strings.HasPrefix(why[1], "bpf file system: /sys/fs/bpf is not mounted") {
 		t.Errorf("got %q", why)
 	}

@@ -89,6 +89,7 @@ func (w *witness) run(ctx context.Context) {
 			}
 			in = audit.Known{Nodes: nodes}
 		}
+		changed := false
 		effects := w.machine.Step(w.d.deps.Clock.Wall(), in)
 		if err := w.keep(effects); err != nil {
 			w.d.deps.Log.Error("what this node saw as a witness cannot be kept; nobody is told of it", "err", err)
@@ -99,11 +100,17 @@ func (w *witness) run(ctx context.Context) {
 			switch e := e.(type) {
 			case audit.Ask:
 				asking.Go(func() { w.answer(ctx, e) })
+			case audit.Discard:
+				changed = true
 			case audit.Accuse:
-				w.d.deps.Log.Error("a node has signed two logs of its packets: `croft audit watched` has the proof", "node", forked(e.Fork))
+				changed = true
+				w.d.deps.Log.Error("a node has signed two logs of its packets: `croft audit watched` shows the proof", "node", accused(e.Fork))
 			case audit.Doubt:
 				w.d.deps.Log.Warn("a node does not show that its log of packets goes on", "node", e.Node, "why", e.Why)
 			}
+		}
+		if changed && w.d.forks != nil {
+			w.d.forks.poke()
 		}
 		wake.Stop()
 		if at, ok := w.machine.NextWake(); ok {
@@ -112,7 +119,7 @@ func (w *witness) run(ctx context.Context) {
 	}
 }
 
-func forked(f *audit.Fork) lease.Principal {
+func accused(f *audit.Fork) lease.Principal {
 	s, err := f.Verify()
 	if err != nil {
 		panic(err) // the machine verified it
@@ -174,6 +181,11 @@ func (w *witness) answer(ctx context.Context, e audit.Ask) {
 	} else if ctx.Err() == nil {
 		w.d.deps.Log.Debug("a node does not show its log", "node", e.Node, "err", err)
 	}
+	w.submit(ctx, in)
+}
+
+// submit brings an input to the machine, or gives up with ctx.
+func (w *witness) submit(ctx context.Context, in audit.WitnessInput) {
 	select {
 	case w.inputs <- in:
 	case <-ctx.Done():
@@ -199,7 +211,7 @@ func (w *witness) overTheWire(ctx context.Context, node lease.Principal, size ui
 func (w *witness) keep(effects []audit.WitnessEffect) error {
 	for _, e := range effects {
 		switch e.(type) {
-		case audit.Remember, audit.Accuse:
+		case audit.Remember, audit.Accuse, audit.Discard:
 			w.due = true
 		}
 	}
@@ -222,6 +234,19 @@ func (w *witness) publish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.list = list
+}
+
+// forked are those that have signed two logs, by what is durable.
+func (w *witness) forked() map[lease.Principal]audit.Watch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := map[lease.Principal]audit.Watch{}
+	for _, e := range w.list {
+		if e.Fork != nil {
+			out[e.Node] = e
+		}
+	}
+	return out
 }
 
 // watched is what is known of one node.

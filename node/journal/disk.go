@@ -7,9 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"croft/lockfile"
 )
 
 // disk is the part of a file system that the journal needs, small enough for a
@@ -107,29 +108,13 @@ func fill(f *os.File, have, size int64) error {
 	return nil
 }
 
-// A process that was killed while it started another leaves its lock with that
-// one until it becomes its program: so long a lock is waited for.
-const (
-	lockPatience = 3 * time.Second
-	lockPoll     = 20 * time.Millisecond
-)
-
-// Lock uses flock(2): the kernel lets go when the process ends, however it ends.
+// Lock waits for what a dead process may have left for a moment.
 func (d dir) Lock(name string) (func(), error) {
-	f, err := os.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	for waited := time.Duration(0); errors.Is(err, unix.EWOULDBLOCK) && waited < lockPatience; waited += lockPoll {
-		time.Sleep(lockPoll)
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	f, err := lockfile.Take(d.path(name))
+	if errors.Is(err, lockfile.ErrHeld) {
+		return nil, ErrLocked
 	}
 	if err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, ErrLocked
-		}
 		return nil, err
 	}
 	return func() { f.Close() }, nil

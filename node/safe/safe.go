@@ -32,16 +32,14 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"croft/lease"
 	"croft/lease/purse"
+	"croft/lockfile"
 	"croft/node/journal"
 )
 
 const (
-	wait  = 20 * time.Millisecond // between looks at a purse that another has open
-	slack = 256                   // records more than needed before the journal is written anew
+	slack = 256 // records more than needed before the journal is written anew
 )
 
 // Safe is an open purse.
@@ -105,20 +103,13 @@ func enter(ctx context.Context, dir string, key lease.Signer) (*Safe, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return &Safe{path: path, lock: f}, nil
+	if err := lockfile.Wait(ctx, f); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("waiting for the purse, which another command has open: %w", err)
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return nil, errors.Join(fmt.Errorf("locking the purse: %w", err), f.Close())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("waiting for the purse, which another command has open: %w", ctx.Err()), f.Close())
-		case <-time.After(wait):
-		}
+		return nil, errors.Join(err, f.Close())
 	}
+	return &Safe{path: path, lock: f}, nil
 }
 
 // begin says in the witness that the purse is open, opens the journal, and

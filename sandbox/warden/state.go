@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/lockfile"
 	"croft/sandbox"
 	"croft/sandbox/image"
 	"croft/sandbox/oci"
@@ -97,9 +98,9 @@ func (d dir) lock() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lockfile.Try(f); err != nil {
 		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		if errors.Is(err, lockfile.ErrHeld) {
 			return nil, errAlive
 		}
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"croft/lockfile"
 )
 
 // record is lab.json: what there is to start again and to clean up. It is
@@ -96,13 +96,13 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 		if err != nil {
 			return nil, fmt.Errorf("locking the lab: %w", err)
 		}
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err = lockfile.Try(f)
 		if err == nil && current(f, path) {
 			return func() { f.Close() }, nil
 		}
 		f.Close()
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return nil, fmt.Errorf("locking %s: %w", dir, err)
+		if err != nil && !errors.Is(err, lockfile.ErrHeld) {
+			return nil, fmt.Errorf("locking the lab: %w", err)
 		}
 		if err := wait(ctx, pollEvery); err != nil {
 			return nil, fmt.Errorf("locking %s: %w", dir, err)

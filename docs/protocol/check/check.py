@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """check.py [DIRECTORY …]: judges every vector of the directories, or else of
-lease/testdata/vectors and ebpf/audit/testdata/vectors, with the verifier beside
+lease, ebpf/audit and ebpf/optout (testdata/vectors), with the verifier beside
 this file, and fails if any verdict is not the vector's."""
 
 import json
@@ -11,6 +11,7 @@ import sys
 sys.dont_write_bytecode = True
 
 import audit  # noqa: E402
+import optout  # noqa: E402
 from chain import verify_answer, verify_chain, verify_end  # noqa: E402
 from proof import Proof, attachment  # noqa: E402
 from site_certificate import Site  # noqa: E402
@@ -132,20 +133,33 @@ def judge_record(vector, data):
     return record
 
 
-def verdict_of_log(vector):
-    """verdict_of_log is verdict for a head or proof of the audit log."""
+# And for ../optout.md.
+OPTOUT = {
+    "malformed": "O1 O3 O5",
+    "not-canonical": "O1 O5",
+    "too-big": "O1 O5",
+    "field": "O2 O3 O6 O7",
+    "signature": "O4",
+}
+
+OPTOUT_KINDS = {"attestation": optout.attestation, "entry": optout.entry, "presence": optout.presence, "rank": optout.ranked}
+
+
+def verdict_of(vector, kinds, words):
+    """verdict_of is verdict for what shows something: of the audit log, or of opt-outs."""
     try:
-        read, data = next((AUDIT_KINDS[key], vector[key]) for key in AUDIT_KINDS if key in vector)
+        read, data = next((kinds[key], vector[key]) for key in kinds if key in vector)
         shown = read(bytes.fromhex(data))
     except Broken as broken:
-        return str(broken), broken.rule in AUDIT.get(vector["expect"], "").split() and broken.rule == vector["rule"]
+        return str(broken), broken.rule in words.get(vector["expect"], "").split() and broken.rule == vector["rule"]
     return f"ok {shown}", vector["expect"] == "ok" and vector["shows"] == shown
 
 
 def verdict(vector):
     """verdict returns what was found, and whether that is what the vector wants."""
-    if any(key in vector for key in AUDIT_KINDS):
-        return verdict_of_log(vector)
+    for kinds, words in ((AUDIT_KINDS, AUDIT), (OPTOUT_KINDS, OPTOUT)):
+        if any(key in vector for key in kinds):
+            return verdict_of(vector, kinds, words)
     try:
         found, accused = judge(vector)
     except Broken as broken:
@@ -186,4 +200,4 @@ def check(directory):
 
 
 if __name__ == "__main__":
-    main([pathlib.Path(d) for d in sys.argv[1:]] or [HERE.parents[2] / d / "testdata" / "vectors" for d in ("lease", "ebpf/audit")])
+    main([pathlib.Path(d) for d in sys.argv[1:]] or [HERE.parents[2] / d / "testdata" / "vectors" for d in ("lease", "ebpf/audit", "ebpf/optout")])

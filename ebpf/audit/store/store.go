@@ -12,11 +12,10 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"croft/ebpf"
 	"croft/ebpf/audit"
 	"croft/lease"
+	"croft/lockfile"
 )
 
 // Options bound a store; a zero is the default.
@@ -106,7 +105,10 @@ func Open(dir string, opt Options) (_ *Store, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, full(err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := lockfile.Take(filepath.Join(dir, "lock"))
+	if errors.Is(err, lockfile.ErrHeld) {
+		return nil, ErrInUse
+	}
 	if err != nil {
 		return nil, full(err)
 	}
@@ -116,12 +118,6 @@ func Open(dir string, opt Options) (_ *Store, err error) {
 			s.release()
 		}
 	}()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrInUse
-		}
-		return nil, err
-	}
 	s.reserve = openReserve(filepath.Join(dir, "reserve"), opt.Reserve)
 	return s, s.load()
 }
