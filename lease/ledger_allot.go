@@ -22,6 +22,11 @@ func (w *want) starts() int64 {
 // allot has the pool's mechanism judge a wish, and finds the room for it on the
 // terms that the mechanism names.
 func (l *Ledger) allot(w *want, old *booking) *Refusal {
+	for r, most := range l.cfg.Most {
+		if res := Resource(r); most != 0 && w.rset[r] > most {
+			return refuse(Local, ReasonBound, "%s: one lease has at most %s here, %s are wanted", res, res.Format(most), res.Format(w.rset[r]))
+		}
+	}
 	rule := l.pool(w.pool)
 	m := l.mechanisms[rule.Mechanism]
 	if m == nil {

@@ -44,6 +44,20 @@ func TestNewRulesHoldForWhatComes(t *testing.T) {
 	w.state(id, Expired)
 }
 
+// What one lease may have is the machine's to say, beside what the pools have.
+func TestMostOfOneLease(t *testing.T) {
+	w := newWorld(t)
+	w.l.cfg.Most = RSet{CPU: 400}
+	a := w.refused(w.ask("alice", 401, 600), "local:bound")
+	if want := "cpu: one lease has at most 400 here, 401 are wanted"; a.Refusal.Text != want {
+		t.Errorf("refused with %q, want %q", a.Refusal.Text, want)
+	}
+	w.run(w.ask("alice", 400, 600))
+	if list, _, why := w.l.Windows(Vacancy{By: keyOf("bob").Principal(), Pool: PoolCommons, RSet: RSet{CPU: 401}, Length: 60, Within: Term{w.now, w.now + 600}}); why == nil || why.Code() != "local:bound" {
+		t.Errorf("windows %v, %v", list, why)
+	}
+}
+
 // What a pool that shrank still owes no other pool grants, and what tickets were
 // promised is kept.
 func TestASmallerPoolKeepsItsWord(t *testing.T) {

@@ -171,6 +171,9 @@ func (n *Network) release(place int) error {
 			return fmt.Errorf("counting place %d anew: %w", place, err)
 		}
 	}
+	if err := n.vacate(c, place); err != nil {
+		return err
+	}
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("opening place %d: %w", place, err)
 	}
@@ -219,6 +222,7 @@ type Counters struct {
 	Out, In    uint64 // entries now; those that are closing stay for some seconds
 	RefusedOut uint64 // packets that would have begun a flow over the ceiling
 	RefusedIn  uint64
+	NoPort     uint64 // packets that would have begun a flow to a destination towards which all source ports are in use
 	Questions  Questions
 }
 
@@ -241,6 +245,17 @@ func (n *Network) count(all map[int]*Counters) error {
 			all[place].RefusedOut = counter.Packets
 		} else if place, ok := placeIn(counter.Name, liveWays[1]); ok && all[place] != nil {
 			all[place].RefusedIn = counter.Packets
+		}
+	}
+	sources, err := c.GetObjects(&nftables.Table{Name: n.plan.sourcesTable(), Family: nftables.TableFamilyINet})
+	if err != nil {
+		return fmt.Errorf("reading counters: %w", err)
+	}
+	for _, o := range sources {
+		if counter, ok := o.(*nftables.CounterObj); ok {
+			if place, ok := placeIn(counter.Name, full); ok && all[place] != nil {
+				all[place].NoPort = counter.Packets
+			}
 		}
 	}
 	return n.eachFlow(func(f flow) {

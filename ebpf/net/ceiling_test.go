@@ -73,15 +73,19 @@ func heard(t *testing.T, ns netns.NsHandle, at string) (count func() int) {
 	var c stdnet.PacketConn
 	must(t, within(ns, func() (err error) { c, err = stdnet.ListenPacket("udp", at); return err }))
 	t.Cleanup(func() { c.Close() })
-	return func() (n int) {
-		buf := make([]byte, 1<<16)
-		for {
-			c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
-			if _, _, err := c.ReadFrom(buf); err != nil {
-				return n
-			}
-			n++
+	return func() int { return len(arrivals(c)) }
+}
+
+// arrivals reads until nothing has come for a while, and returns from whom.
+func arrivals(c stdnet.PacketConn) (from []stdnet.Addr) {
+	buf := make([]byte, 1<<16)
+	for {
+		c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		_, who, err := c.ReadFrom(buf)
+		if err != nil {
+			return from
 		}
+		from = append(from, who)
 	}
 }
 

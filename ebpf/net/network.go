@@ -124,6 +124,7 @@ func (n *Network) open(ctx context.Context) (err error) {
 		{"claim", n.claim},
 		{"settings", n.settings},
 		{"rules", func() error { return load(ctx, n.space, nodeRules(n.plan, n.v6)) }},
+		{"source ports", func() error { return load(ctx, n.space, sourceRules(n.plan)) }},
 		{"ceilings", func() error { return load(ctx, n.space, liveRules(n.plan)) }},
 		{"time-outs", func() error { return set(n.space, timeouts...) }},
 		{"loopback", n.loopback},

@@ -105,6 +105,7 @@ func TestRulesAreAsWritten(t *testing.T) {
 		{"host.nft", hostRules(p, true)},
 		{"host4.nft", hostRules(p, false)},
 		{"live.nft", liveRules(p)},
+		{"out.nft", sourceRules(p)},
 	} {
 		path := filepath.Join("testdata", c.file)
 		if *rewrite {

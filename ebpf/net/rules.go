@@ -30,29 +30,24 @@ func nodeRules(p plan, v6 bool) string {
 	var b strings.Builder
 	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 
-	var zones, sources4, sources6, blocks []string
+	var zones, sources4, sources6 []string
 	for place := range p.places {
 		dev := p.hostEnd(place)
 		zones = append(zones, fmt.Sprintf("%q : %d", dev, p.zone(place)))
 		sources4 = append(sources4, fmt.Sprintf("%q . %s", dev, p.sliver4(place)))
 		sources6 = append(sources6, fmt.Sprintf("%q . %s", dev, p.sliver6(place)))
-		blocks = append(blocks, fmt.Sprintf("%q : goto block%d", dev, place))
 	}
 	list := func(l []string) string { return "{ " + strings.Join(l, ", ") + " }" }
 
 	w("table inet %s {", p.table())
 	w("	map %s { type inet_proto . inet_service : ipv4_addr . inet_service; }", forwards4)
 	w("	map %s { type inet_proto . inet_service : ipv6_addr . inet_service; }", forwards6)
-	for place := range p.places {
-		w("	chain block%d { }", place)
-	}
 	for _, c := range []struct{ name, hook string }{
 		{"early", "type filter hook prerouting priority raw; policy accept"},
 		{"answers", "type filter hook output priority raw; policy accept"},
 		{"into", "type nat hook prerouting priority dstnat; policy accept"},
 		{"across", "type filter hook forward priority filter; policy drop"},
 		{"here", "type filter hook input priority filter; policy drop"},
-		{"out", "type nat hook postrouting priority srcnat; policy accept"},
 	} {
 		w("	chain %s { %s; }", c.name, c.hook)
 	}
@@ -97,19 +92,6 @@ func nodeRules(p plan, v6 bool) string {
 	w("		iifname \"%s*\" ip daddr %s meta l4proto { tcp, udp } th dport 53 accept", hostDev, Resolver)
 	w("	}")
 
-	w("	chain out {")
-	w("		oifname %q iifname vmap %s", uplinkNS, list(blocks))
-	w("	}")
-	for place := range p.places {
-		block := p.sourcePorts(place)
-		w("	chain block%d {", place)
-		// ICMP queries are told apart by their id, which NAT treats as a port.
-		w("		meta nfproto ipv4 meta l4proto { tcp, udp, icmp } snat ip to %s:%d-%d", p.node4(), block[0], block[1])
-		if v6 {
-			w("		meta nfproto ipv6 meta l4proto { tcp, udp, ipv6-icmp } snat ip6 to [%s]:%d-%d", p.node6(), block[0], block[1])
-		}
-		w("	}")
-	}
 	w("}")
 	return b.String()
 }
