@@ -29,6 +29,10 @@ func TestCompile(t *testing.T) {
 	if err := got.Check(); err != nil {
 		t.Fatal(err)
 	}
+	l.FanOut = 3
+	if got := Compile(l, at, Conditions{FanOut: 9}).FanOut; got != 3 {
+		t.Errorf("a lease of fan-out 3 has %d", got)
+	}
 }
 
 func TestCompileOfNothingPassesNothing(t *testing.T) {

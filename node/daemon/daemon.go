@@ -121,7 +121,7 @@ func (d *Daemon) coreConfig() node.Config {
 	return node.Config{
 		Places: d.cfg.Bounds.Places,
 		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: r.Pools, Refused: r.Refused, Ports: portRange(d.cfg.Listen, d.cfg.Courtesy),
-			Most:     lease.RSet{lease.PortsOut: slivernet.Block(d.cfg.Bounds.Places)},
+			Most: lease.RSet{lease.PortsOut: slivernet.Block(d.cfg.Bounds.Places)}, FanOut: uint16(d.cfg.Bounds.FanOut),
 			HoldFuse: r.HoldFuse, ActivateFuse: r.ActivateFuse, Grace: r.Grace, Quarantine: r.Quarantine},
 	}
 }
