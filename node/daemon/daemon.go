@@ -67,6 +67,7 @@ type Daemon struct {
 	proofs   *conflicts
 	gives    *gives
 	witness  *witness // nil: a visitor
+	starts   starts
 	drains   drains
 	slices   *sliceRecords
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for

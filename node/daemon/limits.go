@@ -79,6 +79,11 @@ const (
 	askProof  = 2
 	maxAskers = 4096
 
+	// execBurst is how many commands a sliver is started at once, as many as may run,
+	// and execRate how many a second after: each costs tens of milliseconds of a core.
+	execBurst = 32
+	execRate  = 2
+
 	// maxProved is of how many segments one answer brings proofs, for each of which
 	// a whole segment is read and hashed; maxProvedRows is how many rows of each.
 	maxProved     = 4

@@ -116,6 +116,9 @@ func (s slivers) Exec(ctx context.Context, by api.Caller, sliver string, cmd san
 	if err != nil {
 		return 0, err
 	}
+	if err := s.d.starts.take(s.d.time.now(), sliver); err != nil {
+		return 0, err
+	}
 	ctx, cancel := s.d.session(ctx, r, e, lease.VerbExec)
 	defer cancel()
 	stdio = paid(ctx, s.d.meter(sliver, ebpf.ChannelExec), stdio)
