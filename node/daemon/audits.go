@@ -143,6 +143,7 @@ type audits struct {
 	d     *Daemon
 	slots chan struct{}
 	asked *asked
+	sent  *asked // as in exports
 }
 
 // turn waits for a place; who has it calls done.
@@ -170,20 +171,34 @@ func (a audits) Flows(ctx context.Context, by api.Caller, slice string) ([]api.F
 	if err := a.allowed(ctx); err != nil {
 		return nil, err
 	}
-	done, err := a.turn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	if err := a.d.drain(ctx); err != nil {
-		return nil, fmt.Errorf("emptying the kernel's table: %w", err)
-	}
-	page, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + owner.String(), From: 1, Until: a.d.deps.Clock.Wall().UnixNano()})
+	page, err := a.page(ctx, audit.Flows{Slice: slice + "@" + owner.String(), From: 1, Until: a.d.deps.Clock.Wall().UnixNano()})
 	if err != nil {
 		return nil, err
 	}
 	a.worked(ctx, page.Read)
-	return a.d.flows(page.Rows), nil
+	flows := a.d.flows(page.Rows)
+	pays, err := a.d.payer(ctx, slice, owner, a.sent)
+	if err != nil {
+		return nil, err
+	}
+	size, err := sizeOf(flows...)
+	if err == nil && size > 0 {
+		err = pays.pay(ctx, size)
+	}
+	return flows, err
+}
+
+// page reads one; nobody waits for a lease with a place in hand.
+func (a audits) page(ctx context.Context, q audit.Flows) (p audit.Page, err error) {
+	done, err := a.turn(ctx)
+	if err != nil {
+		return p, err
+	}
+	defer done()
+	if err := a.d.drain(ctx); err != nil {
+		return p, fmt.Errorf("emptying the kernel's table: %w", err)
+	}
+	return a.d.deps.Hosting.Audit.Flows(ctx, q)
 }
 
 // owner returns whose slice of that label is meant: the caller's, or that of the

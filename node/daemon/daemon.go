@@ -190,9 +190,10 @@ func (d *Daemon) shut() error {
 
 // Node is what the API serves.
 func (d *Daemon) Node() api.Node {
+	sent := newAsked()
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: audits{d, make(chan struct{}, maxQuestions), newAsked()}, Exports: newExports(d), Slices: owned{d},
+		Audit: audits{d, make(chan struct{}, maxQuestions), newAsked(), sent}, Exports: newExports(d, sent), Slices: owned{d},
 		Discovery: d.deps.Discovery, Owner: owner{d},
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d},
 	}

@@ -26,13 +26,15 @@ func Carriages() []Carriage {
 		books  = "statements and books, not a sliver's bytes"
 		about  = "a few numbers about a sliver, none of them its own bytes"
 		blob   = "what a sliver will be made of, before there is one: bounded by the node's quota"
-		record = "the node's own record of flows"
+		record = "answers about everybody's packets, to anybody: bounded by the allowance of the asker's network"
 		seen   = "what the node as a witness saw of another's log"
 	)
 	return []Carriage{
 		{"GET /v1/slivers/{sliver}/logs", ebpf.ChannelLogs, ""},
 		{"GET /v1/slivers/{sliver}/exec", ebpf.ChannelExec, ""},
 		{"GET /v1/slivers/{sliver}/capture", ebpf.ChannelCapture, ""},
+		{"GET /v1/audit/flows", ebpf.ChannelRecord, ""}, // without a sliver there: the network's allowance
+		{"GET /v1/audit/rows", ebpf.ChannelRecord, ""},  // the same; the node's owner, on the socket, pays nothing
 		{"resolver", ebpf.ChannelDNS, ""},
 
 		{"GET /v1/slivers", 0, about},
@@ -40,8 +42,6 @@ func Carriages() []Carriage {
 		{"GET /v1/figures", 0, about},
 		{"GET /v1/blobs/{digest}", 0, blob},
 		{"PATCH /v1/blobs/{digest}", 0, blob},
-		{"GET /v1/audit/flows", 0, record},
-		{"GET /v1/audit/rows", 0, record},
 		{"POST /v1/audit/who", 0, record},
 		{"GET /v1/audit/log", 0, record},
 		{"GET /v1/audit/witnessed/{node}", 0, seen},

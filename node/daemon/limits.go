@@ -79,6 +79,13 @@ const (
 	askProof  = 2
 	maxAskers = 4096
 
+	// recordSent is how many bytes of the record, sent for a slice without a sliver
+	// here that could pay, count as a question of the caller's network: askBurst
+	// times that at once, and 2 Mbit/s after, apart from what it asks. maxRowSize is
+	// more than any row takes.
+	recordSent = 256 << 10
+	maxRowSize = 1 << 10
+
 	// execBurst is how many commands a sliver is started at once, as many as may run,
 	// and execRate how many a second after: each costs tens of milliseconds of a core.
 	execBurst = 32

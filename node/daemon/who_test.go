@@ -29,7 +29,7 @@ func desk(t *testing.T) (audits, *record, *stopped) {
 	clock := &stopped{time.Unix(n1.clock, 0)}
 	d := &Daemon{deps: Deps{Key: leasetest.Key("n1"), Clock: clock, Log: slog.New(slog.DiscardHandler), Own: func(a netip.Addr) bool { return a == sentBy.Addr() },
 		Hosting: &Hosting{Guard: guardModel{}, Audit: n1, Log: n1}}}
-	return audits{d, make(chan struct{}, maxQuestions), newAsked()}, n1, clock
+	return audits{d, make(chan struct{}, maxQuestions), newAsked(), newAsked()}, n1, clock
 }
 
 // What the node has committed to comes with proofs, and an offline verifier finds

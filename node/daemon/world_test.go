@@ -53,6 +53,7 @@ type world struct {
 	charged  map[string]uint64      // sliver, channel and direction → bytes
 	output   string                 // what reading a log gives; empty: a line
 	tenures  audit.Tenures
+	rows     []audit.Row      // in the record
 	failing  map[string]error // call → what it returns
 	starting chan struct{}    // if set, Start waits for it or its context
 	offers   []offer.Opened
@@ -473,9 +474,17 @@ func (a auditModel) Tenures() (audit.Tenures, error) {
 	return append(audit.Tenures(nil), a.l.tenures...), nil
 }
 
-func (auditModel) Flows(context.Context, audit.Flows) (p audit.Page, err error) { return p, nil }
-func (auditModel) Rows(context.Context, audit.Flows) iter.Seq2[audit.Row, error] {
-	return func(func(audit.Row, error) bool) {}
+func (a auditModel) Flows(context.Context, audit.Flows) (audit.Page, error) {
+	return audit.Page{Rows: a.l.rows}, nil
+}
+func (a auditModel) Rows(context.Context, audit.Flows) iter.Seq2[audit.Row, error] {
+	return func(yield func(audit.Row, error) bool) {
+		for _, r := range a.l.rows {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
 }
 func (auditModel) Who(context.Context, audit.Who) (f audit.Finding, err error) { return f, nil }
 
