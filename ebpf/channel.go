@@ -9,21 +9,22 @@ import "fmt"
 type Channel uint8
 
 const (
-	ChannelLogs    Channel = 1 // reading its output
-	ChannelExec    Channel = 2 // commands run in it
-	ChannelCopy    Channel = 3 // files in and out
-	ChannelForward Channel = 4 // ports forwarded to whoever controls it
-	ChannelPublish Channel = 5 // what it publishes through the node's socket
-	ChannelRole    Channel = 6 // what the node asks it as a role, and its answers
-	ChannelTunnel  Channel = 7 // the slice's own network
-	ChannelDNS     Channel = 8 // names that the node resolves for it
-	ChannelCapture Channel = 9 // its packets, captured
+	ChannelLogs    Channel = 1  // reading its output
+	ChannelExec    Channel = 2  // commands run in it
+	ChannelCopy    Channel = 3  // files in and out
+	ChannelForward Channel = 4  // ports forwarded to whoever controls it
+	ChannelPublish Channel = 5  // what it publishes through the node's socket
+	ChannelRole    Channel = 6  // what the node asks it as a role, and its answers
+	ChannelTunnel  Channel = 7  // the slice's own network
+	ChannelDNS     Channel = 8  // names that the node resolves for it
+	ChannelCapture Channel = 9  // its packets, captured
+	ChannelRecord  Channel = 10 // its recorded flows, sent to its slice's owner
 )
 
 var channels = [...]string{
 	ChannelLogs: "logs", ChannelExec: "exec", ChannelCopy: "cp", ChannelForward: "forward",
 	ChannelPublish: "publish", ChannelRole: "role", ChannelTunnel: "tunnel", ChannelDNS: "dns",
-	ChannelCapture: "capture",
+	ChannelCapture: "capture", ChannelRecord: "record",
 }
 
 // Channels returns all of them, in the order of their numbers.

@@ -3,6 +3,7 @@
 package ebpf
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -55,7 +56,7 @@ type Addresses struct {
 type Conditions struct {
 	Deadline int64  // boot clock, ns: the lease's end
 	DayFrom  int64  // boot clock, ns: the begin of its term, from which days count
-	FanOut   uint64 // as in [Limits]; a lease does not state it, since it does not add
+	FanOut   uint64 // as in [Limits]; of a lease that states none
 	Rows     uint64 // as in [Limits]
 }
 
@@ -69,7 +70,7 @@ func Compile(l *lease.Lease, at Addresses, c Conditions) Limits {
 		Ingress:   way(l.RSet[lease.IngressRate], l.BurstIn, l.RSet[lease.IngressPackets]),
 		FlowsNew:  min(l.RSet[lease.FlowsNew], MaxFlowRate),
 		FlowsLive: l.RSet[lease.FlowsLive],
-		FanOut:    c.FanOut,
+		FanOut:    cmp.Or(uint64(l.FanOut), c.FanOut),
 		Daily:     min(l.RSet[lease.EgressDaily], MaxDaily),
 		DayFrom:   c.DayFrom,
 		Rows:      c.Rows,

@@ -29,6 +29,10 @@ func TestCompile(t *testing.T) {
 	if err := got.Check(); err != nil {
 		t.Fatal(err)
 	}
+	l.FanOut = 3
+	if got := Compile(l, at, Conditions{FanOut: 9}).FanOut; got != 3 {
+		t.Errorf("a lease of fan-out 3 has %d", got)
+	}
 }
 
 func TestCompileOfNothingPassesNothing(t *testing.T) {
@@ -123,7 +127,7 @@ func TestChannelsAreNamed(t *testing.T) {
 			t.Errorf("%q reads as %d, %v", c, back, err)
 		}
 	}
-	for _, c := range []Channel{0, ChannelCapture + 1} {
+	for _, c := range []Channel{0, ChannelRecord + 1} {
 		if err := c.Check(); !errors.Is(err, ErrField) {
 			t.Errorf("%s: %v", c, err)
 		}

@@ -2,7 +2,11 @@
 
 package ebpf
 
-import "time"
+import (
+	"time"
+
+	"croft/lease"
+)
 
 // Bounds on what the kernel side keeps and loops over.
 const (
@@ -40,7 +44,7 @@ const (
 
 	// MaxFanOut bounds the distinct remote addresses of a window: half of what a
 	// sliver's table of them has places for, so that none is lost too soon.
-	MaxFanOut = 1024
+	MaxFanOut = lease.MaxFanOut
 
 	// MaxDaily bounds the bytes of a day: more than MaxRate carries.
 	MaxDaily = 1 << 54

@@ -12,7 +12,7 @@ func (c *Capacity) check() error {
 		kind(c.K, KindCapacity),
 		principal("node", c.Node),
 		field(c.Tranche < MaxTranche, "tranche %d, limit %d", c.Tranche, MaxTranche-1),
-		rset(c.RSet), term(c.Term()), degree(c.Degree),
+		rset(c.RSet), term(c.Term()), degree(c.Degree), fanOut(c.FanOut),
 		field(c.Lead <= MaxTerm, "lead %d s, limit %d", c.Lead, int64(MaxTerm)))
 }
 
@@ -21,7 +21,7 @@ func (t *Ticket) check() error {
 		kind(t.K, KindTicket),
 		principal("issuer", t.Issuer), principal("node", t.Node), principal("holder", t.Holder),
 		field(!t.Parent.IsZero(), "no parent"),
-		slot(t.Slot), rset(t.RSet), term(t.Term()), degree(t.Degree))
+		slot(t.Slot), rset(t.RSet), term(t.Term()), degree(t.Degree), fanOut(t.FanOut))
 }
 
 func (r *Redeem) check() error {
@@ -29,7 +29,7 @@ func (r *Redeem) check() error {
 		kind(r.K, KindRedeem),
 		principal("issuer", r.Issuer), principal("node", r.Node),
 		field(!r.Parent.IsZero(), "no parent"),
-		slot(r.Slot), rset(r.RSet), term(r.Term()), CheckLabel(r.Slice), ports(r.Ports, r.RSet, false), owner(r.Owner, r.Issuer))
+		slot(r.Slot), rset(r.RSet), term(r.Term()), CheckLabel(r.Slice), ports(r.Ports, r.RSet, false), owner(r.Owner, r.Issuer), fanOut(r.FanOut))
 }
 
 func (a *Ask) check() error {
@@ -37,7 +37,7 @@ func (a *Ask) check() error {
 		kind(a.K, KindAsk),
 		principal("issuer", a.Issuer), principal("node", a.Node),
 		rset(a.RSet), term(a.Term()), CheckLabel(a.Slice), pool(a.Pool), ports(a.Ports, a.RSet, false),
-		owner(a.Owner, a.Issuer), class(a.Class, a.Weight), alone(a.Alone))
+		owner(a.Owner, a.Issuer), class(a.Class, a.Weight), alone(a.Alone), fanOut(a.FanOut))
 }
 
 func (h *Hold) check() error {
@@ -57,7 +57,7 @@ func (l *Lease) check() error {
 		rset(l.RSet), term(l.Term()), CheckLabel(l.Slice), pool(l.Pool), ports(l.Ports, l.RSet, true),
 		field(l.ActivateBy >= 0 && l.ActivateBy <= l.Until, "activate_by %d outside the term", l.ActivateBy),
 		runtime(l.Runtime),
-		owner(l.Owner, l.Holder), class(l.Class, l.Weight), alone(l.Alone), mechanism(l.Mechanism),
+		owner(l.Owner, l.Holder), class(l.Class, l.Weight), alone(l.Alone), mechanism(l.Mechanism), fanOut(l.FanOut),
 		field(l.Grace <= MaxTerm, "grace %d s, limit %d", l.Grace, int64(MaxTerm)),
 		field(l.BurstOut <= MaxAmount && l.BurstIn <= MaxAmount, "burst %d out, %d in, limit %d", l.BurstOut, l.BurstIn, uint64(MaxAmount)))
 }
@@ -112,6 +112,10 @@ func class(c Class, weight uint16) error {
 }
 
 func alone(v uint8) error { return field(v <= 1, "exclusive %d", v) }
+
+func fanOut(n uint16) error {
+	return field(n <= MaxFanOut, "fan-out %d, limit %d", n, MaxFanOut)
+}
 
 func mechanism(s string) error {
 	if s == "" {

@@ -209,6 +209,11 @@ func laterVectors(t testing.TB, raw func(name, expect, note string, b []byte), d
 	drawn("lease-weight-1001", "field S12", "a weight above the bound", "ask(alice n1 cpu=1) -> lease(weight=1001)")
 	drawn("exclusive-2", "field S12", "neither alone nor not", "ask(alice n1 cpu=1 exclusive=2)")
 
+	drawn("capacity-fan-out-1025", "field S8", "a fan-out above the bound", "cap(n1 cpu=1 fanout=1025)")
+	drawn("redeem-fan-out-1025", "field S8", "a fan-out above the bound", "cap(n1 cpu=1) -> t0(alice) -> r0(fanout=1025)")
+	drawn("ask-fan-out-65535", "field S8", "a fan-out above the bound", "ask(alice n1 cpu=1 fanout=65535)")
+	drawn("lease-fan-out-1025", "field S8", "a fan-out above the bound", "ask(alice n1 cpu=1) -> lease(fanout=1025)")
+
 	drawn("grant-self", "field S13", "a grant to oneself", "grant(alice alice verbs=1)")
 	drawn("grant-no-verb", "field S14", "a grant of nothing", "grant(alice bob verbs=0)")
 	drawn("grant-verb-128", "field S14", "a verb that is none", "grant(alice bob verbs=129)")

@@ -21,6 +21,14 @@ type LedgerConfig struct {
 	Quarantine   int64       // seconds after a conflict's term for which its principal gets nothing new; 0 means a week
 	Refused      []Principal // get nothing new
 
+	// Most is what one lease may have of a resource, whatever its pool has: a
+	// machine may give in pieces. A resource of which it says 0 is not bounded.
+	Most RSet
+
+	// FanOut is what a lease gives that states none, and the most that one may
+	// state unless the capacity that it is drawn on states more; 0 is no limit.
+	FanOut uint16
+
 	// Bookings bounds the granted wishes that are kept, the ended ones until an
 	// hour after their terms; 0 means DefaultBookings. Asks fill at most three
 	// quarters, so that principals made up by the dozen cannot keep out a ticket's

@@ -33,7 +33,7 @@ func (l *Ledger) commit(in Commit) {
 	}
 	st := &Lease{K: KindLease, Node: l.node, RSet: b.rset, From: b.term.From, Until: b.term.Until, Holder: b.by,
 		Parent: b.id, Slice: b.slice, Owner: b.foreign(), Replaces: b.replaces, Ports: b.chosen, Pool: b.pool, Hold: b.hold, Grace: l.cfg.Grace,
-		Class: b.class, Weight: b.weight, Alone: b.alone, Mechanism: l.pool(b.pool).Mechanism,
+		Class: b.class, Weight: b.weight, Alone: b.alone, FanOut: b.fanOut, Mechanism: l.pool(b.pool).Mechanism,
 		BurstOut: Burst(b.rset[EgressRate]), BurstIn: Burst(b.rset[IngressRate])}
 	if b.allotted != nil {
 		st.Grace = b.allotted.Grace

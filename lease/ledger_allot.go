@@ -22,6 +22,14 @@ func (w *want) starts() int64 {
 // allot has the pool's mechanism judge a wish, and finds the room for it on the
 // terms that the mechanism names.
 func (l *Ledger) allot(w *want, old *booking) *Refusal {
+	for r, most := range l.cfg.Most {
+		if res := Resource(r); most != 0 && w.rset[r] > most {
+			return refuse(Local, ReasonBound, "%s: one lease has at most %s here, %s are wanted", res, res.Format(most), res.Format(w.rset[r]))
+		}
+	}
+	if most := l.cfg.FanOut; most != 0 && w.fanOut > most && !w.spread() {
+		return refuse(Local, ReasonBound, "fan-out: a lease has at most %d here, %d is wanted", most, w.fanOut)
+	}
 	rule := l.pool(w.pool)
 	m := l.mechanisms[rule.Mechanism]
 	if m == nil {
@@ -48,6 +56,16 @@ func (l *Ledger) allot(w *want, old *booking) *Refusal {
 		return nil
 	}
 	return l.claimRoom(w, old, spans)
+}
+
+// spread reports whether the capacity that w is drawn on states a fan-out, which
+// then is at least the wish's: the owner has given it by name.
+func (w *want) spread() bool {
+	root := w.leaf
+	for root != nil && root.up != nil {
+		root = root.up
+	}
+	return root != nil && root.fanOut != 0
 }
 
 // apart keeps a pool's other leases out of the term of one that has it alone.

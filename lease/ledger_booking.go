@@ -26,6 +26,7 @@ type want struct {
 	class    Class
 	weight   uint16
 	alone    uint8
+	fanOut   uint16
 	bytes    []byte
 	source   netip.Prefix // the network that it was seen to come from
 	allotted *Allotted
@@ -36,10 +37,10 @@ func wantOf(id ID, st Statement, b []byte) (want, error) {
 	switch w := st.(type) {
 	case *Ask:
 		return want{id: id, op: KindAsk, by: w.Issuer, request: w.Request, rset: w.RSet, term: w.Term(), slice: w.Slice,
-			owner: ownerOf(w.Owner, w.Issuer), pool: w.Pool, ports: w.Ports, replaces: w.Replaces, class: w.Class, weight: w.Weight, alone: w.Alone, bytes: b}, nil
+			owner: ownerOf(w.Owner, w.Issuer), pool: w.Pool, ports: w.Ports, replaces: w.Replaces, class: w.Class, weight: w.Weight, alone: w.Alone, fanOut: w.FanOut, bytes: b}, nil
 	case *Redeem:
 		return want{id: id, op: KindRedeem, by: w.Issuer, request: w.Request, rset: w.RSet, term: w.Term(), slice: w.Slice,
-			owner: ownerOf(w.Owner, w.Issuer), pool: PoolSharp, ports: w.Ports, replaces: w.Replaces, ticket: w.Parent, slot: w.Slot, bytes: b}, nil
+			owner: ownerOf(w.Owner, w.Issuer), pool: PoolSharp, ports: w.Ports, replaces: w.Replaces, ticket: w.Parent, slot: w.Slot, fanOut: w.FanOut, bytes: b}, nil
 	}
 	return want{}, fmt.Errorf("%s is no wish: %w", st.Kind(), ErrKind)
 }

@@ -57,6 +57,7 @@ type Issue struct {
 	RSet    RSet
 	Term    Term
 	Degree  uint16 // hundredths, 100 at least
+	FanOut  uint16 // 0: none is stated
 	Request Request
 }
 
@@ -131,8 +132,12 @@ func shown(authority []byte) string {
 	return " authority=" + digestOf(authority).String()
 }
 func (in Issue) String() string {
-	return fmt.Sprintf("issue ref=%d holder=%s rset=%s from=%d until=%d degree=%d request=%x",
+	s := fmt.Sprintf("issue ref=%d holder=%s rset=%s from=%d until=%d degree=%d request=%x",
 		in.Ref, in.Holder, commas(in.RSet), in.Term.From, in.Term.Until, in.Degree, in.Request[:])
+	if in.FanOut != 0 { // its hash is in facts from before there was one
+		s += fmt.Sprintf(" fanout=%d", in.FanOut)
+	}
+	return s
 }
 func (in Recall) String() string {
 	return fmt.Sprintf("recall ref=%d lease=%s reason=%q", in.Ref, in.Lease, in.Reason)

@@ -30,7 +30,7 @@ func ParseInput(line string, blob func(Digest) ([]byte, bool)) (Input, error) {
 		in = End{Ref: p.number("ref", 64), Caller: p.principal("caller"), Close: p.bytes("close"), Authority: p.maybe("authority")}
 	case "issue":
 		in = Issue{Ref: p.number("ref", 64), Holder: p.principal("holder"), RSet: p.rset("rset"),
-			Term: Term{int64(p.number("from", 63)), int64(p.number("until", 63))}, Degree: uint16(p.number("degree", 16)), Request: p.request("request")}
+			Term: Term{int64(p.number("from", 63)), int64(p.number("until", 63))}, Degree: uint16(p.number("degree", 16)), FanOut: uint16(p.optional("fanout", 16)), Request: p.request("request")}
 	case "recall":
 		in = Recall{Ref: p.number("ref", 64), Lease: p.id("lease"), Reason: p.take("reason")}
 	case "rules":
@@ -103,6 +103,14 @@ func (p *fieldReader) number(key string, bits int) uint64 {
 	v, err := strconv.ParseUint(p.take(key), 10, bits)
 	p.fail(err)
 	return v
+}
+
+// optional is 0 where the field is not there.
+func (p *fieldReader) optional(key string, bits int) uint64 {
+	if _, ok := p.fields[key]; !ok {
+		return 0
+	}
+	return p.number(key, bits)
 }
 
 func (p *fieldReader) principal(key string) Principal {

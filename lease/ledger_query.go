@@ -30,6 +30,7 @@ type Entry struct {
 	Class      Class     `json:"class,omitempty"`       // 1: evictable
 	Weight     uint16    `json:"weight,omitempty"`      // of an evictable one
 	Exclusive  bool      `json:"exclusive,omitempty"`   // nobody else is in the pool
+	FanOut     uint16    `json:"fan_out,omitempty"`     // distinct addresses in a minute, where the lease states it
 	Starts     int64     `json:"starts,omitempty"`      // when the room is free, if that is after the term's begin
 	Share      RSet      `json:"share,omitzero"`        // what is in force of an evictable one that runs
 	Statement  []byte    `json:"statement"`             // the signed lease, before that the signed hold
@@ -39,7 +40,7 @@ type Entry struct {
 func (b *booking) entry() Entry {
 	e := Entry{State: b.state, Lease: b.lease, Hold: b.hold, Holder: b.by, Owner: b.owner, Slice: b.slice, Pool: b.pool, RSet: b.rset,
 		Term: b.span(), Ports: slices.Clone(b.chosen), Ticket: b.ticket, Replaces: b.replaces,
-		Statement: b.holdBytes, Program: b.program, Reason: b.why(), End: b.endBytes, Class: b.class, Weight: b.weight, Exclusive: b.alone != 0}
+		Statement: b.holdBytes, Program: b.program, Reason: b.why(), End: b.endBytes, Class: b.class, Weight: b.weight, Exclusive: b.alone != 0, FanOut: b.fanOut}
 	if b.starts() > b.term.From {
 		e.Starts = b.starts()
 	}

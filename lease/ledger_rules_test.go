@@ -3,6 +3,7 @@
 package lease
 
 import (
+	"bytes"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -42,6 +43,67 @@ func TestNewRulesHoldForWhatComes(t *testing.T) {
 	w.state(id, Active)
 	w.after(3595)
 	w.state(id, Expired)
+}
+
+// What one lease may have is the machine's to say, beside what the pools have.
+func TestMostOfOneLease(t *testing.T) {
+	w := newWorld(t)
+	w.l.cfg.Most = RSet{CPU: 400}
+	a := w.refused(w.ask("alice", 401, 600), "local:bound")
+	if want := "cpu: one lease has at most 400 here, 401 are wanted"; a.Refusal.Text != want {
+		t.Errorf("refused with %q, want %q", a.Refusal.Text, want)
+	}
+	w.run(w.ask("alice", 400, 600))
+	if list, _, why := w.l.Windows(Vacancy{By: keyOf("bob").Principal(), Pool: PoolCommons, RSet: RSet{CPU: 401}, Length: 60, Within: Term{w.now, w.now + 600}}); why == nil || why.Code() != "local:bound" {
+		t.Errorf("windows %v, %v", list, why)
+	}
+}
+
+// What does not add is no matter of amounts: each sliver has as much as it wishes
+// up to the node's own limit, or to what the owner gave by name.
+func TestFanOutOfALease(t *testing.T) {
+	w := newWorld(t)
+	w.l.cfg.FanOut = 256
+	fanOut := func(n uint16) func(*Ask) { return func(a *Ask) { a.FanOut = n } }
+	draws := func(n uint16) func(*Redeem) { return func(r *Redeem) { r.FanOut = n } }
+	of := func(id ID) uint16 {
+		e, _ := w.l.Lease(id)
+		l, err := Open(e.Statement)
+		if err != nil || e.FanOut != l.Statement.(*Lease).FanOut {
+			t.Fatalf("entry %+v of %+v: %v", e, l, err)
+		}
+		return e.FanOut
+	}
+	a := w.refused(w.ask("alice", 10, 600, fanOut(257)), "local:bound")
+	if want := "fan-out: a lease has at most 256 here, 257 is wanted"; a.Refusal.Text != want {
+		t.Errorf("refused with %q, want %q", a.Refusal.Text, want)
+	}
+	for _, n := range []uint16{0, 1, 256} {
+		if got := of(w.run(w.ask("alice", 10, 600, fanOut(n)))); got != n {
+			t.Errorf("a lease of %d has %d", n, got)
+		}
+	}
+	plain := w.ticket("bob", 100, 1200)
+	w.refused(w.redeem("bob", plain, 0, 10, 600, draws(257)), "local:bound")
+	if got := of(w.run(w.redeem("bob", plain, 0, 10, 600, draws(256)))); got != 256 {
+		t.Errorf("a lease of 256 has %d", got)
+	}
+	w.step(Issue{Ref: 1, Holder: keyOf("bob").Principal(), RSet: RSet{CPU: 100}, Term: Term{w.now, w.now + 1200}, Degree: 100, FanOut: 1000, Request: w.fresh()})
+	wide := w.answer().Statements
+	root, _, err := storedAs[*Capacity](wide[0])
+	if err != nil || len(wide) != 2 {
+		t.Fatalf("ticket of %d: %v", len(wide), err)
+	}
+	if again := w.ticket("carol", 100, 1200); bytes.Equal(again[0], wide[0]) {
+		t.Errorf("who is given nothing by name stands under capacity %s of a thousand", root.Short())
+	}
+	w.refused(w.redeem("bob", wide, 0, 10, 600), "local:invalid")
+	w.refused(w.redeem("bob", wide, 0, 10, 600, draws(1001)), "local:invalid")
+	id := w.run(w.redeem("bob", wide, 0, 10, 600, draws(1000)))
+	w.crash()
+	if got := of(id); got != 1000 {
+		t.Errorf("a lease of 1000 has %d", got)
+	}
 }
 
 // What a pool that shrank still owes no other pool grants, and what tickets were

@@ -17,7 +17,7 @@ func (k *claimBook) answer(ref uint64) Answer {
 // issue gives a ticket out of a capacity that covers its term and has room in
 // its budget, or sets a new one aside.
 func (l *Ledger) issue(in Issue) {
-	asked := digestOf([]byte(Issue{Holder: in.Holder, RSet: in.RSet, Term: in.Term, Degree: in.Degree, Request: in.Request}.String()))
+	asked := digestOf([]byte(Issue{Holder: in.Holder, RSet: in.RSet, Term: in.Term, Degree: in.Degree, FanOut: in.FanOut, Request: in.Request}.String()))
 	if past := l.requests[requestKey{l.node, KindTicket, in.Request}]; past != nil {
 		if past.same(ID(asked)) {
 			l.emit(past.answer(in.Ref))
@@ -54,7 +54,7 @@ func (l *Ledger) issue(in Issue) {
 
 func (l *Ledger) give(in Issue, asked Digest) *Refusal {
 	ticket := &Ticket{K: KindTicket, Issuer: l.node, Node: l.node, Holder: in.Holder, Parent: ID{1}, RSet: in.RSet,
-		From: in.Term.From, Until: in.Term.Until, Degree: in.Degree}
+		From: in.Term.From, Until: in.Term.Until, Degree: in.Degree, FanOut: in.FanOut}
 	if err := ticket.check(); err != nil { // before a capacity is signed for it
 		return refuse(Local, ReasonInvalid, "%v", err)
 	}
@@ -83,7 +83,7 @@ func (l *Ledger) give(in Issue, asked Digest) *Refusal {
 // fits, and the lowest slot that is free in its term.
 func (l *Ledger) rootFor(t *Ticket, most uint16) (*claimBook, uint8) {
 	for _, root := range l.roots() {
-		if root.degree < t.Degree || root.degree > most || !t.Term().Within(root.term) || !t.RSet.Within(root.rset) || !root.budgets(t) {
+		if root.degree < t.Degree || root.degree > most || !t.Term().Within(root.term) || !t.RSet.Within(root.rset) || root.fanOut != l.rootFanOut(t) || !root.budgets(t) {
 			continue
 		}
 		var taken [Slots]bool
@@ -97,6 +97,15 @@ func (l *Ledger) rootFor(t *Ticket, most uint16) (*claimBook, uint8) {
 		}
 	}
 	return nil, 0
+}
+
+// rootFanOut is what a capacity for t states: nothing, unless t has more than any
+// sliver has here that says nothing.
+func (l *Ledger) rootFanOut(t *Ticket) uint16 {
+	if l.cfg.FanOut == 0 || t.FanOut <= l.cfg.FanOut {
+		return 0
+	}
+	return t.FanOut
 }
 
 // budgets reports whether t and the tickets out of k weigh at most what k may
@@ -147,7 +156,7 @@ func (l *Ledger) setAside(t *Ticket) ([]byte, *Refusal) {
 			if stretch {
 				length = min(max(length, capacityTerm/MaxTranche*int64(MaxTranche-number/2)), MaxTerm)
 			}
-			c := &Capacity{K: KindCapacity, Node: l.node, Tranche: number, From: t.From, Until: t.From + length, Degree: t.Degree, Lead: l.lead()}
+			c := &Capacity{K: KindCapacity, Node: l.node, Tranche: number, From: t.From, Until: t.From + length, Degree: t.Degree, FanOut: l.rootFanOut(t), Lead: l.lead()}
 			taken := slices.ContainsFunc(roots, func(k *claimBook) bool {
 				return k.Statement.(*Capacity).Tranche == number && k.term.Overlaps(c.Term())
 			})

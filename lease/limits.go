@@ -65,4 +65,9 @@ const (
 	// MaxAmount bounds one resource of one claim, so that a product with a
 	// degree and a sum over all slots fit into 128 bits with room to spare.
 	MaxAmount = 1 << 60
+
+	// MaxFanOut bounds an attribute: the distinct addresses, in IPv6 /64 networks,
+	// to which a sliver opens flows in any minute. A node keeps twice as many for
+	// each sliver, so that none of them is forgotten too soon.
+	MaxFanOut = 1024
 )

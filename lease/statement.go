@@ -100,8 +100,9 @@ type Capacity struct {
 	RSet    RSet      `cbor:"3,keyasint" json:"rset"`
 	From    int64     `cbor:"4,keyasint" json:"from"`
 	Until   int64     `cbor:"5,keyasint" json:"until"`
-	Degree  uint16    `cbor:"6,keyasint" json:"degree"`                   // hundredths
-	Lead    uint32    `cbor:"7,keyasint,omitempty" json:"lead,omitempty"` // seconds by which a lease may start late
+	Degree  uint16    `cbor:"6,keyasint" json:"degree"`                       // hundredths
+	Lead    uint32    `cbor:"7,keyasint,omitempty" json:"lead,omitempty"`     // seconds by which a lease may start late
+	FanOut  uint16    `cbor:"40,keyasint,omitempty" json:"fan_out,omitempty"` // distinct addresses of flows that a sliver opens, in a minute; 0: the node's default
 }
 
 // Ticket is a soft claim: a promise to its holder, divisible, which may be
@@ -117,6 +118,7 @@ type Ticket struct {
 	Holder Principal `cbor:"8,keyasint" json:"holder"`
 	Parent ID        `cbor:"9,keyasint" json:"parent"`
 	Slot   uint8     `cbor:"10,keyasint" json:"slot"`
+	FanOut uint16    `cbor:"40,keyasint,omitempty" json:"fan_out,omitempty"`
 }
 
 // Redeem is the leaf ticket's holder's wish to draw on it.
@@ -134,6 +136,7 @@ type Redeem struct {
 	Replaces ID        `cbor:"13,keyasint,omitzero" json:"replaces,omitzero"` // the lease whose sliver this one continues
 	Ports    []Port    `cbor:"14,keyasint,omitempty" json:"ports,omitempty"`
 	Owner    Principal `cbor:"28,keyasint,omitzero" json:"owner,omitzero"` // of the slice, where it is not the issuer
+	FanOut   uint16    `cbor:"40,keyasint,omitempty" json:"fan_out,omitempty"`
 }
 
 // Ask is the same wish where no ticket is needed.
@@ -153,6 +156,7 @@ type Ask struct {
 	Class    Class     `cbor:"33,keyasint,omitempty" json:"class,omitempty"`
 	Weight   uint16    `cbor:"34,keyasint,omitempty" json:"weight,omitempty"`    // of an evictable lease, 1 to 1000
 	Alone    uint8     `cbor:"35,keyasint,omitempty" json:"exclusive,omitempty"` // 1: nobody else in the pool during the term
+	FanOut   uint16    `cbor:"40,keyasint,omitempty" json:"fan_out,omitempty"`
 }
 
 // Hold binds the node until CommitBy. It gives no sliver and never turns into a
@@ -194,6 +198,7 @@ type Lease struct {
 	Weight     uint16    `cbor:"34,keyasint,omitempty" json:"weight,omitempty"`
 	Alone      uint8     `cbor:"35,keyasint,omitempty" json:"exclusive,omitempty"`
 	Mechanism  string    `cbor:"39,keyasint,omitempty" json:"mechanism,omitempty"` // how it came about; empty is the pool's first
+	FanOut     uint16    `cbor:"40,keyasint,omitempty" json:"fan_out,omitempty"`
 }
 
 // Close is a holder's end of its own lease or hold.

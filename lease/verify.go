@@ -157,12 +157,15 @@ func follows(above []Opened, o Opened, node Principal) error {
 		return first(
 			unless(len(above) < MaxDepth, ErrDepth, "%d claims, limit %d", len(above)+1, MaxDepth), // C1
 			parent.admits(up.ID, node, st.Parent, st.Issuer, st.Node, st.RSet, st.Term()),
+			parent.spreads(st.FanOut),
 			unless(st.Degree <= parent.degree, ErrExceeds, "degree %d of %d", st.Degree, parent.degree)) // C8
 	case *Redeem:
 		if len(above) == 1 {
 			return fmt.Errorf("a redeem draws on a ticket, not on a %s: %w", up.Kind(), ErrChain) // C2
 		}
-		return parent.admits(up.ID, node, st.Parent, st.Issuer, st.Node, st.RSet, st.Term())
+		return first(
+			parent.admits(up.ID, node, st.Parent, st.Issuer, st.Node, st.RSet, st.Term()),
+			parent.spreads(st.FanOut))
 	}
 	return fmt.Errorf("a %s is no part of a chain: %w", o.Kind(), ErrChain) // C2
 }
@@ -173,16 +176,23 @@ type claim struct {
 	rset   RSet
 	term   Term
 	degree uint16
+	fanOut uint16 // 0: none is stated
 }
 
 func claimOf(st Statement) (claim, bool) {
 	switch st := st.(type) {
 	case *Capacity:
-		return claim{st.Node, st.RSet, st.Term(), st.Degree}, true
+		return claim{st.Node, st.RSet, st.Term(), st.Degree, st.FanOut}, true
 	case *Ticket:
-		return claim{st.Holder, st.RSet, st.Term(), st.Degree}, true
+		return claim{st.Holder, st.RSet, st.Term(), st.Degree, st.FanOut}, true
 	}
 	return claim{}, false
+}
+
+// spreads holds rule C10. What does not add is no matter of sums: each child may
+// have all of it, and none may say nothing where the parent says something.
+func (p claim) spreads(child uint16) error {
+	return unless(p.fanOut == 0 || child != 0 && child <= p.fanOut, ErrExceeds, "fan-out %d of %d", child, p.fanOut)
 }
 
 // admits holds rules C3 to C7 for one child of the claim p, whose id is id.

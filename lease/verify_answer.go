@@ -20,16 +20,17 @@ type wish struct {
 	class        Class
 	weight       uint16
 	alone        uint8
+	fanOut       uint16
 }
 
 func wishOf(st Statement) (wish, bool) {
 	switch st := st.(type) {
 	case *Redeem:
 		return wish{issuer: st.Issuer, node: st.Node, rset: st.RSet, term: st.Term(), slice: st.Slice, replaces: st.Replaces,
-			ports: st.Ports, pool: PoolSharp, owner: st.Owner}, true
+			ports: st.Ports, pool: PoolSharp, owner: st.Owner, fanOut: st.FanOut}, true
 	case *Ask:
 		return wish{st.Issuer, st.Node, st.RSet, st.Term(), st.Slice, st.Replaces, st.Ports, st.Pool,
-			st.Owner, st.Class, st.Weight, st.Alone}, true
+			st.Owner, st.Class, st.Weight, st.Alone, st.FanOut}, true
 	}
 	return wish{}, false
 }
@@ -71,6 +72,7 @@ func answers(to, o Opened) error {
 			unless(st.Owner == w.owner, ErrAnswer, "slice of %s, wished of %s", st.Owner.Short(), w.owner.Short()), // A5
 			unless(st.Class == w.class && st.Weight == w.weight && st.Alone == w.alone, ErrAnswer, // A8
 				"%s of weight %d, wished %s of weight %d", st.Class, st.Weight, w.class, w.weight),
+			unless(st.FanOut == w.fanOut, ErrAnswer, "fan-out %d, wished %d", st.FanOut, w.fanOut),                          // A8
 			unless(st.Replaces == w.replaces, ErrAnswer, "replaces %s, wished %s", st.Replaces.Short(), w.replaces.Short()), // A6
 			unless(st.Sliver.IsZero() == w.replaces.IsZero(), ErrAnswer, "sliver %s, replaces %s", st.Sliver.Short(), w.replaces.Short()),
 			w.sameports(st.Ports))

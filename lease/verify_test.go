@@ -66,6 +66,15 @@ var chains = []struct{ rule, verdict, drawing string }{
 	{"C9", "signature", "cap(n1 cpu=4) -> t0(alice) -> r0(sig=n1)"},
 	{"S7", "field", "cap(n1 rset=none)"},
 	{"S8", "field", "cap(n1 cpu=4) -> t64(alice)"},
+
+	{"C10", "ok", "cap(n1 cpu=4 fanout=1024) -> t0(alice) -> r0(fanout=1)"},
+	{"C10", "ok", "cap(n1 cpu=4) -> t0(alice fanout=50) -> t0(bob) -> r0(fanout=50)"},
+	{"C10", "ok", "cap(n1 cpu=4) -> t0(alice) -> r0(fanout=300)"},
+	{"C10", "exceeds", "cap(n1 cpu=4 fanout=50) -> t0(alice fanout=51)"},
+	{"C10", "exceeds", "cap(n1 cpu=4 fanout=50) -> t0(alice fanout=0)"},
+	{"C10", "exceeds", "cap(n1 cpu=4) -> t0(alice fanout=50) -> t0(bob fanout=40) -> r0(fanout=41)"},
+	{"C10", "exceeds", "cap(n1 cpu=4) -> t0(alice fanout=50) -> r0(fanout=0)"},
+	{"S8", "field", "cap(n1 cpu=4) -> t0(alice fanout=1025)"},
 }
 
 func TestChains(t *testing.T) {
@@ -215,6 +224,11 @@ var answers = []struct{ rule, verdict, drawing string }{
 	{"A8", "answer", "ask(alice n1 cpu=1 weight=3) -> lease(weight=0)"},
 	{"A8", "answer", "ask(alice n1 cpu=1 exclusive=1) -> lease(exclusive=0)"},
 	{"S10", "field", "ask(alice n1 ports.in=2) -> lease(port=tcp/80:80 port=tcp/80:81)"},
+	{"A8", "ok", "ask(alice n1 cpu=1 fanout=20) -> lease()"},
+	{"A8", "answer", "ask(alice n1 cpu=1 fanout=20) -> lease(fanout=19)"},
+	{"A8", "answer", "ask(alice n1 cpu=1 fanout=20) -> lease(fanout=0)"},
+	{"A8", "answer", "cap(n1 cpu=4) -> t0(bob fanout=20) -> r0() -> lease(fanout=21)"},
+	{"A8", "answer", "ask(alice n1 cpu=1) -> lease(fanout=20)"},
 }
 
 func TestAnswers(t *testing.T) {

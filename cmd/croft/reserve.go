@@ -41,6 +41,7 @@ The leases wait for the term to begin and some minutes longer; croft run
 	c.Flags().StringVar(&f.where, "where", "", "which nodes: a query (croft help find)")
 	c.Flags().StringVar(&f.limits, "cap", "", "rate and packets, each way: 5mbit,2kpps; down/up: 5mbit/1mbit")
 	c.Flags().StringVar(&f.rset, "rset", "", "more, less or nothing of a resource: cpu=500,memory=256MiB,disk=0")
+	c.Flags().Uint16Var(&f.fanOut, "fan-out", 0, "to how many distinct addresses a sliver may open flows in a minute (1 to 1024; default: the node's, or the ticket's)")
 	c.Flags().StringVar(&f.name, "name", "", "the slice's name (default: s- and 4 hex digits)")
 	c.Flags().StringVar(&at, "at", "now", "when it begins: +2h, 18:30, '2026-05-04 09:00'")
 	c.Flags().DurationVar(&f.term, "for", time.Hour, "how long")

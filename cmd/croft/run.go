@@ -37,6 +37,7 @@ type runFlags struct {
 	nodesSet         bool // -n was given
 
 	pool, reservation string
+	fanOut            uint16
 	weight            uint16
 	alone             bool
 }
@@ -82,6 +83,7 @@ the leases are yours, from the commons or by your tickets; the slice is the owne
 	c.Flags().StringVar(&f.where, "where", "", "which nodes: a query (croft help find)")
 	c.Flags().StringVar(&f.limits, "cap", "", "rate and packets, each way: 5mbit,2kpps; down/up: 5mbit/1mbit")
 	c.Flags().StringVar(&f.rset, "rset", "", "more, less or nothing of a resource: cpu=500,memory=256MiB,disk=0")
+	c.Flags().Uint16Var(&f.fanOut, "fan-out", 0, "to how many distinct addresses a sliver may open flows in a minute (1 to 1024; default: the node's, or the ticket's)")
 	c.Flags().StringVar(&f.name, "name", "", "the slice's name, or LABEL@OWNER of another's (default: s- and 4 hex digits)")
 	c.Flags().DurationVar(&f.term, "for", time.Hour, "how long")
 	c.Flags().StringArrayVar(&f.ports, "port", nil, "public port to forward: 5201/tcp, 8080:80/tcp (may be repeated)")
@@ -96,7 +98,7 @@ the leases are yours, from the commons or by your tickets; the slice is the owne
 
 // launchReserved refuses what a reservation has settled already.
 func (a *app) launchReserved(cmd *cobra.Command, f runFlags, args []string) error {
-	for _, name := range []string{"nodes", "where", "cap", "rset", "name", "for", "port", "ticket", "pool", "weight"} {
+	for _, name := range []string{"nodes", "where", "cap", "rset", "name", "for", "port", "ticket", "pool", "weight", "fan-out"} {
 		if cmd.Flags().Changed(name) {
 			return usage("", "--%s was settled when slice %s was reserved", name, f.reservation)
 		}
@@ -323,7 +325,10 @@ func (f runFlags) wish(now time.Time, tickets []wantedTicket) (slice.Wish, error
 			return slice.Wish{}, usage("", "a ticket is redeemed from pool %s", w.Pool)
 		}
 	}
-	w.Alone = f.alone
+	w.Alone, w.FanOut = f.alone, f.fanOut
+	if w.FanOut > lease.MaxFanOut {
+		return slice.Wish{}, usage("", "--fan-out %d: want 1 to %d", w.FanOut, lease.MaxFanOut)
+	}
 	if w.Pool == lease.PoolShare || f.weight > 0 {
 		w.Class, w.Weight = lease.Evictable, max(f.weight, 1)
 	}

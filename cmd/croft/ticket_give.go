@@ -25,6 +25,7 @@ type portion struct {
 	rset     lease.RSet
 	term, in time.Duration
 	degree   uint16
+	fanOut   uint16 // 0: as the parent's
 	slot     int    // of the ticket it is of, or purse.AnySlot
 	flag     string // that names the amount
 	whole    bool   // no --for: as long as the ticket that it is of
@@ -35,6 +36,7 @@ func (p *portion) flags(c *cobra.Command, amount, what string) {
 	c.Flags().StringVar(&p.amount, amount, "", what+": cpu=1000,memory=512MiB,…")
 	c.Flags().DurationVar(&p.in, "in", 0, "when its term begins, from now")
 	c.Flags().Uint16Var(&p.degree, "degree", lease.MinDegree, "oversubscription that its holder may sign, in hundredths")
+	c.Flags().Uint16Var(&p.fanOut, "fan-out", 0, "to how many distinct addresses a sliver on it may open flows in a minute (1 to 1024; default: as many as the parent gives)")
 	must(c.MarkFlagRequired(amount))
 }
 
@@ -48,6 +50,9 @@ func (p *portion) read(c *cobra.Command) (err error) {
 		return because(lease.ErrRSet, usage("such as --"+p.flag+" cpu=500,memory=256MiB,pids=64", "--%s promises nothing", p.flag))
 	case p.degree < lease.MinDegree || p.degree > lease.MaxDegree:
 		return because(lease.ErrDegree, usage("100 is no oversubscription, 150 half as much again", "--degree %d: want %d to %d", p.degree, lease.MinDegree, lease.MaxDegree))
+	}
+	if p.fanOut > lease.MaxFanOut {
+		return usage("", "--fan-out %d: want 1 to %d", p.fanOut, lease.MaxFanOut)
 	}
 	p.whole = !c.Flags().Changed("for")
 	if s := int64(p.term / time.Second); !p.whole && (s < 1 || s > lease.MaxTerm) {
@@ -75,12 +80,13 @@ type offered struct {
 	From   int64           `json:"from"`
 	Until  int64           `json:"until"`
 	Degree uint16          `json:"degree"`
+	FanOut uint16          `json:"fan_out,omitempty"`
 	File   string          `json:"file,omitempty"`
 	Text   string          `json:"text,omitempty"` // if it went into no file
 }
 
 func newOffered(id lease.ID, t *lease.Ticket, file string) offered {
-	return offered{Ticket: id, Holder: t.Holder, Node: t.Node, Slot: t.Slot, RSet: t.RSet, From: t.From, Until: t.Until, Degree: t.Degree, File: file}
+	return offered{Ticket: id, Holder: t.Holder, Node: t.Node, Slot: t.Slot, RSet: t.RSet, From: t.From, Until: t.Until, Degree: t.Degree, FanOut: t.FanOut, File: file}
 }
 
 func (a *app) ticketGive() *cobra.Command {
@@ -125,7 +131,7 @@ func (a *app) ticketGive() *cobra.Command {
 func (a *app) giveOwn(ctx context.Context, holder lease.Principal, p *portion) ([][]byte, error) {
 	from := time.Now().Add(p.in).Unix()
 	answer, err := a.way().Issue(ctx, api.IssueRequest{Holder: holder, RSet: p.rset, From: from,
-		Until: from + int64(p.term.Seconds()), Degree: p.degree})
+		Until: from + int64(p.term.Seconds()), Degree: p.degree, FanOut: p.fanOut})
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +182,7 @@ func (a *app) pass(ctx context.Context, from string, holder lease.Principal, p *
 	now := time.Now()
 	var ins []purse.Input
 	for range n {
-		in := purse.Give{Ticket: o.ID, Slot: p.slot, Holder: holder, RSet: p.rset, Term: p.within(parent.Term(), now), Degree: p.degree}
+		in := purse.Give{Ticket: o.ID, Slot: p.slot, Holder: holder, RSet: p.rset, Term: p.within(parent.Term(), now), Degree: p.degree, FanOut: p.fanOut}
 		rand.Read(in.Request[:]) // never fails
 		ins = append(ins, in)
 	}

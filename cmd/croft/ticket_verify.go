@@ -42,6 +42,7 @@ type claimOnChain struct {
 	From   int64           `json:"from"`
 	Until  int64           `json:"until"`
 	Degree uint16          `json:"degree"`
+	FanOut uint16          `json:"fan_out,omitempty"`
 	// Left is how much one more child could have, as far as can be seen from
 	// here: others may have been given more.
 	Left lease.RSet `json:"left"`
@@ -147,9 +148,9 @@ func onChain(o lease.Opened, below []lease.Opened, own map[lease.ID]purse.Held, 
 	c := claimOnChain{ID: o.ID, Kind: o.Kind().String(), By: o.By()}
 	switch st := o.Statement.(type) {
 	case *lease.Capacity:
-		c.Holder, c.RSet, c.From, c.Until, c.Degree = st.Node, st.RSet, st.From, st.Until, st.Degree
+		c.Holder, c.RSet, c.From, c.Until, c.Degree, c.FanOut = st.Node, st.RSet, st.From, st.Until, st.Degree, st.FanOut
 	case *lease.Ticket:
-		c.Holder, c.Slot, c.RSet, c.From, c.Until, c.Degree = st.Holder, st.Slot, st.RSet, st.From, st.Until, st.Degree
+		c.Holder, c.Slot, c.RSet, c.From, c.Until, c.Degree, c.FanOut = st.Holder, st.Slot, st.RSet, st.From, st.Until, st.Degree, st.FanOut
 	default:
 		return c
 	}
@@ -202,7 +203,11 @@ func (v verdict) draw(w io.Writer) {
 			continue
 		}
 		fmt.Fprintf(w, "%s%s%s\n", stem, bar, c.RSet)
-		fmt.Fprintf(w, "%s%s%s to %s, degree %d\n", stem, bar, day(c.From), day(c.Until), c.Degree)
+		fmt.Fprintf(w, "%s%s%s to %s, degree %d", stem, bar, day(c.From), day(c.Until), c.Degree)
+		if c.FanOut != 0 {
+			fmt.Fprintf(w, ", fan-out %d", c.FanOut)
+		}
+		fmt.Fprintln(w)
 		left := c.Left.String()
 		if left == "" {
 			left = "nothing"

@@ -75,6 +75,7 @@ func change(a, b api.Figures) rates {
 		}
 	}
 	lost("out live", b.Flows.RefusedOut, a.Flows.RefusedOut)
+	lost("out ports", b.Flows.NoPort, a.Flows.NoPort)
 	lost("in live", b.Flows.RefusedIn, a.Flows.RefusedIn)
 	lost("dns refused", b.Names.Refused, a.Names.Refused)
 	if b.Queues != nil && a.Queues != nil {

@@ -26,6 +26,6 @@ var Channels = []Channel{
 	{Name: "capture", Routes: []string{"capture"}, Test: "node/daemon.TestCapturesAreFewAndBounded"},
 	// A program's image is its owner's upload, from before there is a sliver.
 	{Name: "blobs", Routes: []string{"blob", "append"}, Open: "not charged; the node's quota of blobs"},
-	{Name: "record", Routes: []string{"rows"}, Open: "not charged; two at once"},
+	{Name: "record", Routes: []string{"rows", "flows"}, Test: "node/daemon.TestTheRecordIsCharged"},
 	{Name: "pipe", Routes: []string{"pipe"}, Open: "carries the others to the node of the sliver"},
 }

@@ -97,6 +97,22 @@ func overRule(c *nftables.Chain, limit uint64) *nftables.Rule {
 	}}
 }
 
+// paceRule drops TCP flows that begin faster than a part of limit a second. The
+// kernel's count leaves out flows that are closed (TIME_WAIT, CLOSE), which have
+// an entry for a second all the same: one packet each way makes one, such as an
+// attempt that is refused. So what bounds them is how fast flows begin.
+func paceRule(c *nftables.Chain, limit uint64) *nftables.Rule {
+	const counterObject = 1 // NFT_OBJECT_COUNTER
+	rate := max(limit/paceShare, minLive)
+	return &nftables.Rule{Table: c.Table, Chain: c, Exprs: []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
+		&expr.Limit{Type: expr.LimitTypePkts, Rate: rate, Unit: expr.LimitTimeSecond, Burst: uint32(rate), Over: true},
+		&expr.Objref{Type: counterObject, Name: c.Name},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}}
+}
+
 // limitOf reads a rule that overRule made.
 func limitOf(r *nftables.Rule) uint64 {
 	for _, e := range r.Exprs {
@@ -144,17 +160,20 @@ func stage(c *nftables.Conn, chain *nftables.Chain, limit uint64) error {
 		return fmt.Errorf("reading chain %s: %w", chain.Name, err)
 	}
 	switch {
-	case len(rules) == 2 && limitOf(rules[1]) == limit:
+	case len(rules) == 3 && limitOf(rules[1]) == limit:
 		return nil
-	case len(rules) == 2 && limit <= limitOf(rules[0]):
-		if err := c.DelRule(rules[1]); err != nil {
-			return err
+	case len(rules) == 3 && limit <= limitOf(rules[0]):
+		for _, r := range rules[1:] {
+			if err := c.DelRule(r); err != nil {
+				return err
+			}
 		}
 	default:
 		c.FlushChain(chain)
 		c.AddRule(overRule(chain, ladder(limit)))
 	}
 	c.AddRule(overRule(chain, limit))
+	c.AddRule(paceRule(chain, limit))
 	return nil
 }
 
@@ -171,6 +190,9 @@ func (n *Network) release(place int) error {
 			return fmt.Errorf("counting place %d anew: %w", place, err)
 		}
 	}
+	if err := n.vacate(c, place); err != nil {
+		return err
+	}
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("opening place %d: %w", place, err)
 	}
@@ -178,8 +200,9 @@ func (n *Network) release(place int) error {
 	return nil
 }
 
-// recall reads the ceilings that an earlier daemon left.
-func (n *Network) recall() error {
+// measure reads how many entries the kernel has room for, and says when that is
+// little for the slivers that there may be.
+func (n *Network) measure() error {
 	if err := within(n.space, func() error {
 		s, err := conntrackMax.read()
 		if err == nil {
@@ -189,6 +212,16 @@ func (n *Network) recall() error {
 	}); err != nil {
 		return fmt.Errorf("reading the size of the connection table: %w", err)
 	}
+	if each := n.entries / tableShare / uint64(n.plan.places); each < defaultLive {
+		n.log.Warn("the kernel's connection table is small for so many slivers: raise net.netfilter.nf_conntrack_max, or lower places",
+			"entries", n.entries, "places", n.plan.places, "flows of each, each way", max(each, minLive),
+			"want", defaultLive*tableShare*n.plan.places)
+	}
+	return nil
+}
+
+// recall reads the ceilings that an earlier daemon left.
+func (n *Network) recall() error {
 	n.live = ceilings{}
 	ports, err := n.sliverPorts()
 	if err != nil {
@@ -204,7 +237,7 @@ func (n *Network) recall() error {
 		if err != nil {
 			return fmt.Errorf("reading the ceiling of place %d: %w", p.place, err)
 		}
-		if len(rules) == 2 {
+		if len(rules) == 3 {
 			n.live[p.place] = limitOf(rules[1])
 		}
 	}
@@ -219,6 +252,7 @@ type Counters struct {
 	Out, In    uint64 // entries now; those that are closing stay for some seconds
 	RefusedOut uint64 // packets that would have begun a flow over the ceiling
 	RefusedIn  uint64
+	NoPort     uint64 // packets that would have begun a flow to a destination towards which all source ports are in use
 	Questions  Questions
 }
 
@@ -241,6 +275,17 @@ func (n *Network) count(all map[int]*Counters) error {
 			all[place].RefusedOut = counter.Packets
 		} else if place, ok := placeIn(counter.Name, liveWays[1]); ok && all[place] != nil {
 			all[place].RefusedIn = counter.Packets
+		}
+	}
+	sources, err := c.GetObjects(&nftables.Table{Name: n.plan.sourcesTable(), Family: nftables.TableFamilyINet})
+	if err != nil {
+		return fmt.Errorf("reading counters: %w", err)
+	}
+	for _, o := range sources {
+		if counter, ok := o.(*nftables.CounterObj); ok {
+			if place, ok := placeIn(counter.Name, full); ok && all[place] != nil {
+				all[place].NoPort = counter.Packets
+			}
 		}
 	}
 	return n.eachFlow(func(f flow) {

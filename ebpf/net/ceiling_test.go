@@ -73,15 +73,19 @@ func heard(t *testing.T, ns netns.NsHandle, at string) (count func() int) {
 	var c stdnet.PacketConn
 	must(t, within(ns, func() (err error) { c, err = stdnet.ListenPacket("udp", at); return err }))
 	t.Cleanup(func() { c.Close() })
-	return func() (n int) {
-		buf := make([]byte, 1<<16)
-		for {
-			c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
-			if _, _, err := c.ReadFrom(buf); err != nil {
-				return n
-			}
-			n++
+	return func() int { return len(arrivals(c)) }
+}
+
+// arrivals reads until nothing has come for a while, and returns from whom.
+func arrivals(c stdnet.PacketConn) (from []stdnet.Addr) {
+	buf := make([]byte, 1<<16)
+	for {
+		c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		_, who, err := c.ReadFrom(buf)
+		if err != nil {
+			return from
 		}
+		from = append(from, who)
 	}
 }
 
@@ -197,6 +201,66 @@ func TestRootCeiling(t *testing.T) {
 			t.Errorf("counted %+v", c)
 		}
 	})
+}
+
+// Flows that are closed are in no count and have entries all the same: how many
+// there are is bounded by how fast flows begin, whichever way.
+func TestRootClosedFlows(t *testing.T) {
+	w := newWorld(t)
+	n := w.mustOpen(Config{Places: 4})
+	const live, rate = 200, 200 / paceShare
+	_, in := running(t, n, Sliver{Name: "aaaa", Place: 1, Live: live, Ports: []lease.Port{{Proto: lease.TCP, Number: 8080, Inside: 80}}})
+	listen(t, w.outside, "192.0.2.2:7009")
+	listen(t, in, "198.19.0.17:80")
+	// attempt makes TCP connections for three seconds, and breaks each off as soon as
+	// it is there, or has not come within some milliseconds.
+	attempt := func(ns netns.NsHandle, to unix.Sockaddr, patience int) (made, came int) {
+		t.Helper()
+		must(t, within(ns, func() error {
+			for until := time.Now().Add(3 * time.Second); time.Now().Before(until); made++ {
+				s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+				if err != nil {
+					return err
+				}
+				must(t, unix.SetsockoptLinger(s, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+				unix.Connect(s, to) // goes on without us
+				poll := []unix.PollFd{{Fd: int32(s), Events: unix.POLLOUT}}
+				if n, _ := unix.Poll(poll, patience); n == 1 && poll[0].Revents == unix.POLLOUT {
+					came++
+				}
+				unix.Close(s)
+			}
+			return nil
+		}))
+		return made, came
+	}
+	for _, c := range []struct {
+		what     string
+		from     netns.NsHandle
+		to       *unix.SockaddrInet4
+		port     string
+		patience int
+	}{
+		{"out", in, &unix.SockaddrInet4{Port: 7009, Addr: outsideAddr4.As4()}, "dport=7009", 2},
+		{"in", w.outside, &unix.SockaddrInet4{Port: 8080, Addr: hostAddr4.As4()}, "dport=8080", 2},
+		{"flood in", w.outside, &unix.SockaddrInet4{Port: 8080, Addr: hostAddr4.As4()}, "dport=8080", 0},
+	} {
+		made, came := attempt(c.from, c.to, c.patience)
+		for name, ns := range map[string]netns.NsHandle{"host": w.host, "node": n.space} {
+			got := entriesOf(t, ns, c.port)
+			t.Logf("%s: %d attempts, %d came about, %d entries in the %s's table", c.what, made, came, got, name)
+			most := live + 2*rate
+			if c.from == w.outside && name == "host" { // where what the node's namespace refuses is for three seconds
+				most += 4 * int(max(n.entries/unansweredShare/3/doorShare, minLive))
+			}
+			if got > most || c.patience == 0 && made < most {
+				t.Errorf("%s: %d entries of %d attempts in the %s's table, want %d at most", c.what, got, made, name, most)
+			}
+		}
+		if counted := n.countedNow(t, 1); counted.RefusedOut+counted.RefusedIn == 0 {
+			t.Errorf("%s: nothing is counted: %+v", c.what, counted)
+		}
+	}
 }
 
 // What a sliver leaves in the tables goes soon, in the host's too, whose own

@@ -20,7 +20,8 @@ import (
 // there once the rules are. Where an RFC names a least time for a flow that is in
 // use, it is kept (RFC 5382 REQ-5, RFC 4787 REQ-5): an entry that is opening,
 // closing or was never answered goes sooner than the kernel's own time, so that
-// the table holds flows, not attempts.
+// the table holds flows, not attempts. TCP's last two states are as short as can
+// be, as no ceiling counts them (see paceRule).
 var timeouts = []setting{
 	{"netfilter/nf_conntrack_tcp_timeout_established", tcpEstablished}, // not five days
 	{"netfilter/nf_conntrack_tcp_timeout_syn_sent", "30"},              // longer than the wait between the first tries
@@ -28,8 +29,8 @@ var timeouts = []setting{
 	{"netfilter/nf_conntrack_tcp_timeout_fin_wait", "60"},
 	{"netfilter/nf_conntrack_tcp_timeout_close_wait", "60"},
 	{"netfilter/nf_conntrack_tcp_timeout_last_ack", "10"},
-	{"netfilter/nf_conntrack_tcp_timeout_time_wait", "10"},
-	{"netfilter/nf_conntrack_tcp_timeout_close", "5"},
+	{"netfilter/nf_conntrack_tcp_timeout_time_wait", "1"},
+	{"netfilter/nf_conntrack_tcp_timeout_close", "1"},
 	{"netfilter/nf_conntrack_tcp_timeout_max_retrans", "120"},
 	{"netfilter/nf_conntrack_tcp_timeout_unacknowledged", "120"},
 	{"netfilter/nf_conntrack_udp_timeout", "15"},
@@ -46,10 +47,18 @@ const (
 // hostTimeouts are the same for what slivers leave in the host's table, whose own
 // times are the host's business. nft has none for ICMP, whose entries stay for
 // the host's time, half a minute as a rule.
-var hostTimeouts = []struct{ proto, policy string }{
-	{"tcp", "syn_sent : 30, syn_recv : 10, established : " + tcpEstablished + ", fin_wait : 60, close_wait : 60, last_ack : 10, time_wait : 10, close : 5"},
-	{"udp", "unreplied : 15, replied : " + udpStream},
+//
+// What comes to a public port is here before it is anywhere else, and before a
+// ceiling: a TCP flow that its sliver has not answered in three seconds goes.
+var hostTimeouts = []struct {
+	proto, policy, inward string
+	unanswered            uint64 // seconds that a flow inward is kept without an answer
+}{
+	{"tcp", "syn_sent : 30, " + tcpRest, "syn_sent : 3, " + tcpRest, 3},
+	{"udp", "unreplied : 15, replied : " + udpStream, "unreplied : 15, replied : " + udpStream, 15},
 }
+
+const tcpRest = "syn_recv : 10, established : " + tcpEstablished + ", fin_wait : 60, close_wait : 60, last_ack : 10, time_wait : 1, close : 1"
 
 // A flow is a connection entry's ends: who opened it, and who answers.
 type flow struct {

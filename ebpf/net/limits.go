@@ -39,9 +39,21 @@ const (
 
 	// tableShare is the part of nf_conntrack_max to which the ceilings of all
 	// slivers add up: a quarter for flows that they open and as much for flows
-	// that come to them. What is closing is not counted as open and goes within
-	// seconds; it is what the third quarter is for, and the fourth is the host's.
+	// that come to them. TCP's closed flows are not counted as open and go within a
+	// second; they are what the third quarter is for, and the fourth is the host's.
 	tableShare = 4
+
+	// unansweredShare is the part of the host's table for flows of TCP to public
+	// ports that nobody has answered, and as much again for UDP; doorShare is the
+	// part of how fast they begin which one port can have: a flood to one does not
+	// shut the others.
+	unansweredShare = 16
+	doorShare       = 16
+
+	// paceShare is the part of its ceiling that a sliver has as new TCP flows in a
+	// second, and at once, each way: what closes within the second that it is kept is
+	// half of the ceiling at the most, or twice minLive.
+	paceShare = 4
 
 	// defaultLive is how many flows a sliver has open at once whose lease does
 	// not say, where the table has room for as many at every place.

@@ -102,9 +102,10 @@ func TestRulesAreAsWritten(t *testing.T) {
 	for _, c := range []struct{ file, text string }{
 		{"node.nft", nodeRules(p, true)},
 		{"node4.nft", nodeRules(p, false)},
-		{"host.nft", hostRules(p, true)},
-		{"host4.nft", hostRules(p, false)},
+		{"host.nft", hostRules(p, true, 262_144)},
+		{"host4.nft", hostRules(p, false, 262_144)},
 		{"live.nft", liveRules(p)},
+		{"out.nft", sourceRules(p)},
 	} {
 		path := filepath.Join("testdata", c.file)
 		if *rewrite {

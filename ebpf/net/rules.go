@@ -14,6 +14,7 @@ const (
 	forwards4 = "forwards4" // node: protocol, port -> sliver's address, port
 	forwards6 = "forwards6"
 	ports     = "ports"  // host: protocol, port that go on to the node's namespace
+	doors     = "doors"  // host: public ports, and how fast flows to each begin
 	opened    = "opened" // host: interfaces whose forwarding we switched on
 )
 
@@ -30,29 +31,24 @@ func nodeRules(p plan, v6 bool) string {
 	var b strings.Builder
 	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 
-	var zones, sources4, sources6, blocks []string
+	var zones, sources4, sources6 []string
 	for place := range p.places {
 		dev := p.hostEnd(place)
 		zones = append(zones, fmt.Sprintf("%q : %d", dev, p.zone(place)))
 		sources4 = append(sources4, fmt.Sprintf("%q . %s", dev, p.sliver4(place)))
 		sources6 = append(sources6, fmt.Sprintf("%q . %s", dev, p.sliver6(place)))
-		blocks = append(blocks, fmt.Sprintf("%q : goto block%d", dev, place))
 	}
 	list := func(l []string) string { return "{ " + strings.Join(l, ", ") + " }" }
 
 	w("table inet %s {", p.table())
 	w("	map %s { type inet_proto . inet_service : ipv4_addr . inet_service; }", forwards4)
 	w("	map %s { type inet_proto . inet_service : ipv6_addr . inet_service; }", forwards6)
-	for place := range p.places {
-		w("	chain block%d { }", place)
-	}
 	for _, c := range []struct{ name, hook string }{
 		{"early", "type filter hook prerouting priority raw; policy accept"},
 		{"answers", "type filter hook output priority raw; policy accept"},
 		{"into", "type nat hook prerouting priority dstnat; policy accept"},
 		{"across", "type filter hook forward priority filter; policy drop"},
 		{"here", "type filter hook input priority filter; policy drop"},
-		{"out", "type nat hook postrouting priority srcnat; policy accept"},
 	} {
 		w("	chain %s { %s; }", c.name, c.hook)
 	}
@@ -97,19 +93,6 @@ func nodeRules(p plan, v6 bool) string {
 	w("		iifname \"%s*\" ip daddr %s meta l4proto { tcp, udp } th dport 53 accept", hostDev, Resolver)
 	w("	}")
 
-	w("	chain out {")
-	w("		oifname %q iifname vmap %s", uplinkNS, list(blocks))
-	w("	}")
-	for place := range p.places {
-		block := p.sourcePorts(place)
-		w("	chain block%d {", place)
-		// ICMP queries are told apart by their id, which NAT treats as a port.
-		w("		meta nfproto ipv4 meta l4proto { tcp, udp, icmp } snat ip to %s:%d-%d", p.node4(), block[0], block[1])
-		if v6 {
-			w("		meta nfproto ipv6 meta l4proto { tcp, udp, ipv6-icmp } snat ip6 to [%s]:%d-%d", p.node6(), block[0], block[1])
-		}
-		w("	}")
-	}
 	w("}")
 	return b.String()
 }
@@ -129,13 +112,19 @@ func nodeRules(p plan, v6 bool) string {
 //     family): what the namespace did not translate has no block's port;
 //  7. what slivers leave in the host's table of connections has the time-outs of
 //     the node's namespace, not the host's five days (one rule for each protocol
-//     and family).
-func hostRules(p plan, v6 bool) string {
+//     and family);
+//  8. flows to public ports begin no faster than the host's table has room for
+//     until the node's namespace, where the ceilings are, has let them in: two
+//     rules for each protocol, one for each port and one for all.
+func hostRules(p plan, v6 bool, entries uint64) string {
 	var b strings.Builder
 	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	w("table inet %s {", p.table())
 	w("	set %s { type inet_proto . inet_service; }", ports)
 	w("	set %s { type ifname; }", opened)
+	for _, t := range hostTimeouts {
+		w("	set %s-%s { type inet_service; size 65535; flags dynamic; }", doors, t.proto)
+	}
 	families := []string{"ip"}
 	if v6 {
 		families = append(families, "ip6")
@@ -146,6 +135,11 @@ func hostRules(p plan, v6 bool) string {
 			w("		protocol %s;", t.proto)
 			w("		l3proto %s;", family)
 			w("		policy = { %s }", t.policy)
+			w("	}")
+			w("	ct timeout %s-in-%s {", t.proto, family)
+			w("		protocol %s;", t.proto)
+			w("		l3proto %s;", family)
+			w("		policy = { %s }", t.inward)
 			w("	}")
 		}
 	}
@@ -179,11 +173,19 @@ func hostRules(p plan, v6 bool) string {
 	if v6 {
 		w("		iifname %q ip6 saddr != %s drop", p.uplinkName(), p.node6())
 	}
+	for _, t := range hostTimeouts {
+		begins := fmt.Sprintf("oifname %q ct status & confirmed == 0 meta l4proto %s", p.uplinkName(), t.proto)
+		all := max(entries/unansweredShare/t.unanswered, minLive)
+		one := max(all/doorShare, minLive)
+		w("		%s add @%s-%s { th dport limit rate over %d/second burst %d packets } counter drop", begins, doors, t.proto, one, one)
+		w("		%s limit rate over %d/second burst %d packets counter drop", begins, all, all)
+	}
 	for _, way := range []string{"iifname", "oifname"} {
+		inward := map[string]string{"oifname": "-in"}[way]
 		for _, family := range families {
 			nf := map[string]string{"ip": "ipv4", "ip6": "ipv6"}[family]
 			for _, t := range hostTimeouts {
-				w("		%s %q meta nfproto %s meta l4proto %s ct state new ct timeout set \"%s-%s\"", way, p.uplinkName(), nf, t.proto, t.proto, family)
+				w("		%s %q meta nfproto %s meta l4proto %s ct state new ct timeout set \"%s%s-%s\"", way, p.uplinkName(), nf, t.proto, t.proto, inward, family)
 			}
 		}
 	}

@@ -21,6 +21,7 @@ type Sliver struct {
 	Place           int
 	Egress, Ingress uint64       // bit/s at L3; 0 is not shaped
 	Live            uint64       // flows that it may have open at once, and as many that come to it; 0: a default
+	Out             uint64       // source ports, of its place's block; 0, or more than that has: all of it
 	Ports           []lease.Port // public ports, exact
 }
 
@@ -29,7 +30,7 @@ type Attachment struct {
 	NetNS       string    // path of the sliver's namespace, for the sandbox
 	Guard       ebpf.Port // where the guard goes before Up
 	Addresses   ebpf.Addresses
-	SourcePorts [2]uint16 // the block, first and last, in which the world sees the sliver
+	SourcePorts [2]uint16 // first and last, in which the world sees the sliver
 }
 
 // Add makes the sliver's namespace and everything in it and around it, with the
@@ -117,6 +118,13 @@ func (n *Network) add(s Sliver) (Attachment, error) {
 	if err := n.fault("ceiling"); err != nil {
 		return Attachment{}, err
 	}
+	sources, err := n.sources(s.Place, s.Out)
+	if err != nil {
+		return Attachment{}, err
+	}
+	if err := n.fault("source ports"); err != nil {
+		return Attachment{}, err
+	}
 	n.tenants.put(s.Place, s.Name)
 	if isUp(link) {
 		if err := n.routes(s.Place, link); err != nil {
@@ -126,16 +134,16 @@ func (n *Network) add(s Sliver) (Attachment, error) {
 	if err := n.ports(s.Place, s.Ports); err != nil {
 		return Attachment{}, err
 	}
-	return n.attachment(s, link)
+	return n.attachment(s, link, sources)
 }
 
-func (n *Network) attachment(s Sliver, link netlink.Link) (Attachment, error) {
+func (n *Network) attachment(s Sliver, link netlink.Link, sources [2]uint16) (Attachment, error) {
 	at := Attachment{
 		NetNS: netnsPath(n.plan.sliverNS(s.Place)),
 		Guard: ebpf.Port{Sliver: s.Name, Place: s.Place, NetNS: netnsPath(n.plan.namespace()),
 			IfIndex: link.Attrs().Index, Class: n.plan.class(s.Place)},
 		Addresses:   ebpf.Addresses{Source4: n.plan.sliver4(s.Place), MAC: n.plan.macInside(s.Place)},
-		SourcePorts: n.plan.sourcePorts(s.Place),
+		SourcePorts: sources,
 	}
 	if n.v6 {
 		at.Addresses.Source6 = n.plan.sliver6(s.Place)

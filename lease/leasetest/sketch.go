@@ -32,6 +32,7 @@ type sketch struct {
 	class                 *lease.Class // nil: as the weight says
 	weight                uint16
 	alone                 uint8
+	fanOut                uint16
 	mechanism             string
 	lead, grace           uint32
 	text                  string
@@ -112,6 +113,8 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 		s.weight, err = number[uint16](value)
 	case "exclusive":
 		s.alone, err = number[uint8](value)
+	case "fanout":
+		s.fanOut, err = number[uint16](value)
 	case "verbs":
 		if s.verbs, err = number[lease.Verbs](value); err != nil {
 			s.verbs, err = lease.ParseVerbs(value)

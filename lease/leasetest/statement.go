@@ -32,20 +32,20 @@ func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) 
 	case "cap":
 		s.by, s.holder = s.node, s.node
 		return &lease.Capacity{K: lease.KindCapacity, Node: Who(s.node), Tranche: s.tranche, RSet: s.rset,
-			From: s.from, Until: s.until, Degree: s.degree, Lead: s.lead}, nil
+			From: s.from, Until: s.until, Degree: s.degree, Lead: s.lead, FanOut: s.fanOut}, nil
 	case "t":
 		return &lease.Ticket{K: lease.KindTicket, Issuer: Who(s.by), Node: Who(s.node), Holder: Who(s.holder),
-			Parent: s.parent, Slot: s.slot, RSet: s.rset, From: s.from, Until: s.until, Degree: s.degree}, nil
+			Parent: s.parent, Slot: s.slot, RSet: s.rset, From: s.from, Until: s.until, Degree: s.degree, FanOut: s.fanOut}, nil
 	case "r":
 		s.holder, s.pool = s.by, lease.PoolSharp
 		return &lease.Redeem{K: lease.KindRedeem, Issuer: Who(s.by), Node: Who(s.node), Parent: s.parent, Slot: s.slot,
 			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports,
-			Owner: s.whose()}, nil
+			Owner: s.whose(), FanOut: s.fanOut}, nil
 	case "ask":
 		s.holder = s.by
 		return &lease.Ask{K: lease.KindAsk, Issuer: Who(s.by), Node: Who(s.node), RSet: s.rset, From: s.from, Until: s.until,
 			Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports, Pool: s.pool,
-			Owner: s.whose(), Class: s.firmness(), Weight: s.weight, Alone: s.alone}, nil
+			Owner: s.whose(), Class: s.firmness(), Weight: s.weight, Alone: s.alone, FanOut: s.fanOut}, nil
 	case "grant":
 		return &lease.Grant{K: lease.KindGrant, Issuer: Who(s.by), From: s.from, Until: s.until, Holder: Who(s.holder),
 			Slice: s.slice, Verbs: s.verbs, Sequence: s.sequence}, nil
@@ -72,7 +72,7 @@ func (s *sketch) answer(kind string, places []*string) (lease.Statement, error) 
 		return &lease.Lease{K: lease.KindLease, Node: Who(s.node), Holder: Who(s.holder), Parent: s.parent,
 			RSet: s.rset, From: s.from, Until: s.until, Slice: s.slice, Pool: s.pool, Ports: s.ports,
 			Replaces: s.replaces, Sliver: s.sliver, ActivateBy: s.activate, Grace: s.grace, Owner: s.whose(), Class: s.firmness(), Weight: s.weight,
-			Alone: s.alone, Mechanism: s.mechanism}, nil
+			Alone: s.alone, FanOut: s.fanOut, Mechanism: s.mechanism}, nil
 	case "close":
 		return &lease.Close{K: lease.KindClose, Issuer: Who(s.by), Node: Who(s.node), Claim: s.parent, At: cmp.Or(s.at, s.from+60), Reason: s.text}, nil
 	case "revoke":

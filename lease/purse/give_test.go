@@ -221,3 +221,47 @@ func FuzzParseInput(f *testing.F) {
 		}
 	})
 }
+
+// What a ticket says of an attribute its children say too, or less.
+func TestFanOutIsPassedOn(t *testing.T) {
+	s := newScene(t, "cap(n1 cpu=10) -> t0(alice fanout=50)")
+	for i, want := range []uint16{50, 50, 1, 50} { // where nothing is wished, the ticket's
+		w, g := s.wish(purse.AnySlot, 1, 0, hour), s.gift(purse.AnySlot, "bob", 1, 0, hour, 100)
+		if i > 0 {
+			w.FanOut, g.FanOut = want, want
+		}
+		for _, in := range []purse.Input{w, g} {
+			for range 2 { // the same answer to the same wish
+				out, err := s.step(in)
+				if err != nil {
+					t.Fatalf("%s: %v", in, err)
+				}
+				chain, err := lease.VerifyChain(out.Chain, leasetest.Who("n1"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got uint16
+				switch st := chain.Leaf().Statement.(type) {
+				case *lease.Redeem:
+					got = st.FanOut
+				case *lease.Ticket:
+					got = st.FanOut
+				}
+				if got != want {
+					t.Errorf("%s has a fan-out of %d, want %d", in, got, want)
+				}
+			}
+			read, err := purse.ParseInput(in.String(), nil)
+			if err != nil || !reflect.DeepEqual(read, in) {
+				t.Errorf("%s is read as %s, %v", in, read, err)
+			}
+		}
+		w.FanOut, g.FanOut = 51, 51
+		w.Request, g.Request = lease.Request{9, byte(i)}, lease.Request{9, byte(i)}
+		for _, in := range []purse.Input{w, g} {
+			if _, err := s.step(in); !errors.Is(err, lease.ErrExceeds) {
+				t.Errorf("%s: %v", in, err)
+			}
+		}
+	}
+}

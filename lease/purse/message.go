@@ -3,6 +3,7 @@
 package purse
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -40,6 +41,7 @@ type Redeem struct {
 	Replaces lease.ID
 	Ports    []lease.Port
 	Owner    lease.Principal // of the slice, where it is not the purse's; else zero
+	FanOut   uint16          // 0: the ticket's
 }
 
 // Give wishes to pass a part of a ticket on, or all of it. A ticket to the
@@ -52,6 +54,7 @@ type Give struct {
 	RSet    lease.RSet
 	Term    lease.Term
 	Degree  uint16 // hundredths
+	FanOut  uint16 // 0: the parent's
 	Request lease.Request
 }
 
@@ -76,13 +79,22 @@ func (Tick) input()     {}
 
 func (in Keep) String() string { return fmt.Sprintf("keep ref=%d chain=%s", in.Ref, digests(in.Chain)) }
 func (in Redeem) String() string {
-	return fmt.Sprintf("redeem ref=%d ticket=%s slot=%d rset=%q from=%d until=%d slice=%q request=%x replaces=%s ports=%q owner=%s",
-		in.Ref, in.Ticket, in.Slot, in.RSet, in.Term.From, in.Term.Until, in.Slice, in.Request[:], in.Replaces, printPorts(in.Ports), in.Owner)
+	return stated(fmt.Sprintf("redeem ref=%d ticket=%s slot=%d rset=%q from=%d until=%d slice=%q request=%x replaces=%s ports=%q owner=%s",
+		in.Ref, in.Ticket, in.Slot, in.RSet, in.Term.From, in.Term.Until, in.Slice, in.Request[:], in.Replaces, printPorts(in.Ports), in.Owner), in.FanOut)
 }
 func (in Give) String() string {
-	return fmt.Sprintf("give ref=%d ticket=%s slot=%d holder=%s rset=%q from=%d until=%d degree=%d request=%x",
-		in.Ref, in.Ticket, in.Slot, in.Holder, in.RSet, in.Term.From, in.Term.Until, in.Degree, in.Request[:])
+	return stated(fmt.Sprintf("give ref=%d ticket=%s slot=%d holder=%s rset=%q from=%d until=%d degree=%d request=%x",
+		in.Ref, in.Ticket, in.Slot, in.Holder, in.RSet, in.Term.From, in.Term.Until, in.Degree, in.Request[:]), in.FanOut)
 }
+
+// stated adds a fan-out to the one-line form of what has one.
+func stated(line string, fanOut uint16) string {
+	if fanOut != 0 {
+		line += fmt.Sprintf(" fanout=%d", fanOut)
+	}
+	return line
+}
+
 func (in Restored) String() string { return fmt.Sprintf("restored ref=%d", in.Ref) }
 func (in Moved) String() string    { return fmt.Sprintf("moved ref=%d", in.Ref) }
 func (Tick) String() string        { return "tick" }
@@ -99,13 +111,15 @@ func digests(chain [][]byte) string {
 func (in Redeem) wishes(c *child) bool {
 	r := c.redeem
 	return in.Ticket == r.Parent && (in.Slot == AnySlot || in.Slot == int(r.Slot)) && in.RSet == r.RSet && in.Term == r.Term() &&
-		in.Slice == r.Slice && in.Replaces == r.Replaces && slices.Equal(in.Ports, r.Ports) && in.Owner == r.Owner
+		in.Slice == r.Slice && in.Replaces == r.Replaces && slices.Equal(in.Ports, r.Ports) && in.Owner == r.Owner &&
+		cmp.Or(in.FanOut, c.of.FanOut) == r.FanOut
 }
 
 func (in Give) wishes(c *child) bool {
 	t := c.ticket
 	return in.Ticket == t.Parent && (in.Slot == AnySlot || in.Slot == int(t.Slot)) && in.RSet == t.RSet && in.Term == t.Term() &&
-		in.Holder == t.Holder && in.Degree == t.Degree
+		in.Holder == t.Holder && in.Degree == t.Degree &&
+		cmp.Or(in.FanOut, c.of.FanOut) == t.FanOut
 }
 
 // Effect is what a purse's owner must do, in order; facts are made durable

@@ -23,10 +23,10 @@ func ParseInput(line string, blob func(lease.Digest) ([]byte, bool)) (Input, err
 		in = Keep{Ref: f.number("ref", 64), Chain: f.chain("chain", blob)}
 	case "redeem":
 		in = Redeem{Ref: f.number("ref", 64), Ticket: f.id("ticket"), Slot: f.slot(), RSet: f.rset("rset"), Term: f.term(),
-			Slice: f.take("slice"), Request: f.request("request"), Replaces: f.id("replaces"), Ports: f.ports("ports"), Owner: f.principal("owner")}
+			Slice: f.take("slice"), Request: f.request("request"), Replaces: f.id("replaces"), Ports: f.ports("ports"), Owner: f.principal("owner"), FanOut: f.fanOut()}
 	case "give":
 		in = Give{Ref: f.number("ref", 64), Ticket: f.id("ticket"), Slot: f.slot(), Holder: f.principal("holder"), RSet: f.rset("rset"),
-			Term: f.term(), Degree: uint16(f.number("degree", 16)), Request: f.request("request")}
+			Term: f.term(), Degree: uint16(f.number("degree", 16)), Request: f.request("request"), FanOut: f.fanOut()}
 	case "restored":
 		in = Restored{Ref: f.number("ref", 64)}
 	case "moved":
@@ -95,6 +95,14 @@ func (f *fields) number(key string, bits int) uint64 {
 	v, err := strconv.ParseUint(f.take(key), 10, bits)
 	f.check(key, err)
 	return v
+}
+
+// fanOut is not there where none is stated.
+func (f *fields) fanOut() uint16 {
+	if _, ok := f.values["fanout"]; !ok {
+		return 0
+	}
+	return uint16(f.number("fanout", 16))
 }
 
 func (f *fields) signed(key string) int64 {

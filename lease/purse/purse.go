@@ -33,6 +33,7 @@
 package purse
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -180,13 +181,17 @@ func (p *Purse) redeem(in Redeem) error {
 	if t == nil {
 		return fmt.Errorf("ticket %s: %w", in.Ticket.Short(), ErrUnknown)
 	}
+	fanOut, err := t.spread(in.FanOut)
+	if err != nil {
+		return fmt.Errorf("redeeming ticket %s: %w", t.id.Short(), err)
+	}
 	slot, err := p.admit(t, wish{in.Slot, in.RSet, in.Term, 0})
 	if err != nil {
 		return fmt.Errorf("redeeming ticket %s: %w", t.id.Short(), err)
 	}
 	return p.seal(in.Ref, q, &lease.Redeem{K: lease.KindRedeem, Issuer: t.Holder, Node: t.Node, RSet: in.RSet,
 		From: in.Term.From, Until: in.Term.Until, Parent: t.id, Slot: slot, Slice: in.Slice,
-		Request: in.Request, Replaces: in.Replaces, Ports: in.Ports, Owner: in.Owner})
+		Request: in.Request, Replaces: in.Replaces, Ports: in.Ports, Owner: in.Owner, FanOut: fanOut})
 }
 
 func (p *Purse) give(in Give) error {
@@ -204,12 +209,25 @@ func (p *Purse) give(in Give) error {
 	if in.Degree < lease.MinDegree { // one below would count for less than can be drawn
 		return fmt.Errorf("degree %d, at least %d: %w", in.Degree, lease.MinDegree, lease.ErrDegree)
 	}
+	fanOut, err := t.spread(in.FanOut)
+	if err != nil {
+		return fmt.Errorf("giving of ticket %s: %w", t.id.Short(), err)
+	}
 	slot, err := p.admit(t, wish{in.Slot, in.RSet, in.Term, in.Degree})
 	if err != nil {
 		return fmt.Errorf("giving of ticket %s: %w", t.id.Short(), err)
 	}
 	return p.seal(in.Ref, q, &lease.Ticket{K: lease.KindTicket, Issuer: t.Holder, Node: t.Node, RSet: in.RSet,
-		From: in.Term.From, Until: in.Term.Until, Degree: in.Degree, Holder: in.Holder, Parent: t.id, Slot: slot})
+		From: in.Term.From, Until: in.Term.Until, Degree: in.Degree, Holder: in.Holder, Parent: t.id, Slot: slot, FanOut: fanOut})
+}
+
+// spread is the fan-out of a child that wishes so much: at most the ticket's, and
+// the ticket's where it wishes none (rule C10 of docs/protocol/claims.md).
+func (t *ticket) spread(wish uint16) (uint16, error) {
+	if t.FanOut != 0 && wish > t.FanOut {
+		return 0, fmt.Errorf("fan-out %d of %d: %w", wish, t.FanOut, lease.ErrExceeds)
+	}
+	return cmp.Or(wish, t.FanOut), nil
 }
 
 // again answers a request that was made before.

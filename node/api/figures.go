@@ -40,6 +40,7 @@ type LiveFlows struct {
 	In         uint64 `json:"in" doc:"that came to its public ports"`
 	RefusedOut uint64 `json:"refused_out,omitempty" doc:"packets that would have begun one over the limit"`
 	RefusedIn  uint64 `json:"refused_in,omitempty"`
+	NoPort     uint64 `json:"no_port,omitempty" doc:"packets that would have begun one to a destination towards which all source ports are in use"`
 }
 
 // Names counts what a sliver asked of the node's resolver.

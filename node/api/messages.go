@@ -156,6 +156,7 @@ type IssueRequest struct {
 	From   int64           `json:"from" doc:"Unix seconds"`
 	Until  int64           `json:"until" doc:"Unix seconds"`
 	Degree uint16          `json:"degree,omitempty" doc:"hundredths, 100 or more"`
+	FanOut uint16          `json:"fan_out,omitempty" doc:"distinct addresses to which a sliver opens flows in a minute; none: the node's default"`
 }
 
 // Clock is the time by which a node judges terms, beside what its wall clock says.
@@ -184,6 +185,7 @@ type Claim struct {
 	Class     string     `json:"class,omitempty" doc:"evictable, or nothing"`
 	Weight    uint16     `json:"weight,omitempty" doc:"of an evictable lease"`
 	Exclusive bool       `json:"exclusive,omitempty"`
+	FanOut    uint16     `json:"fan_out,omitempty" doc:"distinct addresses to which it opens flows in a minute; none: the node's default"`
 	Starts    int64      `json:"starts,omitempty" doc:"Unix seconds: when the room is free, if that is after from"`
 	Share     lease.RSet `json:"share,omitzero" doc:"what is in force of an evictable lease that runs"`
 }

@@ -19,7 +19,7 @@ type asked struct {
 	by map[netip.Prefix]*allowance
 }
 
-// allowance is what a network may still ask; it may owe.
+// allowance is what somebody may still ask; he may owe.
 type allowance struct {
 	left float64
 	at   time.Time
@@ -55,13 +55,13 @@ func (q *asked) of(now time.Time, from netip.Prefix) *allowance {
 		a = &allowance{left: askBurst, at: now}
 		q.by[from] = a
 	}
-	a.fill(now)
+	a.fill(now, askBurst, askRate)
 	return a
 }
 
-func (a *allowance) fill(now time.Time) {
+func (a *allowance) fill(now time.Time, burst, rate float64) {
 	if passed := now.Sub(a.at); passed > 0 {
-		a.left = min(askBurst, a.left+passed.Seconds()*askRate)
+		a.left = min(burst, a.left+passed.Seconds()*rate)
 	}
 	a.at = now
 }
@@ -70,7 +70,7 @@ func (a *allowance) fill(now time.Time) {
 func (q *asked) forget(now time.Time) {
 	var most netip.Prefix
 	for from, a := range q.by {
-		if a.fill(now); a.left >= askBurst {
+		if a.fill(now, askBurst, askRate); a.left >= askBurst {
 			delete(q.by, from)
 			continue
 		}

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -91,33 +92,48 @@ func (d *Daemon) drain(ctx context.Context) error {
 	return nil
 }
 
-// began records that a sliver holds its source ports, once.
-func began(store AuditStore, t audit.Tenure) error {
-	open, err := openTenure(store, t.Sliver)
-	if err != nil || open != nil {
+// holds records which source and public ports a sliver has: once, and anew, with
+// the end of what it had until then, when a renewal has changed them.
+func holds(store AuditStore, t audit.Tenure, until time.Time) error {
+	open, err := openTenures(store, t.Sliver)
+	if err != nil {
 		return err
 	}
-	return store.AppendTenure(t)
+	same := func(o audit.Tenure) bool {
+		return o.First == t.First && o.Last == t.Last && slices.Equal(o.Ports, t.Ports)
+	}
+	if !slices.ContainsFunc(open, same) {
+		if err := store.AppendTenure(t); err != nil {
+			return err
+		}
+	}
+	return endAll(store, slices.DeleteFunc(open, same), until)
 }
 
 // ended records that a sliver no longer holds them, if it ever did.
 func ended(store AuditStore, sliver string, at time.Time) error {
-	open, err := openTenure(store, sliver)
-	if err != nil || open == nil {
+	open, err := openTenures(store, sliver)
+	if err != nil {
 		return err
 	}
-	open.Until = at.UnixNano()
-	return store.AppendTenure(*open)
+	return endAll(store, open, at)
 }
 
-func openTenure(store AuditStore, sliver string) (*audit.Tenure, error) {
-	all, err := store.Tenures()
-	for _, t := range all {
-		if t.Sliver == sliver && t.Until == 0 {
-			return &t, err
+func endAll(store AuditStore, open audit.Tenures, at time.Time) error {
+	for _, t := range open {
+		t.Until = at.UnixNano()
+		if err := store.AppendTenure(t); err != nil {
+			return err
 		}
 	}
-	return nil, err
+	return nil
+}
+
+// openTenures are those of a sliver that are on: two, if a crash came between the
+// begin of one and the end of the other.
+func openTenures(store AuditStore, sliver string) (audit.Tenures, error) {
+	all, err := store.Tenures()
+	return slices.DeleteFunc(all, func(t audit.Tenure) bool { return t.Sliver != sliver || t.Until != 0 }), err
 }
 
 // audits answers from the node's own record. Anybody may ask, and an answer
@@ -127,10 +143,11 @@ type audits struct {
 	d     *Daemon
 	slots chan struct{}
 	asked *asked
+	sent  *asked // as in exports
 }
 
 func newAudits(d *Daemon) audits {
-	return audits{d, make(chan struct{}, maxQuestions), newAsked()}
+	return audits{d, make(chan struct{}, maxQuestions), newAsked(), newAsked()}
 }
 
 // turn waits for a place; who has it calls done.
@@ -159,20 +176,34 @@ func (a audits) Flows(ctx context.Context, by api.Caller, slice string) ([]api.F
 	if err := a.allowed(k); err != nil {
 		return nil, err
 	}
-	done, err := a.turn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	if err := a.d.drain(ctx); err != nil {
-		return nil, fmt.Errorf("emptying the kernel's table: %w", err)
-	}
-	page, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + owner.String(), From: 1, Until: a.d.deps.Clock.Wall().UnixNano()})
+	page, err := a.page(ctx, audit.Flows{Slice: slice + "@" + owner.String(), From: 1, Until: a.d.deps.Clock.Wall().UnixNano()})
 	if err != nil {
 		return nil, err
 	}
 	a.charge(k, float64(page.Read)/askRead)
-	return a.d.flows(page.Rows), nil
+	flows := a.d.flows(page.Rows)
+	pays, err := a.d.payer(ctx, slice, owner, a.sent)
+	if err != nil {
+		return nil, err
+	}
+	size, err := sizeOf(flows...)
+	if err == nil && size > 0 {
+		err = pays.pay(ctx, size)
+	}
+	return flows, err
+}
+
+// page reads one; nobody waits for a lease with a place in hand.
+func (a audits) page(ctx context.Context, q audit.Flows) (p audit.Page, err error) {
+	done, err := a.turn(ctx)
+	if err != nil {
+		return p, err
+	}
+	defer done()
+	if err := a.d.drain(ctx); err != nil {
+		return p, fmt.Errorf("emptying the kernel's table: %w", err)
+	}
+	return a.d.deps.Hosting.Audit.Flows(ctx, q)
 }
 
 // owner returns whose slice of that label is meant: the caller's, or that of the

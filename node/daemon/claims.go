@@ -156,6 +156,6 @@ func (d *Daemon) issue(ctx context.Context, req api.IssueRequest) (api.Answer, e
 	sum := sha256.Sum256(b)
 	return claims{d}.ask(ctx, func(ref uint64) lease.Input {
 		return lease.Issue{Ref: ref, Holder: req.Holder, RSet: req.RSet, Term: lease.Term{From: req.From, Until: req.Until},
-			Degree: req.Degree, Request: lease.Request(sum[:16])}
+			Degree: req.Degree, FanOut: req.FanOut, Request: lease.Request(sum[:16])}
 	})
 }

@@ -30,6 +30,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	slivernet "croft/ebpf/net"
 	"croft/lease"
 	"croft/node"
 	"croft/node/api"
@@ -69,6 +70,7 @@ type Daemon struct {
 	audits   audits
 	mail     *mailbox // nil: a visitor
 	forks    *forks   // nil: a visitor
+	starts   starts
 	drains   drains
 	slices   *sliceRecords
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
@@ -130,6 +132,7 @@ func (d *Daemon) coreConfig() node.Config {
 	return node.Config{
 		Places: d.cfg.Bounds.Places,
 		Ledger: lease.LedgerConfig{Key: d.deps.Key, Pools: r.Pools, Refused: r.Refused, Ports: portRange(d.cfg.Listen, d.cfg.Courtesy),
+			Most: lease.RSet{lease.PortsOut: slivernet.Block(d.cfg.Bounds.Places)}, FanOut: uint16(d.cfg.Bounds.FanOut),
 			HoldFuse: r.HoldFuse, ActivateFuse: r.ActivateFuse, Grace: r.Grace, Quarantine: r.Quarantine},
 	}
 }
@@ -202,7 +205,7 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: d.audits, Exports: newExports(d), Slices: owned{d},
+		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d},
 		Discovery: d.deps.Discovery, Owner: owner{d},
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d},
 	}

@@ -4,6 +4,8 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,9 +104,50 @@ func TestRenewalMovesTheEndOfWhatRuns(t *testing.T) {
 	})
 }
 
+// Who held a source port when is in the record over a renewal that changes how
+// many there are, and over a crash in the middle of that.
+func TestRenewalMovesTheTenure(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		id := alice.run(l, "a", time.Hour)
+		m.settle()
+		m.pass(time.Minute)
+		m.fail("guard update", errors.New("no memory"))
+		id = alice.renewed(l, "b", id, time.Hour, ",ports.out=4")
+		m.settle()
+		l.kill()
+		m.fail("guard update", nil)
+		l = m.boot()
+		m.settle()
+		alice.renewed(l, "c", id, time.Hour, ",ports.out=4")
+		m.settle()
+		var held []string
+		for _, tn := range l.tenures {
+			held = append(held, fmt.Sprintf("%d to %d, over %v", tn.First, tn.Last, tn.Until != 0))
+		}
+		if want := []string{"20000 to 20255, over true", "20000 to 20003, over false"}; !slices.Equal(held, want) {
+			t.Errorf("the tenures are %q, want %q", held, want)
+		}
+		m.pass(2 * time.Hour)
+		m.settle()
+		if last := l.tenures[len(l.tenures)-1]; last.Until == 0 {
+			t.Errorf("the sliver is gone, and holds %+v", last)
+		}
+		wide := alice.wish("d", l.Wall(), time.Hour, "cpu=200,memory=64MiB,pids=8,ports.out=2049", lease.ID{})
+		if _, err := alice.hold(l, wide); err == nil || !strings.Contains(err.Error(), "ports.out: one lease has at most 2048 here, 2049 are wanted") {
+			t.Errorf("2049 source ports: %v", err)
+		}
+	})
+}
+
 func (p *person) renew(l *life, request string, old lease.ID, length time.Duration) lease.ID {
 	p.t.Helper()
-	hold, err := p.hold(l, p.wish(request, l.Wall(), length, "cpu=200,memory=64MiB,pids=8,egress.rate=2mbit,egress.packets=100", old))
+	return p.renewed(l, request, old, length, "")
+}
+
+func (p *person) renewed(l *life, request string, old lease.ID, length time.Duration, more string) lease.ID {
+	p.t.Helper()
+	hold, err := p.hold(l, p.wish(request, l.Wall(), length, "cpu=200,memory=64MiB,pids=8,egress.rate=2mbit,egress.packets=100"+more, old))
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -21,11 +21,12 @@ import (
 type exports struct {
 	d        *Daemon
 	slots    chan struct{} // of who reads the record from end to end
+	sent     *asked        // bytes for slices that have no sliver here, by network
 	captures *captures
 }
 
-func newExports(d *Daemon) exports {
-	return exports{d, make(chan struct{}, maxExports), &captures{of: map[sliceKey]int{}}}
+func newExports(d *Daemon, sent *asked) exports {
+	return exports{d, make(chan struct{}, maxExports), sent, &captures{of: map[sliceKey]int{}}}
 }
 
 // Rows yields what the caller's slice sent and received on this node.
@@ -40,17 +41,22 @@ func (x exports) Rows(ctx context.Context, by api.Caller, slice string, from, un
 			yield(api.Flow{}, err)
 			return
 		}
-		x.rows(ctx, slice+"@"+owner.String(), from, until, yield)
+		pays, err := x.d.payer(ctx, slice, owner, x.sent)
+		if err != nil {
+			yield(api.Flow{}, err)
+			return
+		}
+		x.rows(ctx, slice+"@"+owner.String(), from, until, paidRows{pay: pays.pay, yield: yield})
 	}
 }
 
-// AllRows yields what every slice did.
+// AllRows yields what every slice did: to the node's owner, who pays nothing.
 func (x exports) AllRows(ctx context.Context, from, until time.Time) iter.Seq2[api.Flow, error] {
-	return func(yield func(api.Flow, error) bool) { x.rows(ctx, "", from, until, yield) }
+	return func(yield func(api.Flow, error) bool) { x.rows(ctx, "", from, until, paidRows{yield: yield}) }
 }
 
 // rows yields a slice's rows, or all; a zero until is now.
-func (x exports) rows(ctx context.Context, slice string, from, until time.Time, yield func(api.Flow, error) bool) {
+func (x exports) rows(ctx context.Context, slice string, from, until time.Time, out paidRows) {
 	err := func() error {
 		if x.d.deps.Hosting == nil {
 			return api.ErrVisitor
@@ -75,14 +81,15 @@ func (x exports) rows(ctx context.Context, slice string, from, until time.Time, 
 			if err != nil {
 				return err
 			}
-			if !yield(x.d.flow(row), nil) {
-				return nil
+			if more, err := out.add(ctx, x.d.flow(row)); err != nil || !more {
+				return err
 			}
 		}
-		return nil
+		_, err = out.flush(ctx)
+		return err
 	}()
 	if err != nil {
-		yield(api.Flow{}, err)
+		out.yield(api.Flow{}, err)
 	}
 }
 

@@ -23,7 +23,7 @@ func TestFiguresAreOfOnesOwn(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].Sliver != hers || list[0].OutRate != 1e6 || list[0].InRate != 0 {
 			t.Fatalf("alice sees %+v, %v", list, err)
 		}
-		if f := list[0].Flows; f.Out != 3 || f.In != 1 || f.RefusedOut != 5 {
+		if f := list[0].Flows; f.Out != 3 || f.In != 1 || f.RefusedOut != 5 || f.NoPort != 7 {
 			t.Errorf("flows %+v", f)
 		}
 		if list, err := n.Slivers.Figures(t.Context(), alice.caller(), "other"); err != nil || len(list) != 0 {

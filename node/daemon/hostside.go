@@ -26,7 +26,7 @@ func Carriages() []Carriage {
 		books   = "statements and books, not a sliver's bytes"
 		about   = "a few numbers about a sliver, none of them its own bytes"
 		blob    = "what a sliver will be made of, before there is one: bounded by the node's quota"
-		record  = "the node's own record of flows"
+		record  = "answers about everybody's packets, to anybody: bounded by the allowance of the asker's network"
 		letters = "what strangers had to say about packets: bounded by the node"
 		seen    = "what the node as a witness saw of another's log"
 	)
@@ -34,6 +34,8 @@ func Carriages() []Carriage {
 		{"GET /v1/slivers/{sliver}/logs", ebpf.ChannelLogs, ""},
 		{"GET /v1/slivers/{sliver}/exec", ebpf.ChannelExec, ""},
 		{"GET /v1/slivers/{sliver}/capture", ebpf.ChannelCapture, ""},
+		{"GET /v1/audit/flows", ebpf.ChannelRecord, ""}, // without a sliver there: the network's allowance
+		{"GET /v1/audit/rows", ebpf.ChannelRecord, ""},  // the same; the node's owner, on the socket, pays nothing
 		{"resolver", ebpf.ChannelDNS, ""},
 
 		{"GET /v1/slivers", 0, about},
@@ -41,8 +43,6 @@ func Carriages() []Carriage {
 		{"GET /v1/figures", 0, about},
 		{"GET /v1/blobs/{digest}", 0, blob},
 		{"PATCH /v1/blobs/{digest}", 0, blob},
-		{"GET /v1/audit/flows", 0, record},
-		{"GET /v1/audit/rows", 0, record},
 		{"POST /v1/audit/who", 0, record},
 		{"GET /v1/audit/messages", 0, letters},
 		{"GET /v1/audit/log", 0, record},

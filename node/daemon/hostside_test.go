@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"croft/ebpf"
+	"croft/ebpf/audit"
 	"croft/ebpf/pace"
 	"croft/lease"
 	"croft/node/api"
@@ -85,6 +87,75 @@ func TestWhatTheNodeMovesIsCharged(t *testing.T) {
 		}
 		if len(m.charged) != 3 {
 			t.Errorf("charged %v", m.charged)
+		}
+	})
+}
+
+// What a slice's owner is sent of the record its slivers pay, and no faster than
+// they may send; where it has none, the network's allowance.
+func TestTheRecordIsCharged(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l, alice := m.boot(), newPerson(t, "alice")
+		id := alice.run(l, "a", time.Hour)
+		sliver := lease.SliverName(id)
+		m.settle()
+		for range 20_000 {
+			m.rows = append(m.rows, audit.Row{Slice: "web", Flow: ebpf.Flow{Sliver: sliver, Packets: 1, Bytes: 60}})
+		}
+		x := l.d.Node().Exports
+		read := func(rows iter.Seq2[api.Flow, error]) (bytes uint64, took time.Duration) {
+			t.Helper()
+			begun, n := time.Now(), 0
+			for f, err := range rows {
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := json.Marshal(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(b) >= maxRowSize {
+					t.Errorf("a row of %d bytes", len(b))
+				}
+				bytes += uint64(len(b)) + 1
+				n++
+			}
+			if n != len(m.rows) {
+				t.Errorf("%d rows of %d", n, len(m.rows))
+			}
+			return bytes, time.Since(begun)
+		}
+		charged := func() uint64 { m.mu.Lock(); defer m.mu.Unlock(); return m.charged[sliver+" record egress"] }
+		label := alice.sees(l)[0].Slice
+
+		if _, took := read(x.AllRows(t.Context(), time.Time{}, time.Time{})); took != 0 || charged() != 0 {
+			t.Errorf("the node's owner waited %s, and the sliver paid %d bytes", took, charged())
+		}
+		limits := m.guards[sliver].Egress
+		bytes, took := read(x.Rows(t.Context(), alice.caller(), label, time.Time{}, time.Time{}))
+		if charged() != bytes {
+			t.Errorf("%d bytes were charged of %d", charged(), bytes)
+		}
+		if least := time.Duration((bytes - limits.Burst) * 8 * uint64(time.Second) / limits.Rate); took < least {
+			t.Errorf("%d bytes took %s, the lease says %s", bytes, took, least)
+		}
+		before := charged()
+		flows, err := l.d.Node().Audit.Flows(t.Context(), alice.caller(), label)
+		if err != nil || len(flows) != len(m.rows) || charged() != before+bytes {
+			t.Errorf("%d flows, %v: %d bytes were charged of %d", len(flows), err, charged()-before, bytes)
+		}
+
+		if err := alice.end(l, alice.close(id, m.Wall())); err != nil {
+			t.Fatal(err)
+		}
+		m.settle()
+		before = charged()
+		if _, took := read(x.Rows(t.Context(), alice.caller(), label, time.Time{}, time.Time{})); took != 0 || charged() != before {
+			t.Errorf("without a sliver: took %s, and the sliver paid %d bytes", took, charged()-before)
+		}
+		_, took = read(x.Rows(t.Context(), alice.caller(), label, time.Time{}, time.Time{}))
+		if least := time.Duration(2*bytes/recordSent-askBurst-1) * time.Second; least <= 0 || took < least {
+			t.Errorf("once more: took %s, want %s at least", took, least)
 		}
 	})
 }

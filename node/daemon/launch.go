@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"croft/ebpf"
 	"croft/ebpf/audit"
@@ -38,7 +39,7 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	if err != nil {
 		return err
 	}
-	if err := began(x.host.Audit, x.tenure(e, l, att)); err != nil {
+	if err := holds(x.host.Audit, tenure(e.Sliver, e.Place, l, att, x.time.now()), x.time.now()); err != nil {
 		return fmt.Errorf("recording who holds the source ports: %w", err)
 	}
 	if err := x.host.Network.Up(ctx, e.Sliver); err != nil {
@@ -95,6 +96,7 @@ func (x *executor) adjust(ctx context.Context, e sandbox.Adjust) error {
 // A way that had no shaper may have got one, of which the guard learns when it is
 // attached to its port again.
 func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease) error {
+	from := x.time.now() // a port that is new to the sliver is in its tenure before a packet leaves by it
 	att, err := x.host.Network.Add(ctx, plumbing(e.Sliver, e.Place, l))
 	if err != nil {
 		return err
@@ -106,7 +108,13 @@ func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease
 	case err != nil:
 		return err
 	}
-	return x.host.Guard.Attach(ctx, att.Guard, limits)
+	if err := x.host.Guard.Attach(ctx, att.Guard, limits); err != nil {
+		return err
+	}
+	if err := holds(x.host.Audit, tenure(e.Sliver, e.Place, l, att, from), x.time.now()); err != nil {
+		return fmt.Errorf("recording which source ports it holds now: %w", err)
+	}
+	return nil
 }
 
 // conditions are what this node adds to a lease's limits.
@@ -153,12 +161,12 @@ func (x *executor) remove(ctx context.Context, name string) error {
 
 func plumbing(sliver string, place int, l *lease.Lease) slivernet.Sliver {
 	return slivernet.Sliver{Name: sliver, Place: place, Ports: l.Ports,
-		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate], Live: l.RSet[lease.FlowsLive]}
+		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate], Live: l.RSet[lease.FlowsLive], Out: l.RSet[lease.PortsOut]}
 }
 
-func (x *executor) tenure(e sandbox.Launch, l *lease.Lease, att slivernet.Attachment) audit.Tenure {
-	return audit.Tenure{Sliver: e.Sliver, Slice: l.Slice + "@" + l.SliceOwner().String(), Place: e.Place,
-		First: att.SourcePorts[0], Last: att.SourcePorts[1], Ports: l.Ports, From: x.time.now().UnixNano()}
+func tenure(sliver string, place int, l *lease.Lease, att slivernet.Attachment, from time.Time) audit.Tenure {
+	return audit.Tenure{Sliver: sliver, Slice: l.Slice + "@" + l.SliceOwner().String(), Place: place,
+		First: att.SourcePorts[0], Last: att.SourcePorts[1], Ports: l.Ports, From: from.UnixNano()}
 }
 
 func openLease(b []byte) (*lease.Lease, error) {

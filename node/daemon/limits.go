@@ -85,6 +85,18 @@ const (
 	// fit, it is about a translator's address and not about a packet.
 	maxAddressees = 8
 
+	// recordSent is how many bytes of the record, sent for a slice without a sliver
+	// here that could pay, count as a question of the caller's network: askBurst
+	// times that at once, and 2 Mbit/s after, apart from what it asks. maxRowSize is
+	// more than any row takes.
+	recordSent = 256 << 10
+	maxRowSize = 1 << 10
+
+	// execBurst is how many commands a sliver is started at once, as many as may run,
+	// and execRate how many a second after: each costs tens of milliseconds of a core.
+	execBurst = 32
+	execRate  = 2
+
 	// maxProved is of how many segments one answer brings proofs, for each of which
 	// a whole segment is read and hashed; maxProvedRows is how many rows of each.
 	maxProved     = 4

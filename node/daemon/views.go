@@ -30,7 +30,7 @@ func (d *Daemon) books(ctx context.Context) ([]api.Claim, error) {
 func claimOf(e lease.Entry) api.Claim {
 	c := api.Claim{Lease: e.Lease, Holder: e.Holder, Owner: e.Owner, Slice: e.Slice, Sliver: e.Sliver, Pool: string(e.Pool),
 		State: e.State.String(), RSet: e.RSet, From: e.Term.From, Until: e.Term.Until, Ends: e.EndsAt, Ports: e.Ports,
-		Weight: e.Weight, Exclusive: e.Exclusive, Starts: e.Starts, Share: e.Share}
+		Weight: e.Weight, Exclusive: e.Exclusive, FanOut: e.FanOut, Starts: e.Starts, Share: e.Share}
 	if e.Class == lease.Evictable {
 		c.Class = e.Class.String()
 	}
@@ -118,6 +118,9 @@ func (s slivers) Logs(ctx context.Context, by api.Caller, sliver string, opt san
 func (s slivers) Exec(ctx context.Context, by api.Caller, sliver string, cmd sandbox.Exec, stdio sandbox.IO) (int, error) {
 	r, e, err := s.open(ctx, by, sliver, lease.VerbExec)
 	if err != nil {
+		return 0, err
+	}
+	if err := s.d.starts.take(s.d.time.now(), sliver); err != nil {
 		return 0, err
 	}
 	ctx, cancel := s.d.session(ctx, r, e, lease.VerbExec)

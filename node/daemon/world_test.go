@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,6 +53,7 @@ type world struct {
 	charged  map[string]uint64      // sliver, channel and direction → bytes
 	output   string                 // what reading a log gives; empty: a line
 	tenures  audit.Tenures
+	rows     []audit.Row      // in the record
 	failing  map[string]error // call → what it returns
 	starting chan struct{}    // if set, Start waits for it or its context
 	offers   []offer.Opened
@@ -152,7 +154,7 @@ func (m *world) boot() *life {
 		Gossip: gossipModel{l}, Rumours: rumourModel{l}, Wire: wireModel{newPlug()},
 		Hosting: &Hosting{Network: networkModel{l}, Guard: guardModel{l}, Runtime: runtimeModel{l}, Blobs: blobModel{}, Audit: auditModel{l}},
 	}
-	capacity, err := lease.ParseRSet("cpu=4000,memory=4GiB,disk=8GiB,pids=1000,egress.rate=100mbit,egress.packets=10000")
+	capacity, err := lease.ParseRSet("cpu=4000,memory=4GiB,disk=8GiB,pids=1000,egress.rate=100mbit,egress.packets=10000,ports.out=16384")
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -255,7 +257,7 @@ func (n networkModel) Add(_ context.Context, s slivernet.Sliver) (slivernet.Atta
 	}
 	n.l.links[s.Name] = s
 	return slivernet.Attachment{NetNS: "/run/netns/" + s.Name, Guard: ebpf.Port{Sliver: s.Name, Place: s.Place, IfIndex: s.Place + 1},
-		Addresses: ebpf.Addresses{Source4: netip.AddrFrom4([4]byte{10, 0, 0, byte(s.Place)})}, SourcePorts: [2]uint16{20000, 20255}}, nil
+		Addresses: ebpf.Addresses{Source4: netip.AddrFrom4([4]byte{10, 0, 0, byte(s.Place)})}, SourcePorts: [2]uint16{20000, 19999 + uint16(cmp.Or(s.Out, 256))}}, nil
 }
 
 func (n networkModel) Up(_ context.Context, sliver string) error {
@@ -287,7 +289,7 @@ func (n networkModel) Counters(context.Context) (all []slivernet.Counters, err e
 	n.l.mu.Lock()
 	defer n.l.mu.Unlock()
 	for name, s := range n.l.links {
-		all = append(all, slivernet.Counters{Place: s.Place, Sliver: name, Limit: s.Live, Out: 3, In: 1, RefusedOut: 5})
+		all = append(all, slivernet.Counters{Place: s.Place, Sliver: name, Limit: s.Live, Out: 3, In: 1, RefusedOut: 5, NoPort: 7})
 	}
 	return all, nil
 }
@@ -472,9 +474,17 @@ func (a auditModel) Tenures() (audit.Tenures, error) {
 	return append(audit.Tenures(nil), a.l.tenures...), nil
 }
 
-func (auditModel) Flows(context.Context, audit.Flows) (p audit.Page, err error) { return p, nil }
-func (auditModel) Rows(context.Context, audit.Flows) iter.Seq2[audit.Row, error] {
-	return func(func(audit.Row, error) bool) {}
+func (a auditModel) Flows(context.Context, audit.Flows) (audit.Page, error) {
+	return audit.Page{Rows: a.l.rows}, nil
+}
+func (a auditModel) Rows(context.Context, audit.Flows) iter.Seq2[audit.Row, error] {
+	return func(yield func(audit.Row, error) bool) {
+		for _, r := range a.l.rows {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
 }
 func (auditModel) Who(context.Context, audit.Who) (f audit.Finding, err error) { return f, nil }
 

@@ -22,7 +22,7 @@ func (in Drawn) wish(draw DrawTicket, owner lease.Principal) (lease.Opened, erro
 	want := draw.Wish
 	if !ok || got.Issuer != owner || got.Parent != want.Ticket || got.RSet != want.RSet || got.Term() != want.Term ||
 		got.Slice != want.Slice || got.Request != want.Request || got.Replaces != want.Replaces || got.Owner != want.Owner ||
-		!slices.Equal(got.Ports, want.Ports) || want.Slot != purse.AnySlot && int(got.Slot) != want.Slot {
+		!slices.Equal(got.Ports, want.Ports) || want.Slot != purse.AnySlot && int(got.Slot) != want.Slot || want.FanOut != 0 && got.FanOut != want.FanOut {
 		return lease.Opened{}, fmt.Errorf("redeeming ticket %s: the purse signed something else", want.Ticket.Short())
 	}
 	return chain.Leaf(), nil

@@ -44,6 +44,7 @@ type Wish struct {
 	Class  lease.Class
 	Weight uint16 // of an evictable one
 	Alone  bool   // nobody else is to be in the pool
+	FanOut uint16 // 0: the node's default, or the ticket's
 }
 
 func (p Plan) check(key lease.Signer) error {
@@ -68,7 +69,7 @@ func (p Plan) check(key lease.Signer) error {
 	if p.Wish.Pool == lease.PoolSharp {
 		probe = &lease.Redeem{K: lease.KindRedeem, Issuer: key.Principal(), Node: key.Principal(), RSet: p.Wish.RSet,
 			From: p.Wish.Term.From, Until: p.Wish.Term.Until, Parent: lease.ID{1}, Slice: p.Label, Ports: p.Wish.Ports, // any parent
-			Owner: named(p.Owner, key.Principal())}
+			Owner: named(p.Owner, key.Principal()), FanOut: p.Wish.FanOut}
 	}
 	if _, err := lease.Seal(probe, key); err != nil {
 		return fmt.Errorf("%w: %w", ErrPlan, err)
@@ -79,13 +80,13 @@ func (p Plan) check(key lease.Signer) error {
 // draw is the wish that the purse is to sign for a candidate with a ticket.
 func (p Plan) draw(by lease.Principal, c Candidate, id lease.Request) DrawTicket {
 	return DrawTicket{Node: c.Node, Wish: purse.Redeem{Ticket: c.Ticket, Slot: purse.AnySlot, RSet: p.Wish.RSet,
-		Term: p.Wish.Term, Slice: p.Label, Owner: named(p.Owner, by), Request: id, Ports: p.Wish.Ports}}
+		Term: p.Wish.Term, Slice: p.Label, Owner: named(p.Owner, by), Request: id, Ports: p.Wish.Ports, FanOut: p.Wish.FanOut}}
 }
 
 func (p Plan) ask(by, node lease.Principal, id lease.Request) *lease.Ask {
 	ask := &lease.Ask{K: lease.KindAsk, Issuer: by, Owner: named(p.Owner, by), Node: node, RSet: p.Wish.RSet,
 		From: p.Wish.Term.From, Until: p.Wish.Term.Until, Slice: p.Label, Request: id,
-		Ports: p.Wish.Ports, Pool: p.Wish.Pool, Class: p.Wish.Class, Weight: p.Wish.Weight}
+		Ports: p.Wish.Ports, Pool: p.Wish.Pool, Class: p.Wish.Class, Weight: p.Wish.Weight, FanOut: p.Wish.FanOut}
 	if p.Wish.Alone {
 		ask.Alone = 1
 	}

@@ -136,7 +136,7 @@ func (r *Renewal) ask(p *renewing) error {
 	if p.by != nil { // in the slot of the lease that it replaces, where it costs only what is more
 		p.draw = DrawTicket{Node: p.sliver.Node, Wish: purse.Redeem{Ticket: p.by.Parent, Slot: int(p.by.Slot), RSet: rset,
 			Term: lease.Term{From: r.now.Unix(), Until: r.until}, Slice: r.record.Slice, Request: id,
-			Replaces: p.sliver.Lease, Ports: p.old.Ports, Owner: named(r.record.Owner, r.key.Principal())}}
+			Replaces: p.sliver.Lease, Ports: p.old.Ports, FanOut: p.old.FanOut, Owner: named(r.record.Owner, r.key.Principal())}}
 		p.state, p.wake = drawing, r.now.Add(AskTimeout)
 		r.effects = append(r.effects, p.draw)
 		return nil
@@ -147,7 +147,7 @@ func (r *Renewal) ask(p *renewing) error {
 	}
 	signed, err := lease.Seal(&lease.Ask{K: lease.KindAsk, Issuer: r.key.Principal(), Node: p.sliver.Node, RSet: rset,
 		From: r.now.Unix(), Until: r.until, Slice: r.record.Slice, Request: id, Replaces: p.sliver.Lease,
-		Ports: p.old.Ports, Pool: pool, Class: p.old.Class, Weight: p.old.Weight, Alone: p.old.Alone,
+		Ports: p.old.Ports, Pool: pool, Class: p.old.Class, Weight: p.old.Weight, Alone: p.old.Alone, FanOut: p.old.FanOut,
 		Owner: named(r.record.Owner, r.key.Principal())}, r.key)
 	if err != nil {
 		return err

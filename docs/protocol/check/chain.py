@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chains (rules C1 to C9 of ../claims.md), answers (A1 to A9) and ends (E1 to E4)."""
+"""Chains (rules C1 to C10 of ../claims.md), answers (A1 to A9) and ends (E1 to E4)."""
 
 from statement import ASK, CAPACITY, CLOSE, HOLD, LEASE, REDEEM, REJECT, REVOKE, TICKET, Statement, need
 
@@ -11,9 +11,10 @@ def holder(claim):
 
 
 def within(child, parent):
-    """C6 and C7."""
+    """C6, C7 and C10."""
     need(all(amount <= parent.amount(r) for r, amount in child[3].items()), "C6")
     need(parent[4] <= child[4] and child[5] <= parent[5], "C7")
+    need(parent[40] is None or child[40] is not None and child[40] <= parent[40], "C10")
 
 
 def verify_chain(chain, node):
@@ -66,7 +67,7 @@ def verify_answer_of(wish, answer):
     if answer.kind == LEASE:
         pool = "sharp" if wish.kind == REDEEM else wish[15]
         need(answer[11] == wish[11] and answer[15] == pool and answer[28] == wish[28], "A5")
-        need(all(answer[key] == wish[key] for key in (33, 34, 35)), "A8")
+        need(all(answer[key] == wish[key] for key in (33, 34, 35, 40)), "A8")
         need(answer[13] == wish[13] and (answer[23] is None) == (wish[13] is None), "A6")
         ports(wish[14] or [], answer[14] or [])
 

@@ -38,7 +38,7 @@ WORDS = {
     "chain": "C1 C2 C3 P3",
     "wrong-node": "C4 A2 E2",
     "not-holder": "C5 A3 E3 E5 G4",
-    "exceeds": "C6 C7 C8",
+    "exceeds": "C6 C7 C8 C10",
     "answer": "A1 A4 A5 A6 A7 A8 E1 R2",
     "proof-shape": "P2",
     "proof-parent": "P5",

@@ -14,6 +14,7 @@ MAX_STATEMENT = 1024
 MAX_TERM = 400 * 24 * 3600
 MAX_UNIX = 253402300799
 MAX_AMOUNT = 1 << 60
+MAX_FAN_OUT = 1024
 RESOURCES = 14
 PORTS_IN = 12
 
@@ -36,12 +37,12 @@ def need(ok, rule, found=""):
 # The fields of each kind by key, from claims.cddl: those that must be there, and
 # those that may.
 FIELDS = {
-    CAPACITY: ({1, 2, 3, 4, 5, 6}, {7}),
-    TICKET: ({1, 2, 3, 4, 5, 6, 8, 9, 10}, set()),
-    REDEEM: ({1, 2, 3, 4, 5, 9, 10, 11, 12}, {13, 14, 28}),
-    ASK: ({1, 2, 3, 4, 5, 11, 12, 15}, {13, 14, 28, 33, 34, 35}),
+    CAPACITY: ({1, 2, 3, 4, 5, 6}, {7, 40}),
+    TICKET: ({1, 2, 3, 4, 5, 6, 8, 9, 10}, {40}),
+    REDEEM: ({1, 2, 3, 4, 5, 9, 10, 11, 12}, {13, 14, 28, 40}),
+    ASK: ({1, 2, 3, 4, 5, 11, 12, 15}, {13, 14, 28, 33, 34, 35, 40}),
     HOLD: ({1, 3, 4, 5, 8, 9, 16}, set()),
-    LEASE: ({1, 3, 4, 5, 8, 9, 11, 15}, {13, 14, 17, 18, 19, 20, 21, 22, 23, 28, 33, 34, 35, 39}),
+    LEASE: ({1, 3, 4, 5, 8, 9, 11, 15}, {13, 14, 17, 18, 19, 20, 21, 22, 23, 28, 33, 34, 35, 39, 40}),
     CLOSE: ({1, 2, 9, 24}, {25}),
     REVOKE: ({1, 9, 24, 38}, {25}),
     REJECT: ({1, 9, 24, 26, 27}, {25, 29, 30, 31, 32}),
@@ -155,7 +156,7 @@ class Statement:
             for key, (low, high) in bounds.items():
                 need(key not in self.map or low <= self[key] <= high, rule, f"{self[key]} in {key}")
 
-        within("S8", {6: (100, 10000), 7: (1, MAX_TERM), 10: (0, 63), 19: (1, MAX_TERM), 21: (1, MAX_AMOUNT), 22: (1, MAX_AMOUNT)})
+        within("S8", {6: (100, 10000), 7: (1, MAX_TERM), 10: (0, 63), 19: (1, MAX_TERM), 21: (1, MAX_AMOUNT), 22: (1, MAX_AMOUNT), 40: (1, MAX_FAN_OUT)})
         within("S8", {2: (0, 15)} if self.kind == CAPACITY else {})
         within("S12", {33: (1, 1), 34: (1, 1000), 35: (1, 1)})
         need((self[33] is None) == (self[34] is None), "S12", "a weight is of an evictable lease")
