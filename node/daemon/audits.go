@@ -84,40 +84,16 @@ func (d *Daemon) drain(ctx context.Context) error {
 	s.begun++
 	this := s.begun
 	s.mu.Unlock()
+	if err := d.tenures.follow(); err != nil { // rows are worth keeping all the same
+		d.deps.Log.Error("whose packets are recorded", "err", err)
+	}
+	began := d.deps.Clock.Boot()
 	if err := d.deps.Hosting.Guard.Drain(ctx, d.deps.Hosting.Audit.Append); err != nil {
 		return err
 	}
+	d.tenures.drained(began)
 	s.done = this
 	return nil
-}
-
-// began records that a sliver holds its source ports, once.
-func began(store AuditStore, t audit.Tenure) error {
-	open, err := openTenure(store, t.Sliver)
-	if err != nil || open != nil {
-		return err
-	}
-	return store.AppendTenure(t)
-}
-
-// ended records that a sliver no longer holds them, if it ever did.
-func ended(store AuditStore, sliver string, at time.Time) error {
-	open, err := openTenure(store, sliver)
-	if err != nil || open == nil {
-		return err
-	}
-	open.Until = at.UnixNano()
-	return store.AppendTenure(*open)
-}
-
-func openTenure(store AuditStore, sliver string) (*audit.Tenure, error) {
-	all, err := store.Tenures()
-	for _, t := range all {
-		if t.Sliver == sliver && t.Until == 0 {
-			return &t, err
-		}
-	}
-	return nil, err
 }
 
 // audits answers from the node's own record. Anybody may ask, and an answer
@@ -162,7 +138,7 @@ func (a audits) Flows(ctx context.Context, by api.Caller, slice string) ([]api.F
 	if err := a.d.drain(ctx); err != nil {
 		return nil, fmt.Errorf("emptying the kernel's table: %w", err)
 	}
-	page, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + owner.String(), From: 1, Until: a.d.deps.Clock.Wall().UnixNano()})
+	page, err := a.d.deps.Hosting.Audit.Flows(ctx, audit.Flows{Slice: slice + "@" + owner.String(), From: 1, Until: a.d.latest().UnixNano()})
 	if err != nil {
 		return nil, err
 	}

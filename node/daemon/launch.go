@@ -38,7 +38,7 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	if err != nil {
 		return err
 	}
-	if err := began(x.host.Audit, x.tenure(e, l, att)); err != nil {
+	if err := x.tenures.began(tenure(e, l, att)); err != nil {
 		return fmt.Errorf("recording who holds the source ports: %w", err)
 	}
 	if err := x.host.Network.Up(ctx, e.Sliver); err != nil {
@@ -144,7 +144,7 @@ func (x *executor) remove(ctx context.Context, name string) error {
 	if err := x.host.Network.Remove(ctx, name); err != nil {
 		return fmt.Errorf("removing the network: %w", err)
 	}
-	if err := ended(x.host.Audit, name, x.time.now()); err != nil {
+	if err := x.tenures.ended(name); err != nil {
 		return fmt.Errorf("recording that the source ports are free: %w", err)
 	}
 	x.seen(sandbox.Status{Sliver: name, State: sandbox.Gone})
@@ -156,9 +156,9 @@ func plumbing(sliver string, place int, l *lease.Lease) slivernet.Sliver {
 		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate], Live: l.RSet[lease.FlowsLive]}
 }
 
-func (x *executor) tenure(e sandbox.Launch, l *lease.Lease, att slivernet.Attachment) audit.Tenure {
+func tenure(e sandbox.Launch, l *lease.Lease, att slivernet.Attachment) audit.Tenure {
 	return audit.Tenure{Sliver: e.Sliver, Slice: l.Slice + "@" + l.SliceOwner().String(), Place: e.Place,
-		First: att.SourcePorts[0], Last: att.SourcePorts[1], Ports: l.Ports, From: x.time.now().UnixNano()}
+		First: att.SourcePorts[0], Last: att.SourcePorts[1], Ports: l.Ports}
 }
 
 func openLease(b []byte) (*lease.Lease, error) {
