@@ -101,7 +101,7 @@ func TestASteppedClockLosesNoPacketsSlice(t *testing.T) {
 				}
 				m.step.Store(int64(step))
 				if restart {
-					l = m.boot()
+					m.boot()
 				}
 				m.settle()
 				m.pass(time.Minute)
