@@ -52,7 +52,7 @@ type Guard interface {
 	Detach(ctx context.Context, sliver string) error
 	// Counters returns what was counted since Attach.
 	Counters(ctx context.Context, sliver string) (Counters, error)
-	// Drain closes the running epoch and hands it to keep, which returns nil
+	// Drain closes the running epoch, unless nothing was seen in it, and hands it to keep, which returns nil
 	// only when the epoch is durable; only then are its rows cleared. An epoch
 	// that keep refused, or whose clearing a crash cut short, is handed over
 	// again by the next Drain with the same Series and Number before the newer

@@ -180,11 +180,15 @@ func (l *Log) rolls(at int64) bool {
 	return l.begun != 0 && (at-l.begun >= int64(l.opt.Span) || l.begun-at > int64(backwards) || l.rows >= l.opt.Rows)
 }
 
+// Steady reports whether the clock of the last step has run on without a jump for
+// as long as it takes to be believed that something is old.
+func (l *Log) Steady() bool { return l.last-l.steady >= int64(clockJump) }
+
 // drops returns the segments whose rows are over age, and the oldest of those
 // that are over the budget. A clock that jumped is not believed for a while: it
 // would take all rows at once.
 func (l *Log) drops(at int64) (out []Effect) {
-	steady, over := at-l.steady >= int64(clockJump), l.bytes+l.other-l.opt.Budget
+	steady, over := l.Steady(), l.bytes+l.other-l.opt.Budget
 	for _, h := range l.held {
 		old := at-h.until > int64(l.opt.Retention)
 		if h.number >= l.tree.Size() || !(old && steady) && over <= 0 {

@@ -233,11 +233,12 @@ func (w *Witness) displaced(node lease.Principal) []WitnessEffect {
 	return []WitnessEffect{Discard{Node: node}}
 }
 
-// due asks those whose time has come, the longest due first.
+// due asks those whose time has come, the longest due first. Nobody's time is
+// further ahead than a round, but by a clock that was set back since.
 func (w *Witness) due(now time.Time) (out []WitnessEffect) {
 	var ripe []lease.Principal
 	for node, e := range w.watched {
-		if e.asks() && !e.next.After(now) {
+		if e.asks() && (!e.next.After(now) || e.next.After(now.Add(WitnessEvery))) {
 			ripe = append(ripe, node)
 		}
 	}

@@ -175,8 +175,8 @@ func (w *world) Up(at ebpf.Port) {
 		}
 		own := net.IP{10, 200, byte(at.Place), 2}
 		return errors.Join(netlink.LinkSetUp(dev),
-			netlink.NeighAdd(&netlink.Neigh{LinkIndex: at.IfIndex, IP: own, HardwareAddr: net.HardwareAddr{2, 0xc4, 0, 0, byte(at.Place), 2}, State: netlink.NUD_PERMANENT}),
-			netlink.RouteAdd(&netlink.Route{LinkIndex: at.IfIndex, Dst: &net.IPNet{IP: own, Mask: net.CIDRMask(32, 32)}, Scope: netlink.SCOPE_LINK}))
+			netlink.NeighSet(&netlink.Neigh{LinkIndex: at.IfIndex, IP: own, HardwareAddr: net.HardwareAddr{2, 0xc4, 0, 0, byte(at.Place), 2}, State: netlink.NUD_PERMANENT}),
+			netlink.RouteReplace(&netlink.Route{LinkIndex: at.IfIndex, Dst: &net.IPNet{IP: own, Mask: net.CIDRMask(32, 32)}, Scope: netlink.SCOPE_LINK}))
 	})
 	w.carrier(w.node, at.IfIndex)
 	w.carrier(w.inner[at.Place], w.peers[at.Place])

@@ -22,7 +22,8 @@ const batch = 8192
 
 // Drain implements [ebpf.Guard].
 //
-// The epoch before the live one is idle. It is clean, or a crash or a refusal
+// An epoch in which nothing was seen goes on: so numbers that are not kept are
+// missing, and not empty. The epoch before the live one is idle. It is clean, or a crash or a refusal
 // left it: kept says whether it is durable already.
 func (g *Guard) Drain(ctx context.Context, keep func(ebpf.Epoch) error) error {
 	g.drain.Lock()
@@ -41,6 +42,9 @@ func (g *Guard) Drain(ctx context.Context, keep func(ebpf.Epoch) error) error {
 	breach, err := g.keepIdle(live-1, keep)
 	if err != nil {
 		return explain(fmt.Sprintf("draining epoch %d", live-1), err)
+	}
+	if quiet, err := g.quiet(live); quiet || err != nil {
+		return errors.Join(early, breach, explain("draining", err))
 	}
 	if err := g.swap(live + 1); err != nil {
 		return explain("swapping flow tables", err)
@@ -75,6 +79,19 @@ func (g *Guard) drainPrevious(keep func(ebpf.Epoch) error) (breach, err error) {
 		g.previous = g.previous[1:]
 	}
 	return breach, nil
+}
+
+// quiet reports whether nothing was seen in the live epoch, and forgets tenures
+// that ended in it: no program runs for them any more.
+func (g *Guard) quiet(live uint64) (bool, error) {
+	if err := g.wait(); err != nil {
+		return false, err
+	}
+	tallies, err := g.tables().tally(uint32(live & 1))
+	if err != nil || slices.ContainsFunc(tallies, func(t guardTally) bool { return t.Seen != 0 }) {
+		return false, err
+	}
+	return true, g.forget(live)
 }
 
 // swap makes epoch live and returns when no program sees the one before.
@@ -172,10 +189,15 @@ func (g *Guard) clear(epoch uint64, keys []guardFlowKey) error {
 	if err := g.objects.Tallies.Put(uint32(epoch&1), make([]guardTally, cpus)); err != nil {
 		return err
 	}
+	return g.forget(epoch)
+}
+
+// forget removes tenures that ended in an epoch that is over, or before.
+func (g *Guard) forget(epoch uint64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var over []uint32
-	err = eachTenure(g.objects.Tenures, func(number uint32, t guardTenure) error {
+	err := eachTenure(g.objects.Tenures, func(number uint32, t guardTenure) error {
 		if t.Gone != 0 && t.Gone <= epoch {
 			over = append(over, number)
 		}

@@ -207,8 +207,13 @@ func (k *Kernel) handOver(keep func(ebpf.Epoch) error) (breach, err error) {
 	return breach, nil
 }
 
-// swap closes the running epoch, and forgets flows that are idle.
+// swap closes the running epoch, if anything was seen in it, and forgets flows that
+// are idle.
 func (k *Kernel) swap() {
+	defer k.forgetIdle()
+	if k.identity.IsZero() && len(k.rows) == 0 {
+		return
+	}
 	e := &ebpf.Epoch{Series: k.series, Number: k.number, At: k.wall(), Identity: k.identity}
 	for _, row := range k.rows {
 		row.First, row.Last = row.First+e.At-k.boot(), row.Last+e.At-k.boot()
@@ -218,6 +223,9 @@ func (k *Kernel) swap() {
 	slices.SortFunc(e.Flows, ebpf.Flow.Compare)
 	k.pending, k.number = e, k.number+1
 	k.rows, k.identity = map[rowKey]*ebpf.Flow{}, ebpf.Identity{}
+}
+
+func (k *Kernel) forgetIdle() {
 	tick := uint64(k.boot()) >> tickShift
 	for _, s := range k.slivers {
 		for _, known := range []map[peer]uint64{s.opened, s.heard} {

@@ -37,3 +37,17 @@ func TestPresence(t *testing.T) {
 		}
 	}
 }
+
+func FuzzOpenPresence(f *testing.F) {
+	asked := optout.Presence{Node: leasetest.Who("a1"), Addr: target, Nonce: [16]byte{1}}
+	text, err := optout.SealPresence(asked, leasetest.Key("a1"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Fuzz(func(t *testing.T, text string) {
+		if who, err := optout.OpenPresence(text, target, asked.Nonce); err == nil && who != asked.Node {
+			t.Errorf("%q is %s", text, who)
+		}
+	})
+}

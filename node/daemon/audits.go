@@ -5,7 +5,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -85,55 +84,16 @@ func (d *Daemon) drain(ctx context.Context) error {
 	s.begun++
 	this := s.begun
 	s.mu.Unlock()
+	if err := d.tenures.follow(); err != nil { // rows are worth keeping all the same
+		d.deps.Log.Error("whose packets are recorded", "err", err)
+	}
+	began := d.deps.Clock.Boot()
 	if err := d.deps.Hosting.Guard.Drain(ctx, d.deps.Hosting.Audit.Append); err != nil {
 		return err
 	}
+	d.tenures.drained(began)
 	s.done = this
 	return nil
-}
-
-// holds records which source and public ports a sliver has: once, and anew, with
-// the end of what it had until then, when a renewal has changed them.
-func holds(store AuditStore, t audit.Tenure, until time.Time) error {
-	open, err := openTenures(store, t.Sliver)
-	if err != nil {
-		return err
-	}
-	same := func(o audit.Tenure) bool {
-		return o.First == t.First && o.Last == t.Last && slices.Equal(o.Ports, t.Ports)
-	}
-	if !slices.ContainsFunc(open, same) {
-		if err := store.AppendTenure(t); err != nil {
-			return err
-		}
-	}
-	return endAll(store, slices.DeleteFunc(open, same), until)
-}
-
-// ended records that a sliver no longer holds them, if it ever did.
-func ended(store AuditStore, sliver string, at time.Time) error {
-	open, err := openTenures(store, sliver)
-	if err != nil {
-		return err
-	}
-	return endAll(store, open, at)
-}
-
-func endAll(store AuditStore, open audit.Tenures, at time.Time) error {
-	for _, t := range open {
-		t.Until = at.UnixNano()
-		if err := store.AppendTenure(t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// openTenures are those of a sliver that are on: two, if a crash came between the
-// begin of one and the end of the other.
-func openTenures(store AuditStore, sliver string) (audit.Tenures, error) {
-	all, err := store.Tenures()
-	return slices.DeleteFunc(all, func(t audit.Tenure) bool { return t.Sliver != sliver || t.Until != 0 }), err
 }
 
 // audits answers from the node's own record. Anybody may ask, and an answer
@@ -176,7 +136,7 @@ func (a audits) Flows(ctx context.Context, by api.Caller, slice string) ([]api.F
 	if err := a.allowed(k); err != nil {
 		return nil, err
 	}
-	page, err := a.page(ctx, audit.Flows{Slice: slice + "@" + owner.String(), From: 1, Until: a.d.deps.Clock.Wall().UnixNano()})
+	page, err := a.page(ctx, audit.Flows{Slice: slice + "@" + owner.String(), From: 1, Until: a.d.latest().UnixNano()})
 	if err != nil {
 		return nil, err
 	}

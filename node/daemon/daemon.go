@@ -72,6 +72,7 @@ type Daemon struct {
 	forks    *forks   // nil: a visitor
 	starts   starts
 	drains   drains
+	tenures  *tenures // nil: a visitor
 	slices   *sliceRecords
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
 	looking  sync.WaitGroup
@@ -119,7 +120,10 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		return nil, err
 	}
 	d.time = newLedgerTime(deps.Clock, time.Unix(d.core.Last(), 0))
-	d.slivers = &executor{host: deps.Hosting, time: d.time, bounds: cfg.Bounds, warn: deps.Log.Warn, submit: d.submit,
+	if deps.Hosting != nil {
+		d.tenures = newTenures(deps.Hosting.Audit, deps.Clock)
+	}
+	d.slivers = &executor{host: deps.Hosting, time: d.time, tenures: d.tenures, bounds: cfg.Bounds, warn: deps.Log.Warn, submit: d.submit,
 		bind: d.status.bound, works: map[string]*work{}, over: map[string]sandbox.Status{}}
 	return d, nil
 }

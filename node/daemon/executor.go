@@ -17,13 +17,14 @@ import (
 // after the other, different slivers at the same time. What it does is
 // idempotent, because after a crash it is told again.
 type executor struct {
-	host   *Hosting
-	time   *ledgerTime
-	bounds Bounds
-	warn   func(msg string, args ...any)
-	submit func(context.Context, node.Input) error
-	bind   func(sliver string, att slivernet.Attachment)
-	ctx    context.Context
+	host    *Hosting
+	time    *ledgerTime
+	tenures *tenures
+	bounds  Bounds
+	warn    func(msg string, args ...any)
+	submit  func(context.Context, node.Input) error
+	bind    func(sliver string, att slivernet.Attachment)
+	ctx     context.Context
 
 	mu    sync.Mutex
 	works map[string]*work

@@ -55,7 +55,7 @@ func (x exports) AllRows(ctx context.Context, from, until time.Time) iter.Seq2[a
 	return func(yield func(api.Flow, error) bool) { x.rows(ctx, "", from, until, paidRows{yield: yield}) }
 }
 
-// rows yields a slice's rows, or all; a zero until is now.
+// rows yields a slice's rows, or all; a zero until is the latest.
 func (x exports) rows(ctx context.Context, slice string, from, until time.Time, out paidRows) {
 	err := func() error {
 		if x.d.deps.Hosting == nil {
@@ -72,7 +72,7 @@ func (x exports) rows(ctx context.Context, slice string, from, until time.Time, 
 			return fmt.Errorf("emptying the kernel's table: %w", err)
 		}
 		if until.IsZero() {
-			until = x.d.deps.Clock.Wall()
+			until = x.d.latest()
 		}
 		for row, err := range x.d.deps.Hosting.Audit.Rows(ctx, audit.Flows{Slice: slice, From: unixNano(from), Until: unixNano(until)}) {
 			if errors.Is(err, audit.ErrField) {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"croft/ebpf"
 	"croft/ebpf/audit"
@@ -39,7 +38,7 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	if err != nil {
 		return err
 	}
-	if err := holds(x.host.Audit, tenure(e.Sliver, e.Place, l, att, x.time.now()), x.time.now()); err != nil {
+	if err := x.tenures.holds(tenure(e.Sliver, e.Place, l, att), x.tenures.clock.Wall()); err != nil {
 		return fmt.Errorf("recording who holds the source ports: %w", err)
 	}
 	if err := x.host.Network.Up(ctx, e.Sliver); err != nil {
@@ -96,7 +95,7 @@ func (x *executor) adjust(ctx context.Context, e sandbox.Adjust) error {
 // A way that had no shaper may have got one, of which the guard learns when it is
 // attached to its port again.
 func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease) error {
-	from := x.time.now() // a port that is new to the sliver is in its tenure before a packet leaves by it
+	from := x.tenures.clock.Wall() // a port that is new to the sliver is in its tenure before a packet leaves by it
 	att, err := x.host.Network.Add(ctx, plumbing(e.Sliver, e.Place, l))
 	if err != nil {
 		return err
@@ -111,7 +110,7 @@ func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease
 	if err := x.host.Guard.Attach(ctx, att.Guard, limits); err != nil {
 		return err
 	}
-	if err := holds(x.host.Audit, tenure(e.Sliver, e.Place, l, att, from), x.time.now()); err != nil {
+	if err := x.tenures.holds(tenure(e.Sliver, e.Place, l, att), from); err != nil {
 		return fmt.Errorf("recording which source ports it holds now: %w", err)
 	}
 	return nil
@@ -152,7 +151,7 @@ func (x *executor) remove(ctx context.Context, name string) error {
 	if err := x.host.Network.Remove(ctx, name); err != nil {
 		return fmt.Errorf("removing the network: %w", err)
 	}
-	if err := ended(x.host.Audit, name, x.time.now()); err != nil {
+	if err := x.tenures.ended(name); err != nil {
 		return fmt.Errorf("recording that the source ports are free: %w", err)
 	}
 	x.seen(sandbox.Status{Sliver: name, State: sandbox.Gone})
@@ -164,9 +163,9 @@ func plumbing(sliver string, place int, l *lease.Lease) slivernet.Sliver {
 		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate], Live: l.RSet[lease.FlowsLive], Out: l.RSet[lease.PortsOut]}
 }
 
-func tenure(sliver string, place int, l *lease.Lease, att slivernet.Attachment, from time.Time) audit.Tenure {
+func tenure(sliver string, place int, l *lease.Lease, att slivernet.Attachment) audit.Tenure {
 	return audit.Tenure{Sliver: sliver, Slice: l.Slice + "@" + l.SliceOwner().String(), Place: place,
-		First: att.SourcePorts[0], Last: att.SourcePorts[1], Ports: l.Ports, From: from.UnixNano()}
+		First: att.SourcePorts[0], Last: att.SourcePorts[1], Ports: l.Ports}
 }
 
 func openLease(b []byte) (*lease.Lease, error) {

@@ -28,7 +28,7 @@ func desk(t *testing.T) (audits, *record, *stopped) {
 	n1 := openStore(t, t.TempDir(), "n1")
 	clock := &stopped{time.Unix(n1.clock, 0)}
 	d := &Daemon{deps: Deps{Key: leasetest.Key("n1"), Clock: clock, Log: slog.New(slog.DiscardHandler), Own: func(a netip.Addr) bool { return a == sentBy.Addr() },
-		Hosting: &Hosting{Guard: guardModel{}, Audit: n1, Log: n1}}}
+		Hosting: &Hosting{Guard: guardModel{}, Audit: n1, Log: n1}}, tenures: newTenures(n1, clock)}
 	d.audits, d.time = newAudits(d), newLedgerTime(clock, clock.at)
 	var err error
 	if d.mail, err = openMailbox(t.TempDir()+"/messages", clock.at, d.deps.Log); err != nil {

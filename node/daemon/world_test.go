@@ -61,6 +61,7 @@ type world struct {
 	told     [][]byte // proofs published
 	hear     func(notice []byte) error
 
+	hosts   func(*life, *Hosting) // puts real parts in the place of models
 	appends int
 	crash   func(n int) (before, after bool) // at the n-th append
 	refuse  func(closing bool) error         // what an append returns, having done nothing
@@ -153,6 +154,9 @@ func (m *world) boot() *life {
 		OpenJournal: l.openJournal, Socket: func() (net.Listener, error) { return newPlug(), nil },
 		Gossip: gossipModel{l}, Rumours: rumourModel{l}, Wire: wireModel{newPlug()},
 		Hosting: &Hosting{Network: networkModel{l}, Guard: guardModel{l}, Runtime: runtimeModel{l}, Blobs: blobModel{}, Audit: auditModel{l}},
+	}
+	if m.hosts != nil {
+		m.hosts(l, deps.Hosting)
 	}
 	capacity, err := lease.ParseRSet("cpu=4000,memory=4GiB,disk=8GiB,pids=1000,egress.rate=100mbit,egress.packets=10000,ports.out=16384")
 	if err != nil {

@@ -519,14 +519,20 @@ func TestOnlyTheAskersOwnTimeIsRead(t *testing.T) {
 // Tenures are many in a month: the file keeps those of which rows may be there.
 func TestTenuresAreTidied(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, Options{Retention: 100 * time.Second, disk: lazy{}})
+	s := open(t, dir, Options{Retention: 3700 * time.Second, disk: lazy{}})
 	for i := range int64(1500) {
 		x := tenure
 		x.From, x.Until = i+1, (i+1)*second
 		must(t, s.AppendTenure(x))
 	}
 	before := s.holders.size
-	turn(t, s, 1500)
+	year := int64(365 * 24 * 3600)
+	for _, at := range []int64{1500, year, 1500, 1500 + 3599} { // a clock that jumps a year ahead is not believed
+		if turn(t, s, at); len(s.tenures) != 1500 {
+			t.Fatalf("at %d s: %d tenures of 1500", at, len(s.tenures))
+		}
+	}
+	turn(t, s, 1500+3600)
 	if len(s.tenures) > 162 || s.holders.size > before/5 {
 		t.Fatalf("%d tenures in %d bytes, were %d bytes", len(s.tenures), s.holders.size, before)
 	}

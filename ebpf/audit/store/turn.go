@@ -173,11 +173,12 @@ func (s *Store) drop(e audit.Drop, now time.Time) error {
 	return nil
 }
 
-// tidy forgets tenures of which no row is kept any more, when they are many.
+// tidy forgets tenures of which no row is kept any more, when they are many. As
+// rows, none goes by a clock that has jumped: whose the rows are would be lost.
 func (s *Store) tidy(now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failed != nil || s.held < s.look {
+	if s.failed != nil || s.held < s.look || !s.log.Steady() {
 		return nil
 	}
 	live := s.tenures.EndedBefore(now.UnixNano() - int64(s.opt.Retention) - int64(slack))
