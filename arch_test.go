@@ -77,7 +77,8 @@ var rooms = map[string]room{
 	"shim/local":      {floor: 3},
 
 	"sim":          {floor: 4},
-	"sim/scenario": {floor: 4},
+	"sim/scenario": {4, true, nil},
+	"sim/profile":  {4, true, nil},
 	"sim/world":    {floor: 4},
 	"sim/hostile":  {floor: 4},
 	"sim/stack":    {floor: 4},
