@@ -34,6 +34,7 @@ var rooms = map[string]room{
 	"lease/purse":     {0, true, nil},
 	"lease/policy":    {0, true, []string{"github.com/pelletier/go-toml/v2"}},
 	"lease/leasetest": {floor: 0},
+	"lease/oracle":    {0, true, nil},
 	"lease/adversary": {floor: 0}, // tests only
 
 	"dht":                 {1, true, []string{"github.com/fxamacker/cbor/v2"}},
