@@ -15,6 +15,10 @@ import (
 type ViewConfig struct {
 	Cap   int                    // nodes; 0 is DefaultCap
 	Check offer.CheckCertificate // nil: no site is believed
+
+	// Open reads an offer as [offer.Open] with Check does, which it is if nil. Who
+	// has many views of the same offers opens each once, and has them share it.
+	Open func([]byte) (*offer.Opened, error)
 }
 
 // View is the newest offer of each node that this one has heard of.
@@ -31,6 +35,7 @@ type View struct {
 	groups   map[group]int
 	arrivals uint64
 	evidence []Equivocated
+	digest   Digest
 	wake     time.Time // no entry expires before; zero when there is none
 }
 
@@ -40,7 +45,7 @@ type group struct {
 }
 
 type entry struct {
-	offer   offer.Opened
+	offer   *offer.Opened // not to be changed: others may have it too
 	group   group
 	arrival uint64
 	heard   bool      // by gossip, not only by pull
@@ -52,6 +57,12 @@ type entry struct {
 func NewView(cfg ViewConfig) *View {
 	if cfg.Cap <= 0 {
 		cfg.Cap = DefaultCap
+	}
+	if cfg.Open == nil {
+		cfg.Open = func(b []byte) (*offer.Opened, error) {
+			o, err := offer.Open(b, cfg.Check)
+			return &o, err
+		}
 	}
 	return &View{cfg: cfg, entries: map[lease.Principal]*entry{}, groups: map[group]int{}}
 }
@@ -73,7 +84,7 @@ func (v *View) NextWake() (time.Time, bool) { return v.wake, !v.wake.IsZero() }
 
 // receive returns the verdict first.
 func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effect {
-	o, err := offer.Open(b, v.cfg.Check)
+	o, err := v.cfg.Open(b)
 	if err == nil {
 		err = o.Fresh(now)
 	}
@@ -99,12 +110,13 @@ func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effec
 	v.arrivals++
 	e := &entry{offer: o, group: from, arrival: v.arrivals, heard: !pulled, tokens: Burst - 1, refill: now}
 	v.entries[o.Node] = e
+	v.digest.turn(o)
 	v.groups[from]++
 	v.wakeAt(o.Until)
-	return append(effects, Stored{o})
+	return append(effects, Stored{*o})
 }
 
-func (v *View) replace(now time.Time, old *entry, o offer.Opened, from group, pulled bool) []Effect {
+func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, pulled bool) []Effect {
 	switch {
 	case o.ID == old.offer.ID && !pulled && !old.heard:
 		old.heard = true // a pull was faster; the neighbours may still need it
@@ -126,16 +138,18 @@ func (v *View) replace(now time.Time, old *entry, o offer.Opened, from group, pu
 		old.group = from
 		v.groups[from]++
 	}
+	v.digest.turn(old.offer)
+	v.digest.turn(o)
 	old.offer, old.heard = o, !pulled
 	v.wakeAt(o.Until)
-	effects := []Effect{Verdict{Accept, None}, Stored{o}}
+	effects := []Effect{Verdict{Accept, None}, Stored{*o}}
 	if lastWord {
 		effects = append(effects, Evicted{o.Node, Withdrawn})
 	}
 	return effects
 }
 
-func (v *View) equivocate(first, second offer.Opened) []Effect {
+func (v *View) equivocate(first, second *offer.Opened) []Effect {
 	ignored := []Effect{Verdict{Ignore, Equivocation}}
 	for _, e := range v.evidence {
 		if e.Node == second.Node { // one proof a node is enough
@@ -200,6 +214,7 @@ func (v *View) leave(g group) {
 
 func (v *View) forget(e *entry) {
 	delete(v.entries, e.offer.Node)
+	v.digest.turn(e.offer)
 	v.leave(e.group)
 }
 
@@ -242,7 +257,7 @@ func (v *View) Offers(now time.Time) []offer.Opened {
 	var all []offer.Opened
 	for _, e := range v.sorted() {
 		if !e.offer.Closed && e.offer.Fresh(now) == nil {
-			all = append(all, e.offer)
+			all = append(all, *e.offer)
 		}
 	}
 	return all
