@@ -11,9 +11,35 @@ import (
 	"croft/sim/profile"
 )
 
+// Check holds a scenario that was changed after [Parse] against the same rules; of
+// what was not in the file the line is 0.
+func (s *Scenario) Check() error {
+	r := &reader{Scenario: *s, lines: map[string]int{}}
+	if want := few(s.Nodes.Count); want != "" {
+		r.say(0, 0, fmt.Sprintf("%d nodes", s.Nodes.Count), want)
+	} else {
+		r.check()
+	}
+	if len(r.mistakes) > 0 {
+		return r.mistakes
+	}
+	return nil
+}
+
+// few says how many nodes there may be, where that many may not.
+func few(count int) (want string) {
+	if count < 1 || count > MaxNodes {
+		want = fmt.Sprintf("want 1 to %d", MaxNodes)
+	}
+	if count > MaxNodes {
+		want += fmt.Sprintf("; so many would take %.0f GB of memory at the least", float64(count)*bytesPerNode/1e9)
+	}
+	return want
+}
+
 // check holds what single lines cannot say against one another.
 func (r *reader) check() {
-	if r.lines["nodes"] == 0 {
+	if r.lines["nodes"] == 0 && r.Nodes.Count == 0 {
 		r.say(0, 0, "there are no nodes", "want a line such as nodes 100")
 		return
 	}

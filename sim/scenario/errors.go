@@ -13,10 +13,10 @@ var ErrScenario = errors.New("scenario does not hold")
 
 // Mistake is one thing that is wrong, and where.
 type Mistake struct {
-	Line   int    // from 1; 0: of the scenario as a whole
-	Column int    // from 1, in characters
-	Text   string // what is wrong
-	Want   string // what was expected; may be empty
+	Line   int    `json:"line"`           // from 1; 0: of the scenario as a whole
+	Column int    `json:"column"`         // from 1, in characters
+	Text   string `json:"text"`           // what is wrong
+	Want   string `json:"want,omitempty"` // what was expected
 }
 
 func (m Mistake) Error() string {

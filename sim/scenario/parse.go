@@ -80,16 +80,12 @@ func (r *reader) line(n int, text string) {
 	switch command.value {
 	case "nodes":
 		r.set(&r.Nodes, rest, n)
-		if count := r.Nodes.Count; count < 1 || count > MaxNodes {
-			want := fmt.Sprintf("want 1 to %d", MaxNodes)
-			if count > MaxNodes {
-				want += fmt.Sprintf("; so many would take %.0f GB of memory at the least", float64(count)*bytesPerNode/1e9)
-			}
+		if want := few(r.Nodes.Count); want != "" {
 			column := r.width
 			if len(rest) > 0 {
 				column = rest[0].column
 			}
-			r.say(n, column, fmt.Sprintf("%d nodes", count), want)
+			r.say(n, column, fmt.Sprintf("%d nodes", r.Nodes.Count), want)
 		}
 	case "join":
 		r.Join = Join{}

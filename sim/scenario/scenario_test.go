@@ -137,6 +137,19 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+func TestCheck(t *testing.T) {
+	s := parse(t, "nodes 10\nat 1s slice a nodes=5")
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+	for _, n := range []int{0, 4, MaxNodes + 1} {
+		s.Nodes.Count = n
+		if err := s.Check(); !errors.Is(err, ErrScenario) {
+			t.Errorf("%d nodes: %v", n, err)
+		}
+	}
+}
+
 func TestDefaultEnd(t *testing.T) {
 	if s := parse(t, "nodes 100\njoin wave=10 every=1s"); s.End.String() != "1m9s" {
 		t.Errorf("it ends at %s", s.End)
