@@ -263,7 +263,7 @@ func (w *world) degreeOf(id lease.ID) uint16 {
 func digest(b []byte) lease.Digest { return sha256.Sum256(b) }
 
 func (w *world) durable(b []byte) bool {
-	return slices.ContainsFunc(w.journal, func(f lease.Fact) bool { return bytes.Equal(f.Signed, b) })
+	return w.oracle.Kept(b)
 }
 
 // restart rebuilds the ledger from what is durable, at whatever time its clock

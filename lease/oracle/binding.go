@@ -3,6 +3,7 @@
 package oracle
 
 import (
+	"crypto/sha256"
 	"slices"
 
 	"croft/lease"
@@ -40,7 +41,9 @@ type floor struct {
 
 // Follow reads one durable fact, in order.
 func (o *Oracle) Follow(f lease.Fact) {
-	if o.facts++; o.err != nil {
+	o.facts++
+	o.kept[sha256.Sum256(f.Signed)] = true
+	if o.err != nil {
 		return
 	}
 	b := o.bound[f.Claim]

@@ -19,6 +19,7 @@
 package oracle
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -48,6 +49,7 @@ type Oracle struct {
 	cfg      Config
 	bindings []*binding            // what the journal says that the node granted, in order
 	bound    map[lease.ID]*binding // by hold and by lease
+	kept     map[lease.Digest]bool // what the node signed, or was given, and kept
 	checked  [2]int64              // facts and time when it last looked
 	facts    int64
 	floors   []floor
@@ -63,7 +65,7 @@ func New(cfg Config) *Oracle {
 	if cfg.Claim == nil {
 		cfg.Claim = func(lease.ID) lease.Statement { return nil }
 	}
-	return &Oracle{cfg: cfg, bound: map[lease.ID]*binding{}}
+	return &Oracle{cfg: cfg, bound: map[lease.ID]*binding{}, kept: map[lease.Digest]bool{}}
 }
 
 // Step says that the node takes its next input: what is announced from now on
@@ -73,8 +75,8 @@ func (o *Oracle) Step() { o.steps++ }
 // Restarted has the next Check look even if nothing was decided.
 func (o *Oracle) Restarted() { o.checked = [2]int64{} }
 
-// Granted returns how many holds there were.
-func (o *Oracle) Granted() int { return len(o.bindings) }
+// Kept reports whether signed bytes were in a fact: only such may leave the node.
+func (o *Oracle) Kept(signed []byte) bool { return o.kept[sha256.Sum256(signed)] }
 
 func (o *Oracle) fail(format string, args ...any) {
 	if o.err == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"croft/lease"
@@ -169,6 +170,9 @@ func (w *World) report(wall time.Duration, partial bool) *Report {
 	r.Counts = []Count{{"nodes up", uint64(w.up)}, {"offers published", f.published}, {"leases", f.leased}, {"ends", f.ended},
 		{"messages lost", w.wires.lost}, {"packets repeated", w.wires.repeated}, {"messages doubled", w.wires.doubled}, {"messages held back", w.wires.heldBack}}
 	r.Drops, r.Refusals = counts(f.drops), counts(f.refused)
+	if partial {
+		return r // nothing can be said of what was expected
+	}
 	for _, e := range w.scn.Expects {
 		r.Expects = append(r.Expects, r.judge(e))
 	}
@@ -203,6 +207,12 @@ func (r *Report) dist(figure string, d *dist, scale float64, unit string) {
 	r.value(figure, "", "mean", d.mean()*scale, unit)
 }
 
+// rounded keeps five digits: more is noise to a reader.
+func rounded(v float64) float64 {
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 5, 64), 64)
+	return v
+}
+
 // judge holds an expectation against what was measured. What was not measured is
 // not as expected.
 func (r *Report) judge(e scenario.Expect) Verdict {
@@ -213,7 +223,7 @@ func (r *Report) judge(e scenario.Expect) Verdict {
 	}
 	for _, f := range r.Figures {
 		if f.Figure == e.Figure && f.Of == e.Of && f.Stat == e.Stat {
-			v.OK, v.Got = e.Op.Holds(f.Value, e.Value), e.Unit().Format(f.Value)
+			v.OK, v.Got = e.Op.Holds(f.Value, e.Value), e.Unit().Format(rounded(f.Value))
 			return v
 		}
 	}

@@ -133,6 +133,21 @@ func TestLyingDiskIsSeen(t *testing.T) {
 	t.Error("nobody noticed in 20 runs")
 }
 
+// So is a daemon that answers before its facts are durable.
+func TestHastyDaemonIsSeen(t *testing.T) {
+	w, err := newWorld(read(t, "nodes 12 profile=flat\nat 10s slice ron nodes=5"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range w.nodes {
+		n.hasty = true
+	}
+	r, err := w.run(t.Context(), Options{})
+	if err != nil || !slices.ContainsFunc(r.Safety.Breaches, func(b Breach) bool { return strings.Contains(b.Text, "leaves before it is durable") }) {
+		t.Fatalf("%v, %v", r.Safety, err)
+	}
+}
+
 // A sliver that its warden forgets to end is seen too.
 func TestForgottenSliverIsSeen(t *testing.T) {
 	s := read(t, "nodes 12 profile=flat\nat 10s slice ron nodes=5 term=30s\nat 15s fault kill fraction=0.9\nend 2m")
