@@ -15,7 +15,7 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build demo demo-sharp test test-root load check-deep race fuzz generate check clean bench soak setup-run setup-demo setup-test setup-bench
+.PHONY: help build demo demo-sharp sim test test-root load check-deep race fuzz generate check clean bench soak setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
@@ -32,6 +32,9 @@ demo: setup-demo build ## 1 min | the main job with real parts; needs root
 demo-sharp: setup-demo build ## 20 s | tickets split, oversubscribed and proved, with real nodes; needs root
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-sharp; else sudo scripts/demo-sharp; fi
 
+sim: build ## 2 min | every shipped scenario in virtual time
+	for name in $$(build/croft --json sim list | sed 's/.*"name":"\([^"]*\)".*/\1/'); do build/croft sim run $$name; done
+
 clean: ## 1 s | remove what was built
 	rm -rf build
 
@@ -46,7 +49,8 @@ test-root: setup-test ## 1 min | only tests with the real kernel; fail where the
 load: setup-test ## 11 min | a node under random load by all mechanisms, killed again and again; needs root; CROFT_LOAD=DURATION
 	CROFT_REQUIRE_ROOT=1 CROFT_LOAD=$${CROFT_LOAD:-10m} go test -count=1 -timeout 12h -v -run RootLoad ./cmd/croft
 
-check-deep: load ## 1 h | 100,000 random histories of ledger and purses, CROFT_HISTORIES=N for others; and load
+check-deep: load ## 1 h | 100,000 random histories of ledger and purses, CROFT_HISTORIES=N for others; 1,000 worlds under faults; and load
+	CROFT_SEEDS=$${CROFT_SEEDS:-1000} go test -count=1 -timeout 12h -run TestSafety ./sim/world
 	CROFT_HISTORIES=$${CROFT_HISTORIES:-100000} go test -count=1 -timeout 12h ./lease/adversary ./lease/purse
 
 race: setup-test ## 5 min | every test under the race detector

@@ -36,6 +36,7 @@ var rooms = map[string]room{
 	"lease/policy":    {0, true, []string{"github.com/pelletier/go-toml/v2"}},
 	"lease/leasetest": {floor: 0},
 	"lockfile":        {floor: 0},
+	"lease/oracle":    {0, true, nil},
 	"lease/adversary": {floor: 0}, // tests only
 
 	"dht":                 {1, true, []string{"github.com/fxamacker/cbor/v2"}},
@@ -78,13 +79,15 @@ var rooms = map[string]room{
 	"shim":            {floor: 3}, // what a service imports: std only
 	"shim/local":      {floor: 3},
 
-	"sim":          {floor: 4},
-	"sim/scenario": {floor: 4},
-	"sim/world":    {floor: 4},
-	"sim/hostile":  {floor: 4},
-	"sim/stack":    {floor: 4},
-	"sim/lab":      {floor: 4},
-	"sim/market":   {floor: 4},
+	"sim":           {floor: 4},
+	"sim/scenario":  {4, true, nil},
+	"sim/profile":   {4, true, nil},
+	"sim/scenarios": {floor: 4},
+	"sim/world":     {floor: 4},
+	"sim/hostile":   {floor: 4},
+	"sim/stack":     {floor: 4},
+	"sim/lab":       {floor: 4},
+	"sim/market":    {floor: 4},
 
 	"cmd/croft": {floor: 5},
 	"cmd/bench": {floor: 5}, // measures; no part of the product

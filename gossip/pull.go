@@ -36,12 +36,11 @@ func partition(p lease.Principal) int { return int(p[0]) * Partitions / 256 }
 func digest(b []byte) lease.Digest { return sha256.Sum256(b) }
 
 // Digest returns the state of the view.
-func (v *View) Digest() Digest {
-	var d Digest
-	for _, e := range v.entries { // XOR does not mind the order
-		d[partition(e.offer.Node)] ^= binary.BigEndian.Uint64(e.offer.ID[:8])
-	}
-	return d
+func (v *View) Digest() Digest { return v.digest }
+
+// turn adds an offer that is not in the digest, or takes out one that is.
+func (d *Digest) turn(o *offer.Opened) {
+	d[partition(o.Node)] ^= binary.BigEndian.Uint64(o.ID[:8])
 }
 
 // Page answers a pull: at most PageOffers that hold at now, withdrawals
@@ -49,6 +48,9 @@ func (v *View) Digest() Digest {
 func (v *View) Page(now time.Time, req PullRequest) PullPage {
 	mine := v.Digest()
 	var page PullPage
+	if mine == req.Digest {
+		return page
+	}
 	var last lease.Principal
 	for _, e := range v.sorted() {
 		n := e.offer.Node

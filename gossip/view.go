@@ -16,6 +16,10 @@ import (
 type ViewConfig struct {
 	Cap   int                    // nodes; 0 is DefaultCap
 	Check offer.CheckCertificate // nil: no site is believed
+
+	// Open reads an offer as [offer.Open] with Check does, which it is if nil. Who
+	// has many views of the same offers opens each once, and has them share it.
+	Open func([]byte) (*offer.Opened, error)
 }
 
 // View is the newest offer of each node that this one has heard of.
@@ -32,6 +36,7 @@ type View struct {
 	groups   map[group]int
 	arrivals uint64
 	evidence []Equivocated
+	digest   Digest
 	wake     time.Time // no entry expires before; zero when there is none
 }
 
@@ -41,7 +46,7 @@ type group struct {
 }
 
 type entry struct {
-	offer   offer.Opened
+	offer   *offer.Opened // not to be changed: others may have it too
 	group   group
 	arrival uint64
 	heard   bool      // by gossip, not only by pull
@@ -53,6 +58,12 @@ type entry struct {
 func NewView(cfg ViewConfig) *View {
 	if cfg.Cap <= 0 {
 		cfg.Cap = DefaultCap
+	}
+	if cfg.Open == nil {
+		cfg.Open = func(b []byte) (*offer.Opened, error) {
+			o, err := offer.Open(b, cfg.Check)
+			return &o, err
+		}
 	}
 	return &View{cfg: cfg, entries: map[lease.Principal]*entry{}, groups: map[group]int{}}
 }
@@ -74,7 +85,7 @@ func (v *View) NextWake() (time.Time, bool) { return v.wake, !v.wake.IsZero() }
 
 // receive returns the verdict first.
 func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effect {
-	o, err := offer.Open(b, v.cfg.Check)
+	o, err := v.cfg.Open(b)
 	if err == nil {
 		err = o.Fresh(now)
 	}
@@ -100,12 +111,13 @@ func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effec
 	v.arrivals++
 	e := &entry{offer: o, group: from, arrival: v.arrivals, heard: !pulled, tokens: Burst - 1, refill: now}
 	v.entries[o.Node] = e
+	v.digest.turn(o)
 	v.groups[from]++
 	v.wakeAt(o.Until)
-	return append(effects, Stored{o})
+	return append(effects, Stored{*o})
 }
 
-func (v *View) replace(now time.Time, old *entry, o offer.Opened, from group, pulled bool) []Effect {
+func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, pulled bool) []Effect {
 	switch {
 	case o.ID == old.offer.ID && !pulled && !old.heard:
 		old.heard = true // a pull was faster; the neighbours may still need it
@@ -127,16 +139,18 @@ func (v *View) replace(now time.Time, old *entry, o offer.Opened, from group, pu
 		old.group = from
 		v.groups[from]++
 	}
+	v.digest.turn(old.offer)
+	v.digest.turn(o)
 	old.offer, old.heard = o, !pulled
 	v.wakeAt(o.Until)
-	effects := []Effect{Verdict{judge.Accept, judge.None}, Stored{o}}
+	effects := []Effect{Verdict{judge.Accept, judge.None}, Stored{*o}}
 	if lastWord {
 		effects = append(effects, Evicted{o.Node, judge.Withdrawn})
 	}
 	return effects
 }
 
-func (v *View) equivocate(first, second offer.Opened) []Effect {
+func (v *View) equivocate(first, second *offer.Opened) []Effect {
 	ignored := []Effect{Verdict{judge.Ignore, judge.Equivocation}}
 	for _, e := range v.evidence {
 		if e.Node == second.Node { // one proof a node is enough
@@ -201,6 +215,7 @@ func (v *View) leave(g group) {
 
 func (v *View) forget(e *entry) {
 	delete(v.entries, e.offer.Node)
+	v.digest.turn(e.offer)
 	v.leave(e.group)
 }
 
@@ -243,7 +258,7 @@ func (v *View) Offers(now time.Time) []offer.Opened {
 	var all []offer.Opened
 	for _, e := range v.sorted() {
 		if !e.offer.Closed && e.offer.Fresh(now) == nil {
-			all = append(all, e.offer)
+			all = append(all, *e.offer)
 		}
 	}
 	return all

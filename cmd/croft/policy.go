@@ -97,17 +97,22 @@ func (a *app) mistakes(path string, err error) error {
 		if e.Want != "" {
 			says += ": " + e.Want
 		}
-		if e.Line < 1 || e.Line > len(lines) {
-			fmt.Fprintf(w, "%s: %s\n", path, says)
-			return
-		}
-		line := strings.TrimRight(lines[e.Line-1], "\r")
-		fmt.Fprintf(w, "%s:%d:%d: %s\n  %s\n  %s^\n", path, e.Line, e.Column, says, spaced(line), indent(line, e.Column-1))
+		pointAt(w, path, lines, e.Line, e.Column, says)
 	})
 	if printErr != nil {
 		return printErr
 	}
 	return fail(exitFailed, "`croft help policy-file` lists the keys", "%s has %s", path, counted(len(list), "mistake"))
+}
+
+// pointAt shows where in a file something is wrong; line 0 is all of it.
+func pointAt(w io.Writer, path string, lines []string, line, column int, says string) {
+	if line < 1 || line > len(lines) {
+		fmt.Fprintf(w, "%s: %s\n", path, says)
+		return
+	}
+	text := strings.TrimRight(lines[line-1], "\r")
+	fmt.Fprintf(w, "%s:%d:%d: %s\n  %s\n  %s^\n", path, line, column, says, spaced(text), indent(text, column-1))
 }
 
 func counted(n int, what string) string {

@@ -4,6 +4,7 @@ package adversary
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/leasetest"
+	"croft/lease/oracle"
 	"croft/lease/purse"
 )
 
@@ -47,13 +49,9 @@ type world struct {
 	known    map[string]lease.ID       // their ids, by the bytes
 	sound    map[lease.ID]bool         // whether the chain down to it holds, where that was asked
 	cache    *lease.Cache
-	saw      map[lease.ID]bool     // what the node had before it in a chain that verifies
-	proved   [][]byte              // proofs that the ledger told of
-	bindings []*binding            // what the journal says that the node granted, in order
-	bound    map[lease.ID]*binding // by hold and by lease
-	checked  [2]int64              // facts and time when the oracle last looked
-	floors   []floor
-	steps    int            // of the node
+	saw      map[lease.ID]bool // what the node had before it in a chain that verifies
+	proved   [][]byte          // proofs that the ledger told of
+	oracle   *oracle.Oracle
 	sights   map[string]int // what came about
 	proofs   int            // conflicts that the node saw, and proved
 	log      []string
@@ -84,8 +82,12 @@ func (w *world) say(format string, args ...any) {
 func newWorld(seed uint64, dishonest bool) *world {
 	w := &world{r: rand.New(rand.NewPCG(seed, 7)), clock: epoch, signed: map[lease.ID]lease.Opened{},
 		attached: map[lease.Digest][]byte{}, answered: map[lease.ID][][]byte{}, known: map[string]lease.ID{},
-		sound: map[lease.ID]bool{}, cache: lease.NewCache(1000), saw: map[lease.ID]bool{}, bound: map[lease.ID]*binding{}, sights: map[string]int{}}
+		sound: map[lease.ID]bool{}, cache: lease.NewCache(1000), saw: map[lease.ID]bool{}, sights: map[string]int{}}
 	w.cfg = config()
+	w.oracle = oracle.New(oracle.Config{Lead: notice, Lent: []lease.Resource{lease.Pids}, Epoch: epoch, Until: epoch + horizon + 20,
+		Open:  func(b []byte) (lease.Opened, error) { return w.see(b), nil },
+		Claim: func(id lease.ID) lease.Statement { return w.signed[id].Statement },
+		Sight: func(what string) { w.sights[what]++ }})
 	w.l = lease.NewLedger(w.cfg)
 	w.skew, w.lending = w.r.Int64N(5)-2, seed/2%4 == 0
 	for _, name := range []string{"alice", "bob", "carol"} {
@@ -157,7 +159,7 @@ func (w *world) bring(in lease.Input) {
 // was not durable then never left the machine.
 func (w *world) node(in lease.Input) (answers []lease.Answer) {
 	out := w.l.Step(time.Unix(w.clock+w.skew, 0), in)
-	w.steps++
+	w.oracle.Step()
 	var facts []lease.Fact
 	var rest []lease.Effect
 	for _, e := range out {
@@ -193,7 +195,6 @@ func (w *world) node(in lease.Input) (answers []lease.Answer) {
 }
 
 func (w *world) write(f lease.Fact) {
-	w.checked = [2]int64{}
 	w.say("  %s", f)
 	w.journal = append(w.journal, f)
 	for _, b := range [][]byte{f.Wish, f.Signed} {
@@ -201,7 +202,14 @@ func (w *world) write(f lease.Fact) {
 			w.see(b)
 		}
 	}
-	w.follow(f)
+	w.oracle.Follow(f)
+}
+
+// check has the oracle look.
+func (w *world) check() {
+	if err := w.oracle.Check(w.l); err != nil {
+		w.fail("%v", err)
+	}
 }
 
 // effect checks what leaves the node: all that it signed is in the journal
@@ -252,14 +260,16 @@ func (w *world) degreeOf(id lease.ID) uint16 {
 	return 0
 }
 
+func digest(b []byte) lease.Digest { return sha256.Sum256(b) }
+
 func (w *world) durable(b []byte) bool {
-	return slices.ContainsFunc(w.journal, func(f lease.Fact) bool { return bytes.Equal(f.Signed, b) })
+	return w.oracle.Kept(b)
 }
 
 // restart rebuilds the ledger from what is durable, at whatever time its clock
 // shows after that.
 func (w *world) restart() {
-	w.checked = [2]int64{}
+	w.oracle.Restarted()
 	w.l = lease.NewLedger(w.cfg)
 	for _, f := range w.journal {
 		g, err := lease.ParseFact(f.Record())
@@ -271,7 +281,7 @@ func (w *world) restart() {
 		}
 	}
 	w.skew = w.r.Int64N(7) - 3
-	w.steps++
+	w.oracle.Step()
 	for _, e := range w.l.Step(time.Unix(w.clock+w.skew, 0), lease.Recover{}) {
 		if f, ok := e.(lease.Fact); ok {
 			w.write(f)

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Unit is what the value of a figure is in.
+type Unit uint8
+
+const (
+	Number  Unit = iota // of something
+	Share               // from 0 to 1; 99% is 0.99
+	Seconds             // written as a duration
+	Rate                // bytes per second
+)
+
+// Figure is a thing that a run measures.
+type Figure struct {
+	Word  string
+	Of    string          // what it wants the name of, if of anything
+	Stats map[string]Unit // by statistic; empty: it holds or not
+	What  string          // for people
+}
+
+func spread(u Unit) map[string]Unit {
+	return map[string]Unit{"p50": u, "p90": u, "p95": u, "p99": u, "max": u, "mean": u}
+}
+
+func with(stats map[string]Unit, word string, u Unit) map[string]Unit {
+	stats[word] = u
+	return stats
+}
+
+// Figures are all that can be expected.
+var Figures = []Figure{
+	{"safety", "", nil, "no invariant of leases was broken"},
+	{"delivery", "", with(spread(Seconds), "share", Share), "from an offer's publication to each node's view"},
+	{"latejoin", "", spread(Seconds), "from a node's joining to 99 % of the view"},
+	{"duplicates", "", map[string]Unit{"mean": Number}, "copies of an offer that came to a node which had it"},
+	{"degree", "", map[string]Unit{"mean": Number}, "neighbours of a node in the mesh"},
+	{"lookup", "", with(spread(Seconds), "success", Share), "a find, from the question to the first match"},
+	{"detection", "", spread(Seconds), "from a node's death to its being left out"},
+	{"bytes", "", spread(Rate), "that a node sends"},
+	{"slice", "NAME", map[string]Unit{"running": Number, "time": Seconds}, "slivers that run; from the question to the last of them"},
+	{"grants", "", map[string]Unit{"count": Number}, "leases that nodes granted"},
+	{"refusals", "", map[string]Unit{"share": Share, "count": Number}, "wishes that nodes refused"},
+	{"utilisation", "", map[string]Unit{"share": Share}, "of what is offered, that was leased"},
+	{"proofs", "", map[string]Unit{"count": Number}, "broken promises that nodes proved"},
+}
+
+// Op compares.
+type Op string
+
+var ops = []Op{"<=", ">=", "<", ">", "="}
+
+// Holds reports whether got is as it should be.
+func (o Op) Holds(got, want float64) bool {
+	switch o {
+	case "<=":
+		return got <= want
+	case ">=":
+		return got >= want
+	case "<":
+		return got < want
+	case ">":
+		return got > want
+	}
+	return got == want
+}
+
+// Expect is what must come of a run.
+type Expect struct {
+	Figure string
+	Of     string // as the figure wants
+	Stat   string // empty: it must hold
+	Op     Op
+	Value  float64 // in Unit; seconds, bytes per second
+	Line   int
+}
+
+// Unit returns the unit of the expected value.
+func (e Expect) Unit() Unit {
+	for _, f := range Figures {
+		if f.Word == e.Figure {
+			return f.Stats[e.Stat]
+		}
+	}
+	return Number
+}
+
+func (e Expect) String() string {
+	s := "expect " + e.Figure
+	if e.Of != "" {
+		s += " " + e.Of
+	}
+	if e.Stat == "" {
+		return s
+	}
+	return fmt.Sprintf("%s %s %s %s", s, e.Stat, e.Op, e.Unit().Format(e.Value))
+}
+
+// Format prints a value in its unit, exactly.
+func (u Unit) Format(v float64) string {
+	switch u {
+	case Seconds:
+		return span(time.Duration(v * 1e9))
+	case Rate:
+		return strconv.FormatFloat(v, 'g', -1, 64) + "B/s"
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+// parse reads a value; the error says what was expected.
+func (u Unit) parse(s string) (float64, error) {
+	scale, number := 1.0, s
+	switch u {
+	case Seconds:
+		d, err := duration(s)
+		return d.Seconds(), err
+	case Share:
+		if rest, ok := strings.CutSuffix(s, "%"); ok {
+			number, scale = rest, 0.01
+		}
+	case Rate:
+		for _, unit := range []struct {
+			name  string
+			scale float64
+		}{{"MB/s", 1e6}, {"kB/s", 1e3}, {"B/s", 1}} {
+			if rest, ok := strings.CutSuffix(s, unit.name); ok {
+				number, scale = rest, unit.scale
+				break
+			}
+		}
+		if number == s {
+			return 0, fmt.Errorf("want a rate such as 20kB/s")
+		}
+	}
+	v, err := strconv.ParseFloat(number, 64)
+	switch {
+	case err != nil || v != v || v < 0 || v > 1e15:
+		return 0, fmt.Errorf("want %s", map[Unit]string{Number: "a number", Share: "a share such as 99%", Rate: "a rate such as 20kB/s"}[u])
+	case u == Share && v*scale > 1:
+		return 0, fmt.Errorf("want a share of at most 100%%")
+	}
+	if scale == 0.01 {
+		return v / 100, nil
+	}
+	return v * scale, nil
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package world
+
+import (
+	"slices"
+	"time"
+
+	"croft/gossip"
+	"croft/lease/judge"
+	"croft/lease/offer"
+)
+
+// The mesh is a model of GossipSub: each node has some neighbours, chosen at
+// random among those that it can reach, as Kademlia's tables would have them, and
+// passes on to all of them what its view accepts.
+
+// message is an offer on its way.
+type message struct {
+	origin int
+	at     time.Duration
+	bytes  []byte
+	seen   []uint64 // a bit for each node
+}
+
+func (m *message) has(i int) bool { return m.seen[i/64]&(1<<(i%64)) != 0 }
+func (m *message) mark(i int)     { m.seen[i/64] |= 1 << (i % 64) }
+
+// envelope is what a message takes beside its payload.
+const envelope = 80
+
+// join brings a node in: it makes its key, talks to somebody who is there, finds
+// neighbours and pulls their views.
+func (n *peer) join() {
+	if n.left || n.up {
+		return
+	}
+	n.start()
+	if !n.up { // its disk does not restore
+		return
+	}
+	w := n.w
+	w.note(n.index, "join")
+	way := 25 * time.Millisecond
+	if first := w.pick(n); first >= 0 {
+		way = w.profile.OneWay(n.index, first)
+	}
+	n.later(6*way, n.settle) // a connection to it, its peers, connections to them
+}
+
+// settle finds neighbours, and pulls.
+func (n *peer) settle() {
+	n.meshed = n.w.now
+	n.graft(degree)
+	if len(n.neighbour) == 0 {
+		n.begun()
+	}
+	for i, to := range n.neighbour {
+		if i < firstPulls {
+			n.pull(int(to), i == 0)
+		}
+	}
+	n.repeat(0)
+}
+
+// begun is when a node has what there was: it tells of itself.
+func (n *peer) begun() {
+	if !n.ready {
+		n.ready = true
+		n.w.told++
+		n.offer(true)
+	}
+}
+
+// pick draws a node that n can reach and is not linked to; -1: there is none.
+func (w *World) pick(n *peer) int {
+	for range 64 {
+		i := w.rng.IntN(len(w.nodes))
+		o := w.nodes[i]
+		if o != n && o.up && len(o.neighbour) < degreeHigh && !w.cut(n.index, i) && !slices.Contains(n.neighbour, int32(i)) {
+			return i
+		}
+	}
+	for i, o := range w.nodes { // few are there
+		if o != n && o.up && len(o.neighbour) < degreeHigh && !w.cut(n.index, i) && !slices.Contains(n.neighbour, int32(i)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// graft links to others until there are so many.
+func (n *peer) graft(want int) {
+	for len(n.neighbour) < want {
+		i := n.w.pick(n)
+		if i < 0 {
+			return
+		}
+		o := n.w.nodes[i]
+		n.neighbour = append(n.neighbour, int32(i))
+		o.neighbour = append(o.neighbour, int32(n.index))
+	}
+}
+
+func (n *peer) unlink(i int) {
+	n.neighbour = slices.DeleteFunc(n.neighbour, func(x int32) bool { return int(x) == i })
+}
+
+// silent has the neighbours of a node that is down notice, after a while.
+func (w *World) silent(n *peer) {
+	for _, i := range n.neighbour {
+		o := w.nodes[i]
+		o.later(noticeAfter, func() {
+			o.unlink(n.index)
+			if len(o.neighbour) < degreeLow {
+				o.graft(degree)
+			}
+		})
+	}
+	n.neighbour = nil
+}
+
+// publish signs an offer and sends it off.
+func (n *peer) publish(made offer.Offer) {
+	w := n.w
+	signed, err := offer.Seal(&made, n.key)
+	if err != nil {
+		w.breach(n, err)
+		return
+	}
+	w.opened[&signed.Bytes[0]] = &signed
+	n.view.Step(n.wall(), gossip.Local{Bytes: signed.Bytes})
+	m := &message{origin: n.index, at: w.now, bytes: signed.Bytes, seen: make([]uint64, (len(w.nodes)+63)/64)}
+	m.mark(n.index)
+	w.note(n.index, "publish %s", signed.ID.Short())
+	w.messages = append(w.messages, m)
+	w.retire(seenFor)
+	w.figures.published++
+	w.forward(m, n, -1)
+}
+
+// forward sends a message to the neighbours. A copy to who has it already is
+// counted and not played: it would do nothing.
+func (w *World) forward(m *message, n *peer, from int) {
+	for _, i := range n.neighbour {
+		to := int(i)
+		if to == from {
+			continue
+		}
+		n.sent += uint64(len(m.bytes) + envelope)
+		if m.has(to) {
+			w.figures.duplicates++
+			continue
+		}
+		if d, ok := w.travel(n.index, to); ok {
+			w.order++
+			w.queue.push(event{at: w.now + d + handling, order: w.order, message: m, from: int32(n.index), to: i})
+		}
+	}
+}
+
+// deliver is a copy of a message that arrives.
+func (w *World) deliver(m *message, from, to int) {
+	n := w.nodes[to]
+	switch {
+	case !n.up || m.seen == nil:
+		return
+	case m.has(to):
+		w.figures.duplicates++
+		return
+	}
+	m.mark(to)
+	effects := n.view.Step(n.wall(), gossip.Received{Bytes: m.bytes, From: w.nodes[from].principal()})
+	v := effects[0].(gossip.Verdict)
+	w.trace.begin(w.now, to)
+	w.trace.word("offer")
+	w.trace.number(int64(m.origin))
+	w.trace.number(int64(m.at))
+	w.trace.word(string(v.Judgement))
+	w.trace.word(string(v.Reason))
+	w.trace.end()
+	if v.Judgement != judge.Accept {
+		w.figures.drop(string(v.Reason))
+		return
+	}
+	w.figures.delivery.add(int64(w.now - m.at))
+	w.forward(m, n, from)
+}
+
+// retire forgets messages of that age, and counts whom they reached of those that
+// were there all the time.
+func (w *World) retire(age time.Duration) {
+	for len(w.messages) > 0 && w.now-w.messages[0].at >= age {
+		m := w.messages[0]
+		w.messages = w.messages[1:]
+		for _, n := range w.nodes {
+			if n.up && n.meshed < m.at && n.index != m.origin {
+				w.figures.due++
+				if m.has(n.index) {
+					w.figures.reached++
+				}
+			}
+		}
+		delete(w.opened, &m.bytes[0]) // a view that still has it has it open
+		m.seen = nil
+	}
+}
+
+// Pulls repair what gossip missed.
+
+// repeat pulls from a neighbour at random, soon at first and rarely later.
+func (n *peer) repeat(turn int) {
+	next := pullEvery*9/10 + time.Duration(n.w.rng.Int64N(int64(pullEvery/5)))
+	if turn < len(soon) {
+		next = soon[turn]
+	}
+	n.later(next, func() {
+		if len(n.neighbour) > 0 {
+			n.pull(int(n.neighbour[n.w.rng.IntN(len(n.neighbour))]), false)
+		} else {
+			n.graft(degree)
+		}
+		n.begun() // whoever hears nothing speaks all the same
+		n.repeat(turn + 1)
+	})
+}
+
+// pull asks another for what differs, page by page. The first is what a newcomer
+// waits for before it tells of itself.
+func (n *peer) pull(to int, first bool) {
+	req := gossip.PullRequest{Digest: n.view.Digest()}
+	over := false
+	done := func() {
+		if !over && first {
+			n.begun()
+		}
+		over = true
+	}
+	n.later(pullTimeout, done)
+	n.page(to, req, done)
+}
+
+func (n *peer) page(to int, req gossip.PullRequest, done func()) {
+	w, life := n.w, n.life
+	w.send(n.index, to, gossip.Partitions*9+40, func() {
+		o := w.nodes[to]
+		if !o.up {
+			return
+		}
+		page := o.view.Page(o.wall(), req)
+		size := 40
+		for _, b := range page.Offers {
+			size += len(b) + 4
+		}
+		w.send(to, n.index, size, func() {
+			if n.life != life {
+				return
+			}
+			kept := 0
+			for _, b := range page.Offers {
+				v := n.view.Step(n.wall(), gossip.Received{Bytes: b, From: o.principal(), Pulled: true})[0].(gossip.Verdict)
+				if v.Judgement == judge.Accept {
+					kept++
+				}
+			}
+			w.note(n.index, "pulled %d of %d from %d", kept, len(page.Offers), to)
+			n.caughtUp()
+			if page.After.IsZero() {
+				done()
+				return
+			}
+			n.page(to, gossip.PullRequest{Digest: req.Digest, After: page.After}, done)
+		})
+	})
+}
+
+// caughtUp notes when a newcomer has 99 of 100 offers of those that there were.
+func (n *peer) caughtUp() {
+	if n.target > 0 && n.view.Len()*100 >= min(n.target, viewCap(n.w.scn))*99 {
+		n.target = 0
+		n.w.figures.latejoin.add(int64(n.w.now - n.since))
+	}
+}

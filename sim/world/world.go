@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package world
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"croft/lease"
+	"croft/lease/offer"
+	"croft/sim/profile"
+	"croft/sim/scenario"
+)
+
+// Options are of a run and change nothing in its history.
+type Options struct {
+	Progress func(Progress) // is called now and then; may be nil
+	Trace    io.Writer      // gets the history, a line each; may be nil
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Now, End time.Duration // virtual
+	Events   uint64
+	Up       int // nodes
+}
+
+// World is one run.
+type World struct {
+	scn     *scenario.Scenario
+	profile *profile.Profile
+	rng     *rand.Rand // of everything; one stream, as there is one order
+	now     time.Duration
+	queue   queue
+	order   uint64
+	events  uint64
+	trace   *trace
+	nodes   []*peer
+	up      int
+	wires   wires
+	refs    uint64 // of inputs to cores
+
+	messages []*message // that are recognised, oldest first
+	told     int        // nodes that are up and have told of themselves
+	opened   map[*byte]*offer.Opened
+	slices   map[string]*run
+	inOrder  []*run
+	safety   safety
+	figures  figures
+	err      error
+}
+
+// Run plays a scenario to its end, or until ctx is done: then what there is comes
+// back, marked as partial. The error is ErrCannot, or of what should not be.
+func Run(ctx context.Context, s *scenario.Scenario, opt Options) (*Report, error) {
+	if err := cannot(s); err != nil {
+		return nil, err
+	}
+	w, err := newWorld(s, opt)
+	if err != nil {
+		return nil, err
+	}
+	return w.run(ctx, opt)
+}
+
+func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
+	p, err := profile.New(s.Nodes.Profile, s.Nodes.Count, s.Seed)
+	if err != nil {
+		return nil, err
+	}
+	w := &World{scn: s, profile: p, rng: rand.New(rand.NewPCG(s.Seed, 0x776f726c64)), trace: newTrace(opt.Trace),
+		opened: map[*byte]*offer.Opened{}, slices: map[string]*run{}}
+	w.wires.side = make([]uint32, s.Nodes.Count)
+	for i := range s.Nodes.Count {
+		w.nodes = append(w.nodes, &peer{w: w, index: i})
+	}
+	for _, step := range s.Steps { // before the joins of the same instant: who begins with a wrong clock
+		w.in(step.At, func() { w.act(step) })
+	}
+	for i, n := range w.nodes {
+		w.in(time.Duration(i/s.Join.Wave)*s.Join.Every+time.Duration(w.rng.Int64N(int64(100*time.Millisecond))), n.join)
+	}
+	return w, nil
+}
+
+func (w *World) run(ctx context.Context, opt Options) (*Report, error) {
+	began := time.Now() // of the report alone
+	partial := false
+	for len(w.queue) > 0 && w.queue[0].at <= w.scn.End && w.err == nil {
+		if w.events%4096 == 0 {
+			if ctx.Err() != nil {
+				partial = true
+				break
+			}
+			if opt.Progress != nil {
+				opt.Progress(Progress{w.now, w.scn.End, w.events, w.up})
+			}
+			if len(w.queue) > maxQueue {
+				return nil, fmt.Errorf("at %s: %d events wait: %w", w.now, len(w.queue), ErrCannot)
+			}
+		}
+		e := w.queue.pop()
+		w.events++
+		w.now = e.at
+		if e.do != nil {
+			e.do()
+		} else {
+			w.deliver(e.message, int(e.from), int(e.to))
+		}
+	}
+	if !partial {
+		w.now = w.scn.End
+	}
+	w.sweep()
+	if w.err == nil {
+		w.err = w.trace.err
+	}
+	return w.report(time.Since(began), partial), w.err
+}
+
+// open is the memory of offers that were opened: their signatures are checked once
+// for all nodes. The bytes of an offer are shared, never copied, so where they are
+// says which they are.
+func (w *World) open(b []byte) (*offer.Opened, error) {
+	if len(b) == 0 {
+		return &offer.Opened{}, lease.ErrSyntax
+	}
+	if o, ok := w.opened[&b[0]]; ok {
+		return o, nil
+	}
+	o, err := offer.Open(b, nil)
+	if err == nil {
+		w.opened[&b[0]] = &o
+	}
+	return &o, err
+}
+
+func (w *World) ref() uint64 {
+	w.refs++
+	return w.refs
+}
+
+// wall is the true time.
+func (w *World) wall() time.Time { return time.Unix(epoch, 0).Add(w.now).UTC() }

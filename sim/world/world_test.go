@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package world
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"croft/sim/scenario"
+	"croft/sim/scenarios"
+)
+
+func read(t *testing.T, text string) *scenario.Scenario {
+	t.Helper()
+	s, err := scenario.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func shipped(t *testing.T, name string) *scenario.Scenario {
+	t.Helper()
+	text, err := scenarios.Text(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, text)
+}
+
+func play(t *testing.T, s *scenario.Scenario) *Report {
+	t.Helper()
+	r, err := Run(t.Context(), s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// The same seed gives the same history, another another; what is written down in
+// between changes nothing.
+func TestReplay(t *testing.T) {
+	s := shipped(t, "safety")
+	first := play(t, s)
+	var history bytes.Buffer
+	again, err := Run(t.Context(), read(t, s.String()), Options{Trace: &history, Progress: func(Progress) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.History != again.History || first.Events != again.Events {
+		t.Errorf("history %s of %d events, then %s of %d", first.History, first.Events, again.History, again.Events)
+	}
+	if n := bytes.Count(history.Bytes(), []byte("\n")); uint64(n) != again.Lines {
+		t.Errorf("%d lines of history, %d were written", again.Lines, n)
+	}
+	s.Seed++
+	if other := play(t, s); other.History == first.History {
+		t.Error("another seed has the same history")
+	}
+	s.History = first.History
+	if other := play(t, s); other.OK() {
+		t.Error("another history passes for a replay")
+	}
+}
+
+// seeds is how many a safety test plays: CROFT_SEEDS, else 20.
+func seeds() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("CROFT_SEEDS"), 10, 64); err == nil {
+		return n
+	}
+	if testing.Short() {
+		return 4
+	}
+	return 20
+}
+
+// No promise is broken under any fault, and the faults are felt.
+func TestSafety(t *testing.T) {
+	felt := map[string]uint64{}
+	n := seeds()
+	for seed := range n {
+		s := shipped(t, "safety")
+		s.Seed = seed
+		r := play(t, s)
+		if !r.OK() {
+			t.Fatalf("%+v\n%+v\nto play it again: croft sim run safety --seed %d", r.Safety, r.Expects, seed)
+		}
+		for _, c := range slices.Concat(r.Counts, r.Refusals) {
+			felt[c.What] += c.Count
+		}
+	}
+	t.Log(felt)
+	for _, what := range []string{"leases", "ends", "messages lost", "packets repeated", "messages doubled", "messages held back", "local:clock"} {
+		if felt[what] < n {
+			t.Errorf("%d × %s in %d runs: they show little", felt[what], what, n)
+		}
+	}
+}
+
+// A disk that forgets what it said was there breaks promises, and the checks see it.
+func TestLyingDiskIsSeen(t *testing.T) {
+	for seed := range uint64(20) {
+		s := shipped(t, "safety")
+		s.Seed = seed
+		w, err := newWorld(s, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range w.nodes {
+			n.disk.lossy = true
+		}
+		r, err := w.run(t.Context(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Safety.Breaches) > 0 {
+			if r.OK() {
+				t.Error("it passes all the same")
+			}
+			t.Logf("seed %d: %s", seed, r.Safety.Breaches[0].Text)
+			return
+		}
+	}
+	t.Error("nobody noticed in 20 runs")
+}
+
+// So is a daemon that answers before its facts are durable.
+func TestHastyDaemonIsSeen(t *testing.T) {
+	w, err := newWorld(read(t, "nodes 12 profile=flat\nat 10s slice ron nodes=5"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range w.nodes {
+		n.hasty = true
+	}
+	r, err := w.run(t.Context(), Options{})
+	if err != nil || !slices.ContainsFunc(r.Safety.Breaches, func(b Breach) bool { return strings.Contains(b.Text, "leaves before it is durable") }) {
+		t.Fatalf("%v, %v", r.Safety, err)
+	}
+}
+
+// A sliver that its warden forgets to end is seen too.
+func TestForgottenSliverIsSeen(t *testing.T) {
+	s := read(t, "nodes 12 profile=flat\nat 10s slice ron nodes=5 term=30s\nat 15s fault kill fraction=0.9\nend 2m")
+	w, err := newWorld(s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.in(20*time.Second, func() {
+		for _, n := range w.nodes {
+			for _, sliver := range n.slivers {
+				sliver.turn++ // its clock never rings
+			}
+		}
+	})
+	r, err := w.run(t.Context(), Options{})
+	if err != nil || len(r.Safety.Breaches) == 0 || !strings.Contains(r.Safety.Breaches[0].Text, "lives on") {
+		t.Errorf("%v, %v", r.Safety, err)
+	}
+}
+
+func TestSlices(t *testing.T) {
+	r := play(t, read(t, `nodes 40
+at 5s  slice ron nodes=10 where="cpu>=100" term=2m
+at 6s  slice gun nodes=5 where="country=US" term=20s
+at 7s  slice none nodes=5 where="country=AQ"
+at 20s renew ron for=10m
+at 60s stop gun
+end 5m
+expect slice ron running >= 10
+expect slice gun running = 0
+expect slice ron time <= 5s
+expect safety`))
+	if !r.OK() {
+		t.Errorf("%+v", r.Expects)
+	}
+	if got := r.Slices[2].Outcome; got != "nothing-matched" {
+		t.Errorf("where nothing matches the outcome is %q", got)
+	}
+}
+
+// Expectations fail when they should, and when there was nothing to measure.
+func TestExpectations(t *testing.T) {
+	r := play(t, read(t, "nodes 5\nexpect delivery p50 <= 1us\nexpect degree mean >= 1\nexpect refusals share <= 1"))
+	if r.OK() || r.Expects[0].OK || !r.Expects[1].OK || r.Expects[2].OK {
+		t.Errorf("%+v", r.Expects)
+	}
+}
+
+func TestCannot(t *testing.T) {
+	for _, c := range []struct{ line, word string }{
+		{"at 1s find", "find"},
+		{"at 1s slice a nodes=1\nat 2s publish news slice=a", "publish"},
+		{"at 1s fault hostile kind=flood count=1", "hostile flood"},
+		{"expect lookup p50 <= 1s", "lookup"},
+	} {
+		_, err := Run(t.Context(), read(t, "nodes 3\n"+c.line), Options{})
+		if !errors.Is(err, ErrCannot) || !strings.Contains(err.Error(), c.word) {
+			t.Errorf("%s: %v", c.line, err)
+		}
+	}
+	if _, err := Run(t.Context(), read(t, "nodes 100000\njoin wave=10000"), Options{}); !errors.Is(err, ErrCannot) {
+		t.Errorf("views of everybody at everybody: %v", err)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := Run(ctx, shipped(t, "safety"), Options{Progress: func(p Progress) {
+		if p.Now > 0 {
+			cancel()
+		}
+	}})
+	if err != nil || !r.Partial || r.OK() || r.Virtual == 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+// Every shipped scenario parses, says what it is about, and this world can play it.
+func TestShipped(t *testing.T) {
+	for _, name := range scenarios.Names() {
+		text, err := scenarios.Text(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cannot(read(t, text)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if scenarios.About(text) == "" {
+			t.Errorf("%s says nothing of itself", name)
+		}
+	}
+	if _, err := scenarios.Text("nosuch"); !errors.Is(err, scenarios.ErrName) {
+		t.Error(err)
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	var d dist
+	var all []int64
+	for range 20_000 {
+		v := int64(rng.ExpFloat64() * 1e8)
+		d.add(v)
+		all = append(all, v)
+	}
+	slices.Sort(all)
+	for _, q := range []float64{0.01, 0.5, 0.9, 0.99, 1} {
+		want := float64(all[int(q*float64(len(all)))-1])
+		if got := d.quantile(q); got < want*0.99 || got > want*1.01 {
+			t.Errorf("quantile %v is %v, want %v", q, got, want)
+		}
+	}
+}
+
+func TestQueue(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	var q queue
+	for i := range 5000 {
+		q.push(event{at: time.Duration(rng.IntN(100)), order: uint64(i)})
+		if i%3 == 0 {
+			q.pop()
+		}
+	}
+	for last := q.pop(); len(q) > 0; {
+		next := q.pop()
+		if next.before(&last) {
+			t.Fatal(fmt.Sprint(next.at, " after ", last.at))
+		}
+		last = next
+	}
+}
