@@ -19,7 +19,7 @@ import (
 )
 
 // open opens a record as the node with this state directory would.
-func open(state string) (*store.Store, *sign.Key, error) {
+func open(state string, span time.Duration) (*store.Store, *sign.Key, error) {
 	text, err := os.ReadFile(filepath.Join(state, "node", "key"))
 	if err != nil {
 		return nil, nil, err
@@ -28,15 +28,18 @@ func open(state string) (*store.Store, *sign.Key, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := store.Open(filepath.Join(state, "audit"), store.Options{Node: key.Principal(), Reserve: -1})
+	s, err := store.Open(filepath.Join(state, "audit"), store.Options{Node: key.Principal(), Reserve: -1, Span: span})
 	return s, key, err
 }
+
+// hasty is the span of forged segments, which need not be open for long.
+const hasty = time.Second
 
 // rewrite puts another record in the place of a node's: of as many segments, at the
 // same times, with all rows but those of a slice, closed, indexed, in a log of its
 // own and signed with the node's key. That is all that a node's owner can do.
 func rewrite(ctx context.Context, state, slice string) (err error) {
-	s, key, err := open(state)
+	s, key, err := open(state, 0)
 	if err != nil {
 		return err
 	}
@@ -63,7 +66,7 @@ func rewrite(ctx context.Context, state, slice string) (err error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	forged, _, err := open(state)
+	forged, _, err := open(state, hasty)
 	if err != nil {
 		return err
 	}
@@ -86,8 +89,7 @@ func rewrite(ctx context.Context, state, slice string) (err error) {
 		if err := forged.Append(e); err != nil {
 			return err
 		}
-		// Closed by its span, at a time of its own making.
-		for _, now := range []int64{at.Until, at.Until + int64(store.DefaultSpan)} {
+		for _, now := range []int64{at.Until, at.Until + int64(hasty)} {
 			if _, err := forged.Turn(ctx, time.Unix(0, now), key); err != nil {
 				return err
 			}
@@ -112,7 +114,7 @@ type account struct {
 
 // accounts adds up a record that no daemon has open: a copy of a running one's.
 func accounts(state string) error {
-	s, _, err := open(state)
+	s, _, err := open(state, 0)
 	if err != nil {
 		return err
 	}
