@@ -15,11 +15,11 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build demo demo-sharp sim test test-root load check-deep race fuzz generate check clean bench soak setup-run setup-demo setup-test setup-bench
+.PHONY: help build demo demo-sharp demo-packets sim test test-root load check-deep race fuzz generate check clean bench soak setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
-	@awk -F ' ## | [|] ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  %-10s %9s  %s\n", $$1, $$2, $$3 }' $(MAKEFILE_LIST)
+	@awk -F ' ## | [|] ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  %-12s %9s  %s\n", $$1, $$2, $$3 }' $(MAKEFILE_LIST)
 
 # Use
 
@@ -31,6 +31,10 @@ demo: setup-demo build ## 1 min | the main job with real parts; needs root
 
 demo-sharp: setup-demo build ## 20 s | tickets split, oversubscribed and proved, with real nodes; needs root
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-sharp; else sudo scripts/demo-sharp; fi
+
+demo-packets: setup-demo build ## 3 min | packet limits flooded in every way, senders named, records rewritten, with real nodes; needs root
+	CGO_ENABLED=0 go build -trimpath -o build/packets ./cmd/packets
+	@if [ "$$(id -u)" = 0 ]; then scripts/demo-packets; else sudo scripts/demo-packets; fi
 
 sim: build ## 2 min | every shipped scenario in virtual time
 	for name in $$(build/croft --json sim list | sed 's/.*"name":"\([^"]*\)".*/\1/'); do build/croft sim run $$name; done

@@ -89,8 +89,9 @@ var rooms = map[string]room{
 	"sim/lab":       {floor: 4},
 	"sim/market":    {floor: 4},
 
-	"cmd/croft": {floor: 5},
-	"cmd/bench": {floor: 5}, // measures; no part of the product
+	"cmd/croft":   {floor: 5},
+	"cmd/bench":   {floor: 5}, // measures; no part of the product
+	"cmd/packets": {floor: 5}, // attacks and counts, for a demonstration; no part of the product
 }
 
 // owners says which trees alone import a library, so that it can be replaced.

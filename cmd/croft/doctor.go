@@ -19,12 +19,18 @@ import (
 	"croft/node/daemon"
 )
 
-// benches is how many items of the bypass suite run at once.
-const benches = 2
+// benches is how many items of the bypass suite run at once unless told, maxBenches
+// the most: each is a node, and what it counts is worth something only where the
+// processors have time to spare.
+const (
+	benches    = 2
+	maxBenches = 16
+)
 
 func (a *app) doctor() *cobra.Command {
 	var tryAll bool
 	var items []string
+	var atOnce int
 	c := &cobra.Command{
 		Use: "doctor", Short: "Check every requirement of hosting, and say how to mend what is missing", Args: cobra.NoArgs,
 		Long: `Look at everything that hosting slivers needs on this machine; at the parts of its
@@ -49,13 +55,14 @@ verdicts:
 Exit code 1 on a hole, and when anything is weak.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if tryAll || len(items) > 0 {
-				return a.bypass(cmd.Context(), items)
+				return a.bypass(cmd.Context(), items, atOnce)
 			}
 			return a.lookOver(cmd.Context())
 		},
 	}
 	c.Flags().BoolVar(&tryAll, "bypass", false, "try to get around the limits of slivers")
 	c.Flags().StringArrayVar(&items, "item", nil, "of the bypass suite, this one only (may be repeated)")
+	c.Flags().IntVar(&atOnce, "at-once", benches, "of the bypass suite, so many items; more than the machine can bear show as weak")
 	return c
 }
 
@@ -139,7 +146,10 @@ func findingLine(w io.Writer, f finding) {
 }
 
 // bypass runs the suite, or some of it, and prints each result as it comes.
-func (a *app) bypass(ctx context.Context, names []string) error {
+func (a *app) bypass(ctx context.Context, names []string, atOnce int) error {
+	if atOnce < 1 || atOnce > maxBenches {
+		return usage("each is a node of its own", "--at-once %d: want 1 to %d", atOnce, maxBenches)
+	}
 	items, err := bypass.Select(names)
 	if err != nil {
 		return usage("`croft doctor --bypass` runs all and names them", "%w", err)
@@ -156,7 +166,7 @@ func (a *app) bypass(ctx context.Context, names []string) error {
 		fmt.Fprintf(a.out, bypassLine, "ITEM", "VERDICT", "SENT", "OFFERED", "RECEIVED", "ALLOWED", "WORST", "CONTROL", "")
 	}
 	verdicts := map[bypass.Verdict]int{}
-	err = bypass.Run(ctx, bypass.Config{Items: items, Benches: min(benches, len(items))}, func(r bypass.Result) {
+	err = bypass.Run(ctx, bypass.Config{Items: items, Benches: min(atOnce, len(items))}, func(r bypass.Result) {
 		verdicts[r.Verdict]++
 		if a.json {
 			_ = json.NewEncoder(a.out).Encode(r) // the exit code tells it all the same

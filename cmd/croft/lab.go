@@ -40,6 +40,7 @@ in it reaches any other network.`,
 
 func (a *app) labUp(dir *string) *cobra.Command {
 	var nodes int
+	var segment time.Duration
 	c := &cobra.Command{
 		Use: "up", Short: "Make the lab", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,7 +50,7 @@ func (a *app) labUp(dir *string) *cobra.Command {
 			}
 			start := time.Now()
 			l, err := lab.Up(cmd.Context(), lab.Config{
-				Dir: *dir, Croft: self, N: nodes, Env: os.Environ(),
+				Dir: *dir, Croft: self, N: nodes, Segment: segment, Env: os.Environ(),
 				Identity: identity, Certify: certify, Destroy: daemon.Wipe,
 				Progress: func(step string) { a.say("%5.2fs  %s", time.Since(start).Seconds(), step) },
 			})
@@ -60,6 +61,7 @@ func (a *app) labUp(dir *string) *cobra.Command {
 		},
 	}
 	c.Flags().IntVarP(&nodes, "nodes", "n", 5, "number of nodes")
+	c.Flags().DurationVar(&segment, "segment", 0, "after how long nodes commit to what they recorded, 10s to 5m (default 5m)")
 	return c
 }
 

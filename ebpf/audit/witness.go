@@ -28,6 +28,7 @@ import (
 // the next head on, and says so in its word. Not safe for concurrent use.
 type Witness struct {
 	self    lease.Principal
+	every   time.Duration
 	watched map[lease.Principal]*watch
 	asking  int
 }
@@ -57,9 +58,14 @@ type Watch struct {
 	Tried   int64
 }
 
-// NewWitness returns the witness that a node is before it knows anybody.
-func NewWitness(self lease.Principal) *Witness {
-	return &Witness{self: self, watched: map[lease.Principal]*watch{}}
+// NewWitness returns the witness that a node is before it knows anybody. It asks
+// each node once in every, and who did not answer after [WitnessRetry] or as soon;
+// 0 is [WitnessEvery].
+func NewWitness(self lease.Principal, every time.Duration) *Witness {
+	if every == 0 {
+		every = WitnessEvery
+	}
+	return &Witness{self: self, every: every, watched: map[lease.Principal]*watch{}}
 }
 
 // Told reports whether the fork is known from others alone.
@@ -101,7 +107,7 @@ func (w *Witness) Step(now time.Time, in WitnessInput) []WitnessEffect {
 		}
 	case Silent:
 		if e, ok := w.answered(now, in.Node); ok {
-			e.next = now.Add(WitnessRetry)
+			e.next = now.Add(min(WitnessRetry, w.every))
 		}
 	case Told:
 		out = w.told(in.Fork)
@@ -160,7 +166,7 @@ func (w *Witness) answered(now time.Time, node lease.Principal) (*watch, bool) {
 	if !ok || !e.asked {
 		return nil, false
 	}
-	e.asked, e.tried, e.next = false, now.UnixNano(), now.Add(WitnessEvery)
+	e.asked, e.tried, e.next = false, now.UnixNano(), now.Add(w.every)
 	w.asking--
 	return e, true
 }

@@ -10,7 +10,8 @@ const (
 	WitnessCount = 8
 	WitnessSites = 3
 
-	// WitnessEvery is how often a witness asks: a segment. WitnessRetry is when it
+	// WitnessEvery is how often a witness asks unless its owner says otherwise: a
+	// segment. WitnessRetry is when it
 	// asks again who did not answer.
 	WitnessEvery = 5 * time.Minute
 	WitnessRetry = time.Minute

@@ -28,7 +28,7 @@ type follower struct {
 }
 
 func newFollower(t *testing.T) *follower {
-	return &follower{t: t, w: NewWitness(leasetest.Who("w")), books: map[string]*book{}, now: time.Unix(1_000_000, 0), names: map[lease.Principal]string{}}
+	return &follower{t: t, w: NewWitness(leasetest.Who("w"), 0), books: map[string]*book{}, now: time.Unix(1_000_000, 0), names: map[lease.Principal]string{}}
 }
 
 func (f *follower) name(who string) lease.Principal {
@@ -152,7 +152,7 @@ func TestWitnessTranscript(t *testing.T) {
 		case "displaced":
 			return f.step(Displaced{f.name(d.CmdArgs[0].Key)})
 		case "crash":
-			f.w = NewWitness(leasetest.Who("w"))
+			f.w = NewWitness(leasetest.Who("w"), 0)
 			for _, fact := range f.facts {
 				f.w.Restore(fact)
 			}
@@ -290,4 +290,19 @@ func FuzzOpenWitnessed(f *testing.F) {
 			t.Error("what was opened is not what came")
 		}
 	})
+}
+
+// A witness whose owner chose shorter segments asks as often, those too who did not
+// answer.
+func TestWitnessAsksOnceASegment(t *testing.T) {
+	const every = 20 * time.Second
+	now := time.Unix(1_000_000, 0)
+	w := NewWitness(leasetest.Who("w"), every)
+	if asked := w.Step(now, Known{Nodes: []Candidate{{Node: leasetest.Who("w")}, {Node: leasetest.Who("n1")}}}); len(asked) != 1 {
+		t.Fatalf("at first: %v", asked)
+	}
+	w.Step(now, Silent{Node: leasetest.Who("n1")})
+	if at, ok := w.NextWake(); !ok || !at.Equal(now.Add(every)) {
+		t.Errorf("asks again at %s, %v", at, ok)
+	}
 }

@@ -25,12 +25,15 @@ import (
 // Addresses of the bench's outside. They are open to slivers by default, as the
 // closed ranges are part of what is tried; no packet leaves the namespaces, so
 // that it does not matter whose they are elsewhere.
-var (
-	host4  = netip.MustParseAddr("198.41.0.1")
-	world4 = netip.MustParseAddr("198.41.0.4")
-	host6  = netip.MustParseAddr("2001:503:ba3e::1")
-	world6 = netip.MustParseAddr("2001:503:ba3e::4")
-)
+var benchEnds = ends{
+	host4:  netip.MustParseAddr("198.41.0.1"),
+	world4: netip.MustParseAddr("198.41.0.4"),
+	host6:  netip.MustParseAddr("2001:503:ba3e::1"),
+	world6: netip.MustParseAddr("2001:503:ba3e::4"),
+}
+
+// ends are the addresses of a node's host and of the receiver behind it.
+type ends struct{ host4, host6, world4, world6 netip.Addr }
 
 const (
 	hostDev   = "wan0"
@@ -43,6 +46,7 @@ const (
 //
 //	sliver ═ node's namespace ═ host wan0 ══ out0 world
 type bench struct {
+	ends
 	tag         string
 	lock        *os.File
 	host, world netns.NsHandle
@@ -55,7 +59,7 @@ type bench struct {
 }
 
 func openBench(ctx context.Context) (_ *bench, err error) {
-	b := &bench{host: netns.None(), world: netns.None(), node: netns.None()}
+	b := &bench{ends: benchEnds, host: netns.None(), world: netns.None(), node: netns.None()}
 	if b.tag, b.lock, err = claim(claims); err != nil {
 		return nil, fmt.Errorf("claiming a tag: %w", err)
 	}
@@ -84,7 +88,7 @@ func openBench(ctx context.Context) (_ *bench, err error) {
 func (b *bench) openNode(ctx context.Context) (err error) {
 	if err = within(b.host, func() (err error) {
 		b.net, err = slivernet.Open(ctx, slivernet.Config{Tag: b.tag, Places: places,
-			Resolver: []netip.AddrPort{netip.AddrPortFrom(world4, 53)}, Log: slog.New(slog.DiscardHandler)})
+			Resolver: []netip.AddrPort{netip.AddrPortFrom(b.world4, 53)}, Log: slog.New(slog.DiscardHandler)})
 		return err
 	}); err != nil {
 		return err
@@ -136,8 +140,8 @@ func (b *bench) outside() (err error) {
 		own, other [2]netip.Addr
 	}
 	ends := []end{
-		{b.h, hostDev, [2]netip.Addr{host4, host6}, [2]netip.Addr{world4, world6}},
-		{b.w, worldDev, [2]netip.Addr{world4, world6}, [2]netip.Addr{host4, host6}},
+		{b.h, hostDev, [2]netip.Addr{b.host4, b.host6}, [2]netip.Addr{b.world4, b.world6}},
+		{b.w, worldDev, [2]netip.Addr{b.world4, b.world6}, [2]netip.Addr{b.host4, b.host6}},
 	}
 	var macs [2]stdnet.HardwareAddr
 	for i, e := range ends {

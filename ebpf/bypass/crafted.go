@@ -36,7 +36,7 @@ var crafted = []Item{
 
 func raw(s *stage) (floods []*flood, err error) {
 	for _, v6 := range []bool{false, true} {
-		fd, err := dial(s.self.ns, unix.SOCK_RAW, unix.IPPROTO_RAW, netip.AddrPortFrom(outside(v6).Addr(), 0))
+		fd, err := dial(s.self.ns, unix.SOCK_RAW, unix.IPPROTO_RAW, netip.AddrPortFrom(s.outside(v6).Addr(), 0))
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +53,7 @@ func authentication(next byte) []byte {
 }
 
 func extensions(s *stage) ([]*flood, error) {
-	src, dst := s.own(true), outside(true)
+	src, dst := s.own(true), s.outside(true)
 	datagram := udp(src, dst, big-100)
 	with := func(first byte, chain ...[]byte) []byte {
 		return s.frame(ip6{src: src.Addr(), dst: dst.Addr(), next: first, payload: append(bytes.Join(chain, nil), datagram...)}.bytes())
@@ -72,7 +72,7 @@ func extensions(s *stage) ([]*flood, error) {
 }
 
 func sourceRoutes(s *stage) ([]*flood, error) {
-	src4, dst4, src6, dst6 := s.own(false), outside(false), s.own(true), outside(true)
+	src4, dst4, src6, dst6 := s.own(false), s.outside(false), s.own(true), s.outside(true)
 	opts := func(o ...byte) []byte {
 		return s.frame(ip4{src: src4.Addr(), dst: dst4.Addr(), proto: unix.IPPROTO_UDP, options: o, payload: udp(src4, dst4, big-100)}.bytes())
 	}
@@ -96,7 +96,7 @@ func fragments(s *stage) ([]*flood, error) {
 	var all [][]byte
 	const more = 0x2000
 	cut := func(id uint16, size int, last bool) {
-		src, dst := s.own(false), outside(false)
+		src, dst := s.own(false), s.outside(false)
 		data := udp(src, dst, big)
 		for off := 0; off < len(data); off += size {
 			end := min(off+size, len(data))
@@ -106,7 +106,7 @@ func fragments(s *stage) ([]*flood, error) {
 			}
 			all = append(all, s.frame(ip4{src: src.Addr(), dst: dst.Addr(), proto: unix.IPPROTO_UDP, id: id, fragment: field, payload: data[off:end]}.bytes()))
 		}
-		src, dst = s.own(true), outside(true)
+		src, dst = s.own(true), s.outside(true)
 		data = udp(src, dst, big)
 		for off := 0; off < len(data); off += size {
 			end := min(off+size, len(data))
@@ -141,13 +141,13 @@ func lengths(s *stage) ([]*flood, error) {
 		return s.frame(ip)
 	}
 	jumbo := append([]byte{unix.IPPROTO_UDP, 0, 0xc2, 4, 0, 1, 0, 0}, full6[40:]...) // RFC 2675
-	bare := packet(s.self.addr(false), world4, unix.IPPROTO_UDP, nil)
+	bare := packet(s.self.addr(false), s.world4, unix.IPPROTO_UDP, nil)
 	version := bytes.Clone(full4)
 	version[0] = 7<<4 | 5
 	all := [][]byte{
 		claim(full4, 2, 28), claim(full4, 2, 20), claim(full4, 2, 0), claim(full4, 2, 0xffff),
 		claim(full6, 4, 8), claim(full6, 4, 0), claim(full6, 4, 0xffff),
-		s.frame(ip6{src: s.self.addr(true), dst: world6, next: unix.IPPROTO_HOPOPTS, payload: jumbo}.bytes()),
+		s.frame(ip6{src: s.self.addr(true), dst: s.world6, next: unix.IPPROTO_HOPOPTS, payload: jumbo}.bytes()),
 		s.frame(bare), s.frame(version),
 		ether(s.self.gateway, s.self.mac, unix.ETH_P_IP, nil),
 		ether(s.self.gateway, s.self.mac, unix.ETH_P_IPV6, nil),
@@ -167,7 +167,7 @@ func tunnels(s *stage) ([]*flood, error) {
 	const esp, l2tp = unix.IPPROTO_ESP, unix.IPPROTO_L2TP
 	var all [][]byte
 	for _, v6 := range []bool{false, true} {
-		src, dst := s.self.addr(v6), outside(v6).Addr()
+		src, dst := s.self.addr(v6), s.outside(v6).Addr()
 		for _, p := range []struct {
 			proto   byte
 			payload []byte
@@ -195,7 +195,7 @@ func udpTunnels(s *stage) ([]*flood, error) {
 			4500: append([]byte{0, 0, 0, 9, 0, 0, 0, 1}, inner...),        // ESP in UDP
 			3544: inner,                                                   // Teredo
 		} {
-			src, dst := s.own(v6), netip.AddrPortFrom(outside(v6).Addr(), port)
+			src, dst := s.own(v6), netip.AddrPortFrom(s.outside(v6).Addr(), port)
 			all = append(all, s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udpWith(src, dst, payload))))
 		}
 	}
@@ -235,7 +235,7 @@ func etherTypes(s *stage) ([]*flood, error) {
 var everybody = stdnet.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 func arps(s *stage) ([]*flood, error) {
-	own, peer, uplink := s.self.addr(false), s.peer.addr(false), host4
+	own, peer, uplink := s.self.addr(false), s.peer.addr(false), s.host4
 	gateway := netip.MustParseAddr("169.254.53.53")
 	var all [][]byte
 	for _, dst := range []stdnet.HardwareAddr{everybody, s.self.gateway} {
@@ -259,7 +259,7 @@ func discovery(s *stage) ([]*flood, error) {
 		m := icmp(src, dst, kind, 0, body)
 		all = append(all, s.frame(ip6{src: src, dst: dst, next: unix.IPPROTO_ICMPV6, hops: 255, payload: m}.bytes()))
 	}
-	for _, about := range []netip.Addr{own, peer, gateway, host6} {
+	for _, about := range []netip.Addr{own, peer, gateway, s.host6} {
 		body := append([]byte{0, 0, 0, 0}, about.AsSlice()...)
 		send(own, gateway, solicit, append(body, 1, 1, 2, 0xc7, 0, 0, 0, 9))
 		send(own, allNodes, advert, append(append([]byte{0x60, 0, 0, 0}, about.AsSlice()...), lladdr...))
@@ -269,7 +269,7 @@ func discovery(s *stage) ([]*flood, error) {
 	for _, src := range []netip.Addr{own, gateway} {
 		send(src, allNodes, routerAdvert, ra)
 		send(src, gateway, routerAdvert, ra)
-		send(src, gateway, redirect, append(append([]byte{0, 0, 0, 0}, own.AsSlice()...), world6.AsSlice()...))
+		send(src, gateway, redirect, append(append([]byte{0, 0, 0, 0}, own.AsSlice()...), s.world6.AsSlice()...))
 	}
 	return s.frames(all...)
 }
@@ -335,17 +335,17 @@ func groups(s *stage) ([]*flood, error) {
 
 func spoofed(s *stage) ([]*flood, error) {
 	var all [][]byte
-	for _, from := range []netip.Addr{s.peer.addr(false), host4, world4, netip.MustParseAddr("9.9.9.9"), netip.IPv4Unspecified()} {
-		src, dst := netip.AddrPortFrom(from, 5000), outside(false)
+	for _, from := range []netip.Addr{s.peer.addr(false), s.host4, s.world4, netip.MustParseAddr("9.9.9.9"), netip.IPv4Unspecified()} {
+		src, dst := netip.AddrPortFrom(from, 5000), s.outside(false)
 		all = append(all, s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, big))))
 	}
-	for _, from := range []netip.Addr{s.peer.addr(true), host6, world6, netip.MustParseAddr("2620:fe::fe"), netip.IPv6Unspecified()} {
-		src, dst := netip.AddrPortFrom(from, 5000), outside(true)
+	for _, from := range []netip.Addr{s.peer.addr(true), s.host6, s.world6, netip.MustParseAddr("2620:fe::fe"), netip.IPv6Unspecified()} {
+		src, dst := netip.AddrPortFrom(from, 5000), s.outside(true)
 		all = append(all, s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, big))))
 	}
 	// In everything the other sliver, but for the cable that it comes on.
 	peer := netip.AddrPortFrom(s.peer.addr(false), 5000)
-	all = append(all, ether(s.peer.gateway, s.peer.mac, unix.ETH_P_IP, packet(peer.Addr(), world4, unix.IPPROTO_UDP, udp(peer, outside(false), big))))
+	all = append(all, ether(s.peer.gateway, s.peer.mac, unix.ETH_P_IP, packet(peer.Addr(), s.world4, unix.IPPROTO_UDP, udp(peer, s.outside(false), big))))
 	for _, mac := range []stdnet.HardwareAddr{s.peer.mac, s.self.gateway, {2, 0, 0, 0, 0, 1}, everybody} {
 		all = append(all, ether(s.self.gateway, mac, unix.ETH_P_IP, s.datagram(false, big)), ether(s.self.gateway, mac, unix.ETH_P_IPV6, s.datagram(true, big)))
 	}
@@ -391,7 +391,7 @@ func (s *stage) uplinks() (all []netip.Addr, err error) {
 		}
 		for _, x := range addrs {
 			a, _ := netip.AddrFromSlice(x.IP)
-			if a = a.Unmap(); !a.IsLoopback() && a != host4 && a != host6 && !a.IsLinkLocalUnicast() {
+			if a = a.Unmap(); !a.IsLoopback() && a != s.host4 && a != s.host6 && !a.IsLinkLocalUnicast() {
 				all = append(all, a)
 			}
 		}
@@ -402,9 +402,9 @@ func (s *stage) uplinks() (all []netip.Addr, err error) {
 func icmpErrors(s *stage) ([]*flood, error) {
 	var all [][]byte
 	for hops := byte(1); hops <= 3; hops++ {
-		src, dst := s.own(false), outside(false)
+		src, dst := s.own(false), s.outside(false)
 		all = append(all, s.frame(ip4{src: src.Addr(), dst: dst.Addr(), proto: unix.IPPROTO_UDP, ttl: hops, payload: udp(src, dst, big)}.bytes()))
-		src, dst = s.own(true), outside(true)
+		src, dst = s.own(true), s.outside(true)
 		all = append(all, s.frame(ip6{src: src.Addr(), dst: dst.Addr(), next: unix.IPPROTO_UDP, hops: hops, payload: udp(src, dst, big)}.bytes()))
 	}
 	return s.frames(all...)

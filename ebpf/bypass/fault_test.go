@@ -252,9 +252,9 @@ func (f *faultBench) garbage(r *rand.Rand) (frames [][]byte) {
 	protos := []byte{0, 1, 2, 4, 6, 17, 41, 43, 44, 47, 50, 51, 58, 59, 60, 132, 135, 139, 140, 255}
 	for len(frames) < 8192 {
 		var f []byte
-		src, dst := netip.AddrPortFrom(v.addr(false), uint16(r.Uint32())), netip.AddrPortFrom(world4, uint16(r.Uint32()))
+		src, dst := netip.AddrPortFrom(v.addr(false), uint16(r.Uint32())), netip.AddrPortFrom(benchEnds.world4, uint16(r.Uint32()))
 		if r.IntN(2) == 0 {
-			src, dst = netip.AddrPortFrom(v.addr(true), src.Port()), netip.AddrPortFrom(world6, dst.Port())
+			src, dst = netip.AddrPortFrom(v.addr(true), src.Port()), netip.AddrPortFrom(benchEnds.world6, dst.Port())
 		}
 		body := [][]byte{udp(src, dst, r.IntN(200)), tcp(src, dst, r.IntN(200), r.IntN(2) == 0), icmp(src.Addr(), dst.Addr(), byte(r.IntN(256)), 0, noise(r.IntN(80)))}
 		proto := protos[r.IntN(len(protos))]
@@ -312,11 +312,11 @@ func TestRootGarbage(t *testing.T) {
 		super = append(super, offload{flags: byte(r.IntN(3)), kind: []byte{0, segmentTCP4, segmentUFO, segmentTCP6, segmentUDP, 0x81}[r.IntN(6)], headers: uint16(r.IntN(120)),
 			segment: uint16(r.IntN(600)), checkStart: uint16(r.IntN(60)), checkWhere: uint16(r.IntN(20))}.before(x))
 	}
-	echo(t, f.world, netip.AddrPortFrom(world4, worldPort).String())
+	echo(t, f.world, netip.AddrPortFrom(benchEnds.world4, worldPort).String())
 	var ports []uint16
 	sent := f.under([]*flood{newFlood(plain, shotsOf(frames)), newFlood(lying, shotsOf(super))},
-		asks(f.peer.ns, "udp", netip.AddrPortFrom(world4, worldPort), rounds, &ports),
-		asks(f.peer.ns, "tcp", netip.AddrPortFrom(world4, worldPort), rounds, &ports))
+		asks(f.peer.ns, "udp", netip.AddrPortFrom(benchEnds.world4, worldPort), rounds, &ports),
+		asks(f.peer.ns, "tcp", netip.AddrPortFrom(benchEnds.world4, worldPort), rounds, &ports))
 	c := f.balance()
 	t.Logf("sent %d frames, seen %d, passed %d, dropped %v", sent, c.Egress.SeenPackets, c.Egress.PassedPackets, c.Egress.Dropped)
 	if c.Egress.SeenPackets < sent/2 || sent < 50_000 {
@@ -343,7 +343,7 @@ func (f *faultBench) wantRows(v *sliver, ports []uint16, ways ...ebpf.Direction)
 				if d == ebpf.Ingress {
 					own, far = far, own
 				}
-				return r.Sliver == v.plan.Name && r.Direction == d && own.Port() == port && far == netip.AddrPortFrom(world4, worldPort)
+				return r.Sliver == v.plan.Name && r.Direction == d && own.Port() == port && far == netip.AddrPortFrom(benchEnds.world4, worldPort)
 			}) {
 				f.t.Errorf("%s from port %d has no row", d, port)
 			}
@@ -373,7 +373,7 @@ func TestRootSpoofedFlood(t *testing.T) {
 				t.Fatal(err)
 			}
 			var frames [][]byte
-			to := netip.AddrPortFrom(host4, selfPort)
+			to := netip.AddrPortFrom(benchEnds.host4, selfPort)
 			for i := range uint32(1 << 16) {
 				var a [4]byte
 				binary.BigEndian.PutUint32(a[:], 9<<24|i*2654435761>>8)
@@ -384,7 +384,7 @@ func TestRootSpoofedFlood(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			at := netip.AddrPortFrom(world4, worldPort)
+			at := netip.AddrPortFrom(benchEnds.world4, worldPort)
 			echo(t, f.world, at.String())
 			var own, nodes []uint16
 			sent := f.under([]*flood{newFlood(fd, shotsOf(frames))},

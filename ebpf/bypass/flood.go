@@ -4,6 +4,7 @@ package bypass
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -35,6 +36,7 @@ type flood struct {
 	packets, octets atomic.Uint64 // that the kernel took
 
 	refused, refusedOctets atomic.Uint64 // that it did not
+	errno                  atomic.Uint64 // what it said last when it did not
 }
 
 // mmsghdr is the kernel's struct mmsghdr.
@@ -51,8 +53,17 @@ func newFlood(fd int, shots []shot) *flood {
 	}
 	f.vector, f.iovecs = make([]mmsghdr, len(f.shots)), make([]unix.Iovec, len(f.shots))
 	for i := range f.shots {
-		f.iovecs[i] = unix.Iovec{Base: &f.shots[i].data[0], Len: uint64(len(f.shots[i].data))}
+		f.iovecs[i] = unix.Iovec{Base: unsafe.SliceData(f.shots[i].data), Len: uint64(len(f.shots[i].data))}
 		f.vector[i].hdr.Iov, f.vector[i].hdr.Iovlen = &f.iovecs[i], 1
+	}
+	return f
+}
+
+// aim gives messages of a socket that is not connected their addresses, in turn.
+func (f *flood) aim(at []netip.AddrPort) *flood {
+	for i := range f.vector {
+		name := sockaddrBytes(at[i%len(at)])
+		f.vector[i].hdr.Name, f.vector[i].hdr.Namelen = &name[0], uint32(len(name))
 	}
 	return f
 }
@@ -84,6 +95,7 @@ func (f *flood) run(ctx context.Context, perSecond float64) {
 		due = min(due, batch, len(f.shots)-next)
 		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(f.fd), uintptr(unsafe.Pointer(&f.vector[next])), uintptr(due), unix.MSG_DONTWAIT, 0, 0)
 		if errno != 0 {
+			f.errno.Store(uint64(errno))
 			f.refused.Add(uint64(f.shots[next].packets))
 			f.refusedOctets.Add(uint64(f.shots[next].octets))
 			done++
@@ -106,14 +118,23 @@ func (f *flood) run(ctx context.Context, perSecond float64) {
 
 // socket makes one in a namespace, with room for a flood.
 func socket(ns netns.NsHandle, family, kind, proto int) (fd int, err error) {
-	err = within(ns, func() (err error) {
+	open := func() (err error) {
 		fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, proto)
 		return err
-	})
+	}
+	if ns.IsOpen() {
+		err = within(ns, open)
+	} else {
+		err = open() // who cannot enter a namespace is in the right one
+	}
 	if err != nil {
 		return -1, fmt.Errorf("making socket: %w", err)
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, backlog); err != nil {
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, backlog)
+	if errors.Is(err, unix.EPERM) { // in a sliver: as much as it may
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, backlog)
+	}
+	if err != nil {
 		return -1, errors.Join(err, unix.Close(fd))
 	}
 	return fd, nil
@@ -133,6 +154,16 @@ func dial(ns netns.NsHandle, kind, proto int, to netip.AddrPort) (int, error) {
 		return -1, errors.Join(fmt.Errorf("connecting to %s: %w", to, err), unix.Close(fd))
 	}
 	return fd, nil
+}
+
+// sockaddrBytes is a struct sockaddr_in or sockaddr_in6.
+func sockaddrBytes(a netip.AddrPort) []byte {
+	family, rest := uint16(unix.AF_INET), a.Addr().AsSlice()
+	if a.Addr().Is6() {
+		family, rest = unix.AF_INET6, append(make([]byte, 4), rest...) // flow label before
+	}
+	b := binary.BigEndian.AppendUint16(binary.NativeEndian.AppendUint16(nil, family), a.Port())
+	return append(append(b, rest...), make([]byte, 8)...) // padding, or the scope
 }
 
 func sockaddr(a netip.AddrPort) unix.Sockaddr {

@@ -35,10 +35,10 @@ func (s *stage) foreign(ip []byte) string {
 	default:
 		return fmt.Sprintf("no IP packet: % x", ip[:min(len(ip), 20)])
 	}
-	if src != host4 && src != host6 {
+	if src != s.host4 && src != s.host6 {
 		return fmt.Sprintf("from %s, which is not the host", src)
 	}
-	if dst != world4 && dst != world6 {
+	if dst != s.world4 && dst != s.world6 {
 		return fmt.Sprintf("to %s, which the guard never saw", dst)
 	}
 	if s.item.byHost || len(rest) < 8 {

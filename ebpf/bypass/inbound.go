@@ -23,9 +23,9 @@ var inbound = []Item{
 }
 
 func (s *stage) from(v6 bool) ([]*flood, error) {
-	to := netip.AddrPortFrom(host4, selfPort)
+	to := netip.AddrPortFrom(s.host4, selfPort)
 	if v6 {
-		to = netip.AddrPortFrom(host6, selfPort)
+		to = netip.AddrPortFrom(s.host6, selfPort)
 	}
 	fd, err := dial(s.world, unix.SOCK_DGRAM, 0, to)
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *stage) worldFrames(packets ...[]byte) ([]*flood, error) {
 
 func inSpoofed(s *stage) ([]*flood, error) {
 	var all [][]byte
-	dst := netip.AddrPortFrom(host4, selfPort)
+	dst := netip.AddrPortFrom(s.host4, selfPort)
 	for i := range 4096 {
 		src := netip.AddrPortFrom(netip.AddrFrom4([4]byte{9, 9, byte(i >> 8), byte(i)}), uint16(1024+i))
 		all = append(all, packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, 1)))
@@ -74,7 +74,7 @@ func inSpoofed(s *stage) ([]*flood, error) {
 
 func inFragments(s *stage) ([]*flood, error) {
 	var all [][]byte
-	src, dst := netip.AddrPortFrom(world4, 5000), netip.AddrPortFrom(host4, selfPort)
+	src, dst := netip.AddrPortFrom(s.world4, 5000), netip.AddrPortFrom(s.host4, selfPort)
 	data := udp(src, dst, 2800)
 	for id := range uint16(256) {
 		for off := 0; off < len(data); off += 704 {
@@ -102,7 +102,7 @@ func inSegments(s *stage) ([]*flood, error) {
 }
 
 func inPeer(s *stage) ([]*flood, error) {
-	fd, err := dial(s.peer.ns, unix.SOCK_DGRAM, 0, netip.AddrPortFrom(host4, selfPort))
+	fd, err := dial(s.peer.ns, unix.SOCK_DGRAM, 0, netip.AddrPortFrom(s.host4, selfPort))
 	if err != nil {
 		return nil, err
 	}
@@ -111,9 +111,9 @@ func inPeer(s *stage) ([]*flood, error) {
 
 func reflected(s *stage) ([]*flood, error) {
 	var all [][]byte
-	dst := netip.AddrPortFrom(host4, selfPort)
+	dst := netip.AddrPortFrom(s.host4, selfPort)
 	for i := range 4096 {
-		src := netip.AddrPortFrom(world4, uint16(1024+i))
+		src := netip.AddrPortFrom(s.world4, uint16(1024+i))
 		syn := tcp(src, dst, 0, true)
 		syn[13] = 2
 		syn[16], syn[17] = 0, 0

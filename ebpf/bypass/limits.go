@@ -47,6 +47,10 @@ const (
 	// headers.
 	snap = 256
 
+	// maxSources is how many sources [Listen] tells apart: strangers can make up any
+	// number.
+	maxSources = 1024
+
 	// claimTries is how often a tag is chosen that turns out to be somebody's.
 	claimTries = 8
 	// teardown bounds the removal of a bench, also after Ctrl-C. A namespace that

@@ -59,7 +59,7 @@ func otherMAC(s *stage) ([]*flood, error) {
 	if err := s.set(s.self.ns, s.self.in, link); err != nil {
 		return nil, err
 	}
-	return s.datagrams(outside(false), big)
+	return s.datagrams(s.outside(false), big)
 }
 
 func otherAddress(s *stage) (floods []*flood, err error) {
@@ -71,7 +71,7 @@ func otherAddress(s *stage) (floods []*flood, err error) {
 		if err := s.self.in.AddrReplace(link, &netlink.Addr{IPNet: ipNet(a, a.BitLen()), Flags: unix.IFA_F_NODAD}); err != nil {
 			return nil, err
 		}
-		fd, err := dialFrom(s.self.ns, netip.AddrPortFrom(a, 5000), outside(a.Is6()))
+		fd, err := dialFrom(s.self.ns, netip.AddrPortFrom(a, 5000), s.outside(a.Is6()))
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +113,7 @@ func renamed(s *stage) ([]*flood, error) {
 	if err := s.set(s.self.ns, s.self.in, link); err != nil {
 		return nil, err
 	}
-	return s.datagrams(outside(false), big)
+	return s.datagrams(s.outside(false), big)
 }
 
 func moved(s *stage) ([]*flood, error) {
@@ -140,7 +140,7 @@ func moved(s *stage) ([]*flood, error) {
 	if err := s.set(ns, h, link); err != nil {
 		return nil, err
 	}
-	to := outside(false)
+	to := s.outside(false)
 	fd, err := dial(ns, unix.SOCK_DGRAM, 0, to)
 	if err != nil {
 		return nil, err

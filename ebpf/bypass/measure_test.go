@@ -106,11 +106,11 @@ func TestOnTheWire(t *testing.T) {
 		{"IPv6 in segments", packet(a6.Addr(), b6.Addr(), unix.IPPROTO_TCP, tcp(a6, b6, 1000, true)), 1, 1000, 1000 + 1000*60},
 	} {
 		frame := ether(mac, mac, unix.ETH_P_IP, c.ip)
-		if p, o := onTheWire(frame, len(frame), c.gso); p != c.packets || o != c.octets {
+		if p, o := onTheWire(frame[etherHeader:], len(frame)-etherHeader, c.gso); p != c.packets || o != c.octets {
 			t.Errorf("%s: %d packets, %d octets, want %d and %d", c.name, p, o, c.packets, c.octets)
 		}
 	}
-	if p, o := onTheWire(ether(mac, mac, 0, nil), etherHeader, 0); p != 1 || o != 0 {
+	if p, o := onTheWire(nil, 0, 0); p != 1 || o != 0 {
 		t.Errorf("an empty frame: %d packets, %d octets", p, o)
 	}
 }

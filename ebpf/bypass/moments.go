@@ -23,7 +23,7 @@ var moments = []Item{
 	{Name: "at-removal", About: "the sliver is removed amid the flood", At: AtWorld, attack: big4, meanwhile: removal},
 }
 
-func big4(s *stage) ([]*flood, error) { return s.datagrams(outside(false), big) }
+func big4(s *stage) ([]*flood, error) { return s.datagrams(s.outside(false), big) }
 
 // pause waits, and reports whether it was let.
 func pause(ctx context.Context, d time.Duration) bool {

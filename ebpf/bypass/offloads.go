@@ -27,7 +27,7 @@ func (s *stage) segmented(octets, count int) (floods []*flood, err error) {
 		return nil, err
 	}
 	for _, v6 := range []bool{false, true} {
-		to := outside(v6)
+		to := s.outside(v6)
 		fd, err := dial(s.self.ns, unix.SOCK_DGRAM, 0, to)
 		if err != nil {
 			return nil, err
@@ -71,7 +71,7 @@ func (s *stage) offloaded(shots ...shot) ([]*flood, error) {
 
 // superTCP is one packet of so many octets of payload to be cut into segments.
 func (s *stage) superTCP(v6 bool, octets, segment int, sport uint16) shot {
-	src, dst := netip.AddrPortFrom(s.self.addr(v6), sport), outside(v6)
+	src, dst := netip.AddrPortFrom(s.self.addr(v6), sport), s.outside(v6)
 	headers, kind := 20, byte(segmentTCP4)
 	if v6 {
 		headers, kind = 40, segmentTCP6
@@ -92,7 +92,7 @@ func tso(s *stage) ([]*flood, error) {
 }
 
 func (s *stage) superUDP(v6 bool, kind byte, octets, segment int) shot {
-	src, dst := s.own(v6), outside(v6)
+	src, dst := s.own(v6), s.outside(v6)
 	headers := ipHeader(src.Addr())
 	payload := udp(src, dst, octets)
 	c := sum(pseudo(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, len(payload)), nil)
@@ -123,7 +123,7 @@ func checksums(s *stage) ([]*flood, error) {
 		return nil, err
 	}
 	s.undo = append(s.undo, func() error { return s.checksumming(true) })
-	src, dst := s.own(true), outside(true)
+	src, dst := s.own(true), s.outside(true)
 	frame := s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, big)))
 	var all []shot
 	// The source is octets 22 to 37 of the frame, the destination 38 to 53.

@@ -15,14 +15,14 @@ const big = 1400
 // What any program in a sliver can do.
 var plain = []Item{
 	{Name: "udp", About: "datagrams as fast as can be", At: AtWorld,
-		attack: func(s *stage) ([]*flood, error) { return s.datagrams(netip.AddrPortFrom(world4, worldPort), big) }},
+		attack: func(s *stage) ([]*flood, error) { return s.datagrams(netip.AddrPortFrom(s.world4, worldPort), big) }},
 	{Name: "ipv6", About: "the same over IPv6", At: AtWorld,
-		attack: func(s *stage) ([]*flood, error) { return s.datagrams(netip.AddrPortFrom(world6, worldPort), big) }},
+		attack: func(s *stage) ([]*flood, error) { return s.datagrams(netip.AddrPortFrom(s.world6, worldPort), big) }},
 	{Name: "tiny", About: "datagrams of one octet and of none", At: AtWorld, attack: tiny},
 	{Name: "same-node", About: "to another sliver of the node through its public port", At: AtPeer,
-		attack: func(s *stage) ([]*flood, error) { return s.datagrams(netip.AddrPortFrom(host4, peerPort), big) }},
+		attack: func(s *stage) ([]*flood, error) { return s.datagrams(netip.AddrPortFrom(s.host4, peerPort), big) }},
 	{Name: "own-port", About: "to itself through its own public port", At: AtSelf,
-		attack: func(s *stage) ([]*flood, error) { return s.datagrams(netip.AddrPortFrom(host4, selfPort), big) }},
+		attack: func(s *stage) ([]*flood, error) { return s.datagrams(netip.AddrPortFrom(s.host4, selfPort), big) }},
 	{Name: "many-flows", About: "every packet a new flow, both families", At: AtWorld, attack: manyFlows},
 	{Name: "priority", About: "socket priority and mark of another sliver's class", At: AtWorld, attack: priority},
 	{Name: "ping", About: "echo requests, 1,400 octets and none", At: AtWorld, attack: ping},
@@ -76,16 +76,16 @@ func (s *stage) frame(ip []byte) []byte {
 // own and world are a flow's two ends in a family.
 func (s *stage) own(v6 bool) netip.AddrPort { return netip.AddrPortFrom(s.self.addr(v6), 5000) }
 
-func outside(v6 bool) netip.AddrPort {
+func (s *stage) outside(v6 bool) netip.AddrPort {
 	if v6 {
-		return netip.AddrPortFrom(world6, worldPort)
+		return netip.AddrPortFrom(s.world6, worldPort)
 	}
-	return netip.AddrPortFrom(world4, worldPort)
+	return netip.AddrPortFrom(s.world4, worldPort)
 }
 
 // datagram is a UDP packet from the sliver to the world.
 func (s *stage) datagram(v6 bool, octets int) []byte {
-	src, dst := s.own(v6), outside(v6)
+	src, dst := s.own(v6), s.outside(v6)
 	return packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, octets))
 }
 
@@ -97,7 +97,7 @@ func manyFlows(s *stage) ([]*flood, error) {
 	var all [][]byte
 	for i := range 8192 {
 		v6 := i%2 == 1
-		src, dst := s.own(v6), outside(v6)
+		src, dst := s.own(v6), s.outside(v6)
 		src = netip.AddrPortFrom(src.Addr(), uint16(1024+i*7%60000))
 		dst = netip.AddrPortFrom(dst.Addr(), uint16(1024+i*13%60000))
 		all = append(all, s.frame(packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, 4))))
@@ -106,7 +106,7 @@ func manyFlows(s *stage) ([]*flood, error) {
 }
 
 func priority(s *stage) ([]*flood, error) {
-	floods, err := s.datagrams(outside(false), big)
+	floods, err := s.datagrams(s.outside(false), big)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +125,8 @@ func ping(s *stage) ([]*flood, error) {
 	for _, octets := range []int{0, big} {
 		body := append([]byte{0, 7, 0, 1}, make([]byte, octets)...)
 		all = append(all,
-			s.frame(packet(s.self.addr(false), world4, unix.IPPROTO_ICMP, icmp(s.self.addr(false), world4, request4, 0, body))),
-			s.frame(packet(s.self.addr(true), world6, unix.IPPROTO_ICMPV6, icmp(s.self.addr(true), world6, request6, 0, body))))
+			s.frame(packet(s.self.addr(false), s.world4, unix.IPPROTO_ICMP, icmp(s.self.addr(false), s.world4, request4, 0, body))),
+			s.frame(packet(s.self.addr(true), s.world6, unix.IPPROTO_ICMPV6, icmp(s.self.addr(true), s.world6, request6, 0, body))))
 	}
 	return s.frames(all...)
 }

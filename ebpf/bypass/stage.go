@@ -74,17 +74,17 @@ func (s *stage) raise(ctx context.Context) error {
 func (s *stage) tap() (*tap, error) {
 	switch s.item.At {
 	case AtPeer:
-		return newTap(s.peer.ns, s.peer.in, s.peer.eth, false, nil)
+		return newTap(s.peer.ns, s.peer.in, s.peer.eth, etherHeader, false, nil)
 	case AtSelf:
-		return newTap(s.self.ns, s.self.in, s.self.eth, false, nil)
+		return newTap(s.self.ns, s.self.in, s.self.eth, etherHeader, false, nil)
 	case AtNode:
-		return newTap(s.node, nil, s.self.at.Guard.IfIndex, true, nil)
+		return newTap(s.node, nil, s.self.at.Guard.IfIndex, etherHeader, true, nil)
 	}
 	link, err := s.w.LinkByName(worldDev)
 	if err != nil {
 		return nil, err
 	}
-	return newTap(s.world, s.w, link.Attrs().Index, false, s.foreign)
+	return newTap(s.world, s.w, link.Attrs().Index, etherHeader, false, s.foreign)
 }
 
 // run plays the item and returns what was sent, and what was received when.

@@ -24,6 +24,7 @@ import (
 type tap struct {
 	h       *netlink.Handle // nil: the interface's counters are of what came before a guard
 	dev     int
+	header  int // of the link's, before each packet
 	fds     []int
 	chatter bool // the link's own talk counts too
 	stop    atomic.Bool
@@ -48,10 +49,10 @@ var protocols = []int{unix.ETH_P_IP, unix.ETH_P_IPV6, unix.ETH_P_ARP, unix.ETH_P
 // etherLocal is an EtherType for local experiments (IEEE 802).
 const etherLocal = 0x88b5
 
-// newTap begins to count on a device. Behind a guard, what the link says counts.
+// newTap begins to count on a device, whose frames have a header of so many octets. Behind a guard, what the link says counts.
 // Foreign says what is wrong with a packet.
-func newTap(ns netns.NsHandle, h *netlink.Handle, ifindex int, behind bool, foreign func([]byte) string) (t *tap, err error) {
-	t = &tap{h: h, dev: ifindex, chatter: behind, foreign: foreign}
+func newTap(ns netns.NsHandle, h *netlink.Handle, ifindex, header int, behind bool, foreign func([]byte) string) (t *tap, err error) {
+	t = &tap{h: h, dev: ifindex, header: header, chatter: behind, foreign: foreign}
 	wanted := []int{unix.ETH_P_ALL}
 	if behind {
 		t.h, wanted = nil, protocols
@@ -106,7 +107,7 @@ func (t *tap) device() (count, error) {
 		return count{}, err
 	}
 	s := link.Attrs().Statistics
-	return count{s.RxPackets, s.RxBytes - s.RxPackets*etherHeader}, nil
+	return count{s.RxPackets, s.RxBytes - s.RxPackets*uint64(t.header)}, nil
 }
 
 // received is what has come since newTap.
@@ -166,18 +167,19 @@ func (t *tap) read(fd int) {
 // count takes one packet, of which head is the beginning, the offload header
 // first, and whole the length.
 func (t *tap) count(head []byte, whole int) {
-	if len(head) < offloadHeader+etherHeader {
+	if len(head) < offloadHeader+t.header {
 		return
 	}
 	frame := head[offloadHeader:]
-	packets, octets := onTheWire(frame, whole-offloadHeader, int(binary.NativeEndian.Uint16(head[4:])))
-	if !t.chatter && linkTalk(frame) {
+	ip := frame[t.header:]
+	packets, octets := onTheWire(ip, whole-offloadHeader-t.header, int(binary.NativeEndian.Uint16(head[4:])))
+	if !t.chatter && t.header != 0 && linkTalk(frame) {
 		t.ignored.Add(uint64(packets))
 		t.ignored8.Add(uint64(octets))
 		return
 	}
 	if t.foreign != nil && t.wrong.Load() == nil {
-		if why := t.foreign(frame[etherHeader:]); why != "" {
+		if why := t.foreign(ip); why != "" {
 			t.wrong.CompareAndSwap(nil, &why)
 		}
 	}
@@ -195,14 +197,14 @@ func (t *tap) close() error {
 	return errors.Join(errs...)
 }
 
-// onTheWire is what a frame of so many bytes becomes when it is cut into segments
-// of gso bytes each; 0 is not cut.
-func onTheWire(frame []byte, whole, gso int) (packets, octets int) {
-	octets = max(whole-etherHeader, 0)
+// onTheWire is what a packet of so many octets becomes when it is cut into segments
+// of gso octets each; 0 is not cut.
+func onTheWire(ip []byte, octets, gso int) (packets, onWire int) {
+	octets = max(octets, 0)
 	if gso == 0 {
 		return 1, octets
 	}
-	headers := headersOf(frame[etherHeader:])
+	headers := headersOf(ip)
 	packets = max(1, (octets-headers+gso-1)/gso)
 	return packets, octets + (packets-1)*headers
 }

@@ -48,7 +48,7 @@ func questions(s *stage) (_ []*flood, err error) {
 // upstream is a server in the world that tells every asker over UDP to come back
 // over TCP, and answers there at length.
 func (s *stage) upstream() error {
-	at := netip.AddrPortFrom(world4, 53)
+	at := netip.AddrPortFrom(s.world4, 53)
 	var packets *stdnet.UDPConn
 	var conns *stdnet.TCPListener
 	if err := within(s.world, func() (err error) {

@@ -12,11 +12,13 @@ import (
 	"runtime"
 	"sort"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
 
 	"croft/ebpf"
+	"croft/ebpf/audit/store"
 	slivernet "croft/ebpf/net"
 	"croft/lease"
 	"croft/lease/offer"
@@ -57,6 +59,10 @@ type Bounds struct {
 	FanOut int   // distinct remote addresses of one sliver in a minute; 0: no limit
 	Blobs  int64 // bytes of blobs kept
 	Audit  int64 // bytes of audit record kept
+
+	// Segment is how long the record is open before the node commits to it, and how
+	// often as a witness it asks others for what they committed to.
+	Segment time.Duration
 }
 
 // Profile says in what kind of network the node lives.
@@ -109,8 +115,10 @@ type sliverTable struct {
 	FanOut int `toml:"fan-out"`
 }
 
-// auditTable is what the node tells those whom its slivers send packets to.
+// auditTable is what the node tells those whom its slivers send packets to, and
+// when it commits to what it recorded of them.
 type auditTable struct {
+	Segment  string `toml:"segment"`
 	Courtesy string `toml:"courtesy"`
 	Contact  string `toml:"contact"`
 }
@@ -126,7 +134,7 @@ func DefaultConfig() Config {
 		State:   "/var/lib/croft",
 		Listen:  []string{"/ip4/0.0.0.0/udp/4001/quic-v1", "/ip4/0.0.0.0/tcp/4001", "/ip6/::/udp/4001/quic-v1", "/ip6/::/tcp/4001"},
 		Profile: ProfilePublic,
-		Bounds:  Bounds{Places: 64, FanOut: defaultFanOut, Blobs: 8 << 30, Audit: 4 << 30},
+		Bounds:  Bounds{Places: 64, FanOut: defaultFanOut, Blobs: 8 << 30, Audit: 4 << 30, Segment: store.DefaultSpan},
 	}
 }
 
@@ -147,7 +155,7 @@ func ReadConfig(cfg Config, path string) (Config, error) {
 // ParseConfig lays the text of a file over cfg. An unknown key is an error.
 func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	f := file{Name: cfg.Name, Listen: cfg.Listen, Join: cfg.Join, Profile: cfg.Profile, Places: cfg.Bounds.Places,
-		Attributes: cfg.Attributes, Slivers: sliverTable{cfg.Bounds.FanOut}, Audit: auditTable{cfg.Courtesy, cfg.Contact}}
+		Attributes: cfg.Attributes, Slivers: sliverTable{cfg.Bounds.FanOut}, Audit: auditTable{Courtesy: cfg.Courtesy, Contact: cfg.Contact}}
 	dec := toml.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil {
@@ -168,6 +176,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	set(amounts(&cfg.Commons, "commons", f.Commons))
 	set(octets(&cfg.Bounds.Blobs, "blob_quota", f.BlobQuota))
 	set(octets(&cfg.Bounds.Audit, "audit_quota", f.AuditQuota))
+	set(segment(&cfg.Bounds.Segment, f.Audit.Segment))
 	if f.SiteCert != "" {
 		if !filepath.IsAbs(f.SiteCert) {
 			f.SiteCert = filepath.Join(dir, f.SiteCert)
@@ -279,6 +288,19 @@ func octets(dst *int64, key, s string) error {
 		return fmt.Errorf("%s = %q: want bytes such as 8GiB", key, s)
 	}
 	*dst = int64(v)
+	return nil
+}
+
+// segment reads how long a segment of the record is.
+func segment(dst *time.Duration, s string) error {
+	if s == "" {
+		return nil
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil || v < leastSegment || v > store.DefaultSpan {
+		return fmt.Errorf("[audit] segment = %q: want %s to %s", s, leastSegment, store.DefaultSpan)
+	}
+	*dst = v
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"croft/node/journal"
 )
@@ -139,6 +140,9 @@ func TestConfigurationSaysWhereItIsWrong(t *testing.T) {
 		"resolver = [\"1.1.1.1\"]":            "resolver:",
 		"blob_quota = \"lots\"":               "blob_quota",
 		"audit_quota = \"-1\"":                "audit_quota",
+		"[audit]\nsegment = \"9s\"":           `segment = "9s": want 10s to 5m0s`,
+		"[audit]\nsegment = \"301s\"":         `segment = "301s"`,
+		"[audit]\nsegment = \"soon\"":         `segment = "soon"`,
 		"site_cert = \"nowhere.cert\"":        "nowhere.cert",
 		"name = \"" + strings.Repeat("x", 65): "line 1",
 		"[attributes]\nplanet = \"x\"":        `line 2, column 1: unknown key "attributes.planet"`,
@@ -151,8 +155,8 @@ func TestConfigurationSaysWhereItIsWrong(t *testing.T) {
 	if _, err := ReadConfig(DefaultConfig(), filepath.Join(t.TempDir(), "none")); !errors.Is(err, ErrConfig) {
 		t.Errorf("no file: %v", err)
 	}
-	cfg, err := ParseConfig(DefaultConfig(), []byte("name = \"n\"\nblob_quota = \"1GiB\"\nopen = [\"10.0.0.0/8\"]\n[capacity]\ncpu = \"750\"\n"), "")
-	if err != nil || cfg.Name != "n" || cfg.Bounds.Blobs != 1<<30 || len(cfg.Open) != 1 || cfg.Capacity[0] == 0 {
+	cfg, err := ParseConfig(DefaultConfig(), []byte("name = \"n\"\nblob_quota = \"1GiB\"\nopen = [\"10.0.0.0/8\"]\n[audit]\nsegment = \"20s\"\n[capacity]\ncpu = \"750\"\n"), "")
+	if err != nil || cfg.Name != "n" || cfg.Bounds.Blobs != 1<<30 || len(cfg.Open) != 1 || cfg.Bounds.Segment != 20*time.Second || cfg.Capacity[0] == 0 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 }

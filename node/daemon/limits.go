@@ -56,6 +56,10 @@ const (
 	// power loss can take at the most.
 	drainEvery = 5 * time.Second
 
+	// leastSegment is the shortest segment of the record that an owner may choose:
+	// each has two drains, and takes some 280 bytes of the log for ever.
+	leastSegment = 2 * drainEvery
+
 	// giveLook is how often the gives are looked at, when nothing is due before;
 	// giveRetry is the wait after a ticket that could not be signed.
 	giveLook  = time.Hour

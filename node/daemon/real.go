@@ -150,7 +150,7 @@ func (n *Node) host(ctx context.Context, cfg Config, key *sign.Key, tag string, 
 	}
 	h.Runtime = wardens
 	n.open.add(wardens.Close)
-	record, err := store.Open(filepath.Join(cfg.State, "audit"), store.Options{Node: key.Principal(), Budget: cfg.Bounds.Audit})
+	record, err := store.Open(filepath.Join(cfg.State, "audit"), store.Options{Node: key.Principal(), Budget: cfg.Bounds.Audit, Span: cfg.Bounds.Segment})
 	if err != nil {
 		return nil, err
 	}

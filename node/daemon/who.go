@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"croft/ebpf/audit"
-	"croft/ebpf/audit/store"
 	"croft/node/api"
 )
 
@@ -136,7 +135,7 @@ func (a audits) pending(f audit.Finding) (until int64) {
 	for _, x := range f.Answers {
 		for _, r := range x.Rows {
 			if !r.Ref.Closed || r.Ref.Segment >= size {
-				until = max(until, r.Last+int64(store.DefaultSpan+2*drainEvery))
+				until = max(until, r.Last+int64(a.d.cfg.Bounds.Segment+2*drainEvery))
 			}
 		}
 	}

@@ -41,7 +41,7 @@ type witness struct {
 // aside: a witness without a past follows from the next heads on.
 func openWitness(d *Daemon) (*witness, error) {
 	w := &witness{d: d, path: filepath.Join(d.cfg.State, "node", "witness"), inputs: make(chan audit.WitnessInput, audit.MaxAsking),
-		machine: audit.NewWitness(d.deps.Key.Principal()), names: map[lease.Principal]string{}}
+		machine: audit.NewWitness(d.deps.Key.Principal(), d.cfg.Bounds.Segment), names: map[lease.Principal]string{}}
 	w.ask = w.overTheWire
 	b, err := os.ReadFile(w.path)
 	switch {

@@ -33,6 +33,7 @@ type config struct {
 
 type audit struct {
 	Courtesy string `toml:"courtesy"`
+	Segment  string `toml:"segment,omitempty"`
 }
 
 type attributes struct {
@@ -45,7 +46,7 @@ type attributes struct {
 }
 
 // configure writes a node's configuration. join is empty for the first node.
-func configure(n node, s place, profile string, join []string, certified bool) error {
+func configure(n node, s place, profile string, join []string, certified bool, segment time.Duration) error {
 	c := config{
 		Name: n.Name,
 		Listen: []string{
@@ -55,10 +56,13 @@ func configure(n node, s place, profile string, join []string, certified bool) e
 		Join: join, Profile: profile, Open: []string{fabric.String()},
 		Attributes: attributes{Country: s.Country, Region: s.Region, City: s.City,
 			Lat: s.Lat, Lon: s.Lon, AS: s.AS},
-		Labels: n.Labels, Capacity: n.Capacity, Audit: audit{fmt.Sprintf(":%d", courtesyPort)},
+		Labels: n.Labels, Capacity: n.Capacity, Audit: audit{Courtesy: fmt.Sprintf(":%d", courtesyPort)},
 	}
 	if c.Join == nil {
 		c.Join = []string{}
+	}
+	if segment != 0 {
+		c.Audit.Segment = segment.String()
 	}
 	if certified {
 		c.SiteCert = n.cert()

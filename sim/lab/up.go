@@ -31,6 +31,7 @@ type Config struct {
 
 	OneWay  func(a, b Site) time.Duration // nil: Distance
 	Profile string                        // of the daemons; "" is "lab"
+	Segment time.Duration                 // of the daemons' record; 0 is their default
 	Env     []string                      // more environment for the daemons
 
 	// Identity makes a node's key in its state directory, if it has none yet,
@@ -218,7 +219,7 @@ func (r *record) prepare(n node, s place, join []string, seed []byte, c Config) 
 			return err
 		}
 	}
-	return configure(n, s, c.Profile, join, c.Identity != nil)
+	return configure(n, s, c.Profile, join, c.Identity != nil, c.Segment)
 }
 
 // siteSeeds makes the sites' keys, which stay with the lab.
