@@ -46,15 +46,15 @@ func answerOf(kind string) ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	one, heads, err1 := history(dir+"/a", leasetest.Key("n1"), 4, 5)
-	two, others, err2 := history(dir+"/b", leasetest.Key("n1"), 5, 6)
+	const at = 1_000_301
+	q := audit.Who{Src: netip.MustParseAddrPort("198.51.100.7:20117"), Dst: netip.MustParseAddrPort("203.0.113.9:443"), At: at * 1e9, Within: 2e9}
+	one, heads, err1 := history(dir+"/a", leasetest.Key("n1"), 4, 5, q.Dst)
+	two, others, err2 := history(dir+"/b", leasetest.Key("n1"), 5, 6, q.Dst)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
 	defer one.Close()
 	defer two.Close()
-	const at = 1_000_301
-	q := audit.Who{Src: netip.MustParseAddrPort("198.51.100.7:20117"), Dst: netip.MustParseAddrPort("203.0.113.9:443"), At: at * 1e9, Within: 2e9}
 	found, err := one.Who(context.Background(), q)
 	if err != nil || len(found.Answers) != 1 {
 		return nil, fmt.Errorf("found %+v: %w", found, err)
@@ -123,7 +123,7 @@ func vouched(witness string, h audit.OpenedHead) (audit.OpenedWitnessed, error) 
 
 // history is a node's record of so many segments with so many packets in each, and its
 // heads. No two are the same: salts are drawn.
-func history(dir string, key lease.Signer, n int, packets uint64) (*store.Store, []audit.OpenedHead, error) {
+func history(dir string, key lease.Signer, n int, packets uint64, dst netip.AddrPort) (*store.Store, []audit.OpenedHead, error) {
 	s, err := store.Open(dir, store.Options{Node: key.Principal(), Reserve: -1})
 	if err != nil {
 		return nil, nil, err
@@ -133,7 +133,7 @@ func history(dir string, key lease.Signer, n int, packets uint64) (*store.Store,
 	for i := range n {
 		at := int64(1_000_000 + 301*i)
 		e := ebpf.Epoch{Series: 7, Number: uint64(i + 1), At: at * 1e9, Flows: []ebpf.Flow{{Place: 1, Sliver: "sliver1", Proto: 6,
-			Src: netip.MustParseAddrPort("10.0.0.2:40000"), Dst: netip.MustParseAddrPort("203.0.113.9:443"),
+			Src: netip.MustParseAddrPort("10.0.0.2:40000"), Dst: dst,
 			Packets: packets, Bytes: 500, First: at*1e9 - 1e9, Last: at * 1e9}}}
 		e.Identity.Seen, e.Identity.Recorded = packets, packets
 		err = errors.Join(err, s.Append(e))
@@ -148,10 +148,15 @@ func history(dir string, key lease.Signer, n int, packets uint64) (*store.Store,
 }
 
 // rewrite: "rewrite STATE N" puts, in the place of a node's record, another of its
-// own with N segments, each closed, indexed, and signed with the node's key.
+// own with N segments, each closed, indexed, and signed with the node's key, of
+// packets to port 443 of the address in OUTSIDE.
 func rewrite() {
 	err := func() error {
 		n, err := strconv.Atoi(os.Args[2])
+		if err != nil {
+			return err
+		}
+		outside, err := netip.ParseAddr(os.Getenv("OUTSIDE"))
 		if err != nil {
 			return err
 		}
@@ -163,7 +168,7 @@ func rewrite() {
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
-		s, _, err := history(dir, key, n, uint64(n))
+		s, _, err := history(dir, key, n, uint64(n), netip.AddrPortFrom(outside, 443))
 		return errors.Join(err, s.Close())
 	}()
 	if err != nil {

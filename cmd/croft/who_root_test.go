@@ -62,10 +62,11 @@ func TestRootWhoByThreeOthers(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	saw := <-heard
-	src := regexp.MustCompile(regexp.QuoteMeta(target.Address.String()) + `:[0-9]+`).FindString(saw)
-	if src == "" {
+	line := regexp.MustCompile(`:9002\s+(?:::ffff:)?(` + regexp.QuoteMeta(target.Address.String()) + `:[0-9]+)`).FindStringSubmatch(saw)
+	if line == nil {
 		t.Fatalf("the destination saw no packet of %s:\n%s", target.Name, saw)
 	}
+	src := line[1]
 	who := func() (string, error) {
 		return outside(croft, "--socket", way.Socket, "--home", home+"/stranger", "audit", "who", src, status.Outside.String()+":9002", "--within", "1m", "--node", target.Name)
 	}

@@ -37,6 +37,10 @@ type faultBench struct {
 	rows []ebpf.Flow
 }
 
+// doors are its public ports, from firstDoor on: the host bounds how fast flows to
+// one of them begin.
+const firstDoor, doors = 7101, 8
+
 func newFaultBench(t *testing.T, plan slivernet.Sliver, l ebpf.Limits) *faultBench {
 	needRoot(t)
 	b, err := openBench(t.Context())
@@ -48,7 +52,10 @@ func newFaultBench(t *testing.T, plan slivernet.Sliver, l ebpf.Limits) *faultBen
 			t.Error(err)
 		}
 	})
-	plan.Name, plan.Ports = "self", public(selfPort)
+	plan.Name = "self"
+	for i := range uint16(doors) {
+		plan.Ports = append(plan.Ports, public(firstDoor+i)...)
+	}
 	f := &faultBench{bench: b, t: t, self: &sliver{plan: plan, ns: netns.None()}}
 	t.Cleanup(func() { f.self.close() })
 	if err := b.add(t.Context(), f.self); err != nil {
@@ -255,6 +262,8 @@ func (f *faultBench) garbage(r *rand.Rand) (frames [][]byte) {
 		src, dst := netip.AddrPortFrom(v.addr(false), uint16(r.Uint32())), netip.AddrPortFrom(benchEnds.world4, uint16(r.Uint32()))
 		if r.IntN(2) == 0 {
 			src, dst = netip.AddrPortFrom(v.addr(true), src.Port()), netip.AddrPortFrom(benchEnds.world6, dst.Port())
+		} else if r.IntN(16) == 0 {
+			dst = netip.AddrPortFrom(netip.MustParseAddr("192.168.1.1"), dst.Port())
 		}
 		body := [][]byte{udp(src, dst, r.IntN(200)), tcp(src, dst, r.IntN(200), r.IntN(2) == 0), icmp(src.Addr(), dst.Addr(), byte(r.IntN(256)), 0, noise(r.IntN(80)))}
 		proto := protos[r.IntN(len(protos))]
@@ -373,8 +382,8 @@ func TestRootSpoofedFlood(t *testing.T) {
 				t.Fatal(err)
 			}
 			var frames [][]byte
-			to := netip.AddrPortFrom(benchEnds.host4, selfPort)
 			for i := range uint32(1 << 16) {
+				to := netip.AddrPortFrom(benchEnds.host4, firstDoor+uint16(i%doors))
 				var a [4]byte
 				binary.BigEndian.PutUint32(a[:], 9<<24|i*2654435761>>8)
 				from := netip.AddrPortFrom(netip.AddrFrom4(a), uint16(1024+i%60_000))

@@ -15,7 +15,9 @@ import (
 var inbound = []Item{
 	{Name: "in", About: "from the world to a public port", At: AtSelf, direction: ebpf.Ingress, attack: in},
 	{Name: "in-ipv6", About: "the same over IPv6", At: AtSelf, direction: ebpf.Ingress, attack: in6},
-	{Name: "in-many-flows", About: "from 4,096 sources that are spoofed, in tiny packets", At: AtSelf, direction: ebpf.Ingress, attack: inSpoofed},
+	{Name: "in-many-flows", About: "from 64 sources that are spoofed, in tiny packets", At: AtSelf, direction: ebpf.Ingress, attack: inSpoofed(64)},
+	{Name: "in-new-flows", About: "from 4,096 sources that are spoofed, in tiny packets", At: AtSelf, direction: ebpf.Ingress,
+		Stops: "the host's bound on how fast flows to a public port begin", attack: inSpoofed(4096)},
 	{Name: "in-fragments", About: "in fragments", At: AtSelf, direction: ebpf.Ingress, attack: inFragments},
 	{Name: "in-gso", About: "in super-packets", At: AtSelf, direction: ebpf.Ingress, attack: inSegments},
 	{Name: "reflected", About: "connections to a closed public port, each of which the sliver refuses: its answers are its own packets", At: AtWorld, byHost: true, attack: reflected},
@@ -62,14 +64,16 @@ func (s *stage) worldFrames(packets ...[]byte) ([]*flood, error) {
 	return []*flood{newFlood(fd, shotsOf(all))}, nil
 }
 
-func inSpoofed(s *stage) ([]*flood, error) {
-	var all [][]byte
-	dst := netip.AddrPortFrom(s.host4, selfPort)
-	for i := range 4096 {
-		src := netip.AddrPortFrom(netip.AddrFrom4([4]byte{9, 9, byte(i >> 8), byte(i)}), uint16(1024+i))
-		all = append(all, packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, 1)))
+func inSpoofed(sources int) func(s *stage) ([]*flood, error) {
+	return func(s *stage) ([]*flood, error) {
+		var all [][]byte
+		dst := netip.AddrPortFrom(s.host4, selfPort)
+		for i := range sources {
+			src := netip.AddrPortFrom(netip.AddrFrom4([4]byte{9, 9, byte(i >> 8), byte(i)}), uint16(1024+i))
+			all = append(all, packet(src.Addr(), dst.Addr(), unix.IPPROTO_UDP, udp(src, dst, 1)))
+		}
+		return s.worldFrames(all...)
 	}
-	return s.worldFrames(all...)
 }
 
 func inFragments(s *stage) ([]*flood, error) {
