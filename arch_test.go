@@ -35,7 +35,6 @@ var rooms = map[string]room{
 	"lease/judge":     {0, true, []string{"github.com/fxamacker/cbor/v2"}},
 	"lease/policy":    {0, true, []string{"github.com/pelletier/go-toml/v2"}},
 	"lease/leasetest": {floor: 0},
-	"lockfile":        {floor: 0},
 	"lease/oracle":    {0, true, nil},
 	"lease/adversary": {floor: 0}, // tests only
 

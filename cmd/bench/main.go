@@ -33,7 +33,7 @@ import (
 	"syscall"
 	"time"
 
-	"croft/lockfile"
+	"github.com/gofrs/flock"
 )
 
 // A bench is one run: what it was asked for, and what it has found.
@@ -183,11 +183,14 @@ func (b *bench) takes(s section) time.Duration {
 
 // alone keeps a second run of a kind from the same lab, and from the same processors.
 func alone(kind string) (func(), error) {
-	f, err := lockfile.Take(filepath.Join(os.TempDir(), "croft-"+kind+".lock"))
-	if err != nil {
-		return nil, fmt.Errorf("one %s runs on a machine at a time: %w", kind, err)
+	// One that was killed may have left it with a child, for a moment.
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	lock := flock.New(filepath.Join(os.TempDir(), "croft-"+kind+".lock"))
+	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return nil, fmt.Errorf("one %s runs on a machine at a time: locking %s: %w", kind, lock, err)
 	}
-	return func() { os.Remove(f.Name()); f.Close() }, nil
+	return func() { os.Remove(lock.Path()); lock.Close() }, nil
 }
 
 func (b *bench) add(l line) { b.found = append(b.found, l) }

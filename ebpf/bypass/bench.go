@@ -17,6 +17,7 @@ import (
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
 
+	"github.com/gofrs/flock"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -48,7 +49,7 @@ const (
 type bench struct {
 	ends
 	tag         string
-	lock        *os.File
+	lock        *flock.Flock
 	host, world netns.NsHandle
 	h, w        *netlink.Handle // netlink in these
 	net         *slivernet.Network

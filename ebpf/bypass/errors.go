@@ -11,4 +11,7 @@ var (
 	ErrWeak = errors.New("nothing is proved")
 	// ErrNoItem: no item of the suite has such a name.
 	ErrNoItem = errors.New("no such item")
+
+	// errSwept: somebody's sweep had a claim before it was locked.
+	errSwept = errors.New("swept while it was claimed")
 )

@@ -13,9 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
-	"croft/lockfile"
 )
 
 // claims is where every bench that stands has a file of its tag's name, locked
@@ -24,7 +25,7 @@ import (
 const claims = "/run/croft-bypass"
 
 // claim makes a tag that nobody has and its locked file.
-func claim(dir string) (tag string, lock *os.File, err error) {
+func claim(dir string) (tag string, lock *flock.Flock, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", nil, err
 	}
@@ -43,16 +44,17 @@ func claim(dir string) (tag string, lock *os.File, err error) {
 
 // claimAs makes the file of one tag. It is locked before it has its name, so that
 // no Sweep takes it for one of the dead; one that is in between is made again.
-func claimAs(dir, tag string) (*os.File, error) {
-	lock, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
+func claimAs(dir, tag string) (*flock.Flock, error) {
+	unnamed := filepath.Join(dir, ".new-"+tag)
+	lock := flock.New(unnamed, flock.SetFlag(os.O_RDONLY|os.O_CREATE|os.O_EXCL))
+	switch ours, err := lock.TryLock(); {
+	case err != nil:
 		return nil, err
+	case !ours:
+		return nil, fmt.Errorf("%s: %w", tag, errSwept) // and whose sweep it is removes it
 	}
-	err = lockfile.Try(lock)
-	if err == nil {
-		err = os.Link(lock.Name(), filepath.Join(dir, tag))
-	}
-	gone := os.Remove(lock.Name())
+	err := os.Link(unnamed, filepath.Join(dir, tag))
+	gone := os.Remove(unnamed)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -76,15 +78,8 @@ func sweep(ctx context.Context, dir string) (gone []string, err error) {
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		lock, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // its bench just ended
-		}
+		swept, err := sweepOne(ctx, path)
 		if err != nil {
-			return gone, err
-		}
-		swept, err := sweepOne(ctx, path, lock)
-		if err := errors.Join(err, lock.Close()); err != nil {
 			return gone, fmt.Errorf("removing what bench %s left: %w", e.Name(), err)
 		}
 		if swept {
@@ -94,12 +89,17 @@ func sweep(ctx context.Context, dir string) (gone []string, err error) {
 	return gone, nil
 }
 
-func sweepOne(ctx context.Context, path string, lock *os.File) (bool, error) {
-	if err := lockfile.Try(lock); errors.Is(err, lockfile.ErrHeld) {
-		return false, nil // its process lives, or a child has its lock for a moment more
-	} else if err != nil {
+func sweepOne(ctx context.Context, path string) (_ bool, err error) {
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY)) // and makes none
+	switch ours, err := lock.TryLock(); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil // its bench just ended
+	case err != nil:
 		return false, err
+	case !ours:
+		return false, nil // its process lives, or a child has its lock for a moment more
 	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	name := filepath.Base(path)
 	if !strings.HasPrefix(name, ".") { // else it had no name yet, and so nothing else
 		if err := raze(ctx, name); err != nil {

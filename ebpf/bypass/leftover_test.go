@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 )
 
@@ -186,7 +187,7 @@ func TestClaimBesideSweeps(t *testing.T) {
 		}
 		done <- nil
 	}()
-	held := map[string]*os.File{}
+	held := map[string]*flock.Flock{}
 	for range 200 {
 		tag, lock, err := claim(dir)
 		if err != nil {

@@ -3,14 +3,14 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
-
-	"croft/lockfile"
 )
 
 // disk is the part of a file system that the journal needs, small enough for a
@@ -110,14 +110,17 @@ func fill(f *os.File, have, size int64) error {
 
 // Lock waits for what a dead process may have left for a moment.
 func (d dir) Lock(name string) (func(), error) {
-	f, err := lockfile.Take(d.path(name))
-	if errors.Is(err, lockfile.ErrHeld) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	lock := flock.New(d.path(name))
+	_, err := lock.TryLockContext(ctx, retry)
+	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, ErrLocked
 	}
 	if err != nil {
 		return nil, err
 	}
-	return func() { f.Close() }, nil
+	return func() { lock.Close() }, nil
 }
 
 // noRoom reports whether err says that the disk or the quota is used up.

@@ -7,10 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
 )
 
 func open(t *testing.T, path string, opt Options) (*Journal, []Record) {
@@ -79,6 +85,57 @@ func TestLockedOut(t *testing.T) {
 	wantErr(t, err, ErrLocked)
 	must(t, j.Close())
 	open(t, path, Options{})
+}
+
+// A child that a process leaves between fork and exec when it is killed has its
+// lock for a moment more; a holder that stays is in the way.
+func TestWhoHasTheLockForAMomentIsWaitedFor(t *testing.T) {
+	d := dir(t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		unlock, err := d.Lock(lockName)
+		must(t, err)
+		begun := time.Now()
+		_, err = d.Lock(lockName)
+		wantErr(t, err, ErrLocked)
+		if waited := time.Since(begun); waited != patience { // by the bubble's clock
+			t.Errorf("gave up after %s", waited)
+		}
+		time.AfterFunc(patience/2, unlock)
+		again, err := d.Lock(lockName)
+		must(t, err)
+		again()
+	})
+}
+
+// The lock is the open file's: a child that has that has the lock, though the
+// process that took it is gone.
+func TestAChildKeepsTheLock(t *testing.T) {
+	d := dir(t.TempDir())
+	f, err := os.OpenFile(d.path(lockName), os.O_RDONLY|os.O_CREATE, 0o600)
+	must(t, err)
+	defer f.Close()
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	child := exec.Command("cat")
+	child.ExtraFiles = []*os.File{f}
+	in, err := child.StdinPipe()
+	must(t, err)
+	must(t, child.Start())
+	must(t, f.Close()) // as the kernel does for the dead
+	ours, err := flock.New(d.path(lockName)).TryLock()
+	if must(t, err); ours {
+		t.Error("the child does not have it")
+	}
+	got := make(chan error, 1)
+	go func() {
+		unlock, err := d.Lock(lockName)
+		if err == nil {
+			unlock()
+		}
+		got <- err
+	}()
+	must(t, in.Close())
+	must(t, child.Wait())
+	must(t, <-got)
 }
 
 func TestMissing(t *testing.T) {

@@ -32,20 +32,22 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"croft/lease"
 	"croft/lease/purse"
-	"croft/lockfile"
 	"croft/node/journal"
 )
 
 const (
-	slack = 256 // records more than needed before the journal is written anew
+	slack = 256                   // records more than needed before the journal is written anew
+	retry = 20 * time.Millisecond // between two tries of the lock
 )
 
 // Safe is an open purse.
 type Safe struct {
 	path    string // of the journal's directory
-	lock    *os.File
+	lock    *flock.Flock
 	journal *journal.Journal // nil when only looked into
 	purse   *purse.Purse
 	records int
@@ -99,17 +101,17 @@ func enter(ctx context.Context, dir string, key lease.Signer) (*Safe, error) {
 		return nil, fmt.Errorf("making a place for the purse: %w", err)
 	}
 	path := filepath.Join(dir, key.Principal().String())
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	lock := flock.New(path + ".lock")
+	ours, err := lock.TryLock() // before ctx is asked: who need not wait may come late
+	if err == nil && !ours {
+		if _, err = lock.TryLockContext(ctx, retry); ctx.Err() != nil && err != nil {
+			err = fmt.Errorf("waiting for the purse, which another command has open: %w", err)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := lockfile.Wait(ctx, f); err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("waiting for the purse, which another command has open: %w", err)
-		}
-		return nil, errors.Join(err, f.Close())
-	}
-	return &Safe{path: path, lock: f}, nil
+	return &Safe{path: path, lock: lock}, nil
 }
 
 // begin says in the witness that the purse is open, opens the journal, and

@@ -159,6 +159,11 @@ func TestOneAtATime(t *testing.T) {
 		t.Errorf("did not wait: %v", err)
 	}
 	shut(t, s)
+	s, err := safe.Open(ctx, dir, alice) // there is nothing to wait for
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut(t, s)
 }
 
 // A journal that grows is written anew, and is the same purse after.

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 
 	"croft/lease"
@@ -25,7 +26,7 @@ import (
 // those of connections ask it, and read the status under the mutex.
 type warden struct {
 	dir      dir
-	lock     *os.File
+	lock     *flock.Flock
 	cgroups  oci.Cgroups
 	devices  []sandbox.Device
 	ring     *ring

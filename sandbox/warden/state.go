@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/sys/unix"
 
-	"croft/lockfile"
 	"croft/sandbox"
 	"croft/sandbox/image"
 	"croft/sandbox/oci"
@@ -91,21 +91,17 @@ func space(err error) error {
 }
 
 // lock takes the directory's lock, which a warden holds while it lives. It is
-// errAlive when somebody has it. Closing the file gives it back; the kernel
-// does so for the dead.
-func (d dir) lock() (*os.File, error) {
-	f, err := os.OpenFile(d.file("lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+// errAlive when somebody has it. Closing gives it back; the kernel does so for
+// the dead.
+func (d dir) lock() (*flock.Flock, error) {
+	lock := flock.New(d.file("lock"))
+	switch ours, err := lock.TryLock(); {
+	case err != nil:
 		return nil, err
+	case !ours:
+		return nil, errAlive
 	}
-	if err := lockfile.Try(f); err != nil {
-		f.Close()
-		if errors.Is(err, lockfile.ErrHeld) {
-			return nil, errAlive
-		}
-		return nil, err
-	}
-	return f, nil
+	return lock, nil
 }
 
 var errAlive = errors.New("the warden is alive")

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"croft/lockfile"
+	"github.com/gofrs/flock"
 )
 
 // record is lab.json: what there is to start again and to clean up. It is
@@ -92,28 +92,21 @@ func replace(path string, content []byte, mode os.FileMode) error {
 func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	path := filepath.Join(dir, lockFile)
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-		if err != nil {
-			return nil, fmt.Errorf("locking the lab: %w", err)
-		}
-		err = lockfile.Try(f)
-		if err == nil && current(f, path) {
-			return func() { f.Close() }, nil
-		}
-		f.Close()
-		if err != nil && !errors.Is(err, lockfile.ErrHeld) {
-			return nil, fmt.Errorf("locking the lab: %w", err)
-		}
-		if err := wait(ctx, pollEvery); err != nil {
+		l := flock.New(path) // which opens the file anew at each try
+		if _, err := l.TryLockContext(ctx, pollEvery); err != nil {
 			return nil, fmt.Errorf("locking %s: %w", dir, err)
 		}
+		if current(l, path) {
+			return func() { l.Close() }, nil
+		}
+		l.Close() // and there is another already, or none
 	}
 }
 
-// current tells whether a file is still the one of that name: whoever takes a
+// current tells whether a lock is still the file of that name: whoever takes a
 // lab down removes the lock that it holds.
-func current(f *os.File, path string) bool {
-	ours, err := f.Stat()
+func current(l *flock.Flock, path string) bool {
+	ours, err := l.Stat() // of the open file
 	if err != nil {
 		return false
 	}

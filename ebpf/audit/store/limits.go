@@ -55,4 +55,10 @@ const (
 
 	// maxAlarms is the number of alarms that are listed, the newest.
 	maxAlarms = 1000
+
+	// patience is how long the lock is waited for, tried every retry: a process
+	// that was killed while it started a program leaves it to the child, for up to
+	// 0.4 s on a busy machine, until that one has become its program.
+	patience = 3 * time.Second
+	retry    = 20 * time.Millisecond
 )

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -12,10 +13,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"croft/ebpf"
 	"croft/ebpf/audit"
 	"croft/lease"
-	"croft/lockfile"
 )
 
 // Options bound a store; a zero is the default.
@@ -34,7 +36,7 @@ type Options struct {
 type Store struct {
 	dir  string
 	opt  Options
-	lock *os.File
+	lock *flock.Flock
 
 	turn sync.Mutex // held by who closes, signs and drops; before mu
 
@@ -105,8 +107,11 @@ func Open(dir string, opt Options) (_ *Store, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, full(err)
 	}
-	lock, err := lockfile.Take(filepath.Join(dir, "lock"))
-	if errors.Is(err, lockfile.ErrHeld) {
+	lock := flock.New(filepath.Join(dir, "lock"))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, err = lock.TryLockContext(ctx, retry)
+	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, ErrInUse
 	}
 	if err != nil {
