@@ -171,9 +171,14 @@ func (d Dossier) Judge() Judgement {
 	return j
 }
 
-// forks finds two logs of one node among heads and inclusions.
+// forks finds two logs of one node among heads and inclusions, where no proof says so.
 func (j *Judgement) forks(heads []OpenedHead) {
 	accused := map[lease.Principal]bool{}
+	for _, p := range j.Proofs {
+		if p.Err == nil && p.Shown.Kind == ProofFork {
+			accused[p.Shown.Head.Node] = true
+		}
+	}
 	for i, a := range heads {
 		for _, b := range heads[:i] {
 			if f, ok := ForkOfHeads(a, b); ok && !accused[a.Node] {

@@ -95,7 +95,7 @@ func TestDossierFindsWhatDoesNotFit(t *testing.T) {
 		"a fork": {func(d *Dossier) {
 			f, _ := ForkOfHeads(b.head(t, 3), other.head(t, 3))
 			d.Proofs = append(d.Proofs, f)
-		}, false, true, 1},
+		}, false, true, 0}, // told by the proof itself
 	} {
 		d := Dossier{Answers: honest.Answers, Proofs: []Proof{b.inclusion(t, 5, 1, 0, tenure)}}
 		c.change(&d)
