@@ -56,7 +56,8 @@ type Addresses struct {
 type Conditions struct {
 	Deadline int64  // boot clock, ns: the lease's end
 	DayFrom  int64  // boot clock, ns: the begin of its term, from which days count
-	FanOut   uint64 // as in [Limits]; of a lease that states none
+	FlowsNew uint64 // as in [Limits]; of a lease that states none
+	FanOut   uint64 // the same
 	Rows     uint64 // as in [Limits]
 }
 
@@ -68,7 +69,7 @@ func Compile(l *lease.Lease, at Addresses, c Conditions) Limits {
 	return Limits{
 		Egress:    way(l.RSet[lease.EgressRate], l.BurstOut, l.RSet[lease.EgressPackets]),
 		Ingress:   way(l.RSet[lease.IngressRate], l.BurstIn, l.RSet[lease.IngressPackets]),
-		FlowsNew:  min(l.RSet[lease.FlowsNew], MaxFlowRate),
+		FlowsNew:  min(cmp.Or(l.RSet[lease.FlowsNew], c.FlowsNew), MaxFlowRate),
 		FlowsLive: l.RSet[lease.FlowsLive],
 		FanOut:    cmp.Or(uint64(l.FanOut), c.FanOut),
 		Daily:     min(l.RSet[lease.EgressDaily], MaxDaily),

@@ -29,6 +29,12 @@ func TestCompile(t *testing.T) {
 	if err := got.Check(); err != nil {
 		t.Fatal(err)
 	}
+	if got := Compile(&lease.Lease{}, at, Conditions{FlowsNew: 7, FanOut: 9}); got.FlowsNew != 7 || got.FanOut != 9 {
+		t.Errorf("a lease that states neither: %d new flows/s, fan-out %d; want the node's", got.FlowsNew, got.FanOut)
+	}
+	if got := Compile(l, at, Conditions{FlowsNew: 7}).FlowsNew; got != 50 {
+		t.Errorf("%d new flows/s, want the lease's 50", got)
+	}
 	l.FanOut = 3
 	if got := Compile(l, at, Conditions{FanOut: 9}).FanOut; got != 3 {
 		t.Errorf("a lease of fan-out 3 has %d", got)

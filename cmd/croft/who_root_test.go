@@ -46,10 +46,14 @@ func TestRootWhoByThreeOthers(t *testing.T) {
 		return err == nil && strings.Count(out, "/n") == 5
 	})
 	// Whoever answers has to have seen the others at their pages.
-	page := "http://" + target.Address.String() + ":4080/seen/nodes"
-	poll(t, 2*time.Minute, 3*time.Second, "all five may attest, as the node sees it", func() bool {
-		list, err := outside("busybox", "wget", "-q", "-O", "-", page)
-		return err == nil && strings.Count(list, "http://") == 5
+	poll(t, 2*time.Minute, 3*time.Second, "all five may attest, as each of them sees it", func() bool {
+		for _, n := range status.Nodes {
+			list, err := outside("busybox", "wget", "-q", "-O", "-", "http://"+n.Address.String()+":4080/seen/nodes")
+			if err != nil || strings.Count(list, "http://") != 5 {
+				return false
+			}
+		}
+		return true
 	})
 
 	heard := make(chan string, 1)

@@ -55,10 +55,11 @@ type Config struct {
 
 // Bounds are limits of the daemon that an owner may want otherwise.
 type Bounds struct {
-	Places int   // slivers at once
-	FanOut int   // distinct remote addresses of one sliver in a minute; 0: no limit
-	Blobs  int64 // bytes of blobs kept
-	Audit  int64 // bytes of audit record kept
+	Places   int   // slivers at once
+	FlowsNew int   // flows that one sliver opens in a second; 0: no limit
+	FanOut   int   // distinct remote addresses of one sliver in a minute; 0: no limit
+	Blobs    int64 // bytes of blobs kept
+	Audit    int64 // bytes of audit record kept
 
 	// Segment is how long the record is open before the node commits to it, and how
 	// often as a witness it asks others for what they committed to.
@@ -112,7 +113,8 @@ type file struct {
 
 // sliverTable is what holds for each sliver although no lease states it.
 type sliverTable struct {
-	FanOut int `toml:"fan-out"`
+	FlowsNew int `toml:"flows-new"`
+	FanOut   int `toml:"fan-out"`
 }
 
 // auditTable is what the node tells those whom its slivers send packets to, and
@@ -134,7 +136,7 @@ func DefaultConfig() Config {
 		State:   "/var/lib/croft",
 		Listen:  []string{"/ip4/0.0.0.0/udp/4001/quic-v1", "/ip4/0.0.0.0/tcp/4001", "/ip6/::/udp/4001/quic-v1", "/ip6/::/tcp/4001"},
 		Profile: ProfilePublic,
-		Bounds:  Bounds{Places: 64, FanOut: defaultFanOut, Blobs: 8 << 30, Audit: 4 << 30, Segment: store.DefaultSpan},
+		Bounds:  Bounds{Places: 64, FlowsNew: defaultFlowsNew, FanOut: defaultFanOut, Blobs: 8 << 30, Audit: 4 << 30, Segment: store.DefaultSpan},
 	}
 }
 
@@ -155,7 +157,7 @@ func ReadConfig(cfg Config, path string) (Config, error) {
 // ParseConfig lays the text of a file over cfg. An unknown key is an error.
 func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	f := file{Name: cfg.Name, Listen: cfg.Listen, Join: cfg.Join, Profile: cfg.Profile, Places: cfg.Bounds.Places,
-		Attributes: cfg.Attributes, Slivers: sliverTable{cfg.Bounds.FanOut}, Audit: auditTable{Courtesy: cfg.Courtesy, Contact: cfg.Contact}}
+		Attributes: cfg.Attributes, Slivers: sliverTable{cfg.Bounds.FlowsNew, cfg.Bounds.FanOut}, Audit: auditTable{Courtesy: cfg.Courtesy, Contact: cfg.Contact}}
 	dec := toml.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil {
@@ -163,7 +165,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	}
 	cfg.Name, cfg.Listen, cfg.Join, cfg.Profile = f.Name, f.Listen, f.Join, f.Profile
 	cfg.Visitor, cfg.Runtime, cfg.Attributes, cfg.Labels = f.Visitor, f.Runtime, f.Attributes, f.Labels
-	cfg.Bounds.Places, cfg.Bounds.FanOut, cfg.Courtesy, cfg.Contact = f.Places, f.Slivers.FanOut, f.Audit.Courtesy, f.Audit.Contact
+	cfg.Bounds.Places, cfg.Bounds.FlowsNew, cfg.Bounds.FanOut, cfg.Courtesy, cfg.Contact = f.Places, f.Slivers.FlowsNew, f.Slivers.FanOut, f.Audit.Courtesy, f.Audit.Contact
 	var errs []error
 	set := func(err error) { errs = append(errs, err) }
 	set(check(cfg))
@@ -226,6 +228,8 @@ func check(cfg Config) error {
 		return fmt.Errorf("profile %q: want public, lan or lab", cfg.Profile)
 	case cfg.Bounds.Places < 1 || cfg.Bounds.Places > slivernet.MaxPlaces:
 		return fmt.Errorf("places = %d: want 1 to %d", cfg.Bounds.Places, slivernet.MaxPlaces)
+	case cfg.Bounds.FlowsNew < 0 || cfg.Bounds.FlowsNew > ebpf.MaxFlowRate:
+		return fmt.Errorf("[slivers] flows-new = %d: want 0 to %d", cfg.Bounds.FlowsNew, ebpf.MaxFlowRate)
 	case cfg.Bounds.FanOut < 0 || cfg.Bounds.FanOut > ebpf.MaxFanOut:
 		return fmt.Errorf("[slivers] fan-out = %d: want 0 to %d", cfg.Bounds.FanOut, ebpf.MaxFanOut)
 	case len(cfg.Name) > offer.MaxName:

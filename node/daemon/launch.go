@@ -119,7 +119,7 @@ func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease
 // conditions are what this node adds to a lease's limits.
 func (x *executor) conditions(l *lease.Lease) ebpf.Conditions {
 	return ebpf.Conditions{Deadline: x.time.deadline(l.Until), DayFrom: x.time.deadline(l.From),
-		FanOut: uint64(x.bounds.FanOut), Rows: min(ebpf.DefaultRows, ebpf.MaxFlows/4/uint64(max(x.bounds.Places, 1)))}
+		FlowsNew: uint64(x.bounds.FlowsNew), FanOut: uint64(x.bounds.FanOut), Rows: min(ebpf.DefaultRows, ebpf.MaxFlows/4/uint64(max(x.bounds.Places, 1)))}
 }
 
 // inForce reads the signed lease and lays over it what of it is given now.

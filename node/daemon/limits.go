@@ -195,4 +195,7 @@ const (
 	// flows to in a minute: what a crawler or a client of many services does,
 	// and no scan.
 	defaultFanOut = 256
+	// defaultFlowsNew is how many flows a sliver may open in a second: more than a
+	// browser or a crawler does, and half of what the commons lease to anybody.
+	defaultFlowsNew = 100
 )
