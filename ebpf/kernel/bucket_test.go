@@ -36,11 +36,23 @@ func TestRootBucketIsTheReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	scale := func(limit uint64) uint64 { return r.Uint64N(limit+1) >> r.UintN(40) }
 	const n = 65536
-	for range 16 {
+	for round := range 16 {
 		now := uint64(1 << 40)
 		l := ebpf.Limits{
 			Egress:   ebpf.Way{Rate: scale(ebpf.MaxRate), Burst: scale(ebpf.MaxBurst), Packets: scale(ebpf.MaxPacketRate), PacketBurst: scale(ebpf.MaxPacketBurst)},
 			FlowsNew: scale(1 << 16), Daily: scale(ebpf.MaxDaily), DayFrom: int64(now - scale(1<<45)), Deadline: int64(now + scale(1<<56) + 1),
+		}
+		if kind := round % 8; kind < 3 { // where one thing runs out before all others
+			wide := ebpf.Way{Rate: ebpf.MaxRate, Burst: ebpf.MaxBurst, Packets: ebpf.MaxPacketRate, PacketBurst: ebpf.MaxPacketBurst}
+			l.Egress, l.FlowsNew, l.Daily = wide, 0, 0
+			switch kind {
+			case 0:
+				l.FlowsNew = 1 + r.Uint64N(4)
+			case 1:
+				l.Daily = 1<<20 + scale(1<<30)
+			case 2:
+				l.Egress.Rate, l.Egress.Burst = 1<<16, 1<<20
+			}
 		}
 		m := ebpf.MeterOf(l, ebpf.Egress, int64(now))
 		state := testingState{Purse: pursed(m)}
