@@ -42,6 +42,9 @@ func newTenures(store AuditStore, clock Clock) *tenures {
 // wall clock: once, and anew, with the end of what it had until then, when a renewal
 // has changed them.
 func (t *tenures) holds(of audit.Tenure, since time.Time) error {
+	if err := t.follow(); err != nil { // else an end by the new clock may lie before its begin
+		return err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	on, err := t.on(of.Sliver)

@@ -153,3 +153,53 @@ func wantAttributed(t *testing.T, name, dir string) {
 		t.Fatalf("%s: only %d rows", name, n)
 	}
 }
+
+// A renewal after the clock was set back, and before what came until then was
+// drained, takes nothing away from who held the ports at the time.
+func TestARenewalAfterAStepKeepsWhatWas(t *testing.T) {
+	record, err := store.Open(t.TempDir(), store.Options{Node: leasetest.Who("node"), Reserve: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer record.Close()
+	begin := time.Unix(1_800_000_000, 0)
+	clock := &setClock{wall: begin, boot: time.Hour}
+	held := newTenures(record, clock)
+	wide := audit.Tenure{Sliver: "s", Slice: "web@x", Place: 1, First: 16384, Last: 16391}
+	narrow := wide
+	narrow.Last = 16387
+	if err := held.holds(wide, begin); err != nil {
+		t.Fatal(err)
+	}
+	clock.pass(30 * time.Minute)
+	end := clock.wall
+	clock.wall = clock.wall.Add(-time.Hour)
+	if err := held.holds(narrow, clock.wall); err != nil {
+		t.Fatal(err)
+	}
+	all, err := record.Tenures()
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := func(o audit.Tenure) bool {
+		return o.Last == wide.Last && o.From <= begin.UnixNano() && o.Until >= end.UnixNano()
+	}
+	if !slices.ContainsFunc(all, was) {
+		t.Errorf("nobody held port %d from %s to %s: %+v", wide.Last, begin, end, all)
+	}
+	if i := slices.IndexFunc(all, func(o audit.Tenure) bool { return o.Until == 0 }); i < 0 || all[i].Last != narrow.Last {
+		t.Errorf("the sliver does not hold up to %d now: %+v", narrow.Last, all)
+	}
+}
+
+// setClock is where it is put.
+type setClock struct {
+	wall time.Time
+	boot time.Duration
+}
+
+func (c *setClock) Wall() time.Time { return c.wall }
+func (c *setClock) Boot() int64     { return int64(c.boot) }
+func (c *setClock) pass(d time.Duration) {
+	c.wall, c.boot = c.wall.Add(d), c.boot+d
+}
