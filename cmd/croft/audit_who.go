@@ -29,7 +29,7 @@ func (a *app) auditWho() *cobra.Command {
 		Long: `Ask the nodes at the source address which slice held that source port and sent to
 that destination, about an instant. The answer is what each node asserts from its own
 record: exact, one of n slices, or not determinable where a translator stands between
-the node and its address and chooses the port. A node commits to what it recorded every
+the node and its address and chooses the port. A node commits to what it recorded within
 five minutes; --wait waits until it has. With -o the answer is written with everything
 that bears it out, what the nodes' witnesses saw of their logs included, for
 ` + "`croft audit verify`" + ` to check on any machine. A node that turns out so to have signed two
