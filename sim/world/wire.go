@@ -12,8 +12,8 @@ import (
 // to them. Messages travel by connections that repeat what is lost, so that loss
 // shows as delay, until a connection is given up.
 type wires struct {
-	side  []uint32 // bit for each partition: who is in it
-	next  uint     // the next partition's bit
+	side  []uint32 // bit for each partition in force: who is in it
+	cuts  uint32   // the bits of those
 	loss  []struck[*scenario.Loss]
 	delay []struck[*scenario.Delay]
 	twice []struck[*scenario.Duplicate]

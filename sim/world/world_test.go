@@ -202,6 +202,7 @@ func TestCannot(t *testing.T) {
 		{"at 1s slice a nodes=1\nat 2s publish news slice=a", "publish"},
 		{"at 1s fault hostile kind=flood count=1", "hostile flood"},
 		{"expect lookup p50 <= 1s", "lookup"},
+		{strings.Repeat("at 1s fault partition count=1\n", 33), "partition"},
 	} {
 		_, err := Run(t.Context(), read(t, "nodes 3\n"+c.line), Options{})
 		if !errors.Is(err, ErrCannot) || !strings.Contains(err.Error(), c.word) {
@@ -210,6 +211,39 @@ func TestCannot(t *testing.T) {
 	}
 	if _, err := Run(t.Context(), read(t, "nodes 100000\njoin wave=10000"), Options{}); !errors.Is(err, ErrCannot) {
 		t.Errorf("views of everybody at everybody: %v", err)
+	}
+}
+
+// However many partitions there were before, a node that is cut off stays so until
+// its own heals.
+func TestPartitionsKeepApart(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("nodes 12\nat 10s fault partition count=1\n")
+	for i := range 40 {
+		fmt.Fprintf(&text, "at %ds fault partition count=1 for=1s\n", 20+2*i)
+	}
+	text.WriteString("end 3m")
+	w, err := newWorld(read(t, text.String()), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked := false
+	for at := 15 * time.Second; at < 2*time.Minute; at += 100 * time.Millisecond {
+		w.in(at, func() {
+			looked = true
+			cut := 0
+			for i := range w.nodes {
+				if w.wires.side[i]&1 != 0 {
+					cut++
+				}
+			}
+			if cut != 1 {
+				t.Fatalf("at %s %d nodes are cut off by the partition that lasts", at, cut)
+			}
+		})
+	}
+	if _, err := w.run(t.Context(), Options{}); err != nil || !looked {
+		t.Fatal(err, looked)
 	}
 }
 
