@@ -247,6 +247,31 @@ func TestPartitionsKeepApart(t *testing.T) {
 	}
 }
 
+// Gossip comes twice where the fault says so; a pull, which is a stream, does not,
+// or each of its pages would come twice as often as the one before.
+func TestDuplicatesAreOfMessages(t *testing.T) {
+	var history bytes.Buffer
+	r, err := Run(t.Context(), read(t, "nodes 12\nat 0s fault duplicate rate=1\nend 4s"), Options{Trace: &history})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pulls, most := map[string]int{}, 0
+	for line := range strings.Lines(history.String()) {
+		if at, rest, _ := strings.Cut(line, " "); strings.Contains(rest, " pulled ") {
+			if _, err := strconv.Atoi(at); err != nil {
+				t.Fatal(err)
+			}
+			who, _, _ := strings.Cut(rest, " ")
+			pulls[who]++
+			most = max(most, pulls[who])
+		}
+	}
+	doubled := slices.IndexFunc(r.Counts, func(c Count) bool { return c.What == "messages doubled" })
+	if most == 0 || most > firstPulls+len(soon) || r.Counts[doubled].Count == 0 {
+		t.Errorf("%d pulls of one node, %d messages came twice", most, r.Counts[doubled].Count)
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r, err := Run(ctx, shipped(t, "safety"), Options{Progress: func(p Progress) {
