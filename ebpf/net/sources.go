@@ -50,6 +50,10 @@ func (p plan) leased(place int, out uint64) [2]uint16 {
 	return b
 }
 
+// SourcePorts returns the first and last port that [Network.Add] has a sliver leave
+// by: what is to be written down before one of them is open.
+func (n *Network) SourcePorts(s Sliver) [2]uint16 { return n.plan.leased(s.Place, s.Out) }
+
 func (p plan) sourcesTable() string { return p.table() + "-out" }
 
 // sourceRules renders what does not depend on leases. A place whose chain is

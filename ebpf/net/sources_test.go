@@ -39,8 +39,8 @@ func TestRootSourcePorts(t *testing.T) {
 	at, in := running(t, n, s)
 	_, other := running(t, n, Sliver{Name: "bbbb", Place: 2})
 	whole := n.plan.sourcePorts(1)
-	if want := [2]uint16{whole[0], whole[0] + 3}; at.SourcePorts != want {
-		t.Fatalf("it leaves by %v, want %v", at.SourcePorts, want)
+	if want := [2]uint16{whole[0], whole[0] + 3}; at.SourcePorts != want || n.SourcePorts(s) != want {
+		t.Fatalf("it leaves by %v and was to by %v, want %v", at.SourcePorts, n.SourcePorts(s), want)
 	}
 	from := map[string]func() []uint16{}
 	for _, to := range []string{"192.0.2.2:7000", "192.0.2.2:7001", "[2001:db8::2]:7000"} {
