@@ -34,7 +34,8 @@ type ProofsConfig struct {
 //
 // To verify a proof may take a signature check for each of hundreds of
 // statements, and anybody can make proofs that hold, against keys of its own. So
-// there are three bounds. What is too large or was judged before costs no check. A
+// there are three bounds. What is too large, was judged before or would say of a
+// forked node what is known costs no check. A
 // neighbour has an allowance of bytes to be verified, and all of them together
 // have one. And of what holds, a principal has at most PerAccused; when the store
 // is full, a newcomer takes the place of what ends first among those that the
@@ -115,6 +116,8 @@ func (p *Proofs) receive(now time.Time, in Received) []Effect {
 			return []Effect{p.judged.put(name, judgement{verdict: judgeProof(err)})}
 		case p.strange(in.From, read.Accused()):
 			return []Effect{Verdict{judge.Ignore, judge.Stranger}}
+		case p.settled(read, in.Pulled):
+			return []Effect{Verdict{judge.Ignore, judge.Duplicate}}
 		case !in.Pulled && !p.spend(now, in.From, len(in.Bytes)):
 			return []Effect{Verdict{judge.Ignore, judge.TooOften}}
 		}
@@ -149,6 +152,18 @@ func (p *Proofs) receive(now time.Time, in Received) []Effect {
 func (p *Proofs) strange(from, accused lease.Principal) bool {
 	own := lease.Principal{}
 	return p.cfg.Known != nil && from != own && from != Past && accused != own && !p.cfg.Known(accused)
+}
+
+// settled reports whether a proof of the name that this one says it has makes it
+// needless, whether or not it holds: who has signed two logs can sign any number of
+// pairs. One that is known by pull alone has yet to be passed on. Where the name is
+// that of the bytes, and the accused not known before they are verified, nothing is.
+func (p *Proofs) settled(read Evidence, pulled bool) bool {
+	if read.Accused() == (lease.Principal{}) {
+		return false
+	}
+	old, kept := p.kept[read.ID()]
+	return kept && (old.heard || pulled)
 }
 
 // take keeps a proof that holds, if there is room for it.

@@ -50,6 +50,10 @@ func (p plan) leased(place int, out uint64) [2]uint16 {
 	return b
 }
 
+// SourcePorts returns the first and last port that [Network.Add] has a sliver leave
+// by: what is to be written down before one of them is open.
+func (n *Network) SourcePorts(s Sliver) [2]uint16 { return n.plan.leased(s.Place, s.Out) }
+
 func (p plan) sourcesTable() string { return p.table() + "-out" }
 
 // sourceRules renders what does not depend on leases. A place whose chain is
@@ -80,7 +84,8 @@ func sourceRules(p plan) string {
 }
 
 // sources has a place leave by the part of its block that its lease gives, and
-// returns that. What is open by other ports of the block ends.
+// returns that. What is open by other ports of the block ends, also where an
+// earlier call, or daemon, had the rules in force and came no further.
 func (n *Network) sources(place int, out uint64) ([2]uint16, error) {
 	ports := n.plan.leased(place, out)
 	c, err := nftables.New(nftables.WithNetNSFd(int(n.space)))
@@ -93,23 +98,26 @@ func (n *Network) sources(place int, out uint64) ([2]uint16, error) {
 	if err != nil {
 		return ports, fmt.Errorf("reading chain %s: %w", chain.Name, err)
 	}
-	said := fmt.Sprintf("ports %d to %d", ports[0], ports[1])
-	if len(rules) > 0 && comment(rules[0]) == said {
-		return ports, nil
-	}
+	said := fmt.Sprintf("ports %d to %d of IPv4", ports[0], ports[1])
 	families := []natFamily{{4, unix.NFPROTO_IPV4, n.plan.node4(), 16}}
 	if n.v6 {
+		said += " and IPv6"
 		families = append(families, natFamily{6, unix.NFPROTO_IPV6, n.plan.node6(), 24})
 	}
-	c.FlushChain(chain)
-	for _, f := range families {
-		set := &nftables.Set{Table: table, Name: fmt.Sprintf("%s%d-%d", towards, f.number, place)}
-		c.FlushSet(set) // what it counts, it counts against the limit that it was made with
-		c.AddRule(f.fullRule(chain, set, place, ports, said))
-		c.AddRule(f.natRule(chain, ports))
-	}
-	if err := c.Flush(); err != nil {
-		return ports, fmt.Errorf("setting the source ports of place %d: %w", place, err)
+	if len(rules) == 0 || comment(rules[0]) != said {
+		c.FlushChain(chain)
+		for _, f := range families {
+			set := &nftables.Set{Table: table, Name: fmt.Sprintf("%s%d-%d", towards, f.number, place)}
+			c.FlushSet(set) // what it counts, it counts against the limit that it was made with
+			c.AddRule(f.fullRule(chain, set, place, ports, said))
+			c.AddRule(f.natRule(chain, ports))
+		}
+		if err := c.Flush(); err != nil {
+			return ports, fmt.Errorf("setting the source ports of place %d: %w", place, err)
+		}
+		if err := n.fault("source rules"); err != nil {
+			return ports, err
+		}
 	}
 	if whole := n.plan.sourcePorts(place); len(rules) > 0 && ports[1] < whole[1] {
 		return ports, n.endBeyond(place, ports[1]+1, whole[1])

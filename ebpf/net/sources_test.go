@@ -3,10 +3,13 @@
 package net
 
 import (
+	"errors"
 	stdnet "net"
 	"strconv"
+	"strings"
 	"testing"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 )
 
@@ -36,8 +39,8 @@ func TestRootSourcePorts(t *testing.T) {
 	at, in := running(t, n, s)
 	_, other := running(t, n, Sliver{Name: "bbbb", Place: 2})
 	whole := n.plan.sourcePorts(1)
-	if want := [2]uint16{whole[0], whole[0] + 3}; at.SourcePorts != want {
-		t.Fatalf("it leaves by %v, want %v", at.SourcePorts, want)
+	if want := [2]uint16{whole[0], whole[0] + 3}; at.SourcePorts != want || n.SourcePorts(s) != want {
+		t.Fatalf("it leaves by %v and was to by %v, want %v", at.SourcePorts, n.SourcePorts(s), want)
 	}
 	from := map[string]func() []uint16{}
 	for _, to := range []string{"192.0.2.2:7000", "192.0.2.2:7001", "[2001:db8::2]:7000"} {
@@ -115,6 +118,73 @@ func TestRootSourcePorts(t *testing.T) {
 		datagrams(t, in, "192.0.2.2:7000", 20)
 		want("twenty flows", "192.0.2.2:7000", 20, 0)
 	})
+}
+
+// A daemon that dies when a smaller lease's rules are there, and before what is open
+// by the other ports has ended, leaves that to the next.
+func TestRootSourcePortsAreTakenAfterACrash(t *testing.T) {
+	w := newWorld(t)
+	n := w.mustOpen(Config{Places: 4})
+	s := Sliver{Name: "aaaa", Place: 1, Out: 4}
+	at, in := running(t, n, s)
+	sources(t, w.outside, "192.0.2.2:7000")
+	datagrams(t, in, "192.0.2.2:7000", 4)
+	must(t, n.Close())
+
+	n = w.mustOpen(Config{Places: 4, fault: (&plug{at: "source rules"}).pull})
+	s.Out = 2
+	if _, err := n.Add(t.Context(), s); !errors.Is(err, errPlug) {
+		t.Fatalf("the rules are not made anew: %v", err)
+	}
+	beyond := func() (entries int) {
+		for _, ns := range []netns.NsHandle{w.host, n.space} {
+			for port := int(at.SourcePorts[0]) + 2; port <= int(at.SourcePorts[1]); port++ {
+				entries += entriesOf(t, ns, "port="+strconv.Itoa(port))
+			}
+		}
+		return entries
+	}
+	if beyond() == 0 {
+		t.Fatal("nothing is open beyond the lease: this shows nothing")
+	}
+	must(t, n.Close())
+
+	n = w.mustOpen(Config{Places: 4})
+	_, err := n.Add(t.Context(), s)
+	must(t, err)
+	if left := beyond(); left > 0 {
+		t.Errorf("%d entries of ports beyond the lease are left", left)
+	}
+}
+
+// A host that gets IPv6, or loses it, while the daemon is down has the rules of the
+// families that it has.
+func TestRootSourcePortsFollowTheFamilies(t *testing.T) {
+	w := newWorld(t)
+	h := handle(t, w.host)
+	wan := link(t, h, "wan0")
+	six := &netlink.Route{LinkIndex: wan.Attrs().Index, Dst: ipNet(everywhere6.Addr(), 0), Gw: outsideAddr6.AsSlice()}
+	must(t, h.RouteDel(six))
+	s := Sliver{Name: "aaaa", Place: 1, Out: 4}
+	for _, has := range []bool{false, true, false} {
+		if has {
+			must(t, route(h, wan, everywhere6, outsideAddr6))
+		}
+		n := w.mustOpen(Config{Places: 4})
+		if n.v6 != has {
+			t.Fatalf("the node's IPv6 is %t, the host's %t", n.v6, has)
+		}
+		running(t, n, s)
+		out, err := command(n.space, "nft", "list", "chain", "inet", n.plan.sourcesTable(), portBlock+strconv.Itoa(s.Place))
+		must(t, err)
+		if !strings.Contains(out, n.plan.node4().String()) || strings.Contains(out, n.plan.node6().String()) != has {
+			t.Errorf("IPv6 %t: the rules are\n%s", has, out)
+		}
+		must(t, n.Close())
+		if has {
+			must(t, h.RouteDel(six))
+		}
+	}
 }
 
 // sources tells from which ports datagrams came to an address, of all that are

@@ -95,6 +95,9 @@ func (n *Network) makeUplink() error {
 		conf6(name, "accept_redirects", "0")); err != nil {
 		return err
 	}
+	if err := n.allow6(uplinkNS); err != nil {
+		return err
+	}
 	macs := [2][6]byte{n.plan.macUplink(0), n.plan.macUplink(1)}
 	ends := []struct {
 		h             *netlink.Handle
@@ -134,6 +137,15 @@ func (n *Network) makeUplink() error {
 		return route(n.node, far, everywhere6, n.plan.host6())
 	}
 	return nil
+}
+
+// allow6 has an interface of the node's namespace know IPv6, also one that was made
+// while the host had none.
+func (n *Network) allow6(dev string) error {
+	if !n.v6 {
+		return nil
+	}
+	return set(n.space, conf6(dev, "disable_ipv6", "0"))
 }
 
 // republish makes the host's set of ports say what the node's maps say.

@@ -100,6 +100,9 @@ func (n *Network) veth(s Sliver, space netns.NsHandle, in *netlink.Handle) (netl
 			return nil, fmt.Errorf("naming veth: %w", err)
 		}
 	}
+	if err := n.allow6(name); err != nil {
+		return nil, err
+	}
 	return link, nil
 }
 

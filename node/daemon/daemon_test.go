@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"croft/ebpf/audit"
 	"croft/lease"
 	"croft/node/api"
 	"croft/sandbox"
@@ -21,7 +22,7 @@ func TestALeaseFromWishToExpiry(t *testing.T) {
 		id := alice.run(l, "a", time.Hour)
 		sliver := lease.SliverName(id)
 		m.settle()
-		want := []string{"network add", "guard attach", "audit tenure", "network up", "runtime start"}
+		want := []string{"audit tenure", "network add", "guard attach", "network up", "runtime start"}
 		for i, call := range m.calls {
 			if i >= len(want) || call != want[i]+" "+sliver {
 				t.Fatalf("calls %q, want %q in this order", m.calls, want)
@@ -136,6 +137,62 @@ func TestRenewalMovesTheTenure(t *testing.T) {
 		wide := alice.wish("d", l.Wall(), time.Hour, "cpu=200,memory=64MiB,pids=8,ports.out=2049", lease.ID{})
 		if _, err := alice.hold(l, wide); err == nil || !strings.Contains(err.Error(), "ports.out: one lease has at most 2048 here, 2049 are wanted") {
 			t.Errorf("2049 source ports: %v", err)
+		}
+	})
+}
+
+// A port is in the record before a packet can leave by it, whatever fails then, and
+// whenever the daemon dies.
+func TestATenureIsBeforeItsPorts(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		failure := errors.New("no memory")
+		l, alice := m.boot(), newPerson(t, "alice")
+		id := alice.renewed(l, "a", lease.ID{}, time.Hour, ",ports.out=4")
+		if err := alice.activate(l, id); err != nil {
+			t.Fatal(err)
+		}
+		m.settle()
+		wide := func(what string, from, last int) {
+			t.Helper()
+			recorded := slices.IndexFunc(m.calls[from:], func(c string) bool { return strings.HasPrefix(c, "audit tenure") })
+			opened := slices.IndexFunc(m.calls[from:], func(c string) bool { return strings.HasPrefix(c, "network add") })
+			if recorded < 0 || opened < 0 || opened < recorded {
+				t.Errorf("%s: %q", what, m.calls[from:])
+			}
+			if !slices.ContainsFunc(l.tenures, func(o audit.Tenure) bool { return o.Until == 0 && int(o.Last) == last }) {
+				t.Errorf("%s: nobody holds %d: %+v", what, last, l.tenures)
+			}
+		}
+		wide("a launch", 0, 20003)
+
+		m.pass(time.Minute)
+		m.fail("guard update", failure)
+		from := len(m.calls)
+		id = alice.renewed(l, "b", id, time.Hour, ",ports.out=8")
+		m.settle()
+		wide("a renewal whose limits are refused", from, 20007)
+		if !slices.ContainsFunc(l.tenures, func(o audit.Tenure) bool { return o.Until == 0 && o.Last == 20003 }) {
+			t.Errorf("what it held has ended before all was in force: %+v", l.tenures)
+		}
+
+		m.fail("guard update", nil)
+		m.pass(time.Minute)
+		m.settle()
+		m.fail("audit tenure", failure)
+		from = len(m.calls)
+		alice.renewed(l, "c", id, time.Hour, ",ports.out=16")
+		m.settle()
+		if count(m.calls[from:], "audit tenure") == 0 || count(m.calls[from:], "network add") > 0 {
+			t.Errorf("ports that nobody is on record for are opened: %q", m.calls[from:])
+		}
+		l.kill()
+		m.fail("audit tenure", nil)
+		from = len(m.calls)
+		l = m.boot()
+		m.settle()
+		wide("a launch after a crash", from, 20015)
+		if on := slices.DeleteFunc(slices.Clone(l.tenures), func(o audit.Tenure) bool { return o.Until != 0 }); len(on) != 1 {
+			t.Errorf("in the end it holds %+v", on)
 		}
 	})
 }

@@ -101,6 +101,8 @@ type Wire interface {
 // Network is the plumbing of slivers: see package ebpf/net.
 type Network interface {
 	Add(ctx context.Context, s slivernet.Sliver) (slivernet.Attachment, error)
+	// SourcePorts are those that Add gives.
+	SourcePorts(s slivernet.Sliver) [2]uint16
 	Up(ctx context.Context, sliver string) error
 	Remove(ctx context.Context, sliver string) error
 	Slivers(ctx context.Context) ([]string, error)

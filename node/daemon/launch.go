@@ -38,7 +38,7 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	if err != nil {
 		return err
 	}
-	if err := x.tenures.holds(tenure(e.Sliver, e.Place, l, att), x.tenures.clock.Wall()); err != nil {
+	if err := x.tenures.holds(tenure(e.Sliver, e.Place, l, att.SourcePorts)); err != nil {
 		return fmt.Errorf("recording who holds the source ports: %w", err)
 	}
 	if err := x.host.Network.Up(ctx, e.Sliver); err != nil {
@@ -63,10 +63,21 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	return nil
 }
 
+// plumb makes a sliver's network, or changes it, when it is on record whose the
+// ports are by which packets may pass from then on. What it has no more it still
+// holds in the record, until all is in force.
+func (x *executor) plumb(ctx context.Context, sliver string, place int, l *lease.Lease) (slivernet.Attachment, error) {
+	s := plumbing(sliver, place, l)
+	if err := x.tenures.opens(tenure(sliver, place, l, x.host.Network.SourcePorts(s))); err != nil {
+		return slivernet.Attachment{}, fmt.Errorf("recording which source ports it will hold: %w", err)
+	}
+	return x.host.Network.Add(ctx, s)
+}
+
 // enclose makes a sliver's network, with its link down unless it was up, and puts
 // its limits on it. Those hold for what the node moves for it as well.
 func (x *executor) enclose(ctx context.Context, e sandbox.Launch, l *lease.Lease) (slivernet.Attachment, error) {
-	att, err := x.host.Network.Add(ctx, plumbing(e.Sliver, e.Place, l))
+	att, err := x.plumb(ctx, e.Sliver, e.Place, l)
 	if err != nil {
 		return att, fmt.Errorf("making the network: %w", err)
 	}
@@ -95,8 +106,7 @@ func (x *executor) adjust(ctx context.Context, e sandbox.Adjust) error {
 // A way that had no shaper may have got one, of which the guard learns when it is
 // attached to its port again.
 func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease) error {
-	from := x.tenures.clock.Wall() // a port that is new to the sliver is in its tenure before a packet leaves by it
-	att, err := x.host.Network.Add(ctx, plumbing(e.Sliver, e.Place, l))
+	att, err := x.plumb(ctx, e.Sliver, e.Place, l)
 	if err != nil {
 		return err
 	}
@@ -110,7 +120,7 @@ func (x *executor) reshape(ctx context.Context, e sandbox.Adjust, l *lease.Lease
 	if err := x.host.Guard.Attach(ctx, att.Guard, limits); err != nil {
 		return err
 	}
-	if err := x.tenures.holds(tenure(e.Sliver, e.Place, l, att), from); err != nil {
+	if err := x.tenures.holds(tenure(e.Sliver, e.Place, l, att.SourcePorts)); err != nil {
 		return fmt.Errorf("recording which source ports it holds now: %w", err)
 	}
 	return nil
@@ -163,9 +173,9 @@ func plumbing(sliver string, place int, l *lease.Lease) slivernet.Sliver {
 		Egress: l.RSet[lease.EgressRate], Ingress: l.RSet[lease.IngressRate], Live: l.RSet[lease.FlowsLive], Out: l.RSet[lease.PortsOut]}
 }
 
-func tenure(sliver string, place int, l *lease.Lease, att slivernet.Attachment) audit.Tenure {
+func tenure(sliver string, place int, l *lease.Lease, out [2]uint16) audit.Tenure {
 	return audit.Tenure{Sliver: sliver, Slice: l.Slice + "@" + l.SliceOwner().String(), Place: place,
-		First: att.SourcePorts[0], Last: att.SourcePorts[1], Ports: l.Ports}
+		First: out[0], Last: out[1], Ports: l.Ports}
 }
 
 func openLease(b []byte) (*lease.Lease, error) {

@@ -38,10 +38,9 @@ func newTenures(store AuditStore, clock Clock) *tenures {
 	return &tenures{store: store, clock: clock, ahead: clock.Wall().UnixNano() - clock.Boot()}
 }
 
-// holds records which source and public ports a sliver has since an instant of the
-// wall clock: once, and anew, with the end of what it had until then, when a renewal
-// has changed them.
-func (t *tenures) holds(of audit.Tenure, since time.Time) error {
+// holds records which source and public ports a sliver has: once, and anew, with the
+// end of what it had until then, when a renewal has changed them.
+func (t *tenures) holds(of audit.Tenure) error {
 	if err := t.follow(); err != nil { // else an end by the new clock may lie before its begin
 		return err
 	}
@@ -51,21 +50,45 @@ func (t *tenures) holds(of audit.Tenure, since time.Time) error {
 	if err != nil {
 		return err
 	}
+	if err := t.begin(of, on); err != nil {
+		return err
+	}
+	return t.end(slices.DeleteFunc(on, func(o audit.Tenure) bool { return samePorts(o, of) }))
+}
+
+// opens records which ports a sliver is about to have, beside those that it holds:
+// what leaves by a port before [tenures.holds] is called then, or if it never is,
+// has a name all the same.
+func (t *tenures) opens(of audit.Tenure) error {
+	if err := t.follow(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	on, err := t.on(of.Sliver)
+	if err != nil {
+		return err
+	}
+	return t.begin(of, on)
+}
+
+// begin records a tenure, unless one of these ports is on.
+func (t *tenures) begin(of audit.Tenure, on audit.Tenures) error {
 	now := t.clock.Wall().UnixNano()
-	same := func(o audit.Tenure) bool {
-		return o.First == of.First && o.Last == of.Last && slices.Equal(o.Ports, of.Ports)
-	}
+	same := func(o audit.Tenure) bool { return samePorts(o, of) }
 	// One that is still to begin is of a clock that was set back since.
-	if !slices.ContainsFunc(on, func(o audit.Tenure) bool { return same(o) && o.From <= now }) {
-		of.From = since.UnixNano()
-		if slices.ContainsFunc(on, same) { // what a daemon before this one did not drain
-			of.From = max(1, now-t.clock.Boot())
-		}
-		if err := t.store.AppendTenure(of); err != nil {
-			return err
-		}
+	if slices.ContainsFunc(on, func(o audit.Tenure) bool { return same(o) && o.From <= now }) {
+		return nil
 	}
-	return t.end(slices.DeleteFunc(on, same))
+	of.From = now
+	if slices.ContainsFunc(on, same) { // what a daemon before this one did not drain
+		of.From = max(1, now-t.clock.Boot())
+	}
+	return t.store.AppendTenure(of)
+}
+
+func samePorts(a, b audit.Tenure) bool {
+	return a.First == b.First && a.Last == b.Last && slices.Equal(a.Ports, b.Ports)
 }
 
 // end records that these are over.

@@ -168,13 +168,13 @@ func TestARenewalAfterAStepKeepsWhatWas(t *testing.T) {
 	wide := audit.Tenure{Sliver: "s", Slice: "web@x", Place: 1, First: 16384, Last: 16391}
 	narrow := wide
 	narrow.Last = 16387
-	if err := held.holds(wide, begin); err != nil {
+	if err := held.holds(wide); err != nil {
 		t.Fatal(err)
 	}
 	clock.pass(30 * time.Minute)
 	end := clock.wall
 	clock.wall = clock.wall.Add(-time.Hour)
-	if err := held.holds(narrow, clock.wall); err != nil {
+	if err := held.holds(narrow); err != nil {
 		t.Fatal(err)
 	}
 	all, err := record.Tenures()

@@ -261,7 +261,11 @@ func (n networkModel) Add(_ context.Context, s slivernet.Sliver) (slivernet.Atta
 	}
 	n.l.links[s.Name] = s
 	return slivernet.Attachment{NetNS: "/run/netns/" + s.Name, Guard: ebpf.Port{Sliver: s.Name, Place: s.Place, IfIndex: s.Place + 1},
-		Addresses: ebpf.Addresses{Source4: netip.AddrFrom4([4]byte{10, 0, 0, byte(s.Place)})}, SourcePorts: [2]uint16{20000, 19999 + uint16(cmp.Or(s.Out, 256))}}, nil
+		Addresses: ebpf.Addresses{Source4: netip.AddrFrom4([4]byte{10, 0, 0, byte(s.Place)})}, SourcePorts: n.SourcePorts(s)}, nil
+}
+
+func (networkModel) SourcePorts(s slivernet.Sliver) [2]uint16 {
+	return [2]uint16{20000, 19999 + uint16(cmp.Or(s.Out, 256))}
 }
 
 func (n networkModel) Up(_ context.Context, sliver string) error {

@@ -41,6 +41,8 @@ type Delay struct {
 	lasting
 }
 
+// Duplicate has messages come twice: of gossip, and requests and answers that may be
+// repeated. Pulls are streams, in which nothing is.
 type Duplicate struct {
 	Rate float64 `key:"rate" need:"yes" max:"1"`
 	Who

@@ -120,11 +120,11 @@ func during[F comparable](w *World, list *[]struck[F], fault F, who scenario.Who
 // partition cuts nodes off. Links across it fall silent; when it heals, those who
 // lost some find new ones.
 func (w *World) partition(do *scenario.Partition) {
-	bit := uint32(1) << (w.wires.next % 32)
-	w.wires.next++
+	bit := ^w.wires.cuts & (w.wires.cuts + 1) // the lowest that is free; cannot sees to it that one is
+	w.wires.cuts |= bit
 	inside := w.choose(do.Who, func(n *peer) bool { return !n.left })
 	for _, n := range inside {
-		w.wires.side[n.index] ^= bit
+		w.wires.side[n.index] |= bit
 	}
 	for _, n := range w.nodes {
 		for _, i := range n.neighbour {
@@ -144,8 +144,9 @@ func (w *World) partition(do *scenario.Partition) {
 	}
 	w.in(do.For, func() {
 		w.note(-1, "healed")
+		w.wires.cuts &^= bit
 		for _, n := range inside {
-			w.wires.side[n.index] ^= bit
+			w.wires.side[n.index] &^= bit
 			n.later(time.Duration(w.rng.Int64N(int64(noticeAfter))), func() { n.graft(min(len(n.neighbour)+2, degreeHigh)) })
 		}
 	})

@@ -3,7 +3,11 @@
 package world
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"slices"
+	"time"
 
 	"croft/gossip"
 	"croft/sim/scenario"
@@ -24,6 +28,9 @@ func cannot(s *scenario.Scenario) error {
 			return no(step.Line, step.Name()+" "+do.Kind, "everybody in it keeps the rules so far")
 		}
 	}
+	if err := tooManyCuts(s.Steps); err != nil {
+		return err
+	}
 	for _, e := range s.Expects {
 		switch e.Figure {
 		case "lookup", "detection", "utilisation":
@@ -33,6 +40,26 @@ func cannot(s *scenario.Scenario) error {
 	if entries := s.Nodes.Count * min(s.Nodes.Count, viewCap(s)); entries > maxEntries {
 		return fmt.Errorf("%d nodes with views of %d would take %.0f GB: %w: want a smaller view=", s.Nodes.Count,
 			min(s.Nodes.Count, viewCap(s)), float64(entries)*entryBytes/1e9, ErrCannot)
+	}
+	return nil
+}
+
+// tooManyCuts refuses more partitions at once than a node's side has bits. One that
+// heals when another begins is still there then.
+func tooManyCuts(steps []scenario.Step) error {
+	var heals []time.Duration // when those in force do
+	partitions := slices.DeleteFunc(slices.Clone(steps), func(s scenario.Step) bool { _, is := s.Do.(*scenario.Partition); return !is })
+	slices.SortStableFunc(partitions, func(a, b scenario.Step) int { return cmp.Compare(a.At, b.At) })
+	for _, step := range partitions {
+		heals = slices.DeleteFunc(heals, func(at time.Duration) bool { return at < step.At })
+		if len(heals) == maxCuts {
+			return fmt.Errorf("line %d: %s: %w: %d others are in force by then, which is the limit", step.Line, step.Name(), ErrCannot, maxCuts)
+		}
+		until := time.Duration(math.MaxInt64)
+		if d := step.Do.(*scenario.Partition).For; d > 0 {
+			until = step.At + d
+		}
+		heals = append(heals, until)
 	}
 	return nil
 }

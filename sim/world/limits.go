@@ -50,6 +50,9 @@ const (
 	maxEntries = 40_000_000
 	entryBytes = 250
 
+	// maxCuts bounds the partitions in force at once: a bit each in a node's side.
+	maxCuts = 32
+
 	// maxQueue bounds the events that wait: 6 GB of them mean a storm.
 	maxQueue = 100_000_000
 )

@@ -152,10 +152,18 @@ func (w *World) forward(m *message, n *peer, from int) {
 			w.figures.duplicates++
 			continue
 		}
-		if d, ok := w.travel(n.index, to); ok {
-			w.order++
-			w.queue.push(event{at: w.now + d + handling, order: w.order, message: m, from: int32(n.index), to: i})
+		w.carry(m, n.index, to)
+		if w.again(n.index, to) {
+			w.carry(m, n.index, to)
 		}
+	}
+}
+
+// carry has a copy of a message arrive.
+func (w *World) carry(m *message, from, to int) {
+	if d, ok := w.travel(from, to); ok {
+		w.order++
+		w.queue.push(event{at: w.now + d + handling, order: w.order, message: m, from: int32(from), to: int32(to)})
 	}
 }
 

@@ -239,7 +239,7 @@ func (r *run) reach(to lease.Principal, bytes int, do func(n *peer)) {
 		wait = 4 * w.profile.OneWay(r.home, i)
 	}
 	w.in(wait, func() {
-		w.send(r.home, i, asking+bytes, func() {
+		w.repeatable(r.home, i, asking+bytes, func() {
 			if n := w.nodes[i]; n.up {
 				do(n)
 			} else {
@@ -252,7 +252,7 @@ func (r *run) reach(to lease.Principal, bytes int, do func(n *peer)) {
 // back brings an answer home.
 func (r *run) back(from *peer, bytes int, in slice.Input) {
 	turn := r.turn
-	r.w.send(from.index, r.home, answering+bytes, func() {
+	r.w.repeatable(from.index, r.home, answering+bytes, func() {
 		if r.turn == turn {
 			r.step(in)
 		}

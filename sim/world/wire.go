@@ -12,8 +12,8 @@ import (
 // to them. Messages travel by connections that repeat what is lost, so that loss
 // shows as delay, until a connection is given up.
 type wires struct {
-	side  []uint32 // bit for each partition: who is in it
-	next  uint     // the next partition's bit
+	side  []uint32 // bit for each partition in force: who is in it
+	cuts  uint32   // the bits of those
 	loss  []struck[*scenario.Loss]
 	delay []struck[*scenario.Delay]
 	twice []struck[*scenario.Duplicate]
@@ -74,20 +74,36 @@ func (w *World) travel(a, b int) (time.Duration, bool) {
 	return d, true
 }
 
-// send has do happen at b, after a message of so many bytes from a, perhaps twice,
-// perhaps never. Whether b is there to take it is for do to see.
+// send has do happen at b, after a message of so many bytes from a, perhaps never.
+// Whether b is there to take it is for do to see.
 func (w *World) send(a, b, bytes int, do func()) {
 	w.nodes[a].sent += uint64(bytes)
-	times := 1
+	w.arrive(a, b, do)
+}
+
+// repeatable is send of a request that whoever makes it may make again, or of its
+// answer: it may come twice. A pull is none: its stream gives each page once, and
+// a page that came twice would ask for two more.
+func (w *World) repeatable(a, b, bytes int, do func()) {
+	w.send(a, b, bytes, do)
+	if w.again(a, b) {
+		w.arrive(a, b, do)
+	}
+}
+
+func (w *World) arrive(a, b int, do func()) {
+	if d, ok := w.travel(a, b); ok {
+		w.in(d+handling, do)
+	}
+}
+
+// again draws whether a message from a to b comes once more.
+func (w *World) again(a, b int) (again bool) {
 	for _, f := range w.wires.twice {
 		if f.strikes(a, b) && w.rng.Float64() < f.fault.Rate {
 			w.wires.doubled++
-			times = 2
+			again = true
 		}
 	}
-	for range times {
-		if d, ok := w.travel(a, b); ok {
-			w.in(d+handling, do)
-		}
-	}
+	return again
 }

@@ -202,6 +202,7 @@ func TestCannot(t *testing.T) {
 		{"at 1s slice a nodes=1\nat 2s publish news slice=a", "publish"},
 		{"at 1s fault hostile kind=flood count=1", "hostile flood"},
 		{"expect lookup p50 <= 1s", "lookup"},
+		{strings.Repeat("at 1s fault partition count=1\n", 33), "partition"},
 	} {
 		_, err := Run(t.Context(), read(t, "nodes 3\n"+c.line), Options{})
 		if !errors.Is(err, ErrCannot) || !strings.Contains(err.Error(), c.word) {
@@ -210,6 +211,64 @@ func TestCannot(t *testing.T) {
 	}
 	if _, err := Run(t.Context(), read(t, "nodes 100000\njoin wave=10000"), Options{}); !errors.Is(err, ErrCannot) {
 		t.Errorf("views of everybody at everybody: %v", err)
+	}
+}
+
+// However many partitions there were before, a node that is cut off stays so until
+// its own heals.
+func TestPartitionsKeepApart(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("nodes 12\nat 10s fault partition count=1\n")
+	for i := range 40 {
+		fmt.Fprintf(&text, "at %ds fault partition count=1 for=1s\n", 20+2*i)
+	}
+	text.WriteString("end 3m")
+	w, err := newWorld(read(t, text.String()), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked := false
+	for at := 15 * time.Second; at < 2*time.Minute; at += 100 * time.Millisecond {
+		w.in(at, func() {
+			looked = true
+			cut := 0
+			for i := range w.nodes {
+				if w.wires.side[i]&1 != 0 {
+					cut++
+				}
+			}
+			if cut != 1 {
+				t.Fatalf("at %s %d nodes are cut off by the partition that lasts", at, cut)
+			}
+		})
+	}
+	if _, err := w.run(t.Context(), Options{}); err != nil || !looked {
+		t.Fatal(err, looked)
+	}
+}
+
+// Gossip comes twice where the fault says so; a pull, which is a stream, does not,
+// or each of its pages would come twice as often as the one before.
+func TestDuplicatesAreOfMessages(t *testing.T) {
+	var history bytes.Buffer
+	r, err := Run(t.Context(), read(t, "nodes 12\nat 0s fault duplicate rate=1\nend 4s"), Options{Trace: &history})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pulls, most := map[string]int{}, 0
+	for line := range strings.Lines(history.String()) {
+		if at, rest, _ := strings.Cut(line, " "); strings.Contains(rest, " pulled ") {
+			if _, err := strconv.Atoi(at); err != nil {
+				t.Fatal(err)
+			}
+			who, _, _ := strings.Cut(rest, " ")
+			pulls[who]++
+			most = max(most, pulls[who])
+		}
+	}
+	doubled := slices.IndexFunc(r.Counts, func(c Count) bool { return c.What == "messages doubled" })
+	if most == 0 || most > firstPulls+len(soon) || r.Counts[doubled].Count == 0 {
+		t.Errorf("%d pulls of one node, %d messages came twice", most, r.Counts[doubled].Count)
 	}
 }
 
