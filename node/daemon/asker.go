@@ -43,15 +43,20 @@ func (a audits) asker(ctx context.Context, by api.Caller, shown string, dst neti
 	if shown == "" {
 		return k, nil
 	}
+	out := a.d.deps.OptOuts
+	if out != nil && out.shared(dst, by.Principal) {
+		k.unshown = fmt.Sprintf("%s: %s", dst, sharedAddr)
+		return k, nil
+	}
 	sightings, err := audit.ParseSightings(shown)
 	if err != nil {
 		return k, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
 	err = audit.Sighted(a.d.deps.Key.Principal(), by.Principal, dst, now, sightings, func(at int64) []optout.Node {
-		if a.d.deps.OptOuts == nil {
+		if out == nil {
 			return nil
 		}
-		return a.d.deps.OptOuts.choice(dst, time.Unix(at, 0))
+		return out.choice(dst, time.Unix(at, 0))
 	})
 	switch {
 	case errors.Is(err, audit.ErrNotShown):

@@ -131,6 +131,24 @@ func TestWhoIsToldNames(t *testing.T) {
 	}
 }
 
+// Sightings of a node's address show nothing, whoever made them and however many: a
+// tenant there is seen as the node is. The node alone may show it.
+func TestATenantsSightingsDoNotCount(t *testing.T) {
+	a, n1, clock := desk(t)
+	n1.segment(3)
+	clock.at = time.Unix(n1.clock+1, 0)
+	a.d.deps.OptOuts = newResident(t, "n1", "198.51.100.7").out
+	to := sentTo.Addr()
+	a.d.deps.OptOuts.step(optout.Known{Nodes: []optout.Node{{Principal: leasetest.Who("b1"), Addrs: []netip.Addr{to}}, {Principal: leasetest.Who("c1")}}})
+	for who, slices := range map[string]int{"me": 0, "c1": 0, "b1": 1} {
+		ans, err := a.Who(t.Context(), api.Caller{Principal: leasetest.Who(who)}, api.WhoRequest{Src: sentBy, Dst: sentTo,
+			At: time.Unix(1_000_000, 0), Within: 2, Shown: seenBy(t, "n1", who, to, clock.at)})
+		if err != nil || len(ans.Slices) != slices || ans.Withheld != 1-slices || strings.Contains(ans.Unshown, sharedAddr) != (slices == 0) {
+			t.Errorf("%s: %+v, %v", who, ans, err)
+		}
+	}
+}
+
 // A grant for audit is a right to its slice's names, and no other grant is.
 func TestGrantedNames(t *testing.T) {
 	now := time.Now().Unix()

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"croft/ebpf/audit"
+	"croft/ebpf/optout"
+	"croft/lease"
 	"croft/lease/leasetest"
 )
 
@@ -161,6 +163,32 @@ func TestSeen(t *testing.T) {
 	all := residents(t)
 	if code, text := all[0].visit("GET", "/seen/nodes", "198.18.2.11", ""); code != 200 || strings.Count(text, "\nhttp://") != 4 { // a node may show its address
 		t.Errorf("%d %s", code, text)
+	}
+}
+
+// From a node's address its tenants come too: who comes from there is told no name,
+// and gets no sighting, but for the node's own key.
+func TestATenantIsNoHolder(t *testing.T) {
+	r, _, _ := atDesk(t)
+	b1, me := leasetest.Who("b1"), leasetest.Who("me")
+	r.out.step(optout.Known{Nodes: []optout.Node{{Principal: b1, Addrs: []netip.Addr{netip.MustParseAddr(outsider)}}}})
+	code, text := r.visit("GET", whoPath+"&prove=1", outsider, "")
+	if code != http.StatusOK || !strings.Contains(text, "asserts: exact\n") || strings.Contains(text, "web") || !strings.Contains(text, "  1 not named to you: "+sharedAddr) {
+		t.Errorf("%d %s", code, text)
+	}
+	if code, _ := r.visit("POST", whoPath, outsider, "Stop, please."); code != http.StatusOK {
+		t.Errorf("a message: %d", code)
+	}
+	if list, err := r.d.audits.AllMessages(t.Context()); err != nil || len(list) != 1 || list[0].Holder {
+		t.Errorf("a message: %+v, %v", list, err)
+	}
+	for who, want := range map[lease.Principal]int{me: http.StatusForbidden, leasetest.Who("n1"): http.StatusForbidden, b1: http.StatusOK} {
+		if code, text := r.visit("GET", "/seen?for="+who.String(), outsider, ""); code != want {
+			t.Errorf("for %s: %d %s, want %d", who.Short(), code, text, want)
+		}
+	}
+	if code, _ := r.visit("GET", "/seen?for="+me.String(), "203.0.113.10", ""); code != http.StatusOK {
+		t.Errorf("next door: %d", code)
 	}
 }
 
