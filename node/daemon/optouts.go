@@ -203,6 +203,14 @@ func (o *optouts) shared(a netip.Addr, p lease.Principal) bool {
 	return o.set.Live(a) && !slices.Contains(n.Addrs, a.Unmap())
 }
 
+// knows reports whether a node was told of.
+func (o *optouts) knows(p lease.Principal) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.set.Node(p)
+	return ok
+}
+
 // choice are the nodes that may attest for an address.
 func (o *optouts) choice(a netip.Addr, now time.Time) []optout.Node {
 	o.mu.Lock()
