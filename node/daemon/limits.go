@@ -85,6 +85,12 @@ const (
 	askMessage = 10
 	maxAskers  = 4096
 
+	// mailBurst is how many messages the node takes at once, of all networks together,
+	// and mailRate how many a second after: each has a file of up to 1.5 MB written and
+	// synced.
+	mailBurst = 30
+	mailRate  = 1
+
 	// maxAddressees is to the owners of how many slices one message goes: where more
 	// fit, it is about a translator's address and not about a packet.
 	maxAddressees = 8
