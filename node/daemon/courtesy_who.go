@@ -79,7 +79,8 @@ func (c courtesy) who(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), answerStatus(err))
 		return
 	}
-	if err := c.d.writeAnswer(w, "http://"+r.Host+r.URL.RequestURI(), req, answer); err != nil {
+	_, here := c.here(r)
+	if err := c.d.writeAnswer(w, "http://"+here+r.URL.RequestURI(), req, answer); err != nil {
 		c.d.deps.Log.Error("an answer about packets cannot be written", "err", err)
 	}
 }

@@ -128,6 +128,14 @@ func TestThePageIsAskedByAddressAndByItsVisitor(t *testing.T) {
 			t.Errorf("%s by name: %d, want %d", path, code, want)
 		}
 	}
+	for _, host := range hostile {
+		req := httptest.NewRequest("GET", "http://x"+whoPath, nil)
+		req.Host, req.RemoteAddr = host, outsider+":50000"
+		w := httptest.NewRecorder()
+		if r.page.ServeHTTP(w, req); w.Code != http.StatusMisdirectedRequest {
+			t.Errorf("by %s: %d", host, w.Code)
+		}
+	}
 	for _, host := range []string{"198.51.100.7:4080", "198.51.100.7", "[2001:db8::7]:4080", "[2001:db8::7]"} {
 		if code := ask("GET", "/seen?for="+me, host, "192.0.2.5"); code != 200 {
 			t.Errorf("by %s: %d", host, code)
@@ -192,6 +200,9 @@ func TestATenantIsNoHolder(t *testing.T) {
 	}
 }
 
+// hostile are names for the node that are commands where they are pasted.
+var hostile = []string{"198.51.100.7:';touch${IFS}x;'", "';touch${IFS}x;'", "$(touch${IFS}x):4080", "[fe80::1%$(touch${IFS}x)]:4080", "fe80::1%$(touch${IFS}x)"}
+
 // A browser gets the same in HTML, and what a visitor says of himself stays text.
 func TestCourtesyPageInHTML(t *testing.T) {
 	r, _, _ := atDesk(t)
@@ -213,8 +224,12 @@ func TestCourtesyPageInHTML(t *testing.T) {
 	if !strings.HasPrefix(header.Get("Content-Type"), "text/html") || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("%v", header)
 	}
-	if page, _ := get("<script>alert(1)</script>", outsider+":1"); strings.Contains(page, "<script>") {
-		t.Errorf("%s", page)
+	door := sentBy.Addr().String() + ":4080"
+	for _, host := range append(hostile, "<script>alert(1)</script>") {
+		page, _ := get(host, "203.0.112.9:1")
+		if strings.Contains(page, "<script>") || strings.Contains(page, "touch") || !strings.Contains(page, "optout request --node "+door) || !strings.Contains(page, "croft audit who "+sentBy.Addr().String()+":PORT") {
+			t.Errorf("called %s:\n%s", host, page)
+		}
 	}
 	if page, _ := get("198.51.100.7:4080", "127.0.0.1:1"); strings.Contains(page, "destination-port") || !strings.Contains(page, "No program here can send to 127.0.0.1") {
 		t.Errorf("to one who gets no packets:\n%s", page)
