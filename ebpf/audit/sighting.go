@@ -71,21 +71,37 @@ func SealSighting(addr netip.Addr, who lease.Principal, now time.Time, key lease
 // OpenSighting reads a sighting and checks encoding, fields and signature. It
 // returns what [OpenHead] does.
 func OpenSighting(b []byte) (OpenedSighting, error) {
+	o, signed, err := readSighting(b)
+	if err != nil {
+		return OpenedSighting{}, err
+	}
+	if err := o.verify(signed); err != nil {
+		return OpenedSighting{}, err
+	}
+	return o, nil
+}
+
+func (s OpenedSighting) verify(signed lease.Signed) error {
+	if err := signed.VerifyAs(SightingDomain, s.Node); err != nil {
+		return fmt.Errorf("sighting of %s: %w", s.Node.Short(), err)
+	}
+	return nil
+}
+
+// readSighting is OpenSighting before the signature.
+func readSighting(b []byte) (OpenedSighting, lease.Signed, error) {
 	signed, err := lease.ParseSigned(b, MaxSighting)
 	if err != nil {
-		return OpenedSighting{}, fmt.Errorf("sighting: %w", err)
+		return OpenedSighting{}, signed, fmt.Errorf("sighting: %w", err)
 	}
 	o := OpenedSighting{Bytes: bytes.Clone(b)}
 	if err := lease.Decode(signed.Payload, &o.Sighting, MaxSighting); err != nil {
-		return OpenedSighting{}, fmt.Errorf("sighting: %w", err)
+		return OpenedSighting{}, signed, fmt.Errorf("sighting: %w", err)
 	}
 	if err := o.Check(); err != nil {
-		return OpenedSighting{}, fmt.Errorf("sighting: %w", err)
+		return OpenedSighting{}, signed, fmt.Errorf("sighting: %w", err)
 	}
-	if err := signed.VerifyAs(SightingDomain, o.Node); err != nil {
-		return OpenedSighting{}, fmt.Errorf("sighting of %s: %w", o.Node.Short(), err)
-	}
-	return o, nil
+	return o, signed, nil
 }
 
 // sightingWord is how a sighting begins in text: one word, so that answers of
@@ -103,6 +119,12 @@ func (s OpenedSighting) Text() string {
 // in order, at most MaxSightings, and verifies them. What stands between them is
 // passed over; a text without any has none.
 func ParseSightings(text string) (all []OpenedSighting, err error) {
+	return ParseSightingsOf(text, func(lease.Principal) bool { return true })
+}
+
+// ParseSightingsOf is ParseSightings for who knows whose sightings can count: those
+// of other nodes are passed over, and not verified.
+func ParseSightingsOf(text string, known func(lease.Principal) bool) (all []OpenedSighting, err error) {
 	if len(text) > MaxSightingText {
 		return nil, fmt.Errorf("sightings of %d bytes, limit %d: %w", len(text), MaxSightingText, lease.ErrTooBig)
 	}
@@ -115,7 +137,13 @@ func ParseSightings(text string) (all []OpenedSighting, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("sighting %d: %w: %w", i+1, err, lease.ErrSyntax)
 		}
-		s, err := OpenSighting(b)
+		s, signed, err := readSighting(b)
+		if err == nil && !known(s.Node) {
+			continue
+		}
+		if err == nil {
+			err = s.verify(signed)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("sighting %d: %w", i+1, err)
 		}
@@ -131,7 +159,7 @@ func ParseSightings(text string) (all []OpenedSighting, err error) {
 // networks. The error is ErrNotShown and says what is missing.
 func Sighted(self, who lease.Principal, addr netip.Addr, now time.Time, shown []OpenedSighting, chosen func(at int64) []optout.Node) error {
 	addr = addr.Unmap()
-	why := "nothing was brought"
+	why := "nothing was brought of a node that is known here"
 	var by []optout.Node
 	for _, s := range shown {
 		switch age := now.Sub(time.Unix(s.At, 0)); {

@@ -48,7 +48,7 @@ func TestSighted(t *testing.T) {
 		{"own, among others", []OpenedSighting{me("a1"), me("stranger"), me("self")}, ""},
 		{"three sites", []OpenedSighting{me("a1"), me("b1"), me("c1")}, ""},
 		{"three, and those that do not count", []OpenedSighting{me("a1"), me("a2"), me("stranger"), me("b1"), me("c1")}, ""},
-		{"nothing", nil, "nothing was brought"},
+		{"nothing", nil, "nothing was brought of a node that is known here"},
 		{"two", []OpenedSighting{me("a1"), me("b1")}, "2 nodes"},
 		{"one three times", []OpenedSighting{me("a1"), me("a1"), me("a1")}, "1 nodes"},
 		{"two of a site", []OpenedSighting{me("a1"), me("a2"), me("b1")}, "2 nodes"},
@@ -76,6 +76,15 @@ func TestSightingsAsText(t *testing.T) {
 	}
 	if len(a.Bytes) > MaxSighting || len(b.Bytes) > MaxSighting {
 		t.Errorf("%d and %d bytes, limit %d", len(a.Bytes), len(b.Bytes), MaxSighting)
+	}
+	forged := sighting(t, "c1", "me", holding, seenAt)
+	forged.Bytes[len(forged.Bytes)-1] ^= 1
+	known := func(p lease.Principal) bool { return p == b.Node }
+	if all, err := ParseSightingsOf(a.Text()+" "+forged.Text()+" "+b.Text(), known); err != nil || len(all) != 1 || all[0].Node != b.Node {
+		t.Errorf("of one that is known: %+v, %v", all, err)
+	}
+	if _, err := ParseSightings(a.Text() + forged.Text()); err == nil {
+		t.Error("a forged one of anybody's is taken")
 	}
 	if all, err := ParseSightings("none here"); err != nil || len(all) != 0 {
 		t.Errorf("%v, %v", all, err)

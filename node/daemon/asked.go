@@ -39,6 +39,13 @@ func (q *asked) take(now time.Time, from netip.Prefix) bool {
 	return true
 }
 
+// may reports whether a network may ask, and charges nothing.
+func (q *asked) may(now time.Time, from netip.Prefix) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.of(now, from).left >= 1
+}
+
 // charge adds what a question cost beside itself.
 func (q *asked) charge(now time.Time, from netip.Prefix, cost float64) {
 	q.mu.Lock()

@@ -43,25 +43,46 @@ func (a audits) asker(ctx context.Context, by api.Caller, shown string, dst neti
 	if shown == "" {
 		return k, nil
 	}
-	sightings, err := audit.ParseSightings(shown)
-	if err != nil {
-		return k, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	if out := a.d.deps.OptOuts; out != nil && out.shared(dst, by.Principal) {
+		k.unshown = fmt.Sprintf("%s: %s", dst, sharedAddr)
+		return k, nil
 	}
-	err = audit.Sighted(a.d.deps.Key.Principal(), by.Principal, dst, now, sightings, func(at int64) []optout.Node {
-		if a.d.deps.OptOuts == nil {
-			return nil
-		}
-		return a.d.deps.OptOuts.choice(dst, time.Unix(at, 0))
-	})
-	switch {
+	if !a.shown.take(now, api.Source(ctx)) {
+		return k, fmt.Errorf("%w: your network has shown this node much that does not count; ask again in a minute", api.ErrBusy)
+	}
+	switch err := a.holds(by.Principal, shown, dst, now); {
 	case errors.Is(err, audit.ErrNotShown):
 		k.unshown = err.Error()
 	case err != nil:
 		return k, err
 	default:
 		k.holder, k.network = true, lease.Network(dst)
+		if a.asked.may(now, k.network) { // else it is refused, and the work was for nothing
+			a.shown.charge(now, api.Source(ctx), -1)
+		}
 	}
 	return k, nil
+}
+
+// holds judges sightings. Only those of nodes that are known here are verified: else
+// whoever makes keys has signatures of theirs checked.
+func (a audits) holds(who lease.Principal, shown string, dst netip.Addr, now time.Time) error {
+	self, out := a.d.deps.Key.Principal(), a.d.deps.OptOuts
+	sightings, err := audit.ParseSightingsOf(shown, func(p lease.Principal) bool { return p == self || out != nil && out.knows(p) })
+	if err != nil {
+		return fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	}
+	days := map[int64][]optout.Node{} // each is chosen among all nodes that are known
+	return audit.Sighted(self, who, dst, now, sightings, func(at int64) []optout.Node {
+		if out == nil {
+			return nil
+		}
+		day := optout.Day(at)
+		if _, ok := days[day]; !ok {
+			days[day] = out.choice(dst, time.Unix(at, 0))
+		}
+		return days[day]
+	})
 }
 
 // reads reports whether who asks may read the record of a slice, label@owner: his

@@ -131,6 +131,66 @@ func TestWhoIsToldNames(t *testing.T) {
 	}
 }
 
+// Sightings of a node's address show nothing, whoever made them and however many: a
+// tenant there is seen as the node is. The node alone may show it.
+func TestATenantsSightingsDoNotCount(t *testing.T) {
+	a, n1, clock := desk(t)
+	n1.segment(3)
+	clock.at = time.Unix(n1.clock+1, 0)
+	a.d.deps.OptOuts = newResident(t, "n1", "198.51.100.7").out
+	to := sentTo.Addr()
+	a.d.deps.OptOuts.step(optout.Known{Nodes: []optout.Node{{Principal: leasetest.Who("b1"), Addrs: []netip.Addr{to}}, {Principal: leasetest.Who("c1")}}})
+	for who, slices := range map[string]int{"me": 0, "c1": 0, "b1": 1} {
+		ans, err := a.Who(t.Context(), api.Caller{Principal: leasetest.Who(who)}, api.WhoRequest{Src: sentBy, Dst: sentTo,
+			At: time.Unix(1_000_000, 0), Within: 2, Shown: seenBy(t, "n1", who, to, clock.at)})
+		if err != nil || len(ans.Slices) != slices || ans.Withheld != 1-slices || strings.Contains(ans.Unshown, sharedAddr) != (slices == 0) {
+			t.Errorf("%s: %+v, %v", who, ans, err)
+		}
+	}
+}
+
+// What does not count costs its network: whoever shows nothing is refused before a
+// signature is looked at, and who shows his address is charged nothing.
+func TestShowingNothingIsBounded(t *testing.T) {
+	a, n1, clock := desk(t)
+	n1.segment(1)
+	from, other := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")
+	ask := func(from netip.Prefix, shown string) error {
+		_, err := a.asker(api.WithSource(t.Context(), from), api.Caller{Principal: leasetest.Who("me")}, shown, sentTo.Addr())
+		return err
+	}
+	shows := seenBy(t, "n1", "me", sentTo.Addr(), clock.at)
+	for range 3 * askBurst {
+		if err := ask(from, shows); err != nil {
+			t.Fatalf("a holder: %v", err)
+		}
+	}
+	stranger := strings.Repeat(seenBy(t, "nobody", "me", sentTo.Addr(), clock.at), audit.MaxSightings)
+	for n := range askBurst {
+		if err := ask(from, stranger); err != nil {
+			t.Fatalf("the first that shows nothing, %d: %v", n, err)
+		}
+	}
+	if err := ask(from, stranger); !errors.Is(err, api.ErrBusy) {
+		t.Errorf("one too many: %v", err)
+	}
+	if err := ask(from, ""); err != nil {
+		t.Errorf("who brings nothing: %v", err)
+	}
+	if err := ask(other, stranger); err != nil {
+		t.Errorf("another network: %v", err)
+	}
+	a.asked.charge(clock.at, netip.MustParsePrefix("203.0.113.0/24"), askBurst)
+	for range askBurst - 1 {
+		if err := ask(other, shows); err != nil {
+			t.Fatalf("a holder who has asked all that he may: %v", err)
+		}
+	}
+	if err := ask(other, shows); !errors.Is(err, api.ErrBusy) {
+		t.Errorf("a holder who is refused in any case: %v", err)
+	}
+}
+
 // A grant for audit is a right to its slice's names, and no other grant is.
 func TestGrantedNames(t *testing.T) {
 	now := time.Now().Unix()

@@ -103,11 +103,12 @@ type audits struct {
 	d     *Daemon
 	slots chan struct{}
 	asked *asked
+	shown *asked // how often a network brought what does not show an address
 	sent  *asked // as in exports
 }
 
 func newAudits(d *Daemon) audits {
-	return audits{d, make(chan struct{}, maxQuestions), newAsked(), newAsked()}
+	return audits{d, make(chan struct{}, maxQuestions), newAsked(), newAsked(), newAsked()}
 }
 
 // turn waits for a place; who has it calls done.

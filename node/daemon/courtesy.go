@@ -5,7 +5,6 @@ package daemon
 import (
 	"encoding/hex"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -53,7 +52,7 @@ func (c courtesy) handler() http.Handler {
 // visitor's browser ask, and read the answer.
 func byAddress(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !parseAddr(hostname(r)).IsValid() {
+		if _, _, ok := asHost(r); !ok {
 			http.Error(w, "ask by this node's address, not by a name", http.StatusMisdirectedRequest)
 			return
 		}
@@ -61,15 +60,17 @@ func byAddress(h http.Handler) http.Handler {
 	})
 }
 
-// hostname is by what the visitor knows this node.
-func hostname(r *http.Request) string {
-	if host, _, err := net.SplitHostPort(r.Host); err == nil {
-		return host
+// asHost is the address by which the visitor knows this node, and how it stands in a
+// URL. What a visitor calls it otherwise is not repeated to him: it would stand in
+// commands that he is to paste.
+func asHost(r *http.Request) (addr netip.Addr, url string, ok bool) {
+	if at, err := netip.ParseAddrPort(r.Host); err == nil && at.Addr().Zone() == "" {
+		return at.Addr(), at.String(), true
 	}
-	return strings.Trim(r.Host, "[]")
+	bare := strings.TrimSuffix(strings.TrimPrefix(r.Host, "["), "]")
+	addr, err := netip.ParseAddr(bare)
+	return addr, addrText(addr), err == nil && addr.Zone() == ""
 }
-
-func parseAddr(s string) netip.Addr { a, _ := netip.ParseAddr(s); return a }
 
 // newCourtesy is the server of the courtesy page.
 func (d *Daemon) newCourtesy() *http.Server {

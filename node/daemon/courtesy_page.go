@@ -44,8 +44,9 @@ type courtesyPage struct {
 
 func (c courtesy) page(w http.ResponseWriter, r *http.Request) {
 	you, now := visitor(r), c.d.deps.Clock.Wall()
+	addr, here := c.here(r)
 	p := courtesyPage{Node: c.d.deps.Key.Principal().String(), Name: c.d.cfg.Name, Contact: c.d.cfg.Contact, Site: "no certified site",
-		Here: r.Host, Addr: addrText(parseAddr(hostname(r))), You: addrText(you), Yours: optout.CheckAddr(you) == nil,
+		Here: here, Addr: addrText(addr), You: addrText(you), Yours: optout.CheckAddr(you) == nil,
 		Now: now.UTC().Format(time.RFC3339), Questions: askBurst, Rate: askRate * 60, Limits: c.d.limitsInForce()}
 	if cert, _, _ := c.d.site.now(now); cert != nil {
 		p.Site = cert.Name + " (" + cert.Site.String() + ")"
@@ -60,6 +61,18 @@ func (c courtesy) page(w http.ResponseWriter, r *http.Request) {
 	if err := write(w, p); err != nil { // the visitor has gone
 		c.d.deps.Log.Debug("the courtesy page was not written", "err", err)
 	}
+}
+
+// here is the node's address and where this page is, as its visitor has it if that is
+// an address, else as the node has it.
+func (c courtesy) here(r *http.Request) (netip.Addr, string) {
+	if addr, here, ok := asHost(r); ok {
+		return addr, here
+	}
+	if doors := c.d.doors(); len(doors) > 0 {
+		return doors[0].Addr(), doors[0].String()
+	}
+	return netip.Addr{}, addrText(netip.Addr{})
 }
 
 // wantsHTML: browsers name it, curl does not.

@@ -19,11 +19,19 @@ import (
 	"croft/node/api"
 )
 
-// seen signs that the visitor was at its address, for a principal.
+// sharedAddr is why coming from an address does not show who holds it.
+const sharedAddr = "it is the address of a live node of Croft, whose tenants send from there too"
+
+// seen signs that the visitor was at its address, for a principal. At a node's
+// address only the node itself can be it: a sliver there has not the node's key.
 func (c courtesy) seen(w http.ResponseWriter, r *http.Request) {
 	who, err := lease.ParsePrincipal(r.URL.Query().Get("for"))
 	if err != nil {
 		http.Error(w, "want for=PRINCIPAL: `croft key show` prints yours", http.StatusBadRequest)
+		return
+	}
+	if c.o.shared(visitor(r), who) {
+		http.Error(w, fmt.Sprintf("%s: %s", visitor(r), sharedAddr), http.StatusForbidden)
 		return
 	}
 	s, err := audit.SealSighting(visitor(r), who, c.d.deps.Clock.Wall(), c.d.deps.Key)
@@ -38,7 +46,7 @@ func (c courtesy) seen(w http.ResponseWriter, r *http.Request) {
 func (c courtesy) seenNodes(w http.ResponseWriter, r *http.Request) { c.list(w, visitor(r)) }
 
 // who answers the visitor about packets to its own address, which it has shown that
-// it holds by being there.
+// it holds by being there, unless a node's tenants are there too.
 func (c courtesy) who(w http.ResponseWriter, r *http.Request) {
 	req, err := whoAsked(r.URL.Query(), visitor(r), c.d.deps.Clock.Wall())
 	if err != nil {
@@ -62,12 +70,17 @@ func (c courtesy) who(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerLimit)
 	defer cancel()
-	answer, err := c.d.audits.who(ctx, asker{network: lease.Network(visitor(r)), holder: true}, req)
+	k := asker{network: lease.Network(visitor(r)), holder: !c.o.live(visitor(r))}
+	if !k.holder {
+		k.unshown = sharedAddr
+	}
+	answer, err := c.d.audits.who(ctx, k, req)
 	if err != nil {
 		http.Error(w, err.Error(), answerStatus(err))
 		return
 	}
-	if err := c.d.writeAnswer(w, "http://"+r.Host+r.URL.RequestURI(), req, answer); err != nil {
+	_, here := c.here(r)
+	if err := c.d.writeAnswer(w, "http://"+here+r.URL.RequestURI(), req, answer); err != nil {
 		c.d.deps.Log.Error("an answer about packets cannot be written", "err", err)
 	}
 }
@@ -136,6 +149,9 @@ func (d *Daemon) writeAnswer(w io.Writer, url string, req api.WhoRequest, a api.
 	fmt.Fprintf(w, "Who sent %s -> %s, about %s?\n\nnode %s asserts: %s\n", req.Src, req.Dst, req.At.UTC().Format(time.RFC3339), d.cfg.Name, a.Verdict)
 	for _, s := range a.Slices {
 		fmt.Fprintf(w, "  slice %s\n", s)
+	}
+	if a.Withheld > 0 {
+		fmt.Fprintf(w, "  %d not named to you: %s\n", a.Withheld, a.Unshown)
 	}
 	for _, f := range a.Flows {
 		fmt.Fprintf(w, "  %s %s -> %s, %d packets, %d bytes, %s to %s\n", f.Proto, f.Src, f.Dst, f.Packets, f.Bytes,

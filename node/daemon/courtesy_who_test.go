@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"croft/ebpf/audit"
+	"croft/ebpf/optout"
+	"croft/lease"
 	"croft/lease/leasetest"
 )
 
@@ -126,6 +128,14 @@ func TestThePageIsAskedByAddressAndByItsVisitor(t *testing.T) {
 			t.Errorf("%s by name: %d, want %d", path, code, want)
 		}
 	}
+	for _, host := range hostile {
+		req := httptest.NewRequest("GET", "http://x"+whoPath, nil)
+		req.Host, req.RemoteAddr = host, outsider+":50000"
+		w := httptest.NewRecorder()
+		if r.page.ServeHTTP(w, req); w.Code != http.StatusMisdirectedRequest {
+			t.Errorf("by %s: %d", host, w.Code)
+		}
+	}
 	for _, host := range []string{"198.51.100.7:4080", "198.51.100.7", "[2001:db8::7]:4080", "[2001:db8::7]"} {
 		if code := ask("GET", "/seen?for="+me, host, "192.0.2.5"); code != 200 {
 			t.Errorf("by %s: %d", host, code)
@@ -164,6 +174,35 @@ func TestSeen(t *testing.T) {
 	}
 }
 
+// From a node's address its tenants come too: who comes from there is told no name,
+// and gets no sighting, but for the node's own key.
+func TestATenantIsNoHolder(t *testing.T) {
+	r, _, _ := atDesk(t)
+	b1, me := leasetest.Who("b1"), leasetest.Who("me")
+	r.out.step(optout.Known{Nodes: []optout.Node{{Principal: b1, Addrs: []netip.Addr{netip.MustParseAddr(outsider)}}}})
+	code, text := r.visit("GET", whoPath+"&prove=1", outsider, "")
+	if code != http.StatusOK || !strings.Contains(text, "asserts: exact\n") || strings.Contains(text, "web") || !strings.Contains(text, "  1 not named to you: "+sharedAddr) {
+		t.Errorf("%d %s", code, text)
+	}
+	if code, _ := r.visit("POST", whoPath, outsider, "Stop, please."); code != http.StatusOK {
+		t.Errorf("a message: %d", code)
+	}
+	if list, err := r.d.audits.AllMessages(t.Context()); err != nil || len(list) != 1 || list[0].Holder {
+		t.Errorf("a message: %+v, %v", list, err)
+	}
+	for who, want := range map[lease.Principal]int{me: http.StatusForbidden, leasetest.Who("n1"): http.StatusForbidden, b1: http.StatusOK} {
+		if code, text := r.visit("GET", "/seen?for="+who.String(), outsider, ""); code != want {
+			t.Errorf("for %s: %d %s, want %d", who.Short(), code, text, want)
+		}
+	}
+	if code, _ := r.visit("GET", "/seen?for="+me.String(), "203.0.113.10", ""); code != http.StatusOK {
+		t.Errorf("next door: %d", code)
+	}
+}
+
+// hostile are names for the node that are commands where they are pasted.
+var hostile = []string{"198.51.100.7:';touch${IFS}x;'", "';touch${IFS}x;'", "$(touch${IFS}x):4080", "[fe80::1%$(touch${IFS}x)]:4080", "fe80::1%$(touch${IFS}x)"}
+
 // A browser gets the same in HTML, and what a visitor says of himself stays text.
 func TestCourtesyPageInHTML(t *testing.T) {
 	r, _, _ := atDesk(t)
@@ -185,8 +224,12 @@ func TestCourtesyPageInHTML(t *testing.T) {
 	if !strings.HasPrefix(header.Get("Content-Type"), "text/html") || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("%v", header)
 	}
-	if page, _ := get("<script>alert(1)</script>", outsider+":1"); strings.Contains(page, "<script>") {
-		t.Errorf("%s", page)
+	door := sentBy.Addr().String() + ":4080"
+	for _, host := range append(hostile, "<script>alert(1)</script>") {
+		page, _ := get(host, "203.0.112.9:1")
+		if strings.Contains(page, "<script>") || strings.Contains(page, "touch") || !strings.Contains(page, "optout request --node "+door) || !strings.Contains(page, "croft audit who "+sentBy.Addr().String()+":PORT") {
+			t.Errorf("called %s:\n%s", host, page)
+		}
 	}
 	if page, _ := get("198.51.100.7:4080", "127.0.0.1:1"); strings.Contains(page, "destination-port") || !strings.Contains(page, "No program here can send to 127.0.0.1") {
 		t.Errorf("to one who gets no packets:\n%s", page)

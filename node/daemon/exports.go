@@ -20,13 +20,15 @@ import (
 // exports streams the node's record and its slivers' packets.
 type exports struct {
 	d        *Daemon
-	slots    chan struct{} // of who reads the record from end to end
+	slots    chan struct{} // of slices' owners who read the record from end to end
+	own      chan struct{} // of the node's owner, who does not wait for them
+	open     chan struct{} // of slices' owners who began and have not come to the end
 	sent     *asked        // bytes for slices that have no sliver here, by network
 	captures *captures
 }
 
 func newExports(d *Daemon, sent *asked) exports {
-	return exports{d, make(chan struct{}, maxExports), sent, &captures{of: map[sliceKey]int{}}}
+	return exports{d, make(chan struct{}, maxExports), make(chan struct{}, maxExports), make(chan struct{}, maxOpenExports), sent, &captures{of: map[sliceKey]int{}}}
 }
 
 // Rows yields what the caller's slice sent and received on this node.
@@ -46,28 +48,48 @@ func (x exports) Rows(ctx context.Context, by api.Caller, slice string, from, un
 			yield(api.Flow{}, err)
 			return
 		}
-		x.rows(ctx, slice+"@"+owner.String(), from, until, paidRows{pay: pays.pay, yield: yield})
+		select {
+		case x.open <- struct{}{}:
+			defer func() { <-x.open }()
+		default:
+			yield(api.Flow{}, fmt.Errorf("%w: %d exports are under way on this node", api.ErrBusy, maxOpenExports))
+			return
+		}
+		x.rows(ctx, x.slots, slice+"@"+owner.String(), from, until, paidRows{pay: pays.pay, yield: yield})
 	}
 }
 
 // AllRows yields what every slice did: to the node's owner, who pays nothing.
 func (x exports) AllRows(ctx context.Context, from, until time.Time) iter.Seq2[api.Flow, error] {
-	return func(yield func(api.Flow, error) bool) { x.rows(ctx, "", from, until, paidRows{yield: yield}) }
+	return func(yield func(api.Flow, error) bool) { x.rows(ctx, x.own, "", from, until, paidRows{yield: yield}) }
 }
 
-// rows yields a slice's rows, or all; a zero until is the latest.
-func (x exports) rows(ctx context.Context, slice string, from, until time.Time, out paidRows) {
+// rows yields a slice's rows, or all; a zero until is the latest. A place is held
+// while the record is read, and not while a lease or the caller takes its time.
+func (x exports) rows(ctx context.Context, slots chan struct{}, slice string, from, until time.Time, out paidRows) {
 	err := func() error {
 		if x.d.deps.Hosting == nil {
 			return api.ErrVisitor
 		}
 		ctx, cancel := context.WithTimeout(ctx, exportLimit)
 		defer cancel()
-		done, err := audits{d: x.d, slots: x.slots}.turn(ctx)
+		place := audits{d: x.d, slots: slots}
+		done, err := place.turn(ctx)
 		if err != nil {
 			return err
 		}
-		defer done()
+		defer func() { done() }()
+		out.aside = func() func() error {
+			done()
+			done = func() {}
+			return func() error {
+				again, err := place.turn(ctx)
+				if err == nil {
+					done = again
+				}
+				return err
+			}
+		}
 		if err := x.d.drain(ctx); err != nil {
 			return fmt.Errorf("emptying the kernel's table: %w", err)
 		}

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"iter"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"croft/ebpf"
@@ -138,6 +140,25 @@ func TestTheRecordIsCharged(t *testing.T) {
 		}
 		if least := time.Duration((bytes - limits.Burst) * 8 * uint64(time.Second) / limits.Rate); took < least {
 			t.Errorf("%d bytes took %s, the lease says %s", bytes, took, least)
+		}
+		// Who takes his time over rows keeps nobody else from them.
+		ctx, leave := context.WithCancel(t.Context())
+		ended := make(chan struct{}, maxOpenExports)
+		for range maxOpenExports - 1 {
+			go func() {
+				for range x.Rows(ctx, alice.caller(), label, time.Time{}, time.Time{}) {
+					<-ctx.Done()
+					break
+				}
+				ended <- struct{}{}
+			}()
+		}
+		synctest.Wait()
+		read(x.AllRows(t.Context(), time.Time{}, time.Time{}))
+		read(x.Rows(t.Context(), alice.caller(), label, time.Time{}, time.Time{}))
+		leave()
+		for range maxOpenExports - 1 {
+			<-ended
 		}
 		before := charged()
 		flows, err := l.d.Node().Audit.Flows(t.Context(), alice.caller(), label)

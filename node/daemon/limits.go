@@ -85,6 +85,12 @@ const (
 	askMessage = 10
 	maxAskers  = 4096
 
+	// mailBurst is how many messages the node takes at once, of all networks together,
+	// and mailRate how many a second after: each has a file of up to 1.5 MB written and
+	// synced.
+	mailBurst = 30
+	mailRate  = 1
+
 	// maxAddressees is to the owners of how many slices one message goes: where more
 	// fit, it is about a translator's address and not about a packet.
 	maxAddressees = 8
@@ -114,9 +120,11 @@ const (
 
 	// maxExports is how many callers read the record from end to end at once,
 	// beside those who ask a question; exportLimit is how long one may take: a
-	// month of a busy node over a slow line.
-	maxExports  = 2
-	exportLimit = time.Hour
+	// month of a busy node over a slow line. maxOpenExports are those who have
+	// begun, most of which wait for their lease: each has a block of rows in memory.
+	maxExports     = 2
+	maxOpenExports = 32
+	exportLimit    = time.Hour
 
 	// maxCaptures bounds captures on the node, maxSliceCaptures those of one
 	// slice: each has 8 MiB of the kernel's memory and costs as much as a packet

@@ -26,14 +26,16 @@ const maxMailFile = audit.MaxMessages * (audit.MaxMessage + 512)
 // slice asks for it. It is on disk before the stranger hears that it was taken.
 type mailbox struct {
 	path string
+	disk sync.Mutex // of who writes the file: taken before mu, so that readers do not wait for the disk
 
-	mu  sync.Mutex
-	box audit.Messages
+	mu   sync.Mutex
+	box  audit.Messages
+	left allowance // of all networks together
 }
 
 // openMailbox reads what was kept. A file that cannot be read is put aside.
 func openMailbox(path string, now time.Time, log *slog.Logger) (*mailbox, error) {
-	m := &mailbox{path: path}
+	m := &mailbox{path: path, left: allowance{left: mailBurst, at: now}}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, nil
@@ -52,15 +54,18 @@ func openMailbox(path string, now time.Time, log *slog.Logger) (*mailbox, error)
 	return m, nil
 }
 
-// put takes a message in for each of some slices.
+// put takes a message in for each of some slices; for none there is nothing to do.
 func (m *mailbox) put(msg audit.Message, slices []string, now time.Time) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, s := range slices {
-		msg.Slice = s
-		m.box.Put(msg, now)
+	if len(slices) == 0 {
+		return nil
 	}
-	b, err := lease.Encode(m.box.Of("", now))
+	m.disk.Lock()
+	defer m.disk.Unlock()
+	kept, err := m.add(msg, slices, now)
+	if err != nil {
+		return err
+	}
+	b, err := lease.Encode(kept)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(m.path), 0o700)
 	}
@@ -71,6 +76,22 @@ func (m *mailbox) put(msg audit.Message, slices []string, now time.Time) error {
 		return fmt.Errorf("%w: keeping a message: %w", api.ErrAgain, err)
 	}
 	return nil
+}
+
+// add returns all that is to be on disk with a message. Each has all written anew,
+// so that the node has an allowance for it, whoever sends them.
+func (m *mailbox) add(msg audit.Message, slices []string, now time.Time) ([]audit.Message, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.left.fill(now, mailBurst, mailRate); m.left.left < 1 {
+		return nil, fmt.Errorf("%w: this node has been left many messages; send it again in a minute", api.ErrBusy)
+	}
+	m.left.left--
+	for _, s := range slices {
+		msg.Slice = s
+		m.box.Put(msg, now)
+	}
+	return m.box.Of("", now), nil
 }
 
 func (m *mailbox) of(slice string, now time.Time) []audit.Message {

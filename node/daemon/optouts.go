@@ -194,6 +194,23 @@ func (o *optouts) live(a netip.Addr) bool {
 	return o.set.Live(a)
 }
 
+// shared reports whether an address is that of a live node other than p. Its tenants
+// come from there too, so that it shows nothing of who comes.
+func (o *optouts) shared(a netip.Addr, p lease.Principal) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, _ := o.set.Node(p)
+	return o.set.Live(a) && !slices.Contains(n.Addrs, a.Unmap())
+}
+
+// knows reports whether a node was told of.
+func (o *optouts) knows(p lease.Principal) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.set.Node(p)
+	return ok
+}
+
 // choice are the nodes that may attest for an address.
 func (o *optouts) choice(a netip.Addr, now time.Time) []optout.Node {
 	o.mu.Lock()

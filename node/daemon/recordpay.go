@@ -63,6 +63,7 @@ func (p *recordPay) pay(ctx context.Context, n int) error {
 type paidRows struct {
 	pay   func(ctx context.Context, n int) error
 	yield func(api.Flow, error) bool
+	aside func() (back func() error) // gives a place back, and takes one again
 	rows  []api.Flow
 	size  int
 }
@@ -81,6 +82,7 @@ func (p *paidRows) add(ctx context.Context, f api.Flow) (more bool, err error) {
 
 // flush passes on what waits.
 func (p *paidRows) flush(ctx context.Context) (more bool, err error) {
+	back := p.aside()
 	if p.pay != nil && p.size > 0 {
 		if err := p.pay(ctx, p.size); err != nil {
 			return false, fmt.Errorf("charging the record to the slice: %w", err)
@@ -92,6 +94,9 @@ func (p *paidRows) flush(ctx context.Context) (more bool, err error) {
 		if !p.yield(f, nil) {
 			return false, nil
 		}
+	}
+	if err := back(); err != nil {
+		return false, err
 	}
 	return true, nil
 }
