@@ -4,11 +4,11 @@ package oci
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // Runc is an OCI runtime with the command line of runc.
@@ -111,16 +112,18 @@ func (r Runc) Delete(ctx context.Context, id string) error {
 	return r.run(ctx, "", nil, nil, nil, "delete", "--force", id)
 }
 
-// run does one command. The runtime's own words go to a log file, since its
-// standard output and error belong to the container.
+// run does one command. The runtime's own words go to a log that has no name and
+// so goes with its last reader, however that ends: the standard output and error
+// belong to the container.
 func (r Runc) run(ctx context.Context, dir string, in, out, errs *os.File, args ...string) error {
-	log, err := os.CreateTemp("", "croft-runc-*.log")
+	log, err := nameless()
 	if err != nil {
 		return fmt.Errorf("making the runtime's log: %w", err)
 	}
-	defer os.Remove(log.Name())
 	defer log.Close()
-	cmd := exec.CommandContext(ctx, r.Path, append([]string{"--root", r.Root, "--log", log.Name(), "--log-format", "json"}, args...)...)
+	// ExtraFiles begin with descriptor 3.
+	cmd := exec.CommandContext(ctx, r.Path, append([]string{"--root", r.Root, "--log", "/proc/self/fd/3", "--log-format", "json"}, args...)...)
+	cmd.ExtraFiles = []*os.File{log}
 	cmd.Dir = dir
 	// A nil *os.File in an io.Writer is not nil; left out, exec opens /dev/null.
 	if in != nil {
@@ -136,18 +139,26 @@ func (r Runc) run(ctx context.Context, dir string, in, out, errs *os.File, args 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("%s %s: %w", filepath.Base(r.Path), args[0], lastWords(log.Name(), err))
+		return fmt.Errorf("%s %s: %w", filepath.Base(r.Path), args[0], lastWords(io.NewSectionReader(log, 0, maxLog), err))
 	}
 	return nil
 }
 
-// lastWords takes the last error of a runtime's log, in place of "exit status 1".
-func lastWords(file string, err error) error {
-	b, readErr := os.ReadFile(file)
-	if readErr != nil {
-		return err
+// maxLog is how much is read of what a runtime says of one command.
+const maxLog = 1 << 20
+
+// nameless makes a file in memory.
+func nameless() (*os.File, error) {
+	fd, err := unix.MemfdCreate("croft-runc", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
 	}
-	scan := bufio.NewScanner(bytes.NewReader(b))
+	return os.NewFile(uintptr(fd), "croft-runc"), nil
+}
+
+// lastWords takes the last error of a runtime's log, in place of "exit status 1".
+func lastWords(log io.Reader, err error) error {
+	scan := bufio.NewScanner(log)
 	var line struct{ Level, Msg string }
 	said := ""
 	for scan.Scan() {
