@@ -53,7 +53,7 @@ func (b *bench) queue(ctx context.Context) (err error) {
 			tbf = append(tbf, r.busy.mean())
 			for _, way := range ways {
 				r, err := w.way(way, inside).waits(ctx, control)
-				if err != nil {
+				if err = errors.Join(err, emptied(ctx, w.guard)); err != nil {
 					return fmt.Errorf("%s a sliver under %s: %w", way, control, err)
 				}
 				if found[way] == nil {

@@ -20,6 +20,12 @@ const (
 	guardedNet = "198.18.251.0/30"
 )
 
+// emptied takes the rows of flows out of the guard's table, as a daemon does every
+// few seconds: one that is full lets no new flow begin.
+func emptied(ctx context.Context, g *kernel.Guard) error {
+	return g.Drain(ctx, func(ebpf.Epoch) error { return nil })
+}
+
 // throughput compares a veth with a guard at its host end, under a lease that
 // no packet here exhausts and no shaper holds, with a bare one.
 func (b *bench) throughput(ctx context.Context) (err error) {
@@ -83,8 +89,7 @@ func (b *bench) throughput(ctx context.Context) (err error) {
 		var us, them, usWall, themWall sample
 		for i := range b.rounds(25, 7) + 1 {
 			first, second := func() error { return one(&them, &themWall, bare) }, func() error {
-				// A daemon empties the table of flows every few seconds; full, it lets no new flow begin.
-				return errors.Join(one(&us, &usWall, guarded), guard.Drain(ctx, func(ebpf.Epoch) error { return nil }))
+				return errors.Join(one(&us, &usWall, guarded), emptied(ctx, guard))
 			}
 			if i%2 == 1 {
 				first, second = second, first
