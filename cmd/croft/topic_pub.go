@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"croft/gossip/topic"
 	"croft/lease"
 	"croft/lease/sign"
+	"croft/node/api"
 )
 
 func (a *app) topicPub() *cobra.Command {
@@ -78,14 +80,20 @@ func (a *app) publishOn(ctx context.Context, key *sign.Key, t namedTopic, data [
 		return err
 	}
 	said, err := a.way().Say(ctx, signed.Bytes)
+	if errors.Is(err, api.ErrNoRecord) {
+		return fail(exitNothing, "its owner says so with `croft topic allow`", "%w", err)
+	}
 	if err != nil {
 		return err
 	}
 	return a.print(said, func(w io.Writer) {
-		if said.Neighbours+said.Here == 0 {
+		switch n := said.Neighbours + said.Here; n {
+		case 0:
 			fmt.Fprintln(w, "nobody subscribes, as far as this node knows")
-			return
+		case 1:
+			fmt.Fprintln(w, "told 1 subscriber, who tells the others")
+		default:
+			fmt.Fprintf(w, "told %d subscribers, who tell the others\n", n)
 		}
-		fmt.Fprintf(w, "told %d subscribers, who tell the others\n", said.Neighbours+said.Here)
 	})
 }

@@ -66,7 +66,7 @@ type openTopic struct {
 // from others either.
 type Unpublished gossip.Verdict
 
-func (e *Unpublished) Error() string { return "message not published: " + gossip.Verdict(*e).String() }
+func (e *Unpublished) Error() string { return "message not published: " + string(e.Reason) }
 
 // Subscription is what is said on a topic from now on. C is closed with it.
 type Subscription struct {
@@ -103,25 +103,50 @@ func (g *Gossip) joinSlices(ctx context.Context) {
 	}
 }
 
-// Subscribe hears a topic until the subscription is closed. A reader who is slower
-// than the topic misses messages, which is counted.
-func (s *Slices) Subscribe(name topic.Name) (*Subscription, error) {
+// Subscribe hears a topic until the subscription is closed. The others hear of it
+// when the slice's record has been looked up: a message that came before would be
+// ignored, and come no more. A reader who is slower than the topic misses messages,
+// which is counted.
+func (s *Slices) Subscribe(ctx context.Context, name topic.Name) (*Subscription, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	t, err := s.enter(name)
+	s.mu.Unlock()
+	if err == nil {
+		s.await(ctx, name)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if t.unrelay == nil { // from now on the others forward to us
+			if t.unrelay, err = t.handle.Relay(); err != nil {
+				s.exit(t)
+			}
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("subscribing to %s: %w", name, err)
-	}
-	if t.unrelay == nil { // from now on the others forward to us
-		if t.unrelay, err = t.handle.Relay(); err != nil {
-			s.exit(t)
-			return nil, fmt.Errorf("subscribing to %s: %w", name, err)
-		}
 	}
 	sub := &Subscription{c: make(chan topic.Opened, readerQueue), s: s, t: t}
 	sub.C = sub.c
 	t.readers[sub] = struct{}{}
 	return sub, nil
+}
+
+// await returns when no record is looked up by which a topic's messages are judged.
+func (s *Slices) await(ctx context.Context, name topic.Name) {
+	ctx, cancel := context.WithTimeout(ctx, recordWait)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		changed, awaits := s.changed, s.hub.Awaits(name)
+		s.mu.Unlock()
+		if !awaits {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Close ends the subscription.

@@ -142,7 +142,7 @@ func TestSubscribersMeetAndHearWhoMay(t *testing.T) {
 	a, b, v := w.node("a", false), w.node("b", false), w.node("visitor", true)
 	var subs []*Subscription
 	for _, g := range []*Gossip{a, b, v} {
-		sub, err := g.Slices.Subscribe(status)
+		sub, err := g.Slices.Subscribe(t.Context(), status)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestSubscribersMeetAndHearWhoMay(t *testing.T) {
 	}
 	w.node("mallory", false) // speaks past her own checks
 	m := w.node("liar", false)
-	sub, err := m.Slices.Subscribe(status)
+	sub, err := m.Slices.Subscribe(t.Context(), status)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestAPublisherFindsTheSubscribers(t *testing.T) {
 	w := &town{t: t, known: map[string]lease.OpenedSlice{}}
 	w.node("holder", false)
 	g, p := w.node("g", false), w.node("p", true)
-	sub, err := g.Slices.Subscribe(status)
+	sub, err := g.Slices.Subscribe(t.Context(), status)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func (h *Hub) join(now time.Time, n Name) []Effect {
 		}
 		h.slices[s].topics++
 	}
-	return append(verdict(judge.Accept, judge.None), h.refresh(now, n.slice(), recordAge)...)
+	return append(verdict(judge.Accept, judge.None), h.refresh(now, n.slice(), localAge)...)
 }
 
 func (h *Hub) leave(n Name) {

@@ -47,9 +47,9 @@ func (t topics) Say(ctx context.Context, message []byte) (api.Said, error) {
 	case err == nil:
 		return api.Said(said), nil
 	case errors.As(err, &no) && no.Reason == judge.Unentitled:
-		err = fmt.Errorf("%w: %w", api.ErrNotGranted, err)
+		err = fmt.Errorf("%w publish on this topic", api.ErrNotGranted)
 	case errors.As(err, &no) && no.Reason == judge.UnknownSlice:
-		err = fmt.Errorf("%w: %w", api.ErrNoRecord, err)
+		err = fmt.Errorf("%w, which would say who may publish", api.ErrNoRecord)
 	case errors.As(err, &no) && (no.Reason == judge.TooOften || no.Reason == judge.Crowded), errors.Is(err, pubsub.ErrRefused):
 		err = fmt.Errorf("%w: %w", api.ErrBusy, err)
 	case errors.As(err, &no):
@@ -60,7 +60,7 @@ func (t topics) Say(ctx context.Context, message []byte) (api.Said, error) {
 
 func (t topics) Hear(ctx context.Context, name topic.Name, ready func()) iter.Seq2[api.Heard, error] {
 	return func(yield func(api.Heard, error) bool) {
-		sub, err := t.s.Subscribe(name)
+		sub, err := t.s.Subscribe(ctx, name)
 		if errors.Is(err, pubsub.ErrRefused) {
 			err = fmt.Errorf("%w: %w", api.ErrBusy, err)
 		}
