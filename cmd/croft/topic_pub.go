@@ -80,10 +80,12 @@ func (a *app) publishOn(ctx context.Context, key *sign.Key, t namedTopic, data [
 		return err
 	}
 	said, err := a.way().Say(ctx, signed.Bytes)
-	if errors.Is(err, api.ErrNoRecord) {
+	switch {
+	case errors.Is(err, api.ErrNoRecord):
 		return fail(exitNothing, "its owner says so with `croft topic allow`", "%w", err)
-	}
-	if err != nil {
+	case errors.Is(err, api.ErrNotGranted):
+		return fail(exitRefused, "ask its owner for `croft topic allow`, or for a grant to publish", "%w", err)
+	case err != nil:
 		return err
 	}
 	return a.print(said, func(w io.Writer) {
