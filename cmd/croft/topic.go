@@ -67,13 +67,12 @@ func (a *app) topicNamed(name string, key *sign.Key) (t namedTopic, err error) {
 		}
 		t.Owner = me
 	default:
-		if t.Owner, err = lease.ParsePrincipal(owner); err == nil {
-			break
+		var none error
+		if t.grants, none = a.choose(label, owner, me, lease.AllVerbs); none == nil {
+			t.Owner = t.grants[0].Issuer
+		} else if t.Owner, err = lease.ParsePrincipal(owner); err != nil { // in full it needs no grant
+			return t, none
 		}
-		if t.grants, err = a.choose(label, owner, me, lease.AllVerbs); err != nil {
-			return t, err
-		}
-		t.Owner = t.grants[0].Issuer
 	}
 	if err := t.Check(); err != nil {
 		return t, usage("such as web/status, or web@OWNER/status", "%w", err)
