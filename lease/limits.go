@@ -55,8 +55,14 @@ const (
 	// slice has slivers on more, who holds a grant finds the others by asking.
 	MaxSliceNodes = 128
 
+	// MaxTopics is the number of topics of which one slice record says who may
+	// publish, and MaxPublishers that of the principals whom it names for all of
+	// them: others have grants, or publish on a topic that anybody may.
+	MaxTopics     = 16
+	MaxPublishers = 16
+
 	// MaxSliceRecord is the size in bytes of a signed slice record. The fields
-	// take at most 5,700; the rest is room for later ones.
+	// take at most 7,500; the rest is room for later ones.
 	MaxSliceRecord = 8 << 10
 
 	// MaxAuthority is the size in bytes of a grant with its record.

@@ -12,7 +12,7 @@ import (
 const SliceDomain = "croft/slice/1\n"
 
 // SliceRecord is what the owner of a slice says of it to anybody: where its
-// slivers are, and which grants stand. The newest sequence replaces every older
+// slivers are, which grants stand, and who may publish on its topics. The newest sequence replaces every older
 // one. The record with no label is of all the owner's slices: the grants of his
 // devices stand on it.
 type SliceRecord struct {
@@ -23,6 +23,7 @@ type SliceRecord struct {
 	Sequence uint64      `cbor:"37,keyasint" json:"sequence"`                   // from 1
 	Grants   []ID        `cbor:"40,keyasint,omitempty" json:"grants,omitempty"` // ascending
 	Nodes    []Principal `cbor:"41,keyasint,omitempty" json:"nodes,omitempty"`  // ascending; where to look for slivers
+	Topics   []Topic     `cbor:"42,keyasint,omitempty" json:"topics,omitempty"` // ascending by name
 }
 
 // OpenedSlice is a record whose encoding, fields and signature hold.
@@ -75,7 +76,8 @@ func (r SliceRecord) check() error {
 		principal("owner", r.Owner), term(Term{r.Made, r.Until}), anySlice(r.Slice),
 		field(r.Sequence > 0, "sequence 0"),
 		ascending("grants", r.Grants, MaxGrants, func(a, b ID) int { return bytes.Compare(a[:], b[:]) }),
-		ascending("nodes", r.Nodes, MaxSliceNodes, func(a, b Principal) int { return bytes.Compare(a[:], b[:]) }))
+		ascending("nodes", r.Nodes, MaxSliceNodes, func(a, b Principal) int { return bytes.Compare(a[:], b[:]) }),
+		checkTopics(r.Topics))
 }
 
 // anySlice judges a label where none is every slice of the owner's.
@@ -87,7 +89,7 @@ func anySlice(label string) error {
 }
 
 // ascending judges a list that has one order, so that a record has one encoding.
-func ascending[T comparable](what string, list []T, limit int, compare func(a, b T) int) error {
+func ascending[T any](what string, list []T, limit int, compare func(a, b T) int) error {
 	if len(list) > limit {
 		return field(false, "%d %s, limit %d", len(list), what, limit)
 	}

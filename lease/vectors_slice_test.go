@@ -23,6 +23,12 @@ type onSlice struct {
 	Known     string     `json:"known,omitempty"`     // the record known before; id is then of the one that counts
 	Authority string     `json:"authority,omitempty"` // for a deed, or for an end
 	Deed      *deed      `json:"deed,omitempty"`
+	Publish   *publish   `json:"publish,omitempty"` // what the record is asked to let
+}
+
+type publish struct {
+	By    lease.Principal `json:"by"`
+	Topic string          `json:"topic"`
 }
 
 type sliceName struct {
@@ -51,6 +57,9 @@ func (v vector) judgeRecord() (lease.ID, error) {
 	}
 	if v.At != 0 && !r.Holds(v.At) {
 		return lease.ID{}, lease.ErrLapsed
+	}
+	if p := v.Publish; p != nil {
+		return r.ID, r.MayPublish(p.Topic, p.By)
 	}
 	if v.Known != "" {
 		known, err := lease.OpenSlice(unhex(v.Known))
@@ -84,7 +93,7 @@ func (v vector) judgeAuthority() (lease.ID, error) {
 }
 
 func sliceVectors(t testing.TB) []vector {
-	return slices.Concat(recordVectors(t), pairVectors(t), grantVectors(t), grantedEndVectors(t))
+	return slices.Concat(recordVectors(t), topicVectors(t), pairVectors(t), grantVectors(t), grantedEndVectors(t))
 }
 
 // recordVectors are records by themselves: rules R1, R2 and R4.
@@ -180,7 +189,7 @@ func recordVectors(t testing.TB) (list []vector) {
 		return append(p, pair{[]byte{0x18, 40}, append([]byte{0x81}, bstr(make([]byte, 31))...)})
 	}))
 	add("key-twice", "syntax", "R1", "two sequences", pairs(func(p []pair) []pair { return append(p, p[4]) }))
-	add("key-to-come", "syntax", "R1", "a field that is not there yet", pairs(func(p []pair) []pair { return append(p, pair{[]byte{0x18, 42}, []byte{1}}) }))
+	add("key-to-come", "syntax", "R1", "a field that is not there yet", pairs(func(p []pair) []pair { return append(p, pair{[]byte{0x18, 43}, []byte{1}}) }))
 	add("kind", "syntax", "R1", "a field of statements", pairs(func(p []pair) []pair { return append([]pair{{[]byte{0}, []byte{10}}}, p...) }))
 	add("ownerless-map", "not-canonical", "R1", "the owner is missing", pairs(func(p []pair) []pair { return p[1:] }))
 	add("negative", "syntax", "R1", "sequence -1", pairs(func(p []pair) []pair { p[4].value = []byte{0x20}; return p }))
@@ -195,6 +204,74 @@ func recordVectors(t testing.TB) (list []vector) {
 	asked("asked-all", "answer", "R2", "asked was the record of all slices", "alice", "")
 	add("last-second", "ok", "", "a second before until", good).At = leasetest.Epoch + 3599
 	add("lapsed", "lapsed", "R4", "at until", good).At = leasetest.Epoch + 3600
+	return list
+}
+
+// topicVectors are records that say who may publish: rules R1 and R5.
+func topicVectors(t testing.TB) (list []vector) {
+	record := func(topics ...lease.Topic) []byte {
+		s, err := lease.SealAs(lease.SliceDomain, lease.SliceRecord{Owner: who("alice"), Slice: "web", Sequence: 1, Made: leasetest.Epoch,
+			Until: leasetest.Epoch + 3600, Nodes: []lease.Principal{who("node")}, Topics: topics}, leasetest.Key("alice"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Bytes()
+	}
+	add := func(name, expect, rule, note string, b []byte) *vector {
+		v := vector{Name: "topic-" + name, Note: note, Expect: expect, Rule: rule, onSlice: onSlice{Record: hex.EncodeToString(b)}}
+		if expect == "ok" {
+			r, err := lease.OpenSlice(b)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			v.ID = r.ID.String()
+		}
+		list = append(list, v)
+		return &list[len(list)-1]
+	}
+	named := func(n int) (all []lease.Topic) {
+		for i := range n {
+			all = append(all, lease.Topic{Name: fmt.Sprintf("t%02d", i), Publishers: lease.ByAnybody})
+		}
+		return all
+	}
+	principals := func(n int) (all []lease.Principal) {
+		for i := range n {
+			all = append(all, lease.Principal(binary.BigEndian.AppendUint32(make([]byte, 28), uint32(i))))
+		}
+		return all
+	}
+	full := named(lease.MaxTopics)
+	full[3].Principals = principals(lease.MaxPublishers)
+	add("full", "ok", "", "16 topics, 16 principals", record(full...))
+	add("bare", "ok", "", "a topic on which the owner and whom he granted it publish", record(lease.Topic{Name: "news"}))
+	add("back", "field", "R1", "in descending order", record(lease.Topic{Name: "b"}, lease.Topic{Name: "a"}))
+	add("twice", "field", "R1", "one name twice", record(lease.Topic{Name: "a"}, lease.Topic{Name: "a", Publishers: lease.ByAnybody}))
+	add("name", "field", "R1", "a name with a capital", record(lease.Topic{Name: "News"}))
+	add("nameless", "field", "R1", "a name without letters", record(lease.Topic{}))
+	add("group", "field", "R1", "a group of publishers that is not there yet", record(lease.Topic{Name: "a", Publishers: 4}))
+	add("many", "field", "R1", "17 topics", record(named(lease.MaxTopics+1)...))
+	add("principals-back", "field", "R1", "principals in descending order", record(lease.Topic{Name: "a", Principals: []lease.Principal{{2}, {1}}}))
+	add("principals-many", "field", "R1", "17 principals of one topic", record(lease.Topic{Name: "a", Principals: principals(lease.MaxPublishers + 1)}))
+	add("principals-all", "field", "R1", "9 and 8 principals of two topics",
+		record(lease.Topic{Name: "a", Principals: principals(9)}, lease.Topic{Name: "b", Principals: principals(8)}))
+
+	rights := record(lease.Topic{Name: "all", Publishers: lease.ByAnybody}, lease.Topic{Name: "own"},
+		lease.Topic{Name: "some", Principals: []lease.Principal{who("bob")}}, lease.Topic{Name: "status", Publishers: lease.BySlivers})
+	for _, c := range []struct{ by, topic, expect string }{
+		{"alice", "own", "ok"}, {"alice", "unheard", "ok"}, {"bob", "own", "grant"}, {"bob", "unheard", "grant"},
+		{"mallory", "all", "ok"}, {"bob", "some", "ok"}, {"mallory", "some", "grant"}, {"node", "some", "grant"},
+		{"node", "status", "ok"}, {"bob", "status", "grant"},
+	} {
+		rule := ""
+		if c.expect != "ok" {
+			rule = "R5"
+		}
+		v := add(c.by+"-"+c.topic, "ok", "", c.by+" on "+c.topic, rights)
+		if v.Expect, v.Rule, v.Publish = c.expect, rule, (&publish{who(c.by), c.topic}); c.expect != "ok" {
+			v.ID = ""
+		}
+	}
 	return list
 }
 

@@ -21,8 +21,8 @@ import (
 )
 
 // What a person says of a slice is kept in HOME/records/LABEL.json, that of all
-// slices, on which devices stand, in HOME/records/@.json: the last record and the
-// grants that stand. It is on disk before anybody hears of it.
+// slices, on which devices stand, in HOME/records/@.json: the last record, which has
+// the topics, and the grants that stand. It is on disk before anybody hears of it.
 type published struct {
 	Record []byte   `json:"record"`
 	Grants [][]byte `json:"grants"`
@@ -30,6 +30,7 @@ type published struct {
 	last   lease.OpenedSlice
 	before []lease.Principal // nodes of the record before that
 	grants []lease.Opened    // each a *lease.Grant
+	topics []lease.Topic
 }
 
 // recordTerm is how long a record says something, if no grant lasts longer.
@@ -59,6 +60,7 @@ func (a *app) published(label string) (*published, error) {
 	}
 	if err == nil {
 		p.last, err = lease.OpenSlice(p.Record)
+		p.topics = p.last.Topics
 	}
 	for _, g := range p.Grants {
 		o, bad := lease.Open(g)
@@ -92,7 +94,7 @@ func (p *published) lets(any lease.Verbs) bool {
 // this file was lost.
 func (p *published) next(now int64) uint64 { return max(p.last.Sequence+1, uint64(now)) }
 
-// publish signs the next record of a slice and keeps it. edit changes the grants before; term is how long the
+// publish signs the next record of a slice and keeps it. edit changes the grants and topics before; term is how long the
 // record says something at the least.
 func (a *app) publish(ctx context.Context, key *sign.Key, label string, term time.Duration, edit func(p *published, sequence uint64) error) (*published, error) {
 	unlock, err := a.lockRecords()
@@ -115,7 +117,7 @@ func (a *app) publish(ctx context.Context, key *sign.Key, label string, term tim
 		return nil, err
 	}
 	r := lease.SliceRecord{Owner: key.Principal(), Slice: label, Sequence: sequence, Made: now,
-		Until: max(p.last.Until, now+int64(term.Seconds())), Nodes: nodes[:min(len(nodes), lease.MaxSliceNodes)]}
+		Until: max(p.last.Until, now+int64(term.Seconds())), Nodes: nodes[:min(len(nodes), lease.MaxSliceNodes)], Topics: p.topics}
 	r.Until = min(r.Until, now+lease.MaxTerm)
 	p.Grants = nil
 	for _, o := range p.grants {

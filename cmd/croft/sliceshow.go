@@ -33,7 +33,7 @@ type shownGrant struct {
 
 func (a *app) sliceShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show SLICE", Short: "A slice's record: which grants stand, where its slivers are", Args: cobra.ExactArgs(1),
+		Use: "show SLICE", Short: "A slice's record: which grants stand, where its slivers are, its topics", Args: cobra.ExactArgs(1),
 		Long: `Print the record of one of your slices as you last signed it, or of another's
 (LABEL@OWNER) as the DHT has it. "@" is the record on which your devices stand.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -101,6 +101,9 @@ func (a *app) printSlice(s shownSlice) error {
 				}
 			}
 			fmt.Fprintf(w, "grant %s\t%s\n", id.Short(), text)
+		}
+		for _, t := range s.Topics {
+			fmt.Fprintf(w, "topic %s\t%s\n", t.Name, publishers(t))
 		}
 	})
 }

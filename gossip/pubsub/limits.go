@@ -5,6 +5,7 @@ package pubsub
 import (
 	"time"
 
+	"croft/gossip/topic"
 	"croft/lease"
 	"croft/lease/offer"
 )
@@ -28,9 +29,39 @@ const (
 	pullTimeout = 15 * time.Second
 	// serveTimeout bounds one inbound pull of one page.
 	serveTimeout = 5 * time.Second
+	// maxHisTopics is the number of topics of slices that are remembered of one peer:
+	// what he subscribes to beyond is not forwarded to him.
+	maxHisTopics = 2 * topic.MaxJoined
+	// readerQueue is the number of messages that wait for one reader here.
+	readerQueue = 64
+	// maxFetches bounds the look-ups of records under way, recordWait each of them.
+	maxFetches = 8
+	recordWait = 5 * time.Second
+	// neighbourWait is how long a message waits for a first neighbour.
+	neighbourWait = 3 * time.Second
+	// lingerOpen is how long a topic stays open that nobody here uses.
+	lingerOpen = 2 * time.Minute
+	// meetHolders is the number of peers, closest to a topic's place, that hold it.
+	meetHolders = 4
+	// meetTimeout bounds one round of finding others, meetAsk one question or dial.
+	meetTimeout = 15 * time.Second
+	meetAsk     = 3 * time.Second
+	// maxVisits and parallelDials bound whom a round dials; it ends when the topic
+	// has enoughNeighbours, GossipSub's degree.
+	maxVisits        = 16
+	parallelDials    = 4
+	enoughNeighbours = 6
+	// topicTag is what a connection to a subscriber is worth to the connection
+	// manager: more than a stranger's, less than a neighbour's in the shared mesh.
+	topicTag = 5
 	// maxServed bounds the inbound pulls under way; more are reset.
 	maxServed = 16
 )
 
 // soon is when the first pulls by the clock happen, each after the one before.
 var soon = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second}
+
+// meetAgain is when a topic's others are looked for again, each after the one
+// before: soon, since those who come at once do not find one another, and then
+// before the attendance lapses.
+var meetAgain = []time.Duration{time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second, 4 * time.Minute}

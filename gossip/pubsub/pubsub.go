@@ -55,6 +55,13 @@ type Config struct {
 	// OptOuts is the set of addresses to be left alone. Nil: the topic is not joined.
 	OptOuts OptOuts
 
+	// Slices is what the topics of slices need. Nil: there are none.
+	Slices *SliceConfig
+
+	// Light joins none of the shared topics, keeps no view and pulls nothing: a
+	// visitor has the topics of slices alone.
+	Light bool
+
 	// PullEvery overrides the pace of anti-entropy; 0 is a minute.
 	PullEvery time.Duration
 }
@@ -66,6 +73,8 @@ type Gossip struct {
 	Conflicts *Proofs
 	Forks     *Proofs
 
+	Slices *Slices // nil if they are not carried
+
 	cfg    Config
 	ps     *ps.PubSub
 	topics map[string]*ps.Topic
@@ -73,6 +82,9 @@ type Gossip struct {
 	loops  sync.WaitGroup
 	served chan struct{}
 	counts *counters
+
+	subscriptions *subscriptions
+	left          func() // stops hearing of peers that leave
 
 	mu   sync.Mutex
 	view *gossip.View
@@ -107,15 +119,10 @@ func New(cfg Config) (*Gossip, error) {
 }
 
 func (g *Gossip) join(ctx context.Context) (err error) {
-	judges := map[string]ps.ValidatorEx{TopicCapacity: g.capacity, TopicLeases: g.leases, TopicConflicts: g.Conflicts.validate}
-	if g.Forks != nil {
-		judges[TopicForks] = g.Forks.validate
-	}
-	if g.cfg.OptOuts != nil {
-		judges[TopicOptOuts] = g.optouts
-	}
+	judges := g.judges()
 	topics := slices.Sorted(maps.Keys(judges))
 	score, thresholds := scoring(topics)
+	g.subscriptions = newSubscriptions(topics)
 	// Own messages flood: they are rare, and before the mesh stands, or when it is
 	// hostile, every neighbour is a way out.
 	g.ps, err = ps.NewGossipSub(ctx, g.cfg.Host,
@@ -124,10 +131,11 @@ func (g *Gossip) join(ctx context.Context) (err error) {
 		ps.WithPeerScore(score, thresholds),
 		ps.WithMaxMessageSize(maxMessage), ps.WithValidateQueueSize(validateQueue), ps.WithValidateWorkers(1),
 		ps.WithPeerOutboundQueueSize(peerQueue), ps.WithRawTracer(g.counts),
-		ps.WithSubscriptionFilter(ps.NewAllowlistSubscriptionFilter(topics...)))
+		ps.WithSubscriptionFilter(g.subscriptions))
 	if err != nil {
 		return err
 	}
+	g.joinSlices(ctx)
 	for topic, validate := range judges {
 		// Inline: one signature at a time, so that a flood costs one core at most.
 		if err := g.ps.RegisterTopicValidator(topic, validate, ps.WithValidatorInline(true)); err != nil {
@@ -142,7 +150,25 @@ func (g *Gossip) join(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if g.cfg.Light {
+		return nil
+	}
 	return g.startPulling(ctx)
+}
+
+// judges are the shared topics with their validators.
+func (g *Gossip) judges() map[string]ps.ValidatorEx {
+	if g.cfg.Light {
+		return nil
+	}
+	judges := map[string]ps.ValidatorEx{TopicCapacity: g.capacity, TopicLeases: g.leases, TopicConflicts: g.Conflicts.validate}
+	if g.Forks != nil {
+		judges[TopicForks] = g.Forks.validate
+	}
+	if g.cfg.OptOuts != nil {
+		judges[TopicOptOuts] = g.optouts
+	}
+	return judges
 }
 
 // messageID is the same for the same payload whoever publishes it.
@@ -229,6 +255,10 @@ func (g *Gossip) tell(effects []gossip.Effect) (verdict gossip.Verdict) {
 // Close leaves the topics and waits for what is under way. The host stays.
 func (g *Gossip) Close() error {
 	g.cancel()
+	if g.left != nil {
+		g.left()
+	}
+	g.cfg.Host.RemoveStreamHandler(ProtocolMeeting)
 	g.cfg.Host.RemoveStreamHandler(Protocol)
 	g.cfg.Host.RemoveStreamHandler(ProtocolProofs)
 	g.cfg.Host.RemoveStreamHandler(ProtocolForks)

@@ -15,12 +15,7 @@ import (
 func scoring(topics []string) (*ps.PeerScoreParams, *ps.PeerScoreThresholds) {
 	params := map[string]*ps.TopicScoreParams{}
 	for _, topic := range topics {
-		params[topic] = &ps.TopicScoreParams{
-			SkipAtomicValidation: true, TopicWeight: 1,
-			TimeInMeshQuantum:              time.Second,
-			InvalidMessageDeliveriesWeight: -10,
-			InvalidMessageDeliveriesDecay:  ps.ScoreParameterDecay(10 * time.Minute),
-		}
+		params[topic] = topicScore()
 	}
 	return &ps.PeerScoreParams{
 			SkipAtomicValidation: true,
@@ -33,4 +28,13 @@ func scoring(topics []string) (*ps.PeerScoreParams, *ps.PeerScoreThresholds) {
 			SkipAtomicValidation: true,
 			GossipThreshold:      -80, PublishThreshold: -80, GraylistThreshold: -240,
 		}
+}
+
+func topicScore() *ps.TopicScoreParams {
+	return &ps.TopicScoreParams{
+		SkipAtomicValidation: true, TopicWeight: 1,
+		TimeInMeshQuantum:              time.Second,
+		InvalidMessageDeliveriesWeight: -10,
+		InvalidMessageDeliveriesDecay:  ps.ScoreParameterDecay(10 * time.Minute),
+	}
 }

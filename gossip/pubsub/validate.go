@@ -4,8 +4,10 @@ package pubsub
 
 import (
 	"context"
+	"fmt"
 
 	ps "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"croft/gossip"
@@ -67,4 +69,13 @@ func principal(id peer.ID) lease.Principal {
 		return other
 	}
 	return lease.Principal(raw)
+}
+
+// peerOf is the peer id of a principal.
+func peerOf(p lease.Principal) (peer.ID, error) {
+	key, err := crypto.UnmarshalEd25519PublicKey(p[:])
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", p.Short(), err)
+	}
+	return peer.IDFromPublicKey(key)
 }

@@ -40,8 +40,10 @@ const (
 	TooOften      Reason = "too-often"
 	Crowded       Reason = "crowded" // all is full, and the sender's, or the subject's, share is used up
 	Withdrawn     Reason = "withdrawn"
-	Unproven      Reason = "unproven" // a proof that proves nothing
-	Stranger      Reason = "stranger" // it is by, or against, who is no node as far as is known here
+	Unproven      Reason = "unproven"      // a proof that proves nothing
+	Stranger      Reason = "stranger"      // it is by, or against, who is no node as far as is known here
+	Unentitled    Reason = "unentitled"    // its author may not say it
+	UnknownSlice  Reason = "unknown-slice" // whether he may, a record says that is not here
 	UnknownReason Reason = "unknown"
 )
 

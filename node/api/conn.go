@@ -111,6 +111,16 @@ func (f *flushWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// begin tells the caller that there will be an answer, before there is any of it.
+func (f *flushWriter) begin() {
+	if !f.wrote {
+		f.started()
+		f.wrote = true
+		f.w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(f.w).Flush() // who is gone is found to be at the first line
+	}
+}
+
 // Fail writes a problem document.
 func Fail(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/problem+json")

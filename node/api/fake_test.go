@@ -8,11 +8,13 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
+	"croft/gossip/topic"
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
@@ -27,7 +29,7 @@ type fake struct {
 }
 
 func (f *fake) node() Node {
-	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f}
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f}
 }
 
 func (*fake) Wish(_ context.Context, by Caller, chain [][]byte) (Answer, error) {
@@ -188,4 +190,21 @@ func serve(t *testing.T, h http.Handler, name string) *httptest.Server {
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+func (*fake) Say(_ context.Context, message []byte) (Said, error) {
+	if len(message) == 0 {
+		return Said{}, ErrNotGranted
+	}
+	return Said{ID: sha256.Sum256(message), Neighbours: 2}, nil
+}
+func (*fake) Hear(_ context.Context, name topic.Name, ready func()) iter.Seq2[Heard, error] {
+	return func(yield func(Heard, error) bool) {
+		if name.Topic == "refused" {
+			yield(Heard{}, ErrVisitor)
+			return
+		}
+		ready()
+		_ = yield(Heard{Author: name.Owner, Made: 1, Data: []byte(name.Slice)}, nil) && yield(Heard{}, ErrStopping)
+	}
 }

@@ -98,6 +98,7 @@ type Node struct {
 	Audit     Audit
 	Exports   Exports
 	Slices    Slices
+	Topics    Topics
 	Discovery Discovery
 	Owner     Owner
 	Clocks    Clocks

@@ -30,6 +30,7 @@ func Local(n Node, version string) http.Handler {
 	routeOwner(api, n.Owner)
 	routeAllFigures(api, n.Owner)
 	routeRecords(api, n.Slices)
+	routeTopics(api, mux, n.Topics)
 	routeClocks(api, n.Clocks)
 	routeConflicts(api, n.Conflicts)
 	routeOptOuts(api, n.OptOuts)

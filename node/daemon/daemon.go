@@ -209,7 +209,7 @@ func (d *Daemon) shut() error {
 func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
-		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d},
+		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d}, Topics: d.deps.Topics,
 		Discovery: d.deps.Discovery, Owner: owner{d},
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d},
 	}

@@ -45,6 +45,8 @@ type Deps struct {
 	Wire      Wire          // bytes to and from other nodes
 	Slices    SliceIndex    // records of slices, where every node finds them; may be nil
 
+	Topics api.Topics // of slices
+
 	// OptOuts are the addresses that asked to be left alone; nil: a visitor sends to
 	// nobody. Courtesy opens the door of the page that tells them how; nil: there is
 	// none.

@@ -81,6 +81,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 		return err
 	}
 	n.open.add(o.index.Close)
+	carried := pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log, Slices: o.sliceTopics(cfg, deps.Key), Light: !full}
 	if full {
 		var guard ebpf.Guard
 		if deps.Hosting != nil {
@@ -90,11 +91,16 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 			return err
 		}
 		n.open.add(deps.OptOuts.close)
-		if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log,
-			View: gossip.ViewConfig{Check: checkSite}, OnEffect: o.effect, ReadFork: ReadFork, OptOuts: deps.OptOuts}); err != nil {
-			return err
-		}
-		n.open.add(o.gossip.Close)
+		carried.View, carried.OnEffect, carried.ReadFork, carried.OptOuts = gossip.ViewConfig{Check: checkSite}, o.effect, ReadFork, deps.OptOuts
+	}
+	carrier, err := pubsub.New(carried)
+	if err != nil {
+		return err
+	}
+	n.open.add(carrier.Close)
+	deps.Topics = topics{carrier.Slices}
+	if full {
+		o.gossip = carrier
 		deps.Rumours, deps.Forks = rumours{o.gossip.Conflicts, o.heard[0]}, rumours{o.gossip.Forks, o.heard[1]}
 		o.watch(cfg, deps)
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """check.py [DIRECTORY …]: judges every vector of the directories, or else of
-lease, ebpf/audit and ebpf/optout (testdata/vectors), with the verifier beside
+lease, ebpf/audit, ebpf/optout and gossip/topic (testdata/vectors), with the verifier beside
 this file, and fails if any verdict is not the vector's."""
 
 import json
@@ -12,6 +12,7 @@ sys.dont_write_bytecode = True
 
 import audit  # noqa: E402
 import optout  # noqa: E402
+import topic  # noqa: E402
 from chain import verify_answer, verify_chain, verify_end  # noqa: E402
 from proof import Proof, attachment  # noqa: E402
 from site_certificate import Site  # noqa: E402
@@ -61,7 +62,7 @@ WORDS = {
     "filling-twice": "F5",
     "filling-below": "F7",
     "off-path": "F8",
-    "grant": "G2 G3 G5",
+    "grant": "G2 G3 G5 R5",
     "lapsed": "R4 G6 G7 G8",
     "revoked": "G8",
 }
@@ -128,6 +129,8 @@ def judge_record(vector, data):
         record.is_of(from_text(vector["of"]["owner"]), vector["of"]["slice"])
     if "at" in vector:
         record.holds(vector["at"])
+    if "publish" in vector:
+        record.may_publish(vector["publish"]["topic"], from_text(vector["publish"]["by"]))
     if "known" in vector:
         return record.counts(Record(data["known"]))
     return record
@@ -145,11 +148,25 @@ OPTOUT = {
 OPTOUT_KINDS = {"attestation": optout.attestation, "entry": optout.entry, "presence": optout.presence, "rank": optout.ranked}
 
 
+# And for ../topics.md.
+TOPIC = {
+    "malformed": "M1 A1",
+    "not-canonical": "M1 A1",
+    "too-big": "M1 A1",
+    "field": "M1 A1",
+    "signature": "M2 A1",
+    "expired": "A1",
+    "early": "A1",
+}
+
+TOPIC_KINDS = {"message": topic.message, "attendance": topic.attendance}
+
+
 def verdict_of(vector, kinds, words):
-    """verdict_of is verdict for what shows something: of the audit log, or of opt-outs."""
+    """verdict_of is verdict for what shows something: of the audit log, of opt-outs, or of topics."""
     try:
         read, data = next((kinds[key], vector[key]) for key in kinds if key in vector)
-        shown = read(bytes.fromhex(data))
+        shown = read(bytes.fromhex(data), vector.get("at")) if kinds is TOPIC_KINDS else read(bytes.fromhex(data))
     except Broken as broken:
         return str(broken), broken.rule in words.get(vector["expect"], "").split() and broken.rule == vector["rule"]
     return f"ok {shown}", vector["expect"] == "ok" and vector["shows"] == shown
@@ -157,7 +174,7 @@ def verdict_of(vector, kinds, words):
 
 def verdict(vector):
     """verdict returns what was found, and whether that is what the vector wants."""
-    for kinds, words in ((AUDIT_KINDS, AUDIT), (OPTOUT_KINDS, OPTOUT)):
+    for kinds, words in ((AUDIT_KINDS, AUDIT), (OPTOUT_KINDS, OPTOUT), (TOPIC_KINDS, TOPIC)):
         if any(key in vector for key in kinds):
             return verdict_of(vector, kinds, words)
     try:
@@ -200,4 +217,4 @@ def check(directory):
 
 
 if __name__ == "__main__":
-    main([pathlib.Path(d) for d in sys.argv[1:]] or [HERE.parents[2] / d / "testdata" / "vectors" for d in ("lease", "ebpf/audit", "ebpf/optout")])
+    main([pathlib.Path(d) for d in sys.argv[1:]] or [HERE.parents[2] / d / "testdata" / "vectors" for d in ("lease", "ebpf/audit", "ebpf/optout", "gossip/topic")])

@@ -13,8 +13,32 @@ MAX_GRANTS = 32
 MAX_NODES = 128
 
 MUST = {1: bytes, 4: int, 5: int, 37: int}
-MAY = {11: str, 40: list, 41: list}
+MAY = {11: str, 40: list, 41: list, 42: list}
+MAX_TOPICS = 16
+MAX_PUBLISHERS = 16
+BY_SLIVERS, BY_ANYBODY = 1, 2
 STOP = 4
+
+
+def ascending(entries):
+    return all(a < b for a, b in zip(entries, entries[1:]))
+
+
+class Topic:
+    """Who may publish on a topic."""
+
+    def __init__(self, fields):
+        need(type(fields) is dict and {1} <= fields.keys() <= {1, 2, 3}, "S3", "fields of a topic")
+        self.name, self.groups, self.principals = fields[1], fields.get(2, 0), fields.get(3, [])
+        need(type(self.name) is str and type(self.groups) is int and type(self.principals) is list, "S3", "types of a topic")
+        need(0 <= self.groups < 256 and all(type(x) is bytes and len(x) == 32 for x in self.principals), "S3", "values of a topic")
+        need(all(fields[key] for key in fields.keys() - {1}), "S2", "a default is written")
+
+    def check(self):
+        need(label(self.name), "S9", self.name)
+        need(not self.groups & ~(BY_SLIVERS | BY_ANYBODY), "R1", "groups of publishers")
+        need(len(self.principals) <= MAX_PUBLISHERS, "R1", f"{len(self.principals)} principals")
+        need(ascending(self.principals), "R1", "principals are not ascending")
 
 
 class Record:
@@ -30,6 +54,7 @@ class Record:
         need(all(fields[key] for key in MAY.keys() & fields.keys()), "S2", "a default is written")
         self.owner, self.made, self.until, self.sequence = (fields[key] for key in MUST)
         self.slice, self.grants, self.nodes = fields.get(11, ""), fields.get(40, []), fields.get(41, [])
+        self.topics = [Topic(fields) for fields in fields.get(42, [])]
         need(len(self.owner) == 32 and 0 <= self.sequence < 2**64, "S3", "owner or sequence")
         need(all(type(x) is bytes and len(x) == 32 for x in self.grants + self.nodes), "S3", "within a list")
         need(usable(self.owner), "S5", "owner")
@@ -38,7 +63,12 @@ class Record:
         need(self.sequence > 0, "R1", "sequence 0")
         for entries, most in ((self.grants, MAX_GRANTS), (self.nodes, MAX_NODES)):
             need(len(entries) <= most, "R1", f"{len(entries)} entries")
-            need(all(a < b for a, b in zip(entries, entries[1:])), "R1", "not ascending")
+            need(ascending(entries), "R1", "not ascending")
+        for topic in self.topics:
+            topic.check()
+        need(len(self.topics) <= MAX_TOPICS, "R1", f"{len(self.topics)} topics")
+        need(ascending([topic.name.encode() for topic in self.topics]), "R1", "topics are not ascending")
+        need(sum(len(topic.principals) for topic in self.topics) <= MAX_PUBLISHERS, "R1", "principals")
         need(signed(self.owner, DOMAIN + self.payload, signature), "S11")
 
     @property
@@ -55,6 +85,12 @@ class Record:
 
     def holds(self, at):
         need(at < self.until, "R4")
+
+    def may_publish(self, name, by):
+        """R5, by the record alone."""
+        topic = next((topic for topic in self.topics if topic.name == name), None)
+        need(by == self.owner or topic and (topic.groups & BY_ANYBODY or by in topic.principals
+                                            or topic.groups & BY_SLIVERS and by in self.nodes), "R5", name)
 
 
 class Authority:
