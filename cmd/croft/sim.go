@@ -11,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"croft/sim/report"
 	"croft/sim/scenario"
 	"croft/sim/scenarios"
 	"croft/sim/world"
@@ -144,21 +146,20 @@ func (a *app) scenario(arg string) (name string, s *scenario.Scenario, err error
 }
 
 // play runs a scenario with a line of progress, and prints the report.
-func (a *app) play(ctx context.Context, name string, s *scenario.Scenario) (*world.Report, error) {
+func (a *app) play(ctx context.Context, name string, s *scenario.Scenario) (*report.Report, error) {
 	line := a.progressLine()
-	report, err := world.Run(ctx, s, world.Options{Progress: line.show})
+	r, err := world.Run(ctx, s, world.Options{Progress: line.show})
 	line.clear()
 	if errors.Is(err, world.ErrCannot) {
 		return nil, fail(exitUsage, "docs/simulation.md says what a world has", "playing %s: %w", name, err)
 	} else if err != nil {
 		return nil, err
 	}
-	return report, a.print(struct {
-		Name string `json:"name"`
-		*world.Report
-		OK     bool  `json:"ok"`
-		Memory int64 `json:"peak_bytes"` // of the whole process
-	}{name, report, report.OK(), peakMemory()}, func(w io.Writer) { printReport(w, name, report) })
+	r.Name, r.Peak, r.Date = name, peakMemory(), time.Now().UTC()
+	return r, a.print(struct {
+		*report.Report
+		OK bool `json:"ok"`
+	}{r, r.OK()}, func(w io.Writer) { printReport(w, r) })
 }
 
 func (a *app) simList() *cobra.Command {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"croft/sim/report"
 	"croft/sim/world"
 )
 
@@ -54,9 +55,9 @@ func peakMemory() int64 {
 }
 
 // printReport writes a report as people read it.
-func printReport(w io.Writer, name string, r *world.Report) {
-	fmt.Fprintf(w, "%s: %d nodes, %s, seed %d; %s in %s, %d events, %s\n", name, r.Nodes, r.Profile, r.Seed, r.Virtual.Round(time.Millisecond),
-		r.Wall.Round(10*time.Millisecond), r.Events, octets(uint64(peakMemory())))
+func printReport(w io.Writer, r *report.Report) {
+	fmt.Fprintf(w, "%s: %d nodes, %s, seed %d; %s in %s, %d events, %s\n", r.Name, r.Nodes, r.Profile, r.Seed, r.Virtual.Round(time.Millisecond),
+		r.Wall.Round(10*time.Millisecond), r.Events, octets(uint64(r.Peak)))
 	if r.Partial {
 		fmt.Fprintln(w, "PARTIAL: it was interrupted, and nothing that it says is of the whole run")
 	}
@@ -117,7 +118,7 @@ func printReport(w io.Writer, name string, r *world.Report) {
 }
 
 // measured prints a figure in its unit.
-func measured(v world.Value) string {
+func measured(v report.Value) string {
 	switch v.Unit {
 	case "s":
 		return time.Duration(v.Value * 1e9).Round(100 * time.Microsecond).String()

@@ -124,7 +124,7 @@ func (n *peer) start() {
 	n.view = gossip.NewView(gossip.ViewConfig{Cap: viewCap(w.scn), Open: w.open})
 	n.pace, n.offering, n.neighbour, n.ready, n.target = gossip.Pace{}, false, nil, false, w.told
 	n.since, n.meshed = w.now, w.scn.End
-	w.up++
+	w.count(+1)
 	n.oracle.Restarted()
 	n.give(node.Recover{})
 }
@@ -138,6 +138,9 @@ func (n *peer) crash(power bool) {
 		n.follow(r)
 	}
 	if power {
+		for _, s := range n.slivers {
+			n.runs(s, false)
+		}
 		n.slivers = nil
 	}
 }
@@ -147,7 +150,7 @@ func (n *peer) end() {
 	n.up = false
 	n.life++
 	n.was += n.w.now - n.since
-	n.w.up--
+	n.w.count(-1)
 	if n.ready {
 		n.w.told--
 	}
@@ -251,7 +254,7 @@ func (n *peer) follow(record []byte) {
 		return
 	}
 	n.oracle.Follow(f)
-	n.w.figures.fact(f)
+	n.w.fact(f)
 }
 
 // perform does the rest of a batch, after which the books are looked at.
@@ -270,7 +273,7 @@ func (n *peer) perform(batch []node.Effect) {
 				done(e)
 			}
 		case lease.Proved:
-			n.w.figures.proofs++
+			n.w.figures.proofs.Add(n.w.now, 1)
 		case lease.Changed:
 			n.offer(false)
 		case sandbox.Launch:

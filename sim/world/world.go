@@ -12,6 +12,7 @@ import (
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/sim/profile"
+	"croft/sim/report"
 	"croft/sim/scenario"
 )
 
@@ -40,6 +41,7 @@ type World struct {
 	trace   *trace
 	nodes   []*peer
 	up      int
+	slivers int // that run
 	wires   wires
 	refs    uint64 // of inputs to cores
 
@@ -48,14 +50,13 @@ type World struct {
 	opened   map[*byte]*offer.Opened
 	slices   map[string]*run
 	inOrder  []*run
-	safety   safety
 	figures  figures
 	err      error
 }
 
 // Run plays a scenario to its end, or until ctx is done: then what there is comes
 // back, marked as partial. The error is ErrCannot, or of what should not be.
-func Run(ctx context.Context, s *scenario.Scenario, opt Options) (*Report, error) {
+func Run(ctx context.Context, s *scenario.Scenario, opt Options) (*report.Report, error) {
 	if err := cannot(s); err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 		return nil, err
 	}
 	w := &World{scn: s, profile: p, rng: rand.New(rand.NewPCG(s.Seed, 0x776f726c64)), trace: newTrace(opt.Trace),
-		opened: map[*byte]*offer.Opened{}, slices: map[string]*run{}}
+		opened: map[*byte]*offer.Opened{}, slices: map[string]*run{}, figures: newFigures(report.NewRecorder("world", s))}
 	w.wires.side = make([]uint32, s.Nodes.Count)
 	for i := range s.Nodes.Count {
 		w.nodes = append(w.nodes, &peer{w: w, index: i})
@@ -86,7 +87,7 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 	return w, nil
 }
 
-func (w *World) run(ctx context.Context, opt Options) (*Report, error) {
+func (w *World) run(ctx context.Context, opt Options) (*report.Report, error) {
 	began := time.Now() // of the report alone
 	partial := false
 	for len(w.queue) > 0 && w.queue[0].at <= w.scn.End && w.err == nil {
@@ -136,6 +137,12 @@ func (w *World) open(b []byte) (*offer.Opened, error) {
 		w.opened[&b[0]] = &o
 	}
 	return &o, err
+}
+
+// count notes that a node came up, or went down.
+func (w *World) count(by int) {
+	w.up += by
+	w.figures.up.Set(w.now, float64(w.up))
 }
 
 func (w *World) ref() uint64 {
