@@ -12,6 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"croft/node/daemon"
+	"croft/sim/lab"
+	"croft/sim/lab/play"
 	simreport "croft/sim/report"
 	"croft/sim/scenario"
 	"croft/sim/world"
@@ -21,12 +24,21 @@ import (
 type player func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error)
 
 // worldNames are those that there are; the first is the usual one.
-var worldNames = []string{"world"}
+var worldNames = []string{"world", "lab"}
 
 func (a *app) worlds() map[string]player {
 	return map[string]player{
 		"world": func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error) {
 			return world.Run(ctx, s, world.Options{Progress: progress})
+		},
+		"lab": func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error) {
+			self, err := os.Executable()
+			if err != nil {
+				return nil, err
+			}
+			r, err := play.Run(ctx, s, play.Options{Progress: progress,
+				Lab: lab.Config{Croft: self, Env: os.Environ(), Identity: identity, Certify: certify, Destroy: daemon.Wipe}})
+			return r, labError(err)
 		},
 	}
 }
