@@ -104,7 +104,11 @@ func (p *plot) SVG() template.HTML {
 			at, top, height-bottom, at-4, y.at(m.y)+14, html.EscapeString(m.text))
 	}
 	for i, l := range p.lines {
-		fmt.Fprintf(&b, `<path class="%s" d="%s"><title>%s</title></path>`, class(i, l), l.path(x, y), html.EscapeString(l.name))
+		along, alone := l.path(x, y)
+		fmt.Fprintf(&b, `<path class="%s" d="%s"><title>%s</title></path>`, class(i, l), along, html.EscapeString(l.name))
+		if alone != "" {
+			fmt.Fprintf(&b, `<path class="%s dots" d="%s"/>`, class(i, l), alone)
+		}
 	}
 	b.WriteString("</svg>")
 	return template.HTML(b.String())
@@ -143,18 +147,23 @@ func class(i int, l line) string {
 	return c
 }
 
-func (l *line) path(x, y scale) string {
-	var b strings.Builder
+// path goes along the points; those between two gaps stand alone.
+func (l *line) path(x, y scale) (along, alone string) {
+	var b, dots strings.Builder
 	pen, lastX, lastY := false, 0.0, 0.0
-	for _, p := range l.points {
+	gap := func(i int) bool { return i < 0 || i >= len(l.points) || math.IsNaN(l.points[i].Y) }
+	for i, p := range l.points {
 		if math.IsNaN(p.Y) {
 			pen = false
 			continue
 		}
 		px, py := x.at(p.X), y.at(p.Y)
 		switch {
-		case !pen: // a dot, should nothing follow
-			fmt.Fprintf(&b, "M%.1f %.1fh.1", px, py)
+		case gap(i-1) && gap(i+1):
+			fmt.Fprintf(&dots, "M%.1f %.1fh.1", px, py)
+			continue
+		case !pen:
+			fmt.Fprintf(&b, "M%.1f %.1f", px, py)
 		case l.steps:
 			fmt.Fprintf(&b, "H%.1fV%.1f", px, py)
 		case math.Abs(px-lastX) > 0.2 || math.Abs(py-lastY) > 0.2:
@@ -164,7 +173,7 @@ func (l *line) path(x, y scale) string {
 		}
 		pen, lastX, lastY = true, px, py
 	}
-	return b.String()
+	return b.String(), dots.String()
 }
 
 // extent is what is to be seen.

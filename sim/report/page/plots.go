@@ -88,14 +88,19 @@ func title(figure, of string) string {
 func spread(r *report.Report, m report.Measured) *plot {
 	p := cdf(title(m.Figure, m.Of), m.Unit)
 	p.Note = report.About(m.Figure)
-	p.lines = []line{{name: m.Figure, points: m.Dist.CDF(200, m.Scale)}}
-	p.x.log = wide(p.lines)
+	p.lines = []line{stairs(m.Figure, m.Dist.CDF(200, m.Scale))}
 	for _, e := range r.Expects {
 		if q := e.Quantile(); q > 0 && e.Figure == m.Figure && e.Of == m.Of {
 			p.marks = append(p.marks, mark{e.Value, q, strings.TrimPrefix(e.Expect, "expect ")})
 		}
 	}
+	p.x.log = p.wide()
 	return p
+}
+
+// stairs is a distribution as a line: it rises where there are members.
+func stairs(name string, cdf []report.Point) line {
+	return line{name: name, points: append([]report.Point{{X: cdf[0].X}}, cdf...), steps: true}
 }
 
 func cdf(title, unit string) *plot {
@@ -103,9 +108,12 @@ func cdf(title, unit string) *plot {
 }
 
 // wide reports whether values are so far apart that a logarithmic axis shows more.
-func wide(lines []line) bool {
+func (p *plot) wide() bool {
 	low, high := math.Inf(1), 0.0
-	for _, l := range lines {
+	for _, m := range p.marks {
+		low, high = math.Min(low, m.x), math.Max(high, m.x)
+	}
+	for _, l := range p.lines {
 		for _, q := range l.points {
 			if q.X > 0 {
 				low, high = math.Min(low, q.X), math.Max(high, q.X)
@@ -125,9 +133,9 @@ func overlay(o *report.Overlay, labels []string) *plot {
 		if i > 0 {
 			name += fmt.Sprintf(" (KS %.3f)", o.Distances[i].KS)
 		}
-		p.lines = append(p.lines, line{name: name, points: d.CDF(200, scale)})
+		p.lines = append(p.lines, stairs(name, d.CDF(200, scale)))
 	}
-	p.x.log = wide(p.lines)
+	p.x.log = p.wide()
 	return p
 }
 
