@@ -247,7 +247,9 @@ func (g *game) each(who scenario.Who, do func(*player) error) error {
 	return errors.Join(errs...)
 }
 
-// choose draws among the nodes that are up.
+// choose draws among the nodes that are up. The way in of a researcher is drawn last:
+// elsewhere he sits at a machine that no fault strikes, and here he has none of his
+// own.
 func (g *game) choose(who scenario.Who) (chosen []*player) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -264,5 +266,6 @@ func (g *game) choose(who scenario.Who) (chosen []*player) {
 		want = int(who.Fraction*float64(want) + 0.5)
 	}
 	g.rng.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+	slices.SortStableFunc(chosen, func(a, b *player) int { return cmp.Compare(g.ways(a), g.ways(b)) })
 	return chosen[:want]
 }

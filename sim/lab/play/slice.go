@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,8 +26,19 @@ type slice struct {
 	spec    *scenario.Slice
 	way     *player // his way in
 	home    string
+	begun   chan struct{} // closed when it is known what became of its beginning; then
 	took    time.Duration // until all of it ran
 	outcome string
+}
+
+// ways is how many slices have a node as their way in.
+func (g *game) ways(p *player) (count int) {
+	for _, s := range g.slices {
+		if s.way == p {
+			count++
+		}
+	}
+	return count
 }
 
 // program is what slivers run: it waits.
@@ -34,7 +46,8 @@ var program = []string{"/bin/busybox", "--", "sleep", "86400"}
 
 // begin begins a slice.
 func (g *game) begin(ctx context.Context, spec *scenario.Slice) error {
-	s := &slice{spec: spec, home: filepath.Join(g.homes, spec.Name), way: g.anyUp()}
+	s := &slice{spec: spec, home: filepath.Join(g.homes, spec.Name), way: g.anyUp(), begun: make(chan struct{})}
+	defer close(s.begun)
 	g.mu.Lock()
 	g.slices = append(g.slices, s)
 	g.mu.Unlock()
@@ -77,15 +90,27 @@ func (g *game) anyUp() *player {
 	return chosen[0]
 }
 
-func (g *game) sliceOf(name string) *slice {
+// sliceOf waits until a slice has begun; nil: it never came to be.
+func (g *game) sliceOf(ctx context.Context, name string) *slice {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, s := range g.slices {
-		if s.spec.Name == name && s.outcome == "ok" {
-			return s
-		}
+	at := slices.IndexFunc(g.slices, func(s *slice) bool { return s.spec.Name == name })
+	var s *slice
+	if at >= 0 {
+		s = g.slices[at]
 	}
-	return nil
+	g.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	select {
+	case <-s.begun:
+	case <-ctx.Done():
+		return nil
+	}
+	if s.outcome != "ok" {
+		return nil
+	}
+	return s
 }
 
 // renew and stop do nothing about a slice that never came to be, and what a node
@@ -99,7 +124,7 @@ func (g *game) stop(ctx context.Context, do *scenario.Stop) error {
 }
 
 func (g *game) about(ctx context.Context, name string, args ...string) error {
-	s := g.sliceOf(name)
+	s := g.sliceOf(ctx, name)
 	if s == nil {
 		return nil
 	}
