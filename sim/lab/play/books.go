@@ -159,6 +159,7 @@ var foot = report.Foot{
 	Omits: []string{"delay, reordering and duplication as faults", "wrong clocks", "machines that lose power", "hostile nodes"},
 	Notes: []string{
 		"who knows what is asked every 100 ms of up to ten nodes, and of more in proportion: delivery and latejoin are told no finer",
+		"delivery share counts what came within 10 s",
 		"a newcomer's wait begins with the start of its process",
 		"a fault strikes the way in of a researcher last",
 		"safety is looked at once a node, at the end, by the journals alone",

@@ -17,7 +17,8 @@ const (
 	// countEvery is how often slivers are counted.
 	countEvery = time.Second
 
-	// settled is how old news must be to count as missed.
+	// settled is by when news must have come. What a pull brings later has not been
+	// delivered.
 	settled = 10 * time.Second
 
 	// maxNews bounds the offers that are followed: each of 50 nodes may say something

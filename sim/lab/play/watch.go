@@ -38,8 +38,8 @@ type publication struct {
 // news is an offer on its way.
 type news struct {
 	at   time.Duration
-	seen map[int]bool // nodes that know it, or one that is newer
-	due  map[int]bool // nodes that were there all the time
+	seen map[int]time.Duration // by node: when it was first seen to know it
+	due  map[int]bool          // nodes that were there when it was made
 }
 
 // look asks every node that is up what it knows, again and again.
@@ -111,7 +111,7 @@ func (g *game) saw(p *player, which publication, name string, now time.Duration)
 		if len(g.news) >= maxNews {
 			return others
 		}
-		n = &news{at: at, seen: map[int]bool{}, due: map[int]bool{}}
+		n = &news{at: at, seen: map[int]time.Duration{}, due: map[int]bool{}}
 		g.news[which] = n
 		for _, o := range g.nodes {
 			if o.isUp && o.target == 0 && o.since < at && o.name != name {
@@ -122,8 +122,8 @@ func (g *game) saw(p *player, which publication, name string, now time.Duration)
 			g.figures.published.Add(at, 1)
 		}
 	}
-	if others && !n.seen[p.index] {
-		n.seen[p.index] = true
+	if _, known := n.seen[p.index]; others && !known {
+		n.seen[p.index] = now
 		if n.due[p.index] {
 			g.figures.delivered.Add(now, 1)
 			g.figures.delivery.Add(now, int64(max(now-at, 0)))
@@ -132,8 +132,8 @@ func (g *game) saw(p *player, which publication, name string, now time.Duration)
 	return others
 }
 
-// reached tells which share of the copies that should come did, or were overtaken
-// by a newer offer of the same node.
+// reached tells how many copies of offers should have come, and how many did in
+// time, or were overtaken by a newer offer of the same node.
 func (g *game) reached() (due, reached int) {
 	end := g.now()
 	for which, n := range g.news {
@@ -147,7 +147,7 @@ func (g *game) reached() (due, reached int) {
 			}
 			due++
 			for other, o := range g.news {
-				if other.node == which.node && other.sequence >= which.sequence && o.seen[i] {
+				if other.node == which.node && other.sequence >= which.sequence && o.inTime(i, n.at) {
 					reached++
 					break
 				}
@@ -155,6 +155,12 @@ func (g *game) reached() (due, reached int) {
 		}
 	}
 	return due, reached
+}
+
+// inTime reports whether a node was seen to know it, soon after that instant.
+func (n *news) inTime(node int, at time.Duration) bool {
+	seen, known := n.seen[node]
+	return known && seen <= at+settled
 }
 
 // count has every node that is up say how many slivers it has.
