@@ -40,7 +40,7 @@ func printReport(w io.Writer, p paint, r *simreport.Report) {
 	}{{"", r.Counts}, {"offers ignored: ", r.Drops}, {"wishes refused: ", r.Refusals}} {
 		for _, c := range list.counts {
 			if c.Count > 0 {
-				table = append(table, []string{list.prefix + c.What, simreport.Whole(int64(c.Count))})
+				table = append(table, []string{list.prefix + c.What, c.Text()})
 			}
 		}
 	}

@@ -14,6 +14,7 @@ type Overlay struct {
 	Unit      string     `json:"unit,omitempty"`
 	Runs      []int      `json:"runs"` // by index; the first is what the others are held against
 	Distances []Distance `json:"distances"`
+	name      string     // of the scenario, where there are more than two
 	dists     []*Dist
 	scale     float64
 }
@@ -23,14 +24,23 @@ type Overlay struct {
 func (o *Overlay) Dist(i int) (*Dist, float64) { return o.dists[i], o.scale }
 
 // Compare lays the distributions of runs over one another: those figures that at
-// least two of them measured. Distances are from the first that did, in Unit.
+// least two of them measured. Of more than two scenarios each is for itself: nothing
+// is to be seen in all of them together. Distances are from the first run, in Unit.
 func Compare(runs []*Report) (list []Overlay) {
+	names := map[string]bool{}
+	for _, r := range runs {
+		names[r.Name] = true
+	}
 	for i, r := range runs {
+		name := ""
+		if len(names) > 2 {
+			name = r.Name
+		}
 		for _, m := range r.Measures {
-			at := slices.IndexFunc(list, func(o Overlay) bool { return o.Figure == m.Figure && o.Of == m.Of })
+			at := slices.IndexFunc(list, func(o Overlay) bool { return o.Figure == m.Figure && o.Of == m.Of && o.name == name })
 			if at < 0 {
 				at = len(list)
-				list = append(list, Overlay{Figure: m.Figure, Of: m.Of, Unit: m.Unit, scale: m.Scale})
+				list = append(list, Overlay{Figure: m.Figure, Of: m.Of, Unit: m.Unit, name: name, scale: m.Scale})
 			}
 			o := &list[at]
 			var d Distance

@@ -176,21 +176,21 @@ func (r *Recorder) Report(now time.Duration, partial bool, history string) *Repo
 	}
 	out.Figures = append(out.Figures, r.values...)
 	for _, g := range r.gauges.list {
-		out.Counts = append(out.Counts, Count{named(g.group, g.of), uint64(max(g.last, 0))})
+		out.Counts = append(out.Counts, Count{What: named(g.group, g.of), Count: uint64(max(g.last, 0))})
 		out.Courses = append(out.Courses, g.slots.course(g.group, g.of, Levels, "", 1, now))
 	}
 	for _, c := range r.counters.list {
-		switch c.group {
-		case "drops":
-			out.Drops = append(out.Drops, Count{c.of, c.total})
-		case "refusals":
-			out.Refusals = append(out.Refusals, Count{c.of, c.total})
-		default:
-			out.Counts = append(out.Counts, Count{named(c.group, c.of), c.total})
-		}
 		unit := ""
 		if c.group == "bytes" {
 			unit = "B"
+		}
+		switch c.group {
+		case "drops":
+			out.Drops = append(out.Drops, Count{What: c.of, Count: c.total})
+		case "refusals":
+			out.Refusals = append(out.Refusals, Count{What: c.of, Count: c.total})
+		default:
+			out.Counts = append(out.Counts, Count{named(c.group, c.of), c.total, unit})
 		}
 		out.Courses = append(out.Courses, c.slots.course(c.group, c.of, Rates, unit, 1, now))
 	}

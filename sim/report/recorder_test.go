@@ -59,7 +59,7 @@ expect safety`))
 	if len(want) > 0 || got.OK() {
 		t.Errorf("nobody judged %v", want)
 	}
-	if fmt.Sprint(got.Drops) != "[{full 1} {stale 2}]" || fmt.Sprint(got.Counts) != "[{nodes up 5} {bytes sent 4000}]" {
+	if fmt.Sprint(got.Drops) != "[{full 1 } {stale 2 }]" || fmt.Sprint(got.Counts) != "[{nodes up 5 } {bytes sent 4000 B}]" {
 		t.Errorf("drops %v, counts %v", got.Drops, got.Counts)
 	}
 	if v, ok := got.Value("slice", "ron", "time"); !ok || v.Value != 1 || v.Unit != "s" {

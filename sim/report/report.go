@@ -59,10 +59,19 @@ type Measured struct {
 	Dist   *Dist   `json:"distribution"`
 }
 
-// Count counts something.
+// Count counts something. Unit is B or empty.
 type Count struct {
 	What  string `json:"what"`
 	Count uint64 `json:"count"`
+	Unit  string `json:"unit,omitempty"`
+}
+
+// Text prints the count: all digits, unless it is of bytes.
+func (c Count) Text() string {
+	if c.Unit == "" {
+		return Whole(int64(c.Count))
+	}
+	return Text(float64(c.Count), c.Unit)
 }
 
 // Slice is what became of a slice.
