@@ -168,6 +168,7 @@ func (r *reader) whose(s Step, w Who, deadly bool) {
 		no("fraction= and count= are two answers to one question", "want one of them")
 	case w.Count > r.Nodes.Count:
 		no(fmt.Sprintf("%d nodes of %d", w.Count, r.Nodes.Count), "want at most all of them")
+	case !slices.Contains(profile.Names, r.Nodes.Profile): // told already
 	case w.Region != "" && !slices.Contains(regions, w.Region) && len(regions) == 0:
 		no("the profile "+r.Nodes.Profile+" has no regions", "want fraction= or count=, or profile=planetlab")
 	case w.Region != "" && !slices.Contains(regions, w.Region):

@@ -3,8 +3,10 @@
 package scenario
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +41,7 @@ func Parse(text string) (*Scenario, error) {
 		r.check()
 	}
 	if len(r.mistakes) > 0 {
+		slices.SortStableFunc(r.mistakes, func(a, b Mistake) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
 		return nil, r.mistakes
 	}
 	return &r.Scenario, nil

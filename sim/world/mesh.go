@@ -135,7 +135,7 @@ func (n *peer) publish(made offer.Offer) {
 	w.note(n.index, "publish %s", signed.ID.Short())
 	w.messages = append(w.messages, m)
 	w.retire(seenFor)
-	w.figures.published++
+	w.figures.published.Add(w.now, 1)
 	w.forward(m, n, -1)
 }
 
@@ -147,9 +147,9 @@ func (w *World) forward(m *message, n *peer, from int) {
 		if to == from {
 			continue
 		}
-		n.sent += uint64(len(m.bytes) + envelope)
+		n.spend(w.figures.gossiped, len(m.bytes)+envelope)
 		if m.has(to) {
-			w.figures.duplicates++
+			w.figures.duplicates.Add(w.now, 1)
 			continue
 		}
 		w.carry(m, n.index, to)
@@ -174,7 +174,7 @@ func (w *World) deliver(m *message, from, to int) {
 	case !n.up || m.seen == nil:
 		return
 	case m.has(to):
-		w.figures.duplicates++
+		w.figures.duplicates.Add(w.now, 1)
 		return
 	}
 	m.mark(to)
@@ -188,10 +188,11 @@ func (w *World) deliver(m *message, from, to int) {
 	w.trace.word(string(v.Reason))
 	w.trace.end()
 	if v.Judgement != judge.Accept {
-		w.figures.drop(string(v.Reason))
+		w.drop(string(v.Reason))
 		return
 	}
-	w.figures.delivery.add(int64(w.now - m.at))
+	w.figures.delivered.Add(w.now, 1)
+	w.figures.delivery.Add(w.now, int64(w.now-m.at))
 	w.forward(m, n, from)
 }
 
@@ -286,6 +287,6 @@ func (n *peer) page(to int, req gossip.PullRequest, done func()) {
 func (n *peer) caughtUp() {
 	if n.target > 0 && n.view.Len()*100 >= min(n.target, viewCap(n.w.scn))*99 {
 		n.target = 0
-		n.w.figures.latejoin.add(int64(n.w.now - n.since))
+		n.w.figures.latejoin.Add(n.w.now, int64(n.w.now-n.since))
 	}
 }
