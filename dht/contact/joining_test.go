@@ -85,7 +85,8 @@ func TestWhomToTryWhen(t *testing.T) {
 			0 heard remembered 1
 			0 heard given 1
 			1 tried remembered true
-			1 peers 1
+			4 tick
+			4 peers 1
 			9 tick
 			20 peers 0`, "0 try remembered 1; 20 try remembered 1"},
 		"the local network, also when joined": {`

@@ -196,9 +196,13 @@ func TestAHostBehindNATAsksForRelays(t *testing.T) {
 			}})
 		must(t, err)
 		if private {
-			if r := h.Reach(); r.State != StateUnknown {
-				t.Errorf("on a network of its own: %+v", r)
+			told, err := h.EventBus().Subscribe(new(event.EvtLocalReachabilityChanged)) // the last there was, if any
+			must(t, err)
+			verdict(t, h, network.ReachabilityPublic)
+			if e := (<-told.Out()).(event.EvtLocalReachabilityChanged); e.Reachability != network.ReachabilityPublic {
+				t.Errorf("on a network of its own: %s", e.Reachability)
 			}
+			must(t, told.Close())
 		} else {
 			if n := <-asked; n < relaysWanted {
 				t.Errorf("asked for %d", n)
