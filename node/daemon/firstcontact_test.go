@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
+
 	"croft/dht/contact"
 	"croft/dht/kad"
 	"croft/lease/leasetest"
@@ -129,6 +131,38 @@ func mustContacts(t *testing.T, texts ...string) []contact.Contact {
 		t.Fatal(err)
 	}
 	return list
+}
+
+// A neighbour that is asked for contacts and writes without end, or nothing, or
+// what is none, is no help, and no harm.
+func TestHostileContacts(t *testing.T) {
+	liar, member := newJoiner(t, "liar", t.TempDir(), false), newJoiner(t, "member", t.TempDir(), true)
+	infos := infosOf(mustContacts(t, liar.at()))
+	if err := member.host.Connect(t.Context(), infos[0]); err != nil {
+		t.Fatal(err)
+	}
+	self, err := contact.Invitation{Until: time.Now().Add(time.Hour).Unix(), Contacts: mustContacts(t, liar.at(), member.at())}.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, say := range map[string]func(network.Stream){
+		"noise": func(s network.Stream) { s.Write([]byte("\x00\xffnoise")); s.Close() },
+		"no end": func(s network.Stream) {
+			for b := make([]byte, 1<<16); ; {
+				if _, err := s.Write(b); err != nil {
+					return
+				}
+			}
+		},
+		"nothing":        func(s network.Stream) { s.Close() },
+		"broken off":     func(s network.Stream) { s.Write([]byte(self[:20])); s.Reset() },
+		"only ourselves": func(s network.Stream) { s.Write([]byte(self)); s.Close() },
+	} {
+		liar.host.SetStreamHandler(ContactsProtocol, say)
+		if told := member.first.ask(t.Context(), liar.host.ID()); len(told) != 0 {
+			t.Errorf("%s: heard of %v", what, told)
+		}
+	}
 }
 
 // A memory that is damaged, or full of what cannot be, keeps nobody out.
