@@ -39,6 +39,7 @@ var rooms = map[string]room{
 	"lease/adversary": {floor: 0}, // tests only
 
 	"dht":                 {1, true, []string{"github.com/fxamacker/cbor/v2"}},
+	"dht/contact":         {1, true, nil},
 	"dht/kad":             {floor: 1},
 	"dht/index":           {floor: 1},
 	"dht/dhttest":         {floor: 1},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,7 @@ in it reaches any other network.`,
 func (a *app) labUp(dir *string) *cobra.Command {
 	var nodes int
 	var segment time.Duration
+	var nats map[string]string
 	c := &cobra.Command{
 		Use: "up", Short: "Make the lab", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,9 +50,13 @@ func (a *app) labUp(dir *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			sites, err := translated(nats)
+			if err != nil {
+				return err
+			}
 			start := time.Now()
 			l, err := lab.Up(cmd.Context(), lab.Config{
-				Dir: *dir, Croft: self, N: nodes, Segment: segment, Env: os.Environ(),
+				Dir: *dir, Croft: self, Sites: sites, N: nodes, Segment: segment, Env: os.Environ(),
 				Identity: identity, Certify: certify, Destroy: daemon.Wipe,
 				Progress: func(step string) { a.say("%5.2fs  %s", time.Since(start).Seconds(), step) },
 			})
@@ -62,7 +68,30 @@ func (a *app) labUp(dir *string) *cobra.Command {
 	}
 	c.Flags().IntVarP(&nodes, "nodes", "n", 5, "number of nodes")
 	c.Flags().DurationVar(&segment, "segment", 0, "after how long nodes commit to what they recorded, 10s to 5m (default 5m)")
+	c.Flags().StringToStringVar(&nats, "nat", nil, "sites behind NAT, as uni-a=cone; none, cone, symmetric or cgnat")
 	return c
+}
+
+// translated are the default sites, some of them behind NAT.
+func translated(nats map[string]string) ([]lab.Site, error) {
+	sites := lab.DefaultSites()
+	var names, kinds []string
+	for i := range sites {
+		names = append(names, sites[i].Name)
+		sites[i].NAT = lab.NAT(nats[sites[i].Name])
+	}
+	for _, k := range lab.NATs() {
+		kinds = append(kinds, string(k))
+	}
+	for site, kind := range nats {
+		if !slices.Contains(names, site) {
+			return nil, usage(didYouMean(site, names), "--nat: no site %q in the lab", site)
+		}
+		if !slices.Contains(kinds, kind) {
+			return nil, usage(didYouMean(kind, kinds), "--nat %s=%s: want none, cone, symmetric or cgnat", site, kind)
+		}
+	}
+	return sites, nil
 }
 
 // identity makes a lab node's key before its daemon starts, so that its site can
@@ -137,7 +166,11 @@ func (a *app) labShow(ctx context.Context, l *lab.Lab) error {
 			if n.Pid != 0 {
 				state = fmt.Sprintf("pid %d", n.Pid)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.Name, n.Address, state, n.Socket)
+			at := n.Address.String()
+			if n.NAT != "" {
+				at += fmt.Sprintf(" (%s at %s)", n.NAT, n.Outside)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.Name, at, state, n.Socket)
 		}
 		fmt.Fprintf(w, "outside\t%s\t-\t-\n", s.Outside)
 	})

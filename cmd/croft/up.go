@@ -50,6 +50,9 @@ and end with their leases.`,
 				}
 			}
 			cfg.State = state
+			if err := checkJoin(join); err != nil {
+				return err
+			}
 			cfg.Join = append(cfg.Join, join...)
 			cfg.Visitor = cfg.Visitor || visitor
 			log, err := logger(a, level)
@@ -61,7 +64,7 @@ and end with their leases.`,
 	}
 	c.Flags().StringVar(&state, "state", daemon.DefaultConfig().State, "directory of all that this node keeps")
 	c.Flags().StringVar(&config, "config", "", "configuration (default STATE/croft.toml, if it exists)")
-	c.Flags().StringArrayVar(&join, "join", nil, "address of a node to join by: /ip4/…/p2p/… (may be repeated)")
+	c.Flags().StringArrayVar(&join, "join", nil, "invitation, or address of a node, to join by: croft1…, /ip4/…/p2p/… (may be repeated)")
 	c.Flags().BoolVar(&visitor, "visitor", false, "host nothing")
 	c.Flags().StringVar(&level, "log", "info", "debug, info, warn or error")
 	return c
@@ -168,6 +171,7 @@ func (a *app) net() *cobra.Command {
 					fmt.Fprintf(w, "policy\tthe newest is refused: %s\n", s.PolicyFault)
 				}
 				fmt.Fprintf(w, "peers\t%d\nknown\t%d offers\n", s.Peers, s.Known)
+				showReach(w, s.Reach)
 				if !s.Hosting {
 					fmt.Fprintf(w, "visitor\thosts nothing\n")
 					return

@@ -33,8 +33,10 @@ const (
 	dialTimeout = 5 * time.Second
 	// identifyTimeout is what a connected peer gets to show that it routes.
 	identifyTimeout = 3 * time.Second
-	// parallelDials bounds the first contacts under way.
+	// parallelDials bounds the first contacts under way; when enough of them have
+	// answered, no more are begun: these know the others.
 	parallelDials = 8
+	enough        = 8
 	// lookupTimeout bounds one walk: after it, what was found so far counts. A walk
 	// over a wide area takes half a second; one that takes longer waits to dial a
 	// dead peer.
@@ -49,7 +51,8 @@ var ErrAlone = errors.New("no other node is known")
 
 // Config is fixed for the life of a DHT.
 type Config struct {
-	// Server answers others' look-ups; a visitor leaves it false.
+	// Server answers others' look-ups, until it turns out that they cannot reach
+	// this host; a visitor leaves it false.
 	Server bool
 	// Addresses keeps those of a peer's addresses that this profile may dial and
 	// pass on; nil keeps all. See [Public].
@@ -80,7 +83,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	}
 	mode := kaddht.ModeClient
 	if cfg.Server {
-		mode = kaddht.ModeServer
+		mode = kaddht.ModeAutoServer
 	}
 	options := []kaddht.Option{
 		kaddht.ProtocolPrefix(Prefix), kaddht.Mode(mode),
@@ -160,6 +163,12 @@ func (d *DHT) connect(ctx context.Context, list []peer.AddrInfo) (reached int, e
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
+			mu.Lock()
+			over := reached >= enough
+			mu.Unlock()
+			if over {
+				return
+			}
 			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 			defer cancel()
 			err := d.host.Connect(ctx, ai)
@@ -237,6 +246,16 @@ func (d *DHT) Remember() []peer.AddrInfo {
 		}
 	}
 	return all
+}
+
+// Neighbours is the number of connected peers that answer look-ups.
+func (d *DHT) Neighbours() (n int) {
+	for _, id := range d.dht.RoutingTable().ListPeers() {
+		if d.host.Network().Connectedness(id) == network.Connected {
+			n++
+		}
+	}
+	return n
 }
 
 // Size returns the number of peers in the routing table.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -66,6 +67,31 @@ func wait(t *testing.T, what string, holds func() bool) {
 		case <-deadline.C:
 			t.Fatalf("not within 10 s: %s", what)
 		}
+	}
+}
+
+// A node that turns out to be out of others' reach is asked no more, until it is not.
+func TestOutOfReachItRoutesForNobody(t *testing.T) {
+	first, second := start(t, Config{Server: true}), start(t, Config{Server: true})
+	if n, err := second.Join(t.Context(), []peer.AddrInfo{info(first)}); n != 1 || err != nil {
+		t.Fatalf("joined through %d, %v", n, err)
+	}
+	verdicts, err := second.host.EventBus().Emitter(new(event.EvtLocalReachabilityChanged))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer verdicts.Close()
+	for _, c := range []struct {
+		verdict network.Reachability
+		routes  int
+	}{{network.ReachabilityPrivate, 0}, {network.ReachabilityPublic, 1}} {
+		if err := verdicts.Emit(event.EvtLocalReachabilityChanged{Reachability: c.verdict}); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, c.verdict.String(), func() bool { return first.Size() == c.routes })
+	}
+	if second.Neighbours() != 1 {
+		t.Error("it has no neighbour itself")
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"croft/gossip/topic"
 	"croft/lease"
@@ -29,7 +30,7 @@ type fake struct {
 }
 
 func (f *fake) node() Node {
-	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f}
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f}
 }
 
 func (*fake) Wish(_ context.Context, by Caller, chain [][]byte) (Answer, error) {
@@ -162,10 +163,11 @@ func (*fake) Record(_ context.Context, owner lease.Principal, label string) (Sli
 func (*fake) Find(context.Context, offer.FindRequest) (offer.Result, error) {
 	return offer.Result{}, nil
 }
-func (*fake) Status(context.Context) (Status, error)              { return Status{Name: "n"}, nil }
-func (*fake) Doctor(context.Context) ([]Check, error)             { return []Check{}, nil }
-func (*fake) Issue(context.Context, IssueRequest) (Answer, error) { return Answer{}, ErrVisitor }
-func (*fake) Books(context.Context) ([]Claim, error)              { return []Claim{}, nil }
+func (*fake) Status(context.Context) (Status, error)                    { return Status{Name: "n"}, nil }
+func (*fake) Doctor(context.Context) ([]Check, error)                   { return []Check{}, nil }
+func (*fake) Issue(context.Context, IssueRequest) (Answer, error)       { return Answer{}, ErrVisitor }
+func (*fake) Books(context.Context) ([]Claim, error)                    { return []Claim{}, nil }
+func (*fake) Invite(context.Context, time.Duration) (Invitation, error) { return Invitation{}, nil }
 func (*fake) Revoke(context.Context, lease.ID, string) (Answer, error) {
 	return Answer{}, ErrVisitor
 }

@@ -19,6 +19,7 @@ type Status struct {
 	Addrs       []string        `json:"addrs" doc:"multiaddrs with the peer id, for croft up --join"`
 	Peers       int             `json:"peers" doc:"connections now"`
 	Known       int             `json:"known" doc:"offers in the view"`
+	Reach       Reach           `json:"reach" doc:"how others reach this node"`
 	Hosting     bool            `json:"hosting" doc:"false: a visitor, which hosts nothing"`
 	Why         []string        `json:"why,omitempty" doc:"what keeps it from hosting"`
 	Joined      bool            `json:"joined"`

@@ -104,4 +104,5 @@ type Node struct {
 	Clocks    Clocks
 	Conflicts Conflicts
 	OptOuts   OptOuts
+	Invites   Inviter
 }

@@ -51,6 +51,11 @@ func (w *Way) Status(ctx context.Context) (s api.Status, err error) {
 	return s, w.call(ctx, "GET", "/v1/status", nil, &s)
 }
 
+// Invitation returns text by which others join, until lasts is over.
+func (w *Way) Invitation(ctx context.Context, lasts time.Duration) (i api.Invitation, err error) {
+	return i, w.call(ctx, "GET", fmt.Sprintf("/v1/invitation?for=%d", int64(lasts/time.Second)), nil, &i)
+}
+
 // Doctor returns every requirement and what is missing.
 func (w *Way) Doctor(ctx context.Context) (c []api.Check, err error) {
 	return c, w.call(ctx, "GET", "/v1/doctor", nil, &c)

@@ -22,6 +22,7 @@ import (
 	slivernet "croft/ebpf/net"
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/node/wire"
 )
 
 // maxContact is the size in bytes of what an owner says of where to reach him: it
@@ -64,6 +65,9 @@ type Bounds struct {
 	// Segment is how long the record is open before the node commits to it, and how
 	// often as a witness it asks others for what they committed to.
 	Segment time.Duration
+
+	Connections int             // of the overlay, above which the least useful are dropped
+	Relay       wire.RelayQuota // what is carried for nodes behind NAT
 }
 
 // Profile says in what kind of network the node lives.
@@ -103,11 +107,13 @@ type file struct {
 	Places     int               `toml:"places"`
 	BlobQuota  string            `toml:"blob_quota"`
 	AuditQuota string            `toml:"audit_quota"`
+	Conns      int               `toml:"connections"`
 	Attributes Attributes        `toml:"attributes"`
 	Labels     map[string]string `toml:"labels"`
 	Capacity   map[string]string `toml:"capacity"`
 	Commons    map[string]string `toml:"commons"`
 	Slivers    sliverTable       `toml:"slivers"`
+	Relay      relayTable        `toml:"relay"`
 	Audit      auditTable        `toml:"audit"`
 }
 
@@ -115,6 +121,13 @@ type file struct {
 type sliverTable struct {
 	FlowsNew int `toml:"flows-new"`
 	FanOut   int `toml:"fan-out"`
+}
+
+// relayTable is what the node carries for others that nobody can reach.
+type relayTable struct {
+	Nodes int    `toml:"nodes"`
+	Rate  string `toml:"rate"`
+	Daily string `toml:"daily"`
 }
 
 // auditTable is what the node tells those whom its slivers send packets to, and
@@ -136,7 +149,8 @@ func DefaultConfig() Config {
 		State:   "/var/lib/croft",
 		Listen:  []string{"/ip4/0.0.0.0/udp/4001/quic-v1", "/ip4/0.0.0.0/tcp/4001", "/ip6/::/udp/4001/quic-v1", "/ip6/::/tcp/4001"},
 		Profile: ProfilePublic,
-		Bounds:  Bounds{Places: 64, FlowsNew: defaultFlowsNew, FanOut: defaultFanOut, Blobs: 8 << 30, Audit: 4 << 30, Segment: store.DefaultSpan},
+		Bounds: Bounds{Places: 64, FlowsNew: defaultFlowsNew, FanOut: defaultFanOut, Blobs: 8 << 30, Audit: 4 << 30, Segment: store.DefaultSpan,
+			Connections: wire.DefaultConnections, Relay: wire.RelayQuota{Nodes: 32, Rate: 8e6, Daily: 10 << 30}},
 	}
 }
 
@@ -156,7 +170,7 @@ func ReadConfig(cfg Config, path string) (Config, error) {
 
 // ParseConfig lays the text of a file over cfg. An unknown key is an error.
 func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
-	f := file{Name: cfg.Name, Listen: cfg.Listen, Join: cfg.Join, Profile: cfg.Profile, Places: cfg.Bounds.Places,
+	f := file{Name: cfg.Name, Listen: cfg.Listen, Join: cfg.Join, Profile: cfg.Profile, Places: cfg.Bounds.Places, Conns: cfg.Bounds.Connections, Relay: relayTable{Nodes: cfg.Bounds.Relay.Nodes},
 		Attributes: cfg.Attributes, Slivers: sliverTable{cfg.Bounds.FlowsNew, cfg.Bounds.FanOut}, Audit: auditTable{Courtesy: cfg.Courtesy, Contact: cfg.Contact}}
 	dec := toml.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
@@ -166,6 +180,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	cfg.Name, cfg.Listen, cfg.Join, cfg.Profile = f.Name, f.Listen, f.Join, f.Profile
 	cfg.Visitor, cfg.Runtime, cfg.Attributes, cfg.Labels = f.Visitor, f.Runtime, f.Attributes, f.Labels
 	cfg.Bounds.Places, cfg.Bounds.FlowsNew, cfg.Bounds.FanOut, cfg.Courtesy, cfg.Contact = f.Places, f.Slivers.FlowsNew, f.Slivers.FanOut, f.Audit.Courtesy, f.Audit.Contact
+	cfg.Bounds.Connections, cfg.Bounds.Relay.Nodes = f.Conns, f.Relay.Nodes
 	var errs []error
 	set := func(err error) { errs = append(errs, err) }
 	set(check(cfg))
@@ -178,6 +193,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	set(amounts(&cfg.Commons, "commons", f.Commons))
 	set(octets(&cfg.Bounds.Blobs, "blob_quota", f.BlobQuota))
 	set(octets(&cfg.Bounds.Audit, "audit_quota", f.AuditQuota))
+	set(carried(&cfg.Bounds.Relay, f.Relay))
 	set(segment(&cfg.Bounds.Segment, f.Audit.Segment))
 	if f.SiteCert != "" {
 		if !filepath.IsAbs(f.SiteCert) {
@@ -232,6 +248,10 @@ func check(cfg Config) error {
 		return fmt.Errorf("[slivers] flows-new = %d: want 0 to %d", cfg.Bounds.FlowsNew, ebpf.MaxFlowRate)
 	case cfg.Bounds.FanOut < 0 || cfg.Bounds.FanOut > ebpf.MaxFanOut:
 		return fmt.Errorf("[slivers] fan-out = %d: want 0 to %d", cfg.Bounds.FanOut, ebpf.MaxFanOut)
+	case cfg.Bounds.Connections < wire.LeastConnections || cfg.Bounds.Connections > wire.MostConnections:
+		return fmt.Errorf("connections = %d: want %d to %d", cfg.Bounds.Connections, wire.LeastConnections, wire.MostConnections)
+	case cfg.Bounds.Relay.Nodes < 0 || cfg.Bounds.Relay.Nodes > wire.MostRelayed:
+		return fmt.Errorf("[relay] nodes = %d: want 0 to %d", cfg.Bounds.Relay.Nodes, wire.MostRelayed)
 	case len(cfg.Name) > offer.MaxName:
 		return fmt.Errorf("name of %d bytes, limit %d", len(cfg.Name), offer.MaxName)
 	case len(cfg.Contact) > maxContact || strings.ContainsFunc(cfg.Contact, func(r rune) bool { return !unicode.IsPrint(r) }):
@@ -293,6 +313,18 @@ func octets(dst *int64, key, s string) error {
 	}
 	*dst = int64(v)
 	return nil
+}
+
+// carried reads how much is carried for others.
+func carried(dst *wire.RelayQuota, t relayTable) error {
+	if t.Rate != "" {
+		v, err := lease.EgressRate.ParseAmount(t.Rate)
+		if err != nil || v == 0 || v > 1<<40 {
+			return fmt.Errorf("[relay] rate = %q: want bit/s such as 8mbit", t.Rate)
+		}
+		dst.Rate = int64(v)
+	}
+	return octets(&dst.Daily, "[relay] daily", t.Daily)
 }
 
 // segment reads how long a segment of the record is.

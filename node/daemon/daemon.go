@@ -163,6 +163,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.sessions.serve(ctx, door) })
 	}
 	g.Go(func() error { d.watchJoin(ctx); return nil })
+	if d.deps.Reach != nil {
+		g.Go(func() error { d.watchReach(ctx); return nil })
+	}
 	if d.deps.Rumours != nil {
 		g.Go(func() error { d.proofs.run(ctx); return nil })
 	}
@@ -211,7 +214,7 @@ func (d *Daemon) Node() api.Node {
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
 		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d}, Topics: d.deps.Topics,
 		Discovery: d.deps.Discovery, Owner: owner{d},
-		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d},
+		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d}, Invites: inviter{d},
 	}
 }
 

@@ -43,6 +43,7 @@ type Deps struct {
 	Rumours   Rumours       // proofs ↔ everybody; nil: a visitor hears of none
 	Forks     Rumours       // the same of forked logs
 	Wire      Wire          // bytes to and from other nodes
+	Reach     Reachability  // how others reach this node; nil: nothing is known
 	Slices    SliceIndex    // records of slices, where every node finds them; may be nil
 
 	Topics api.Topics // of slices

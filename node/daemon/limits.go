@@ -52,6 +52,18 @@ const (
 	maxNotices  = 64
 	noticeLimit = time.Second
 
+	// maxHeard is how many words on contacts wait to be taken in: a local network may
+	// say much at once. lookEvery is how often a node sees whether any neighbour is
+	// left, rememberEvery how often it notes who is there.
+	maxHeard      = 64
+	lookEvery     = time.Second
+	rememberEvery = time.Minute
+
+	// contactsLimit bounds asking one neighbour for contacts, and answering;
+	// contactsHold is how long the answer counts, by clocks that may be wrong.
+	contactsLimit = 5 * time.Second
+	contactsHold  = 24 * time.Hour
+
 	// drainEvery is how often the flow tables are emptied into the store: what
 	// power loss can take at the most.
 	drainEvery = 5 * time.Second

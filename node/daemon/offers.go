@@ -134,7 +134,12 @@ func (o *offerLoop) make(ctx context.Context, now time.Time) (offer.Offer, error
 		slices.SortStableFunc(free, func(a, b offer.Free) int { return cmp.Compare(rank(a.Pool), rank(b.Pool)) })
 		return free
 	})
-	if whole := made.Fit(free); !whole && !o.short {
+	whole := made.Fit(free)
+	for !whole && len(made.Addrs) > 1 && slices.ContainsFunc(made.Addrs, relayed) {
+		made.Addrs = fewer(made.Addrs) // those of relays are long, and capacity is what an offer is for
+		whole = made.Fit(free)
+	}
+	if !whole && !o.short {
 		d.deps.Log.Warn("this node's offer has no room for all of its pools: find does not know the others", "pools", len(free), "named", len(made.Free))
 		o.short = true
 	}
@@ -161,22 +166,56 @@ func freeInAll(o *offer.Offer) (sum lease.RSet) {
 	return sum
 }
 
-// maxAddrs bounds the addresses in an offer: one a transport and family.
-const maxAddrs = 4
+// maxAddrs bounds the addresses in an offer: one a transport and family, or two
+// relays beside the local ones.
+const (
+	maxAddrs   = 4
+	maxRelayed = 2
+)
 
 // offerAddrs are the ways in that a stranger may use: without the peer id, which
 // follows from the node's principal, and without what only this machine reaches.
+// Each relay is named by one way to it.
 func offerAddrs(all []string) []string {
-	var out []string
+	var direct, through []string
+	ways := map[string]int{} // by relay, the place in through
 	for _, s := range all {
 		addr, ok := wire.IP(s)
-		if !ok || addr.IsLoopback() || addr.IsLinkLocalUnicast() || slivernet.IsUplink(addr) || len(out) == maxAddrs {
+		if !ok || addr.IsLoopback() || addr.IsLinkLocalUnicast() || slivernet.IsUplink(addr) {
 			continue
 		}
-		s, _, _ = strings.Cut(s, "/p2p/")
-		out = append(out, s)
+		if !relayed(s) {
+			s, _, _ = strings.Cut(s, "/p2p/")
+			direct = append(direct, s)
+			continue
+		}
+		way, _, _ := strings.Cut(s, wire.Circuit)
+		_, relay, _ := strings.Cut(way, "/p2p/")
+		if at, known := ways[relay]; !known {
+			ways[relay] = len(through)
+			through = append(through, way+wire.Circuit)
+		} else if strings.Contains(way, "/quic-v1/") { // a round trip less
+			through[at] = way + wire.Circuit
+		}
 	}
-	return out
+	through = through[:min(len(through), maxRelayed)]
+	return append(direct[:min(len(direct), maxAddrs-len(through))], through...)
+}
+
+// relayed reports whether an address is a relay's, which carries on from there.
+func relayed(addr string) bool { return strings.Contains(addr, wire.Circuit) }
+
+// fewer are addresses without the one that is missed least: a further relay, then
+// what is not a relay, then the first.
+func fewer(addrs []string) []string {
+	last := len(addrs) - 1
+	for last > 0 && !relayed(addrs[last]) {
+		last--
+	}
+	if slices.IndexFunc(addrs, relayed) == last || !relayed(addrs[last]) {
+		last = max(0, slices.IndexFunc(addrs, func(a string) bool { return !relayed(a) }))
+	}
+	return slices.Delete(slices.Clone(addrs), last, last+1)
 }
 
 // freeAhead is the time for which offered capacity must be free.
@@ -218,8 +257,6 @@ func (d *Daemon) attributes() offer.Attributes {
 	if d.deps.Hosting != nil {
 		out.Runtimes = []string{"runc"}
 	}
-	if d.cfg.Profile == ProfilePublic {
-		out.Network = "public"
-	}
+	out.Network = d.kindOfNetwork()
 	return out
 }

@@ -4,14 +4,11 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -36,16 +33,16 @@ import (
 )
 
 const (
-	joinEvery     = 2 * time.Second // between tries while no neighbour is there
-	rememberEvery = time.Minute
-	findLimit     = 10 * time.Second
-	thinLimit     = 2 * time.Second // for the index, when the view knows something already
-	fullPage      = 20              // matches that a query without a limit is content with
+	findLimit = 10 * time.Second
+	thinLimit = 2 * time.Second // for the index, when the view knows something already
+	fullPage  = 20              // matches that a query without a limit is content with
 )
 
 // overlay is this node's place among the others: routing, index, gossip, pipes.
 type overlay struct {
 	host   host.Host
+	wired  *wire.Host // the same, with how others reach it
+	first  *firstContact
 	dht    *kad.DHT
 	index  *index.Index
 	gossip *pubsub.Gossip // nil: a visitor keeps no view
@@ -54,6 +51,7 @@ type overlay struct {
 	offers chan offer.Opened
 	heard  [2]chan struct{} // capacity of one: the proofs of broken promises, of forks, may be others
 	kept   chan struct{}    // closed when the index registers no more
+	built  chan struct{}    // closed when all of this is set
 	keep   func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
 	log    *slog.Logger
 }
@@ -61,12 +59,13 @@ type overlay struct {
 // join makes the host and everything on it, and keeps looking for neighbours
 // until there are some.
 func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
-	o := &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
+	o := &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), built: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
 	var err error
-	if o.host, err = wire.NewHost(wire.Config{Key: deps.Key.Private(), Listen: cfg.Listen, UserAgent: "croft/" + Version}); err != nil {
+	if o.wired, err = wire.NewHost(o.hostConfig(cfg, deps)); err != nil {
 		return fmt.Errorf("%w: listening: %w", ErrConfig, err)
 	}
-	n.open.add(o.host.Close)
+	o.host = o.wired.Host
+	n.open.add(o.wired.Close)
 	full := !cfg.Visitor
 	if o.dht, err = kad.New(o.host, kad.Config{Server: full, Addresses: o.keep}); err != nil {
 		return err
@@ -115,13 +114,15 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 		defer close(o.kept)
 		o.index.Keep(run, o.offers)
 	})
-	wg.Go(func() { o.stay(run, cfg) })
-	if cfg.Profile != ProfileLab {
-		if service := mdns.NewMdnsService(o.host, "_croft._udp", o); service.Start() == nil {
-			n.open.add(service.Close)
-		}
+	if o.first, err = newFirstContact(o, cfg); err != nil {
+		return err
 	}
-	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices = o, o, o, o.dht
+	close(o.built)
+	wg.Go(func() { o.first.run(run) })
+	if service := mdns.NewMdnsService(o.host, "_croft._udp", o.first); service.Start() == nil {
+		n.open.add(service.Close)
+	}
+	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Reach = o, o, o, o.dht, o
 	return nil
 }
 
@@ -176,76 +177,6 @@ func filterFor(p Profile) func([]multiaddr.Multiaddr) []multiaddr.Multiaddr {
 		return kad.Public
 	}
 	return nil
-}
-
-// HandlePeerFound takes a neighbour from the local network.
-func (o *overlay) HandlePeerFound(info peer.AddrInfo) {
-	ctx, cancel := context.WithTimeout(o.ctx, findLimit)
-	defer cancel()
-	if _, err := o.dht.Join(ctx, []peer.AddrInfo{info}); err != nil {
-		o.log.Debug("a neighbour on the local network does not answer", "peer", info.ID, "err", err)
-	}
-}
-
-// stay joins, joins again whenever no neighbour is left, and remembers whom it
-// met for the next start.
-func (o *overlay) stay(ctx context.Context, cfg Config) {
-	path := filepath.Join(cfg.State, "node", "neighbours.json")
-	given := o.parse(cfg.Join)
-	remembered := readNeighbours(path)
-	tick := time.NewTicker(joinEvery)
-	defer tick.Stop()
-	var saved time.Time
-	for {
-		if o.Peers() == 0 && len(given)+len(remembered) > 0 {
-			if _, err := o.dht.Join(ctx, remembered, given); err != nil && ctx.Err() == nil {
-				o.log.Info("no neighbour yet, trying again", "err", err)
-			}
-		}
-		if time.Since(saved) > rememberEvery {
-			if now := o.dht.Remember(); len(now) > 0 {
-				remembered, saved = now, time.Now()
-				if err := writeNeighbours(path, now); err != nil {
-					o.log.Warn("neighbours are not remembered", "err", err)
-				}
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// parse reads --join addresses; each names its peer.
-func (o *overlay) parse(addrs []string) []peer.AddrInfo {
-	var infos []peer.AddrInfo
-	for _, s := range addrs {
-		info, err := peer.AddrInfoFromString(s)
-		if err != nil {
-			o.log.Warn("not an address to join by", "addr", s, "err", err)
-			continue
-		}
-		infos = append(infos, *info)
-	}
-	return infos
-}
-
-func readNeighbours(path string) (infos []peer.AddrInfo) {
-	b, err := os.ReadFile(path)
-	if err != nil || json.Unmarshal(b, &infos) != nil {
-		return nil // a hint that is lost is no loss
-	}
-	return infos
-}
-
-func writeNeighbours(path string, infos []peer.AddrInfo) error {
-	b, err := json.Marshal(infos)
-	if err != nil {
-		return err
-	}
-	return writeDurably(path, b)
 }
 
 // Find answers from the view first, and from the DHT where that is thin or not
@@ -380,11 +311,7 @@ func (o *overlay) locate(ctx context.Context, id peer.ID, to lease.Principal) {
 		if f.Offer.Node != to {
 			continue
 		}
-		for _, s := range f.Offer.Addrs {
-			if a, err := multiaddr.NewMultiaddr(s); err == nil {
-				o.host.Peerstore().AddAddrs(id, o.dialable(a), offerValid)
-			}
-		}
+		o.host.Peerstore().AddAddrs(id, o.claimed(f.Offer.Addrs), offerValid)
 		return
 	}
 	if info, err := o.dht.FindNode(ctx, to); err == nil {

@@ -22,6 +22,9 @@ func (o owner) Status(ctx context.Context) (api.Status, error) {
 		Addrs: d.deps.Wire.Addrs(), Peers: d.deps.Wire.Peers(), Known: d.deps.Gossip.Known(),
 		Hosting: d.deps.Hosting != nil, Why: d.why, Started: d.started, Time: d.time.now(), PolicyFault: d.policyFault(),
 	}
+	if d.deps.Reach != nil {
+		s.Reach = d.deps.Reach.Reach()
+	}
 	if joined := d.joined.Load(); joined != nil {
 		s.Joined, s.JoinedIn = true, joined.Sub(d.started).Seconds()
 	}

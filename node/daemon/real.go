@@ -113,7 +113,7 @@ func (n *Node) Run(ctx context.Context) error {
 // Greeting is what a person is told at the start.
 func (n *Node) Greeting() api.Status {
 	return api.Status{Node: n.deps.Key.Principal(), Name: n.cfg.Name, Addrs: n.deps.Wire.Addrs(),
-		Hosting: n.deps.Hosting != nil, Why: n.why, Free: n.inForce().Capacity}
+		Reach: n.deps.Reach.Reach(), Hosting: n.deps.Hosting != nil, Why: n.why, Free: n.inForce().Capacity}
 }
 
 // host opens everything that slivers need.

@@ -9,6 +9,9 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
+// Circuit follows a relay's address in that of whom it carries for.
+const Circuit = "/p2p-circuit"
+
 // IP is the IP address in a multiaddr, if there is one.
 func IP(multiaddr string) (netip.Addr, bool) {
 	m, err := ma.NewMultiaddr(multiaddr)
@@ -27,10 +30,7 @@ func IP(multiaddr string) (netip.Addr, bool) {
 // came from: not a relay's, and not this machine's or link's own, which say
 // nothing of who is behind them.
 func sourceOf(remote ma.Multiaddr) netip.Addr {
-	if remote == nil {
-		return netip.Addr{}
-	}
-	if _, err := remote.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+	if remote == nil || circuit(remote) {
 		return netip.Addr{}
 	}
 	a, ok := IP(remote.String())

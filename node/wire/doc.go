@@ -20,8 +20,10 @@
 //	s := http.Server{Handler: api, ConnContext: wire.ConnContext}
 //	go s.Serve(l)          // in a handler: wire.Caller(r.Context())
 //
-// [NewHost] leaves AutoNAT, relays and hole punching off: a node behind NAT can
-// be a way in and a visitor, and hosts slivers only if it can be dialled.
+// A [Host] finds out whether it can be dialled ([Host.Reach]). One that cannot is
+// reached through others that carry for it, within a [RelayQuota]; a pipe goes over
+// a direct connection wherever both sides manage to punch one through their NATs,
+// and through the relay where not. An [Invitation] is text by which others join.
 //
 // Everything here may be used by several goroutines at once.
 package wire

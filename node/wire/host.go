@@ -3,15 +3,20 @@
 package wire
 
 import (
+	"context"
 	"crypto/ed25519"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -24,14 +29,58 @@ type Config struct {
 	Listen    []string           // multiaddrs, TCP and QUIC
 	UserAgent string             // "" is "croft"
 
-	// ConnLow and ConnHigh: above high, connections that serve least are
-	// dropped until low remain. 0 is 96 and 160.
-	ConnLow, ConnHigh int
+	// Connections is the number above which those that serve least are dropped,
+	// until three fifths remain. 0 is DefaultConnections.
+	Connections int
+
+	// Routed are ranges that count as public here although the internet does not
+	// route them: a laboratory's. They hold for the whole process.
+	Routed []netip.Prefix
+
+	// Private says that addresses which the internet does not route count, too: on
+	// a network of one's own, where nobody needs to be told that he is behind NAT.
+	Private bool
+
+	// Relay is what the host carries for nodes behind NAT while it can be reached
+	// itself; nil carries nothing.
+	Relay *RelayQuota
+
+	// Relays gives at most n nodes that may be asked to carry for this one, when it
+	// is behind NAT; it closes the channel. Nil: none is asked.
+	Relays func(ctx context.Context, n int) <-chan peer.AddrInfo
+}
+
+// Host is a node's libp2p host, and what it knows of how others reach it.
+type Host struct {
+	host.Host
+	reach  *reach
+	relay  *meter // nil: carries for nobody
+	cancel context.CancelFunc
+}
+
+// Reach is how others reach this host, as far as it knows.
+func (h *Host) Reach() Reach {
+	r := h.reach.now()
+	if h.relay != nil {
+		r.Carried = h.relay.now()
+	}
+	return r
+}
+
+// Changed has a value whenever Reach may have changed; it is for one reader.
+func (h *Host) Changed() <-chan struct{} { return h.reach.changed }
+
+// Close closes the host.
+func (h *Host) Close() error {
+	h.cancel()
+	err := h.Host.Close()
+	h.reach.wait()
+	return err
 }
 
 // NewHost makes the node's libp2p host. It listens when this returns; the
 // caller closes it.
-func NewHost(c Config) (host.Host, error) {
+func NewHost(c Config) (*Host, error) {
 	key, err := libp2pKey(c.Key)
 	if err != nil {
 		return nil, fmt.Errorf("making host: %w", err)
@@ -42,10 +91,11 @@ func NewHost(c Config) (host.Host, error) {
 	if c.UserAgent == "" {
 		c.UserAgent = "croft"
 	}
-	if c.ConnHigh == 0 {
-		c.ConnLow, c.ConnHigh = 96, 160
+	if c.Connections == 0 {
+		c.Connections = DefaultConnections
 	}
-	conns, err := connmgr.NewConnManager(c.ConnLow, c.ConnHigh, connmgr.WithGracePeriod(20*time.Second))
+	countAsPublic(c.Routed)
+	conns, err := connmgr.NewConnManager(c.Connections*3/5, c.Connections, connmgr.WithGracePeriod(20*time.Second))
 	if err != nil {
 		return nil, fmt.Errorf("making host: %w", err)
 	}
@@ -54,7 +104,9 @@ func NewHost(c Config) (host.Host, error) {
 		conns.Close()
 		return nil, fmt.Errorf("making host: %w", err)
 	}
-	h, err := libp2p.New(
+	ctx, cancel := context.WithCancel(context.Background())
+	made := &Host{reach: newReach(), cancel: cancel}
+	options := []libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.ListenAddrStrings(c.Listen...),
 		libp2p.Transport(libp2pquic.NewTransport),
@@ -66,16 +118,35 @@ func NewHost(c Config) (host.Host, error) {
 		libp2p.ProtocolVersion("croft/1"),
 		libp2p.ConnectionManager(conns),
 		libp2p.ResourceManager(resources),
-		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
-	)
+		// The first version tells whether there is a way in at all, by one other
+		// node; the second tells it of each address, by three.
+		libp2p.EnableNATService(),
+		libp2p.EnableAutoNATv2(),
+		libp2p.EnableHolePunching(holepunch.DirectDialTimeout(punchLimit), holepunch.WithMetricsTracer(made.reach)),
+	}
+	if c.Relay != nil {
+		made.relay = newMeter(ctx, *c.Relay)
+		options = append(options, libp2p.EnableRelayService(made.relay.options()...))
+	}
+	if c.Relays != nil {
+		options = append(options, libp2p.EnableAutoRelayWithPeerSource(c.Relays, autorelay.WithNumRelays(relaysWanted),
+			autorelay.WithMinCandidates(1), autorelay.WithBootDelay(0), autorelay.WithMinInterval(relayEvery), autorelay.WithBackoff(relayBackoff)))
+	}
+	if made.Host, err = libp2p.New(options...); err == nil {
+		err = made.reach.watch(ctx, made.Host, c.Private)
+	}
 	if err != nil {
+		cancel()
+		if made.Host != nil {
+			made.Host.Close()
+		}
 		// libp2p does not close what it was given.
 		conns.Close()
 		resources.Close()
 		return nil, fmt.Errorf("making host: %w", err)
 	}
-	return h, nil
+	return made, nil
 }
 
 func newResources() (network.ResourceManager, error) {

@@ -21,6 +21,50 @@ const (
 	// world, so that one lost packet sent again is no death.
 	pulseTimeout = 3 * time.Second
 
+	// DefaultConnections is how many connections a host keeps, unless told: a tenth
+	// of what the table of a cheap home router holds. LeastConnections are enough
+	// for the mesh of each topic and a few contacts for routing.
+	DefaultConnections = 160
+	LeastConnections   = 32
+	MostConnections    = 4096
+
+	// relaysWanted is by how many relays a node behind NAT is reached: when one
+	// goes, the other is there. relayEvery is the least time between two searches
+	// for more, relayBackoff how long one that refused is not asked again.
+	relaysWanted = 2
+	relayEvery   = 5 * time.Second
+	relayBackoff = 5 * time.Minute
+
+	// punchLimit is for one try to connect directly to whom a relay led: what does
+	// not work in that time over half the world does not work. punchWait is how
+	// long a new pipe waits for it before it goes through the relay.
+	punchLimit = 5 * time.Second
+	punchWait  = 3 * time.Second
+
+	// circuitTime and circuitBytes (each way) bound one relayed connection: control
+	// and a program now and then. circuitsPerPeer are those of one node at once.
+	circuitTime     = time.Hour
+	circuitBytes    = 64 << 20
+	circuitsPerPeer = 32
+
+	// MostRelayed is the number of nodes that one relay may carry for.
+	MostRelayed = 1024
+
+	// reservationTime is how long a relay keeps a place for a node that does not
+	// ask again.
+	reservationTime = 30 * time.Minute
+
+	// reservationsPerIP: a household, not a whole carrier's address.
+	reservationsPerIP = 8
+
+	// relayBuffer and relayBurst, in bytes: what is read from a circuit at a time,
+	// and what passes at once before the rate holds.
+	relayBuffer = 16 << 10
+	relayBurst  = 1 << 20
+
+	// maxObservers is of how many others' word on our address is kept, the latest.
+	maxObservers = 32
+
 	// IdleTimeout ends a pipe on which nothing moves in either direction.
 	IdleTimeout = 10 * time.Minute
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"croft/lease"
@@ -54,14 +55,46 @@ func Dial(ctx context.Context, h host.Host, target lease.Principal) (net.Conn, e
 	}
 	old := h.Network().ConnsToPeer(id)
 	takePulse(old)
-	s, err := h.NewStream(ctx, id, PipeProtocol)
+	s, err := open(ctx, h, id)
 	if err != nil && len(old) > 0 && ctx.Err() == nil {
-		s, err = h.NewStream(ctx, id, PipeProtocol) // over a new connection
+		s, err = open(ctx, h, id) // over a new connection
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening pipe to %s: %w: %w", target.Short(), ErrUnreachable, err)
 	}
 	return &pipe{Stream: s}, nil
+}
+
+// open opens the stream of a pipe. Where there is only a relayed connection that
+// has just begun, it waits a little for a direct one, which a relay's quotas do
+// not concern: both sides try for it as soon as they know of one another.
+func open(ctx context.Context, h host.Host, id peer.ID) (network.Stream, error) {
+	relayed := network.WithAllowLimitedConn(ctx, "croft pipe")
+	if err := h.Connect(relayed, peer.AddrInfo{ID: id}); err != nil {
+		return nil, err
+	}
+	if until, wait := punching(h.Network().ConnsToPeer(id)); wait {
+		soon, cancel := context.WithDeadline(ctx, until)
+		defer cancel()
+		if s, err := h.NewStream(soon, id, PipeProtocol); err == nil {
+			return s, nil
+		}
+	}
+	return h.NewStream(relayed, id, PipeProtocol)
+}
+
+// punching says until when a direct connection may still come of those that there
+// are, all of them relayed.
+func punching(conns []network.Conn) (until time.Time, wait bool) {
+	for _, c := range conns {
+		if !c.Stat().Limited {
+			return time.Time{}, false
+		}
+		if end := c.Stat().Opened.Add(punchWait); end.After(until) {
+			until = end
+		}
+	}
+	return until, time.Now().Before(until)
 }
 
 // Splice copies both ways between a and b until both directions have ended, one

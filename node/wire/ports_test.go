@@ -18,7 +18,7 @@ func TestPortTaken(t *testing.T) {
 			return nil, err
 		}
 		t.Cleanup(func() { h.Close() })
-		return h.Network().ListenAddresses(), nil
+		return h.Addrs(), nil
 	}
 	taken, err := listen(1, "/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1")
 	if err != nil || len(taken) != 2 {

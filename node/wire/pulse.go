@@ -37,7 +37,7 @@ func takePulse(conns []network.Conn) {
 
 // echo has the other end of a connection return what it is sent.
 func echo(c network.Conn) error {
-	ctx, cancel := context.WithTimeout(context.Background(), pulseTimeout)
+	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(context.Background(), "pulse"), pulseTimeout)
 	defer cancel()
 	s, err := c.NewStream(ctx)
 	if err != nil {

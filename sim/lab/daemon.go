@@ -45,13 +45,13 @@ type attributes struct {
 	AS      uint32  `toml:"as"`
 }
 
-// configure writes a node's configuration. join is empty for the first node.
+// configure writes a node's configuration. join is empty for the founder.
 func configure(n node, s place, profile string, join []string, certified bool, segment time.Duration) error {
 	c := config{
 		Name: n.Name,
 		Listen: []string{
-			fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", n.Address, quicPort),
-			fmt.Sprintf("/ip4/%s/tcp/%d", n.Address, quicPort),
+			fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", n.Address, n.Listen),
+			fmt.Sprintf("/ip4/%s/tcp/%d", n.Address, n.Listen),
 		},
 		Join: join, Profile: profile, Open: []string{fabric.String()},
 		Attributes: attributes{Country: s.Country, Region: s.Region, City: s.City,

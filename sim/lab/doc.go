@@ -16,7 +16,8 @@
 // held by the relay, a single process that keeps each packet for the distance
 // between its two sites. Nodes of one site are neighbours on one Ethernet. The
 // namespace "outside" is a plain host somewhere else on the fabric. Addresses
-// are of 198.18.0.0/16 (half of RFC 2544's), a /24 a site. The lab is an island: nothing
+// are of 198.18.0.0/16 (half of RFC 2544's), a /24 a site; a site may be behind a
+// [NAT], with one of them for all and 10.18.0.0/16 inside. The lab is an island: nothing
 // in it has a route to the host's network.
 //
 //	l, err := lab.Up(ctx, lab.Config{Dir: "/tmp/demo", N: 5, Croft: "/usr/bin/croft"})

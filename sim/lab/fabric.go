@@ -14,25 +14,15 @@ import (
 
 const (
 	bridge = "lan"    // in a site's namespace
-	uplink = "uplink" // the TUN in a site's namespace; the relay makes it
+	uplink = "uplink" // the TUN in a site's or its carrier's namespace; the relay makes it
 	card   = "eth0"   // in a node's namespace
 )
 
 // makeSite makes a site's namespace: a router between its bridge and its uplink.
 func makeSite(s place) error {
-	return makeNetNS(s.NetNS, func() error {
-		for _, set := range [][2]string{
-			{"net/ipv4/ip_forward", "1"},
-			{"net/ipv6/conf/all/disable_ipv6", "1"},
-			{"net/ipv6/conf/default/disable_ipv6", "1"},
-		} {
-			// The sysctls that a thread sees are those of its namespace.
-			if err := os.WriteFile("/proc/sys/"+set[0], []byte(set[1]), 0); err != nil && !os.IsNotExist(err) {
-				return fmt.Errorf("setting %s of site %s: %w", set[0], s.Name, err)
-			}
-		}
-		if err := up("lo"); err != nil {
-			return err
+	err := makeNetNS(s.NetNS, func() error {
+		if err := router(); err != nil {
+			return fmt.Errorf("site %s: %w", s.Name, err)
 		}
 		if s.Name == outsideName {
 			return nil // a single host: no LAN
@@ -41,8 +31,27 @@ func makeSite(s place) error {
 		if err := netlink.LinkAdd(lan); err != nil {
 			return fmt.Errorf("adding bridge of site %s: %w", s.Name, err)
 		}
-		return assign(bridge, netip.PrefixFrom(s.Gateway, s.Prefix.Bits()))
+		return assign(bridge, netip.PrefixFrom(s.Router, s.LAN.Bits()))
 	})
+	if err != nil {
+		return err
+	}
+	return translate(s)
+}
+
+// router has the namespace of the calling thread forward packets of IPv4.
+func router() error {
+	for _, set := range [][2]string{
+		{"net/ipv4/ip_forward", "1"},
+		{"net/ipv6/conf/all/disable_ipv6", "1"},
+		{"net/ipv6/conf/default/disable_ipv6", "1"},
+	} {
+		// The sysctls that a thread sees are those of its namespace.
+		if err := os.WriteFile("/proc/sys/"+set[0], []byte(set[1]), 0); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("setting %s: %w", set[0], err)
+		}
+	}
+	return up("lo")
 }
 
 // makeNode makes a node's namespace and plugs it into its site's bridge. Both
@@ -75,18 +84,18 @@ func makeNode(n node, s place) error {
 		return fmt.Errorf("plugging %s into site %s: %w", n.Name, s.Name, err)
 	}
 	return within(n.NetNS, func() error {
-		if err := assign(card, netip.PrefixFrom(n.Address, s.Prefix.Bits())); err != nil {
+		if err := assign(card, netip.PrefixFrom(n.Address, s.LAN.Bits())); err != nil {
 			return err
 		}
 		// Everything goes to the site's router, which knows the fabric and
 		// answers "unreachable" for the rest of the world.
-		return route(netip.MustParsePrefix("0.0.0.0/0"), card, s.Gateway)
+		return route(netip.MustParsePrefix("0.0.0.0/0"), card, s.Router)
 	})
 }
 
 // connect configures a site's end of its uplink, once the relay has made it.
 func connect(s place) error {
-	return within(s.NetNS, func() error {
+	return within(s.Edge, func() error {
 		link, err := netlink.LinkByName(uplink)
 		if err == nil {
 			err = netlink.LinkSetTxQLen(link, uplinkQueue)
@@ -104,7 +113,7 @@ func connect(s place) error {
 
 // overrun counts the packets that a site's uplink had no room for.
 func overrun(s place) (dropped uint64) {
-	within(s.NetNS, func() error {
+	within(s.Edge, func() error {
 		link, err := netlink.LinkByName(uplink)
 		if err == nil && link.Attrs().Statistics != nil {
 			dropped = link.Attrs().Statistics.TxDropped

@@ -49,6 +49,8 @@ type NodeStatus struct {
 	Name      string     `json:"name"`
 	Site      string     `json:"site"`
 	Address   netip.Addr `json:"address"`
+	NAT       NAT        `json:"nat,omitempty"`    // of its site
+	Outside   netip.Addr `json:"outside,omitzero"` // what others see of it, behind NAT
 	NetNS     string     `json:"netns"`
 	State     string     `json:"state"`  // directory of the daemon
 	Socket    string     `json:"socket"` // of the daemon's API
@@ -76,6 +78,9 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 	for _, n := range r.Plan.Nodes {
 		one := NodeStatus{Name: n.Name, Site: n.Site, Address: n.Address, NetNS: n.NetNS,
 			State: n.Dir, Socket: n.socket(), Log: n.log()}
+		if s, _ := r.Plan.site(n.Site); s.NAT.translates() {
+			one.NAT, one.Outside = s.NAT, s.Gateway
+		}
 		if p := r.Daemons[n.Name]; p.alive() {
 			one.Pid = p.Pid
 			if answer, err := ask(ctx, n.socket()); err == nil {

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -16,7 +17,7 @@ var fabric = netip.MustParsePrefix("198.18.0.0/16")
 
 const (
 	prefix       = "croftlab-" // of every namespace that a lab makes
-	quicPort     = 4001        // of the daemons, UDP and TCP
+	overlayPort  = 4001        // of the daemons, UDP and TCP
 	courtesyPort = 4080        // of their courtesy pages
 )
 
@@ -31,8 +32,11 @@ type plan struct {
 type place struct {
 	Site
 	NetNS   string        `json:"netns"`
-	Prefix  netip.Prefix  `json:"prefix"`
-	Gateway netip.Addr    `json:"gateway"`
+	Edge    string        `json:"edge"`       // namespace of the uplink: NetNS, or its carrier's
+	Prefix  netip.Prefix  `json:"prefix"`     // on the fabric
+	Gateway netip.Addr    `json:"gateway"`    // on the fabric
+	LAN     netip.Prefix  `json:"lan"`        // of the nodes: Prefix, or a private one behind NAT
+	Router  netip.Addr    `json:"router"`     // on the LAN
 	OneWay  []microsecond `json:"one_way_us"` // to each site, by index
 }
 
@@ -42,8 +46,9 @@ type node struct {
 	Name    string     `json:"name"` // "uni-a/n1"
 	NetNS   string     `json:"netns"`
 	Address netip.Addr `json:"address"`
-	Dir     string     `json:"dir"`  // state, configuration and log
-	Port    string     `json:"port"` // the bridge's end of the node's veth
+	Dir     string     `json:"dir"`    // state, configuration and log
+	Listen  int        `json:"listen"` // port of the overlay, UDP and TCP
+	Port    string     `json:"port"`   // the bridge's end of the node's veth
 }
 
 type microsecond int64
@@ -104,6 +109,9 @@ func (p *plan) settle(sites []Site) error {
 			return fmt.Errorf("site %q: named twice", site.Name)
 		}
 		seen[site.Name] = true
+		if err := site.NAT.check(); err != nil {
+			return fmt.Errorf("site %q: %w", site.Name, err)
+		}
 		p.Sites = append(p.Sites, p.place(site, [4]byte{base[0], base[1], byte(i + 1), 0}))
 	}
 	p.Sites = append(p.Sites, p.place(outside, [4]byte{base[0], base[1], 255, 0}))
@@ -112,8 +120,17 @@ func (p *plan) settle(sites []Site) error {
 
 func (p *plan) place(site Site, net [4]byte) place {
 	addr := netip.AddrFrom4(net)
-	return place{Site: site, NetNS: prefix + p.Name + "-" + site.Name,
+	s := place{Site: site, NetNS: prefix + p.Name + "-" + site.Name,
 		Prefix: netip.PrefixFrom(addr, 24), Gateway: addr.Next()}
+	s.Edge, s.LAN, s.Router = s.NetNS, s.Prefix, s.Gateway
+	if site.NAT.translates() {
+		s.LAN = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, net[1], net[2], 0}), 24)
+		s.Router = s.LAN.Addr().Next()
+	}
+	if site.NAT == NATCarrier {
+		s.Edge += "-carrier"
+	}
+	return s
 }
 
 // populate gives every node its name, namespace and address.
@@ -129,7 +146,7 @@ func (p *plan) populate(specs []NodeSpec, dir string) error {
 		if spec.Capacity == nil {
 			spec.Capacity = DefaultCapacity()
 		}
-		address := at.Prefix.Addr().As4()
+		address := at.LAN.Addr().As4()
 		address[3] = byte(10 + k)
 		n := node{
 			NodeSpec: spec,
@@ -138,13 +155,30 @@ func (p *plan) populate(specs []NodeSpec, dir string) error {
 			Address:  netip.AddrFrom4(address),
 			Dir:      filepath.Join(dir, "nodes", fmt.Sprintf("%s-%d", spec.Site, k)),
 			Port:     fmt.Sprintf("n%d", k),
+			Listen:   overlayPort,
+		}
+		if at.NAT.translates() {
+			n.Listen += k - 1 // so that each keeps its own outside
 		}
 		if s := n.socket(); len(s) > maxSocket {
 			return fmt.Errorf("directory %s: too long a path, its sockets would have %d bytes and may have %d", dir, len(s), maxSocket)
 		}
 		p.Nodes = append(p.Nodes, n)
 	}
+	if _, err := p.founder(); err != nil {
+		return err
+	}
 	return p.distinct()
+}
+
+// founder is the node that the others join by: the first that they can reach.
+func (p *plan) founder() (string, error) {
+	for _, n := range p.Nodes {
+		if s, _ := p.site(n.Site); !s.NAT.translates() {
+			return n.Name, nil
+		}
+	}
+	return "", errors.New("every node is behind NAT: nobody could be joined by")
 }
 
 // distinct refuses plans in which a site's namespace is another's node's, as
@@ -185,6 +219,9 @@ func (p *plan) namespaces() []string {
 	var names []string
 	for _, s := range p.Sites {
 		names = append(names, s.NetNS)
+		if s.Edge != s.NetNS {
+			names = append(names, s.Edge)
+		}
 	}
 	for _, n := range p.Nodes {
 		names = append(names, n.NetNS)

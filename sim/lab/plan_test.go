@@ -78,6 +78,9 @@ func TestDrawRefuses(t *testing.T) {
 		"site \"outside\" of a node":    {Name: "x", Nodes: []NodeSpec{{Site: "outside"}}},
 		"croftlab-x-a-1: needed twice":  {Name: "x", Sites: []Site{{Name: "a"}, {Name: "a-1"}}, N: 2},
 		"too long a path":               {Name: "x", Dir: "/" + strings.Repeat("d", 100)},
+		"nat \"conic\"":                 {Name: "x", Sites: []Site{{Name: "a", NAT: "conic"}}},
+		"every node is behind NAT":      {Name: "x", Sites: []Site{{Name: "a", NAT: NATCone}, {Name: "b", NAT: NATCarrier}}},
+		"croftlab-x-a-carrier: needed":  {Name: "x", Sites: []Site{{Name: "a", NAT: NATCarrier}, {Name: "a-carrier"}}},
 		"is not within 0 and 10s":       {Name: "x", OneWay: func(a, b Site) time.Duration { return time.Minute }},
 	} {
 		if _, err := draw(c); err == nil || !strings.Contains(err.Error(), what) {

@@ -18,7 +18,7 @@ func relaySocket(dir string) string { return filepath.Join(dir, "relay.sock") }
 func (r *record) relay(ctx context.Context, c Config) error {
 	told := relayConfig{Socket: relaySocket(c.Dir)}
 	for _, s := range r.Plan.Sites {
-		told.Sites = append(told.Sites, relaySite{Name: s.Name, NetNS: s.NetNS, Prefix: s.Prefix, OneWay: s.OneWay})
+		told.Sites = append(told.Sites, relaySite{Name: s.Name, NetNS: s.Edge, Prefix: s.Prefix, OneWay: s.OneWay})
 	}
 	raw, err := json.MarshalIndent(told, "", "  ")
 	if err != nil {

@@ -11,6 +11,7 @@ type Site struct {
 	Lat     float64 `json:"lat"` // degrees north
 	Lon     float64 `json:"lon"` // degrees east
 	AS      uint32  `json:"as"`  // autonomous system; the default ones are for documentation (RFC 5398)
+	NAT     NAT     `json:"nat,omitempty"`
 }
 
 // NodeSpec asks for one node.

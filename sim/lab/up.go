@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,16 +159,22 @@ func (r *record) make(ctx context.Context, c Config) error {
 	return nil
 }
 
-// daemons starts the first node, whose address the others need in order to
-// join, and then all others at once.
+// daemons starts the founder, whose address the others need in order to join,
+// and then all others at once.
 func (r *record) daemons(ctx context.Context, c Config) error {
 	seeds, err := siteSeeds(r.Plan, c.Dir)
 	if err != nil {
 		return err
 	}
+	founder, err := r.Plan.founder()
+	if err != nil {
+		return err
+	}
+	first := slices.IndexFunc(r.Plan.Nodes, func(n node) bool { return n.Name == founder })
+	order := slices.Concat(r.Plan.Nodes[first:first+1], r.Plan.Nodes[:first], r.Plan.Nodes[first+1:])
 	var join []string
 	group, grouped := errgroup.WithContext(ctx)
-	for i, n := range r.Plan.Nodes {
+	for _, n := range order {
 		s, _ := r.Plan.site(n.Site)
 		if err := r.prepare(n, s, join, seeds[n.Site], c); err != nil {
 			return errors.Join(err, group.Wait())
@@ -181,7 +188,7 @@ func (r *record) daemons(ctx context.Context, c Config) error {
 		if err = errors.Join(err, r.save(c.Dir), grouped.Err()); err != nil {
 			return errors.Join(err, group.Wait())
 		}
-		if i > 0 {
+		if n.Name != founder {
 			group.Go(func() error {
 				_, err := ready(grouped, n, p)
 				return err

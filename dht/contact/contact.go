@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contact
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"croft/lease"
+)
+
+// Contact is a node and where it may be reached.
+type Contact struct {
+	_     struct{}        `cbor:",toarray"`
+	Node  lease.Principal `json:"node"`
+	Addrs []string        `json:"addrs"` // multiaddrs without the peer id, which follows from Node
+}
+
+// fits reports whether a contact is within bounds, whoever wrote it.
+func (c Contact) fits() bool {
+	return !c.Node.IsZero() && len(c.Addrs) > 0 && len(c.Addrs) <= MaxAddrs && !slices.ContainsFunc(c.Addrs, func(a string) bool {
+		return len(a) > MaxAddr || !strings.HasPrefix(a, "/") || strings.ContainsFunc(a, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsGraphic(r) })
+	})
+}
+
+func (c Contact) String() string { return c.Node.Short() + " at " + strings.Join(c.Addrs, ",") }
+
+// Source is how a contact was come by. Earlier ones are tried first.
+type Source uint8
+
+const (
+	Remembered Source = iota // from before
+	Local                    // on the local network
+	Given                    // by address or invitation, or by a neighbour that routes for nobody
+	Shipped                  // with the program
+	sources
+)
+
+func (s Source) String() string {
+	if s >= sources {
+		return fmt.Sprintf("source(%d)", uint8(s))
+	}
+	return [...]string{"remembered", "local", "given", "shipped"}[s]
+}
+
+// ShippedContacts come with the program: nobody has founded a network yet that
+// should outlive its founders.
+func ShippedContacts() []Contact { return nil }
