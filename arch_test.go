@@ -81,6 +81,7 @@ var rooms = map[string]room{
 	"sim":           {floor: 4},
 	"sim/scenario":  {4, true, nil},
 	"sim/profile":   {4, true, nil},
+	"sim/central":   {4, true, nil},
 	"sim/scenarios": {floor: 4},
 	"sim/world":     {floor: 4},
 	"sim/hostile":   {floor: 4},
