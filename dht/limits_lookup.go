@@ -71,6 +71,8 @@ const (
 	// askAhead: where peers are silent, at most a quarter more than are wanted is
 	// asked at once. More were seen to bring messages and no time.
 	askAhead = 4
+	// maxDoubted is the number of silent peers remembered; a new one drops the oldest.
+	maxDoubted = 256
 	// patienceSamples is how many answers the bound is learned from; patienceLeast is
 	// where it begins to be.
 	patienceSamples, patienceLeast = 64, 10

@@ -36,7 +36,9 @@ type LookupConfig struct {
 // then the nearest that answered on any of them are found.
 //
 // Nobody is waited for longer than 95 of 100 answers take (Patience): who is
-// silent is passed over, as if it had never been named, until it answers.
+// silent is passed over, as if it had never been named, until it answers; only the
+// end waits once more as long, for those that would be among the nearest. Who was
+// silent when it was last asked is asked again, and not waited for at all.
 type Lookup struct {
 	cfg     LookupConfig
 	peers   map[Key]*peer // asked, or kept by a path
@@ -147,6 +149,7 @@ func (l *Lookup) Step(now time.Time, in LookupInput) (effects []LookupEffect) {
 		}
 		if p.state == silent && !now.Before(p.last) {
 			p.state = lost
+			l.cfg.Patience.Doubt(p.Key)
 		}
 	}
 	if !now.Before(l.until) {
@@ -192,6 +195,7 @@ func (l *Lookup) closer(now time.Time, in Closer) {
 		return
 	}
 	l.cfg.Patience.Observe(now.Sub(p.when))
+	l.cfg.Patience.Heard(p.Key)
 	if l.ended {
 		p.state = answered
 		return

@@ -223,6 +223,7 @@ func (n *kadNet) lookAt(target Key, paths int, patience *Patience) (o outcome) {
 	for n.sort[from] != honest {
 		from = n.rng.IntN(len(n.keys))
 	}
+	patience.doubted = nil // of what the last one who looked knows, another has the times only
 	l := NewLookup(LookupConfig{Target: target, Self: n.keys[from], Known: n.answer(from, target, LookupKnown), Paths: paths, Patience: patience})
 	start := time.Unix(1_800_000_000, 0)
 	now, post := time.Duration(0), letters{}

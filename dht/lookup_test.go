@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 // In the drawings a key is its first byte; the others are zero. After a slash
 // comes the network that a peer is of.
 //
-//	look target=00 known=80,41/a k=3 paths=2   begin
+//	look target=00 known=80,41/a k=3 paths=2   begin; with again: after others
 //	closer 41 20 10/a                          41 answers
 //	failed 41
 //	tick 500ms                                 time passes
@@ -24,6 +25,7 @@ func TestLookupDrawings(t *testing.T) {
 	datadriven.Walk(t, "testdata/lookup", func(t *testing.T, path string) {
 		var l *Lookup
 		var now time.Time
+		patience := &Patience{}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			var out strings.Builder
 			for _, line := range append([]string{commandOf(d)}, strings.Split(d.Input, "\n")...) {
@@ -34,7 +36,7 @@ func TestLookupDrawings(t *testing.T) {
 				var in LookupInput = Tick{}
 				switch words[0] {
 				case "look":
-					cfg := LookupConfig{Self: Key{0xee}, Patience: &Patience{}}
+					cfg := LookupConfig{Self: Key{0xee}}
 					for _, w := range words[1:] {
 						name, value, _ := strings.Cut(w, "=")
 						switch name {
@@ -52,6 +54,10 @@ func TestLookupDrawings(t *testing.T) {
 							fmt.Sscan(value, &cfg.Parallel)
 						}
 					}
+					if !slices.Contains(words, "again") {
+						patience = &Patience{}
+					}
+					cfg.Patience = patience
 					l, now = NewLookup(cfg), time.Unix(1_800_000_000, 0)
 				case "closer":
 					answer := Closer{From: drawn(t, words[1]).Key}
@@ -163,6 +169,17 @@ func TestPatience(t *testing.T) {
 	}
 	if n := p.Ask(20); n != 25 {
 		t.Errorf("with all silent %d are asked for 20", n)
+	}
+	for i := range 2 * maxDoubted {
+		p.Doubt(Key{byte(i), byte(i >> 8)})
+		p.Doubt(Key{byte(i), byte(i >> 8)})
+	}
+	last := Key{0xff, 1}
+	if len(p.doubted) != maxDoubted || p.Doubted(Key{}) || !p.Doubted(last) {
+		t.Errorf("%d are remembered", len(p.doubted))
+	}
+	if p.Heard(last); p.Doubted(last) {
+		t.Error("who answered is doubted")
 	}
 	if p := (&Patience{Floor: time.Minute}); p.Bound() != time.Minute {
 		t.Errorf("with a floor of its own %s", p.Bound())

@@ -13,15 +13,23 @@ import (
 func (l *Lookup) advance(now time.Time, number int) (asks []LookupEffect, settled bool) {
 	on := &l.paths[number]
 	l.judge(on)
-	list := l.scratch[:0]
-	for _, h := range on.heard {
-		if h.state == answered || h.state == waiting || h.state == named && h.believed() {
-			list = append(list, h.peer)
+	list := l.list(on)
+	for doubted := true; doubted; { // they hold no place in the list
+		doubted = false
+		for _, p := range list {
+			if p.state == named && on.asked < MaxPathAsks && l.cfg.Patience.Doubted(p.Key) {
+				l.ask(now, number, p)
+				on.waiting--
+				p.state, doubted = lost, true
+				l.stats.Doubted++
+				asks = append(asks, Ask{number, p.Key})
+			}
+		}
+		if doubted {
+			list = l.list(on)
 		}
 	}
-	l.scratch = list
 	parallel, ahead := l.cfg.Parallel, l.cfg.Closest
-	list = l.crowd.nearest(list, l.cfg.Patience.Ask(l.cfg.Closest), l.most())
 	if len(list) >= LookupSure && !slices.ContainsFunc(list[:LookupSure], func(p *peer) bool { return p.state != answered }) {
 		parallel, ahead = len(list), len(list)
 	}
@@ -46,6 +54,19 @@ func (l *Lookup) advance(now time.Time, number int) (asks []LookupEffect, settle
 	}
 	wait, gone := l.silent(on, list)
 	return asks, settled && wait == 0 && gone <= waitRatio*sure
+}
+
+// list returns the nearest of which a path may expect an answer: k, and a few more
+// where some are silent.
+func (l *Lookup) list(on *path) []*peer {
+	list := l.scratch[:0]
+	for _, h := range on.heard {
+		if h.state == answered || h.state == waiting || h.state == named && h.believed() {
+			list = append(list, h.peer)
+		}
+	}
+	l.scratch = list
+	return l.crowd.nearest(list, l.cfg.Patience.Ask(l.cfg.Closest), l.most())
 }
 
 func (l *Lookup) ask(now time.Time, number int, p *peer) {

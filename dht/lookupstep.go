@@ -117,7 +117,8 @@ func (e Found) String() string {
 type LookupStats struct {
 	Asked, Answered, Failed uint64
 	PassedOver              uint64 // of those asked
-	Late                    uint64 // of those passed over, answers in time for the end
+	Doubted                 uint64 // of those asked, were silent the last time
+	Late                    uint64 // answers of those passed over or doubted, in time for the end
 
 	Surplus   uint64 // named beyond MaxCloser in one answer
 	Self      uint64 // named the one who looks, or whoever names
@@ -132,6 +133,7 @@ func (s *LookupStats) Add(o LookupStats) {
 	s.Answered += o.Answered
 	s.Failed += o.Failed
 	s.PassedOver += o.PassedOver
+	s.Doubted += o.Doubted
 	s.Late += o.Late
 	s.Surplus += o.Surplus
 	s.Self += o.Self

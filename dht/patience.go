@@ -10,6 +10,7 @@ import (
 // Patience learns how long a peer that answers takes to: 95 of 100 take no longer
 // than Bound. Who takes longer is passed over, not given up (the hedged requests
 // of Dean and Barroso, The Tail at Scale, 2013). It costs one request in twenty.
+// Who was silent to the end is Doubted until it answers: others go on naming it.
 //
 // The zero value is ready. It is not safe for concurrent use, and neither are
 // look-ups that share one.
@@ -22,6 +23,8 @@ type Patience struct {
 
 	vain  [patienceSamples]bool // a ring: what was asked in vain
 	asked int
+
+	doubted []Key // oldest first
 }
 
 // Observe takes in how long an answer took, also a late one.
@@ -51,6 +54,25 @@ func (p *Patience) Ask(want int) int {
 	}
 	return min((want*n+n-vain-1)/max(n-vain, 1), want+want/askAhead)
 }
+
+// Doubt remembers that a peer was silent to the end.
+func (p *Patience) Doubt(who Key) {
+	if p.Doubted(who) {
+		return
+	}
+	if len(p.doubted) == maxDoubted {
+		p.doubted = slices.Delete(p.doubted, 0, 1)
+	}
+	p.doubted = append(p.doubted, who)
+}
+
+// Heard forgets that a peer was silent.
+func (p *Patience) Heard(who Key) {
+	p.doubted = slices.DeleteFunc(p.doubted, func(k Key) bool { return k == who })
+}
+
+// Doubted reports whether a peer was silent when it was asked last.
+func (p *Patience) Doubted(who Key) bool { return slices.Contains(p.doubted, who) }
 
 // Bound returns how long the next answer is worth waiting for.
 func (p *Patience) Bound() time.Duration {

@@ -95,6 +95,9 @@ func (d *DHT) learn(id peer.ID, err error) {
 		}
 		return
 	}
+	d.mu.Lock()
+	d.patience.Heard(place(id)) // also when its walk is over
+	d.mu.Unlock()
 	if added, err := table.TryAddPeer(id, true, false); err == nil && !added {
 		table.UpdateLastSuccessfulOutboundQueryAt(id, time.Now())
 	}
