@@ -216,7 +216,7 @@ func (l *Lookup) closer(now time.Time, in Closer) {
 		in.Peers = in.Peers[:MaxCloser]
 	}
 	for _, c := range in.Peers {
-		if c.Key == l.cfg.Self || c.Key == in.From {
+		if c.Key == in.From {
 			l.stats.Self++
 			continue
 		}

@@ -4,6 +4,8 @@ package dht
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math"
 	"net/netip"
 	"slices"
 	"testing"
@@ -35,8 +37,21 @@ func TestLookupAgainstAnything(t *testing.T) {
 		now := start
 		var inFlight []Key
 		asked, answers := map[Key]bool{}, map[Key]bool{}
+		askedOn := map[Key]int{}
+		told := make([]map[Key]bool, cfg.Paths) // what may be asked on each path
+		for i := range told {
+			told[i] = map[Key]bool{}
+			for _, c := range cfg.Known {
+				told[i][c.Key] = true
+			}
+		}
 		var end *Found
 		step := func(in LookupInput) {
+			if in, is := in.(Closer); is && asked[in.From] {
+				for _, c := range in.Peers {
+					told[askedOn[in.From]][c.Key] = true
+				}
+			}
 			for _, e := range l.Step(now, in) {
 				if end != nil {
 					t.Fatalf("%s after the end", e)
@@ -46,7 +61,10 @@ func TestLookupAgainstAnything(t *testing.T) {
 					if asked[e.Peer] || e.Peer == cfg.Self {
 						t.Fatalf("%s again, or oneself", e)
 					}
-					asked[e.Peer] = true
+					if !told[e.Path][e.Peer] {
+						t.Fatalf("%s, of which that path was never told", e)
+					}
+					asked[e.Peer], askedOn[e.Peer] = true, e.Path
 					inFlight = append(inFlight, e.Peer)
 				case Found:
 					end = &e
@@ -115,6 +133,42 @@ func TestLookupAgainstAnything(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Liars may name ever nearer peers, all of them liars: what is kept and what is asked
+// stays bounded, and there is an end.
+func TestLookupAmongEndlessLiars(t *testing.T) {
+	l := NewLookup(LookupConfig{Known: []Contact{{Key: Key{0xff}}, {Key: Key{0xfe}}, {Key: Key{0xfd}}}})
+	now := time.Unix(1_800_000_000, 0)
+	asks, next, ended := []Key{}, uint64(math.MaxUint64), false
+	take := func(effects []LookupEffect) {
+		for _, e := range effects {
+			switch e := e.(type) {
+			case Ask:
+				asks = append(asks, e.Peer)
+			case Found:
+				ended = true
+			}
+		}
+	}
+	take(l.Step(now, Tick{}))
+	for i := 0; i < len(asks); i++ {
+		answer := Closer{From: asks[i]}
+		for range 1000 {
+			next -= 1 << 40
+			var c Contact
+			binary.BigEndian.PutUint64(c.Key[:], next)
+			answer.Peers = append(answer.Peers, c)
+		}
+		take(l.Step(now, answer))
+		if len(l.peers) > LookupPaths*(MaxHeard+MaxPathAsks) {
+			t.Fatalf("%d names kept after %d answers", len(l.peers), i)
+		}
+	}
+	s := l.Stats()
+	if !ended || len(asks) != LookupPaths*MaxPathAsks || s.Surplus != s.Answered*(1000-MaxCloser) || s.Far == 0 {
+		t.Errorf("ended %v, %d asked, %+v", ended, len(asks), s)
+	}
 }
 
 // In a network where everybody answers the truth the nearest are found, by any
