@@ -10,6 +10,11 @@
 //	peers, err := d.Closest(ctx, key[:])
 //	record, err := d.Record(ctx, owner, "web")
 //
+// Walks are those of [dht.Lookup], over disjoint paths, with kad-dht's messages and
+// routing table. No walk waits for a peer that is silent, nor for dialling one:
+// requests go on in the background, bounded and counted (Stats), and what they show
+// is learned when they end.
+//
 // A full node answers others (Server); a visitor only asks. The host is the
 // caller's, here it is neither made nor closed. Methods are safe for concurrent
 // use.

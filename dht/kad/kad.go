@@ -10,12 +10,15 @@ import (
 	"time"
 
 	kaddht "github.com/libp2p/go-libp2p-kad-dht"
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p-kad-dht/records"
 	kb "github.com/libp2p/go-libp2p-kbucket"
 	record "github.com/libp2p/go-libp2p-record"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/routing"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -25,29 +28,6 @@ import (
 
 // Prefix keeps our routing apart from every other network's.
 const Prefix = "/croft"
-
-const (
-	// MaxRemembered is the number of peers worth keeping over a restart.
-	MaxRemembered = 64
-	// dialTimeout bounds one first contact: a peer that takes longer is no help.
-	dialTimeout = 5 * time.Second
-	// identifyTimeout is what a connected peer gets to show that it routes.
-	identifyTimeout = 3 * time.Second
-	// parallelDials bounds the first contacts under way; when enough of them have
-	// answered, no more are begun: these know the others.
-	parallelDials = 8
-	enough        = 8
-	// lookupTimeout bounds one walk: after it, what was found so far counts. A walk
-	// over a wide area takes half a second; one that takes longer waits to dial a
-	// dead peer.
-	lookupTimeout = 2 * time.Second
-	// refreshEvery is how often the routing table looks for what it misses; a
-	// full refresh costs some 250 messages.
-	refreshEvery = 30 * time.Minute
-)
-
-// ErrAlone: no other peer is known.
-var ErrAlone = errors.New("no other node is known")
 
 // Config is fixed for the life of a DHT.
 type Config struct {
@@ -66,9 +46,22 @@ type Config struct {
 
 // DHT is this node's place in the overlay.
 type DHT struct {
-	host host.Host
-	dht  *kaddht.IpfsDHT
-	keep func([]ma.Multiaddr) []ma.Multiaddr
+	host      host.Host
+	dht       *kaddht.IpfsDHT
+	messenger *pb.ProtocolMessenger
+	store     *records.ValueStore // the same values that dht serves
+	keep      func([]ma.Multiaddr) []ma.Multiaddr
+	now       func() time.Time
+
+	life   context.Context // of requests, which outlive the walk that they were for
+	cancel context.CancelFunc
+	asking sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	closed   bool
+	inFlight int
+	patience dht.Patience
+	stats    Stats
 }
 
 // New starts routing on a host.
@@ -85,9 +78,10 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	if cfg.Server {
 		mode = kaddht.ModeAutoServer
 	}
+	kept, check := newValues(MaxValues), record.NamespacedValidator{dht.RecordSpace: validator{now}}
 	options := []kaddht.Option{
 		kaddht.ProtocolPrefix(Prefix), kaddht.Mode(mode),
-		kaddht.Validator(record.NamespacedValidator{dht.RecordSpace: validator{now}}), kaddht.ValueDatastore(newValues(MaxValues)),
+		kaddht.Validator(check), kaddht.ValueDatastore(kept), kaddht.MaxRecordAge(maxRecordAge),
 		kaddht.DisableProviders(),
 		kaddht.AddressFilter(keep),
 		kaddht.QueryFilter(func(_ any, ai peer.AddrInfo) bool { return len(keep(ai.Addrs)) > 0 }),
@@ -100,11 +94,17 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	default:
 		options = append(options, kaddht.RoutingTableRefreshPeriod(cfg.Refresh))
 	}
-	routing, err := kaddht.New(h, options...)
+	router, err := kaddht.New(h, options...)
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT: %w", err)
 	}
-	return &DHT{host: h, dht: routing, keep: keep}, nil
+	messenger, err := pb.NewProtocolMessenger(router.MessageSender())
+	if err != nil {
+		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, router.Close()))
+	}
+	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now}
+	d.life, d.cancel = context.WithCancel(context.Background())
+	return d, nil
 }
 
 // Public keeps addresses that the internet routes.
@@ -185,18 +185,18 @@ func (d *DHT) connect(ctx context.Context, list []peer.AddrInfo) (reached int, e
 	return reached, errors.Join(errs...)
 }
 
-// Closest walks towards a key and returns the peers nearest to it, nearest
-// first, this one never among them. A walk that takes too long is cut, and
-// filled up from the routing table: the answer is then a guess, not an error.
+// Closest walks towards a key and returns the peers nearest to it that answer,
+// nearest first, this one never among them. A walk that takes too long is cut,
+// and filled up from the routing table, as one is that nobody answers: the answer
+// is then a guess, not an error.
 func (d *DHT) Closest(ctx context.Context, key []byte) ([]peer.AddrInfo, error) {
-	walk, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	ids, err := d.dht.GetClosestPeers(walk, string(key))
-	if err := ctx.Err(); err != nil {
+	w, err := d.walk(ctx, string(key), d.nodes(string(key)), nil)
+	if err != nil {
 		return nil, fmt.Errorf("looking up: %w", err)
 	}
-	if err != nil {
-		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(string(key)), 20)...)
+	ids := w.closest
+	if w.cut || len(ids) == 0 {
+		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(string(key)), dht.LookupClosest)...)
 	}
 	seen := map[peer.ID]bool{d.host.ID(): true}
 	var found []peer.AddrInfo
@@ -222,12 +222,17 @@ func (d *DHT) FindNode(ctx context.Context, node lease.Principal) (peer.AddrInfo
 	if err != nil {
 		return peer.AddrInfo{}, fmt.Errorf("finding node %s: %w", node.Short(), err)
 	}
-	ai, err := d.dht.FindPeer(ctx, id)
-	if err != nil {
-		return peer.AddrInfo{}, fmt.Errorf("finding node %s: %w", node.Short(), err)
+	connected := func() bool { return d.host.Network().Connectedness(id) == network.Connected }
+	if !connected() {
+		w, err := d.walk(ctx, string(id), d.nodes(string(id)), connected)
+		if err == nil && !w.target && !connected() {
+			err = routing.ErrNotFound
+		}
+		if err != nil {
+			return peer.AddrInfo{}, fmt.Errorf("finding node %s: %w", node.Short(), err)
+		}
 	}
-	ai.Addrs = d.keep(ai.Addrs)
-	return ai, nil
+	return peer.AddrInfo{ID: id, Addrs: d.keep(d.host.Peerstore().Addrs(id))}, nil
 }
 
 // Remember returns up to MaxRemembered peers to join through next time: those of
@@ -262,4 +267,11 @@ func (d *DHT) Neighbours() (n int) {
 func (d *DHT) Size() int { return d.dht.RoutingTable().Size() }
 
 // Close stops routing; the host stays.
-func (d *DHT) Close() error { return d.dht.Close() }
+func (d *DHT) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.cancel()
+	d.asking.Wait()
+	return d.dht.Close()
+}

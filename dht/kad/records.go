@@ -3,6 +3,7 @@
 package kad
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,9 @@ import (
 
 	ds "github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
-	kb "github.com/libp2p/go-libp2p-kbucket"
-	"github.com/libp2p/go-libp2p/core/routing"
+	record "github.com/libp2p/go-libp2p-record"
+	recpb "github.com/libp2p/go-libp2p-record/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"croft/dht"
 	"croft/lease"
@@ -22,50 +24,99 @@ import (
 // counts is kept by the peers nearest to its key, for two days unless it comes
 // again.
 
-const (
-	// MaxValues is the number of values that this node keeps for others; a new
-	// one drops the oldest. With the largest records that is 32 MiB.
-	MaxValues = 4096
-	// recordTimeout bounds one look-up or publication: after it, what was found
-	// so far counts.
-	recordTimeout = 4 * time.Second
-)
-
-// ErrNoRecord: nobody who was reached has a record of that slice.
-var ErrNoRecord = errors.New("no record of the slice is known")
-
 // PutRecord has the peers nearest to its key keep a record. It returns ErrAlone
-// when there is no peer to keep it.
+// when there is no peer to keep it, ErrNotKept when none did. When it is time to
+// pass over who is silent, half of them are enough.
 func (d *DHT) PutRecord(ctx context.Context, r lease.OpenedSlice) error {
-	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
-	defer cancel()
-	err := d.dht.PutValue(ctx, dht.RecordKey(r.Owner, r.Slice), r.Bytes)
-	if errors.Is(err, kb.ErrLookupFailure) {
-		err = ErrAlone
-	}
-	if err != nil {
+	if err := d.put(ctx, dht.RecordKey(r.Owner, r.Slice), r.Bytes); err != nil {
 		return fmt.Errorf("publishing the record of %q: %w", r.Slice, err)
 	}
 	return nil
 }
 
-// Record looks a slice's record up: the newest that the peers asked have.
-func (d *DHT) Record(ctx context.Context, owner lease.Principal, label string) (lease.OpenedSlice, error) {
-	walk, cancel := context.WithTimeout(ctx, recordTimeout)
+func (d *DHT) put(ctx context.Context, key string, value []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	b, err := d.dht.GetValue(walk, dht.RecordKey(owner, label))
+	rec := record.MakePutRecord(key, value)
+	if err := d.store.Put(ctx, key, rec); err != nil { // not even here, if it is no good or an older one
+		return err
+	}
+	w, err := d.walk(ctx, key, d.nodes(key), nil)
+	if err != nil {
+		return err
+	}
+	results := make(chan error, len(w.closest))
+	for _, id := range w.closest {
+		d.give(id, rec, results)
+	}
+	hurry := time.NewTimer(d.bound())
+	defer hurry.Stop()
+	late, taken := false, 0
+	for left := len(w.closest); left > 0 && !(late && 2*taken >= len(w.closest)); {
+		select {
+		case err := <-results:
+			if left--; err == nil {
+				taken++
+			}
+		case <-hurry.C:
+			late = true
+		case <-ctx.Done():
+			left = 0
+		}
+	}
+	if taken == 0 {
+		return ErrNotKept
+	}
+	return nil
+}
+
+// give has one peer keep a record, in the background. What it says of the record
+// says nothing of its routing.
+func (d *DHT) give(id peer.ID, rec *recpb.Record, results chan<- error) {
+	if err := d.background(func(ctx context.Context) { results <- d.messenger.PutValue(ctx, id, rec) }); err != nil {
+		results <- err
+	}
+}
+
+// Record looks a slice's record up: the newest that the peers asked have. Those of
+// the nearest that have it not, or an older one, are given it.
+func (d *DHT) Record(ctx context.Context, owner lease.Principal, label string) (lease.OpenedSlice, error) {
+	b, err := d.get(ctx, dht.RecordKey(owner, label))
 	if len(b) > 0 { // also of a walk that was cut
 		return lease.OpenSlice(b)
 	}
-	switch {
-	case ctx.Err() != nil:
-		err = ctx.Err()
-	case err == nil, errors.Is(err, routing.ErrNotFound), errors.Is(err, context.DeadlineExceeded):
-		err = ErrNoRecord
-	case errors.Is(err, kb.ErrLookupFailure):
-		err = ErrAlone
-	}
 	return lease.OpenedSlice{}, fmt.Errorf("looking up slice %q@%s: %w", label, owner.Short(), err)
+}
+
+func (d *DHT) get(ctx context.Context, key string) (newest []byte, err error) {
+	short, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	var values [][]byte
+	if rec, err := d.store.Get(short, key); err == nil && rec != nil && dht.CheckRecord(d.now(), key, rec.GetValue()) == nil {
+		values = append(values, rec.GetValue())
+	}
+	w, err := d.walk(short, key, d.values(key), nil)
+	for _, v := range w.values {
+		values = append(values, v)
+	}
+	best, none := dht.NewestRecord(values)
+	switch {
+	case none != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case none != nil && errors.Is(err, ErrAlone):
+		return nil, err
+	case none != nil:
+		return nil, ErrNoRecord
+	}
+	newest = values[best]
+	rec := record.MakePutRecord(key, newest)
+	results := make(chan error, len(w.closest)) // nobody reads them
+	for _, id := range w.closest {
+		if !bytes.Equal(w.values[id], newest) {
+			d.give(id, rec, results)
+		}
+	}
+	return newest, nil
 }
 
 // validator is the DHT's view of package dht's rules.

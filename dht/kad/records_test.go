@@ -55,7 +55,7 @@ func (n *recordNet) PutRecord(node int, r lease.OpenedSlice) error {
 func (n *recordNet) Put(node int, key string, value []byte) error {
 	ctx, cancel := n.context()
 	defer cancel()
-	return n.all[node].dht.PutValue(ctx, key, value)
+	return n.all[node].put(ctx, key, value)
 }
 
 func (n *recordNet) Record(node int, owner lease.Principal, label string) (lease.OpenedSlice, error) {

@@ -60,7 +60,7 @@ func (o owned) Publish(ctx context.Context, record []byte) (api.SliceRecord, err
 		return api.SliceRecord{}, api.ErrUnreachable
 	}
 	if err := o.d.deps.Slices.PutRecord(ctx, r); err != nil {
-		if errors.Is(err, kad.ErrAlone) {
+		if errors.Is(err, kad.ErrAlone) || errors.Is(err, kad.ErrNotKept) {
 			err = fmt.Errorf("%w: %w", api.ErrUnreachable, err)
 		}
 		return api.SliceRecord{}, err

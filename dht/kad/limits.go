@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kad
+
+import "time"
+
+const (
+	// MaxRemembered is the number of peers worth keeping over a restart.
+	MaxRemembered = 64
+	// dialTimeout bounds one first contact: a peer that takes longer is no help.
+	dialTimeout = 5 * time.Second
+	// identifyTimeout is what a connected peer gets to show that it routes.
+	identifyTimeout = 3 * time.Second
+	// parallelDials bounds the first contacts under way; when enough of them have
+	// answered, no more are begun: these know the others.
+	parallelDials = 8
+	enough        = 8
+	// refreshEvery is how often the routing table looks for what it misses; a
+	// full refresh costs some 250 messages.
+	refreshEvery = 30 * time.Minute
+	// MaxValues is the number of values that this node keeps for others; a new
+	// one drops the oldest. With the largest records that is 32 MiB.
+	MaxValues = 4096
+	// maxRecordAge is how long they are kept unless they come again.
+	maxRecordAge = 48 * time.Hour
+	// recordTimeout bounds one look-up or publication: after it, what was found
+	// so far counts.
+	recordTimeout = 4 * time.Second
+	// askTimeout bounds one request with dialling. No walk waits for it: it is when
+	// a silent peer leaves the routing table.
+	askTimeout = 5 * time.Second
+	// maxAsks bounds the requests under way, of all walks together: eight walks, and
+	// those that silent peers hold.
+	maxAsks = 256
+)
