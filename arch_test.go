@@ -92,16 +92,7 @@ var rooms = map[string]room{
 	"sim/lab":         {floor: 4},
 	"sim/lab/play":    {floor: 4},
 	"sim/market":      {floor: 4},
-	"sim":           {floor: 4},
-	"sim/scenario":  {4, true, nil},
-	"sim/profile":   {4, true, nil},
-	"sim/central":   {4, true, nil},
-	"sim/scenarios": {floor: 4},
-	"sim/world":     {floor: 4},
-	"sim/hostile":   {floor: 4},
-	"sim/stack":     {floor: 4},
-	"sim/lab":       {floor: 4},
-	"sim/market":    {floor: 4},
+	"sim/central":     {4, true, nil},
 
 	"cmd/croft":   {floor: 5},
 	"cmd/bench":   {floor: 5}, // measures; no part of the product
