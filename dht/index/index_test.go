@@ -91,15 +91,18 @@ func TestLyingAndSilentHoldersDoNoHarm(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for f, err := range x.Walk(ctx, offer.Query{}) { // the first one comes although the silent one holds its tongue
+	for f, err := range x.Walk(ctx, Search{}) { // the first one comes although the silent one holds its tongue
 		if err != nil || f.Offer.Name != "true" {
 			t.Fatalf("found %+v, %v", f.Offer, err)
 		}
 		break
 	}
-	found, err := x.Candidates(ctx, offer.Query{})
-	if err != nil || len(found) != 1 || found[0].Offer.Name != "true" {
-		t.Errorf("found %d, %v", len(found), err)
+	res, err := x.Find(ctx, offer.FindRequest{})
+	if err != nil || res.Known != 1 || res.Offers[0].Offer.Name != "true" {
+		t.Errorf("found %d, %v", res.Known, err)
+	}
+	if n := x.Stats().Ignored; n[Unreadable] < 2 {
+		t.Errorf("counted %v", n)
 	}
 }
 
@@ -136,8 +139,8 @@ func TestKeepRegistersEachNewOffer(t *testing.T) {
 	for seq := range uint64(2) {
 		offers <- dhttest.Offer(t, noon, "a", seq+1, nil)
 		wait(t, "the holder has it", func() bool {
-			found, _ := holder.Candidates(t.Context(), offer.Query{})
-			return len(found) == 1 && found[0].Offer.Sequence == seq+1
+			res, err := holder.Find(t.Context(), offer.FindRequest{})
+			return err == nil && res.Known == 1 && res.Offers[0].Offer.Sequence == seq+1
 		})
 	}
 	if s := node.Stats(); s.Holders != 1 {

@@ -59,8 +59,8 @@ func (x *Index) exchange(s network.Stream) (string, error) {
 	return "", nil
 }
 
-// ask sends one request to a peer and reads its response.
-func (x *Index) ask(ctx context.Context, to peer.AddrInfo, req dht.Request) (dht.Response, error) {
+// askStream is an asker on a stream of its own.
+func (x *Index) askStream(ctx context.Context, to peer.AddrInfo, req dht.Request) (dht.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	resp, err := x.roundTrip(ctx, to, req)

@@ -83,7 +83,3 @@ func Answer(q Query, candidates []Found, opt Options) Result {
 	}
 	return res
 }
-
-// Thin reports whether an answer from the view alone should be completed from
-// the index: fewer matched than the query wants, or none at all.
-func (q Query) Thin(r Result) bool { return r.Matched < max(q.Limit, 1) }
