@@ -112,7 +112,7 @@ func (h *Holder) register(now time.Time, in Register) (answer Response) {
 	belongs := placesOf(&o.Offer)
 	was := slices.Clone(node.in)
 	if o.ID != node.offer.ID { // the same again: whoever brings it does not change where it came from
-		node.offer, node.network = o, network(in.From)
+		node.offer, node.network = o, Network(in.From)
 	}
 	for _, k := range was {
 		if !belongs.has(k) {
@@ -252,8 +252,8 @@ func (h *Holder) expire(now time.Time) []Effect {
 	return effects
 }
 
-// network is what counts as one source: a /24 of IPv4, a /48 of IPv6.
-func network(a netip.Addr) netip.Prefix {
+// Network is what counts as one source: a /24 of IPv4, a /48 of IPv6.
+func Network(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := 48
 	if a.Is4() {

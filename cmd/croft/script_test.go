@@ -204,23 +204,12 @@ func shows(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// keep: "keep NAME FILE" puts what a file (or stdout, stderr) holds into a variable;
-// "keep NAME FILE PATTERN" what the pattern's first group matches in it.
+// keep: "keep NAME FILE" puts what a file (or stdout) holds into a variable.
 func keep(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 && len(args) != 3 {
-		ts.Fatalf("usage: keep NAME FILE [PATTERN]")
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep NAME FILE")
 	}
-	text := strings.TrimSpace(ts.ReadFile(args[1]))
-	if len(args) == 3 {
-		pattern, err := regexp.Compile(args[2])
-		ts.Check(err)
-		m := pattern.FindStringSubmatch(text)
-		if len(m) != 2 {
-			ts.Fatalf("%s matches no group in %q", args[2], text)
-		}
-		text = m[1]
-	}
-	ts.Setenv(args[0], text)
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 }
 
 // drawn: "drawn FILE DRAWING" writes the chain of a drawing's last statement.

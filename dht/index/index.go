@@ -40,17 +40,17 @@ type Config struct {
 
 // Index is this node's part of the index: as a holder, and as one who asks.
 type Index struct {
-	cfg    Config
-	self   string        // salts the choice among equals
-	ask    asker         // over a stream; a test has a shorter way
-	served chan struct{} // a slot for each inbound request
+	cfg  Config
+	self string // salts the choice among equals
+	ask  asker  // over a stream; a test has a shorter way
 
 	mu      sync.Mutex // guards what follows
 	holder  *dht.Holder
-	sizes   map[dht.Bucket]size // as last heard, for the planner
-	placed  map[peer.ID]placed  // who may hold the node's own offer
-	refuse  map[string]uint64   // requests not served, by reason
-	ignored map[Ignored]uint64  // of what holders said
+	serving map[netip.Prefix]int // inbound requests under way, by their network
+	sizes   map[dht.Bucket]size  // as last heard, for the planner
+	placed  map[peer.ID]placed   // who may hold the node's own offer
+	refuse  map[string]uint64    // requests not served, by reason
+	ignored map[Ignored]uint64   // of what holders said
 }
 
 // asker sends one request to a peer and reads its response.
@@ -82,7 +82,7 @@ func newIndex(cfg Config, self string) *Index {
 		cfg.Holder.PerBucket = dht.MaxEntries
 	}
 	return &Index{
-		cfg: cfg, self: self, served: make(chan struct{}, maxServed), holder: dht.NewHolder(cfg.Holder),
+		cfg: cfg, self: self, serving: map[netip.Prefix]int{}, holder: dht.NewHolder(cfg.Holder),
 		sizes: map[dht.Bucket]size{}, placed: map[peer.ID]placed{}, refuse: map[string]uint64{}, ignored: map[Ignored]uint64{},
 	}
 }

@@ -64,6 +64,35 @@ func TestGarbageOnTheStreamIsResetAndCounted(t *testing.T) {
 	}
 }
 
+// One network takes a share of the slots, all together take all.
+func TestSlotsOfNetworks(t *testing.T) {
+	x := newIndex(Config{Router: fixed{}, Now: clock}, "x")
+	net := func(i int) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 0}), 24) }
+	for i := range maxServedNetwork {
+		if why := x.admit(net(0)); why != "" {
+			t.Fatalf("request %d: %s", i, why)
+		}
+	}
+	if why := x.admit(net(0)); why != "crowded" {
+		t.Errorf("one more of the network: %q", why)
+	}
+	for i := range maxServed - maxServedNetwork {
+		if why := x.admit(net(1 + i)); why != "" {
+			t.Fatalf("network %d: %s", i, why)
+		}
+	}
+	if why := x.admit(net(200)); why != "busy" {
+		t.Errorf("one more of all: %q", why)
+	}
+	x.done(net(1))
+	if why := x.admit(net(200)); why != "" {
+		t.Errorf("a slot is free: %q", why)
+	}
+	if r := x.Stats().Refused; r["crowded"] != 1 || r["busy"] != 1 {
+		t.Errorf("counted %v", r)
+	}
+}
+
 func TestLyingAndSilentHoldersDoNoHarm(t *testing.T) {
 	good, liar, silent, seeker := newHost(t), newHost(t), newHost(t), newHost(t)
 	holder, err := New(Config{Host: good, Router: fixed{}, Now: clock, Serve: true})

@@ -19,6 +19,9 @@ const (
 	serveTimeout = 5 * time.Second
 	// maxServed bounds the inbound requests under way; more are reset.
 	maxServed = 64
+	// maxServedNetwork bounds those of one source network, so that it does not keep
+	// the others out.
+	maxServedNetwork = maxServed / 4
 	// parallelAsks bounds the requests that one registration has under way.
 	parallelAsks = 16
 	// parallelWalks bounds the look-ups that one query or registration has under
