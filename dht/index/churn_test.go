@@ -26,6 +26,7 @@ type crowd struct {
 	t      *testing.T
 	offers map[int]offer.Opened // by the number of its node
 	next   map[int]uint64
+	until  map[int]int64
 	lost   map[int]int // holders that came or went since a node registered
 }
 
@@ -35,7 +36,7 @@ func TestEverybodyIsFoundThroughSplitsAndMerges(t *testing.T) {
 	deepest := 0
 	rapid.Check(t, func(r *rapid.T) {
 		c := &crowd{t: t, holder: dht.HolderConfig{PerBucket: rapid.IntRange(2, 6).Draw(r, "per bucket")},
-			offers: map[int]offer.Opened{}, next: map[int]uint64{}, lost: map[int]int{}}
+			offers: map[int]offer.Opened{}, next: map[int]uint64{}, until: map[int]int64{}, lost: map[int]int{}}
 		c.memory = newMemory(rapid.IntRange(10, 30).Draw(r, "nodes"), c.holder)
 		r.Repeat(map[string]func(*rapid.T){
 			"register": func(r *rapid.T) { deepest = max(deepest, c.register(r, c.living(r))) },
@@ -96,7 +97,10 @@ func (c *crowd) register(r *rapid.T, node int) int {
 	c.next[node]++
 	o := dhttest.Offer(c.t, c.now, fmt.Sprint("n", node), c.next[node], func(o *offer.Offer) {
 		o.Attributes.Country = []string{"CH", "DE"}[node%2]
-		o.Until = o.Made + int64(rapid.IntRange(60, offer.MaxValid).Draw(r, "valid"))
+		// Never shorter than what it replaces: the older one would outlive the newer
+		// at a holder that has only heard of the older.
+		o.Until = max(o.Made+int64(rapid.IntRange(60, offer.MaxValid).Draw(r, "valid")), c.until[node])
+		c.until[node] = o.Until
 	})
 	return c.put(r, node, o)
 }
