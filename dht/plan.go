@@ -69,13 +69,15 @@ func conjunct(c offer.Constraint) []Bucket {
 // the narrowest plans first: none where there is no choice. One bucket by itself
 // is never more than the bucket of every node; a range may be.
 func Sample(plans []Plan) []Bucket {
-	if len(plans) == 1 || len(plans) == 2 && len(plans[0].Buckets) == 1 {
+	single := func(p Plan) bool { return len(p.Buckets) == 1 && p.Buckets[0] != Every }
+	if slices.ContainsFunc(plans, single) {
+		plans = slices.DeleteFunc(slices.Clone(plans), func(p Plan) bool { return p.Buckets[0] == Every })
+	}
+	if len(plans) < 2 {
 		return nil
 	}
-	plans = slices.Clone(plans)
-	slices.SortStableFunc(plans, func(a, b Plan) int { return len(a.Buckets) - len(b.Buckets) })
 	var all []Bucket
-	for _, p := range plans {
+	for _, p := range slices.SortedStableFunc(slices.Values(plans), func(a, b Plan) int { return len(a.Buckets) - len(b.Buckets) }) {
 		if len(all)+len(p.Buckets) <= MaxSample {
 			all = append(all, p.Buckets...)
 		}

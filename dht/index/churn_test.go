@@ -37,11 +37,11 @@ func TestEverybodyIsFoundThroughSplitsAndMerges(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		c := &crowd{t: t, holder: dht.HolderConfig{PerBucket: rapid.IntRange(2, 6).Draw(r, "per bucket")},
 			offers: map[int]offer.Opened{}, next: map[int]uint64{}, until: map[int]int64{}, lost: map[int]int{}}
-		c.memory = newMemory(rapid.IntRange(10, 30).Draw(r, "nodes"), c.holder)
+		c.memory = newMemory(rapid.IntRange(10, 24).Draw(r, "nodes"), c.holder)
 		r.Repeat(map[string]func(*rapid.T){
 			"register": func(r *rapid.T) { deepest = max(deepest, c.register(r, c.living(r))) },
 			"many": func(r *rapid.T) {
-				for range rapid.IntRange(3, 12).Draw(r, "many") {
+				for range rapid.IntRange(3, 9).Draw(r, "many") {
 					deepest = max(deepest, c.register(r, c.living(r)))
 				}
 			},

@@ -17,7 +17,7 @@
 // offer does not state satisfies != and no other operator. [Answer] filters,
 // orders and limits candidates and says what each constraint removed;
 // [Merge] joins what several sources gave, newest offer per node; a [Search]
-// does both while they come in.
+// tells matches while they come in.
 //
 //	q, err := offer.ParseQuery("cpu>=500 limit 3")
 //	res := offer.Answer(q, offer.Merge(now, fromView, fromDHT), offer.Options{})

@@ -25,8 +25,12 @@ func (k Key) String() string {
 	return k.Attr
 }
 
-// Ordered reports whether the first match can be told only when all are known.
-func (q Query) Ordered() bool { return len(q.Order) > 0 || q.Spread != "" }
+// Ordered reports whether the first match can be told only when all are known: an
+// order or spread compares all, and round trips are measured of those alone who
+// would be named.
+func (q Query) Ordered() bool {
+	return len(q.Order) > 0 || q.Spread != "" || slices.ContainsFunc(q.Constraints, func(c Constraint) bool { return c.Attr == "rtt" })
+}
 
 // ranked is a match with what it states of each key.
 type ranked struct {

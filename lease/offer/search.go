@@ -3,6 +3,8 @@
 package offer
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"croft/lease"
@@ -16,7 +18,7 @@ import (
 //		if s.Add(now, f) { … } // tell it
 //		if s.Enough() { break }
 //	}
-//	res := s.Result(now)
+//	res := offer.Answer(q, s.Known(now), offer.Options{})
 //
 // It is not safe for concurrent use.
 type Search struct {
@@ -53,13 +55,9 @@ func (s *Search) Enough() bool {
 	return !s.query.Ordered() && len(s.told) >= s.query.most()
 }
 
-// Result answers from all that came in.
-func (s *Search) Result(now time.Time) Result {
-	all := make([]Found, 0, len(s.newest))
-	for _, f := range s.newest {
-		all = append(all, f)
-	}
-	return Answer(s.query, Merge(now, all), s.opt) // Merge sorts
+// Known is all that came in: of each node the newest, sorted by node.
+func (s *Search) Known(now time.Time) []Found {
+	return Merge(now, slices.Collect(maps.Values(s.newest)))
 }
 
 // most is the number of offers that an answer has at the most.

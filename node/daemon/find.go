@@ -90,7 +90,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 			break
 		}
 	}
-	res := search.Result(f.now())
+	res := offer.Answer(q, search.Known(f.now()), opt)
 	res.More = cut
 	if missed != nil && !errors.Is(missed, kad.ErrAlone) {
 		if res.Known == 0 {
