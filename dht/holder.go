@@ -15,8 +15,11 @@ import (
 // HolderConfig is fixed for the life of a Holder. Zero fields are the limits of
 // this package.
 type HolderConfig struct {
-	Check      offer.CheckCertificate // nil: sites are taken as claimed
-	PerNetwork int                    // a lab, where all share one network, opens it
+	Check offer.CheckCertificate // nil: sites are taken as claimed
+	// Open reads an offer as [offer.Open] with Check does, which it is if nil. Who
+	// has many holders in one process gives them what remembers.
+	Open       func([]byte) (*offer.Opened, error)
+	PerNetwork int // a lab, where all share one network, opens it
 	PerSite    int
 	PerBucket  int // a test splits buckets with few offers
 }
@@ -32,7 +35,7 @@ type Holder struct {
 }
 
 type held struct {
-	offer   offer.Opened
+	offer   *offer.Opened // not to be changed: others may have it too
 	network netip.Prefix
 	in      []Key
 }
@@ -83,8 +86,17 @@ func (r Request) Input(from netip.Addr) Input {
 	return List{Bucket: r.Buckets[0], After: r.After, Limit: int(r.Limit)}
 }
 
-func (h *Holder) open(now time.Time, b []byte) (offer.Opened, bool) {
-	o, err := offer.Open(b, h.cfg.Check)
+// OpenOffer reads an offer as the holder does.
+func (c HolderConfig) OpenOffer(b []byte) (*offer.Opened, error) {
+	if c.Open != nil {
+		return c.Open(b)
+	}
+	o, err := offer.Open(b, c.Check)
+	return &o, err
+}
+
+func (h *Holder) open(now time.Time, b []byte) (*offer.Opened, bool) {
+	o, err := h.cfg.OpenOffer(b)
 	return o, err == nil && o.Fresh(now) == nil
 }
 
@@ -105,7 +117,7 @@ func (h *Holder) register(now time.Time, in Register) (answer Response) {
 		return all(Stale)
 	}
 	if node == nil {
-		node = &held{}
+		node = &held{offer: o, network: Network(in.From)}
 	}
 	// The newer offer takes the older one's place wherever it still belongs, and
 	// leaves the buckets where it does not.

@@ -24,16 +24,22 @@ import (
 )
 
 // memory is a net whose requests are calls and whose routers know everybody: what
-// is left is who is asked what, and how often.
+// is left is who is asked what, and how often. An offer is verified once for all.
 type memory struct {
 	now   time.Time
 	all   []*member
 	index map[peer.ID]*member
 
 	mu    sync.Mutex
+	read  map[string]verified
 	asked map[dht.Op]int
 	bytes int // of answers
 	looks int // look-ups
+}
+
+type verified struct {
+	offer *offer.Opened
+	err   error
 }
 
 type member struct {
@@ -45,7 +51,7 @@ type member struct {
 }
 
 func newMemory(nodes int, holder dht.HolderConfig) *memory {
-	n := &memory{now: noon, index: map[peer.ID]*member{}, asked: map[dht.Op]int{}}
+	n := &memory{now: noon, index: map[peer.ID]*member{}, asked: map[dht.Op]int{}, read: map[string]verified{}}
 	for range nodes {
 		n.join(holder)
 	}
@@ -55,6 +61,7 @@ func newMemory(nodes int, holder dht.HolderConfig) *memory {
 func (n *memory) join(holder dht.HolderConfig) *member {
 	id := peer.ID(fmt.Sprint("member ", len(n.all)))
 	m := &member{id: id, at: sha256.Sum256([]byte(id))}
+	holder.Open = n.open
 	m.Index = newIndex(Config{Router: routes{n, m}, Now: func() time.Time { return n.now }, Serve: true, Holder: holder}, string(id))
 	from := netip.AddrFrom4([4]byte{10, byte(len(n.all) >> 8), byte(len(n.all)), 1})
 	m.ask = func(ctx context.Context, to peer.AddrInfo, req dht.Request) (dht.Response, error) {
@@ -96,6 +103,18 @@ func (n *memory) ask(ctx context.Context, from netip.Addr, to peer.AddrInfo, req
 	return dht.DecodeResponse(out)
 }
 
+func (n *memory) open(b []byte) (*offer.Opened, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	v, ok := n.read[string(b)]
+	if !ok {
+		o, err := offer.Open(b, nil)
+		v = verified{&o, err}
+		n.read[string(b)] = v
+	}
+	return v.offer, v.err
+}
+
 // forget begins a new count.
 func (n *memory) forget() {
 	n.mu.Lock()
@@ -132,29 +151,32 @@ func (r routes) Closest(_ context.Context, key []byte) ([]peer.AddrInfo, error) 
 	r.net.mu.Lock()
 	r.net.looks++
 	r.net.mu.Unlock()
-	at := sha256.Sum256(key)
-	far := func(m *member) (d [sha256.Size]byte) {
-		for i := range d {
-			d[i] = m.at[i] ^ at[i]
-		}
-		return d
+	type far struct {
+		distance [sha256.Size]byte
+		member   *member
 	}
-	var best []*member
+	const most = 20
+	at := sha256.Sum256(key)
+	best := make([]far, 0, most+1)
 	for _, m := range r.net.all {
 		if m == r.self || m.dead {
 			continue
 		}
-		i, _ := slices.BinarySearchFunc(best, m, func(a, b *member) int {
-			x, y := far(a), far(b)
-			return bytes.Compare(x[:], y[:])
-		})
-		if best = slices.Insert(best, i, m); len(best) > 20 {
-			best = best[:20]
+		f := far{member: m}
+		for i := range at {
+			f.distance[i] = m.at[i] ^ at[i]
+		}
+		if len(best) == most && bytes.Compare(f.distance[:], best[most-1].distance[:]) > 0 {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(best, f, func(a, b far) int { return bytes.Compare(a.distance[:], b.distance[:]) })
+		if best = slices.Insert(best, i, f); len(best) > most {
+			best = best[:most]
 		}
 	}
 	var infos []peer.AddrInfo
-	for _, m := range best {
-		infos = append(infos, peer.AddrInfo{ID: m.id})
+	for _, f := range best {
+		infos = append(infos, peer.AddrInfo{ID: f.member.id})
 	}
 	return infos, nil
 }

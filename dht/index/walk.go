@@ -57,7 +57,7 @@ func (x *Index) Walk(ctx context.Context, s Search) iter.Seq2[offer.Found, error
 			}
 			newest[i.offer.Node] = i.offer.Sequence
 			matched = matched || possible(s.Query, &i.offer.Offer)
-			return yield(offer.NewFound(i.offer, offer.DHT, x.cfg.Now()), nil)
+			return yield(offer.NewFound(*i.offer, offer.DHT, x.cfg.Now()), nil)
 		}
 		var plan dht.Plan
 		if !w.stage(ctx, pass, func(ctx context.Context) { plan = w.plan(ctx) }) ||
@@ -95,12 +95,12 @@ type walk struct {
 }
 
 type item struct {
-	offer offer.Opened
+	offer *offer.Opened
 	err   error
 }
 
 type opened struct {
-	offer offer.Opened
+	offer *offer.Opened
 	err   error
 }
 
@@ -152,7 +152,7 @@ func (w *walk) holders(ctx context.Context, b dht.Bucket) ([]peer.AddrInfo, erro
 }
 
 // open verifies an offer, or remembers that it did.
-func (w *walk) open(b []byte) (offer.Opened, error) {
+func (w *walk) open(b []byte) (*offer.Opened, error) {
 	digest := sha256.Sum256(b)
 	w.mu.Lock()
 	known, ok := w.opened[digest]
@@ -160,7 +160,7 @@ func (w *walk) open(b []byte) (offer.Opened, error) {
 	if ok {
 		return known.offer, known.err
 	}
-	o, err := offer.Open(b, w.x.cfg.Holder.Check)
+	o, err := w.x.cfg.Holder.OpenOffer(b)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.opened) < maxFound { // what liars invent needs no memory
