@@ -28,16 +28,32 @@ func ParseKey(s string) (k Key, err error) {
 	return Key(b), nil
 }
 
-// Bucket is one quantised value of one attribute.
-type Bucket struct{ Attr, Value string }
+// Bucket is one quantised value of one attribute, or a part of such a bucket
+// that split.
+type Bucket struct {
+	Attr, Value string
+	Prefix      string // of a part: the bits, as 0 and 1, with which its nodes' principals begin
+}
 
 // Every is the bucket of all offers, for queries that nothing else serves.
-var Every = Bucket{"every", "node"}
+var Every = Bucket{Attr: "every", Value: "node"}
 
-// Key returns the SHA-256 of the bucket's name.
-func (b Bucket) Key() Key { return sha256.Sum256([]byte("croft/bucket/1/" + b.String())) }
+// Key returns the SHA-256 of the bucket's name. A part's has a domain of its own,
+// for a value may look like another's prefix.
+func (b Bucket) Key() Key {
+	name := b.Attr + "/" + b.Value
+	if b.Prefix != "" {
+		return sha256.Sum256([]byte("croft/part/1/" + b.Prefix + "/" + name))
+	}
+	return sha256.Sum256([]byte("croft/bucket/1/" + name))
+}
 
-func (b Bucket) String() string { return b.Attr + "/" + b.Value }
+func (b Bucket) String() string {
+	if b.Prefix != "" {
+		return b.Attr + "/" + b.Value + " of " + b.Prefix + "…"
+	}
+	return b.Attr + "/" + b.Value
+}
 
 // scale is how a resource is cut into classes: class 0 is less than four times
 // base, class i from base × 4^i, the last has no end. Coarse steps keep an
@@ -63,7 +79,7 @@ func (s scale) class(v uint64) int {
 	return c
 }
 
-func class(r lease.Resource, c int) Bucket { return Bucket{r.String(), strconv.Itoa(c)} }
+func class(r lease.Resource, c int) Bucket { return Bucket{Attr: r.String(), Value: strconv.Itoa(c)} }
 
 // Buckets returns where an offer belongs, without doubles. A closed offer
 // belongs nowhere.
@@ -77,7 +93,7 @@ func Buckets(o *offer.Offer) []Bucket {
 		all = append(all, class(r, scales[r].class(free[r])))
 	}
 	word := func(attr, value string) {
-		if b := (Bucket{attr, strings.ToLower(value)}); value != "" && !slices.Contains(all, b) {
+		if b := (Bucket{Attr: attr, Value: strings.ToLower(value)}); value != "" && !slices.Contains(all, b) {
 			all = append(all, b)
 		}
 	}

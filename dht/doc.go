@@ -12,9 +12,10 @@
 // cpu/2. [Buckets] says where an offer belongs, [Plan] which buckets a query
 // must walk, [Choose] which plan is the cheapest. A [Holder] checks what it is
 // given: signature, membership, validity, caps for each source network and
-// site; at 256 entries it answers Full with a depth. Seekers merge what several
-// holders say by newest signed sequence, so that one who omits or keeps stale
-// offers is corrected by the others.
+// site. At 256 entries a bucket splits by the bits of the nodes' principals:
+// registrants are sent to their part ([Deeper]), readers follow ([Parted]), until
+// half have gone. Seekers merge what several holders say by newest signed sequence,
+// so that one who omits or keeps stale offers is corrected by the others.
 //
 //	h := dht.NewHolder(dht.HolderConfig{})
 //	effects := h.Step(now, dht.Register{Offer: b, Buckets: keys, From: addr})

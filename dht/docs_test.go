@@ -24,7 +24,10 @@ func TestIndexIsDocumented(t *testing.T) {
 		fmt.Sprintf("A request is at most %s bytes, a response at most %s.", thousands(MaxRequest), thousands(MaxResponse)),
 		fmt.Sprintf("%d offers are there", MaxEntries), thousands(MaxHeld)+" entries in all",
 		fmt.Sprintf("REGISTER: 1 to %d;", MaxBuckets), fmt.Sprintf("LIST: ≤ %d;", PageEntries),
-		fmt.Sprintf("has %d of them", PerSite))
+		fmt.Sprintf("has %d of them", PerSite), fmt.Sprintf("%d of one node", MaxPlaces), fmt.Sprintf("1 ≤ d ≤ %d", MaxDepth),
+		fmt.Sprintf("until it has %d or fewer", MaxEntries/2), fmt.Sprintf("shown more than %d offers", MaxEntries/2),
+		fmt.Sprintf("A quorum is %d,", quorum), Bucket{Attr: "country", Value: "ch"}.Key().String(),
+		Bucket{Attr: "country", Value: "ch", Prefix: "0110"}.Key().String())
 	for _, w := range want {
 		if !strings.Contains(text, w) {
 			t.Errorf("docs/protocol/index.md does not say %q", w)

@@ -15,9 +15,13 @@ import (
 // HolderConfig is fixed for the life of a Holder. Zero fields are the limits of
 // this package.
 type HolderConfig struct {
-	Check      offer.CheckCertificate // nil: sites are taken as claimed
-	PerNetwork int                    // a lab, where all share one network, opens it
+	Check offer.CheckCertificate // nil: sites are taken as claimed
+	// Open reads an offer as [offer.Open] with Check does, which it is if nil. Who
+	// has many holders in one process gives them what remembers.
+	Open       func([]byte) (*offer.Opened, error)
+	PerNetwork int // a lab, where all share one network, opens it
 	PerSite    int
+	PerBucket  int // a test splits buckets with few offers
 }
 
 // Holder keeps the buckets that lie near it. An offer is kept once for its
@@ -25,13 +29,13 @@ type HolderConfig struct {
 type Holder struct {
 	cfg     HolderConfig
 	nodes   map[lease.Principal]*held
-	buckets map[Key]map[lease.Principal]*held
+	buckets map[Key]*shelf
 	entries int       // over all buckets
 	wake    time.Time // nothing expires before; zero when there is nothing
 }
 
 type held struct {
-	offer   offer.Opened
+	offer   *offer.Opened // not to be changed: others may have it too
 	network netip.Prefix
 	in      []Key
 }
@@ -44,7 +48,10 @@ func NewHolder(cfg HolderConfig) *Holder {
 	if cfg.PerSite <= 0 {
 		cfg.PerSite = PerSite
 	}
-	return &Holder{cfg: cfg, nodes: map[lease.Principal]*held{}, buckets: map[Key]map[lease.Principal]*held{}}
+	if cfg.PerBucket <= 0 {
+		cfg.PerBucket = MaxEntries
+	}
+	return &Holder{cfg: cfg, nodes: map[lease.Principal]*held{}, buckets: map[Key]*shelf{}}
 }
 
 // Step advances the holder to now and applies one input. The answer to a
@@ -58,7 +65,7 @@ func (h *Holder) Step(now time.Time, in Input) []Effect {
 	case Withdraw:
 		answer = h.withdraw(now, in)
 	case List:
-		answer = h.list(in)
+		answer = h.list(now, in)
 	default:
 		return expired
 	}
@@ -79,8 +86,17 @@ func (r Request) Input(from netip.Addr) Input {
 	return List{Bucket: r.Buckets[0], After: r.After, Limit: int(r.Limit)}
 }
 
-func (h *Holder) open(now time.Time, b []byte) (offer.Opened, bool) {
-	o, err := offer.Open(b, h.cfg.Check)
+// OpenOffer reads an offer as the holder does.
+func (c HolderConfig) OpenOffer(b []byte) (*offer.Opened, error) {
+	if c.Open != nil {
+		return c.Open(b)
+	}
+	o, err := offer.Open(b, c.Check)
+	return &o, err
+}
+
+func (h *Holder) open(now time.Time, b []byte) (*offer.Opened, bool) {
+	o, err := h.cfg.OpenOffer(b)
 	return o, err == nil && o.Fresh(now) == nil
 }
 
@@ -101,31 +117,28 @@ func (h *Holder) register(now time.Time, in Register) (answer Response) {
 		return all(Stale)
 	}
 	if node == nil {
-		node = &held{}
+		node = &held{offer: o, network: Network(in.From)}
 	}
 	// The newer offer takes the older one's place wherever it still belongs, and
 	// leaves the buckets where it does not.
-	belongs := Keys(Buckets(&o.Offer))
+	belongs := placesOf(&o.Offer)
 	was := slices.Clone(node.in)
 	if o.ID != node.offer.ID { // the same again: whoever brings it does not change where it came from
-		node.offer, node.network = o, network(in.From)
+		node.offer, node.network = o, Network(in.From)
 	}
 	for _, k := range was {
-		if !slices.Contains(belongs, k) {
+		if !belongs.has(k) {
 			h.drop(k, node)
 		}
 	}
 	for i, k := range in.Buckets {
 		switch {
-		case !slices.Contains(belongs, k) && slices.Contains(was, k):
+		case !belongs.has(k) && slices.Contains(was, k):
 			answer.Status[i] = Moved
-		case !slices.Contains(belongs, k):
+		case !belongs.has(k):
 			answer.Status[i] = Alien
 		default:
 			answer.Status[i] = h.put(k, node)
-		}
-		if answer.Status[i] == Full {
-			answer.Depth = 1
 		}
 	}
 	if len(node.in) > 0 {
@@ -138,18 +151,23 @@ func (h *Holder) register(now time.Time, in Register) (answer Response) {
 }
 
 func (h *Holder) put(k Key, node *held) Status {
-	b := h.buckets[k]
-	if b[node.offer.Node] != nil {
+	s := h.buckets[k]
+	if s == nil {
+		s = &shelf{offers: map[lease.Principal]*held{}}
+	}
+	if s.offers[node.offer.Node] != nil {
 		return Stored
 	}
-	if len(b) >= MaxEntries {
+	if s.full(h.cfg.PerBucket) {
+		s.parts = max(s.parts, node.offer.Until)
+		h.wakeAt(s.parts)
 		return Full
 	}
-	if h.entries >= MaxHeld {
+	if h.entries >= MaxHeld || len(node.in) >= MaxPlaces {
 		return Busy
 	}
 	sameNetwork, sameSite := 0, 0
-	for _, e := range b {
+	for _, e := range s.offers {
 		if e.network == node.network {
 			sameNetwork++
 		}
@@ -160,19 +178,20 @@ func (h *Holder) put(k Key, node *held) Status {
 	if sameNetwork >= h.cfg.PerNetwork || sameSite >= h.cfg.PerSite {
 		return Crowded
 	}
-	if b == nil {
-		b = map[lease.Principal]*held{}
-		h.buckets[k] = b
-	}
-	b[node.offer.Node] = node
+	h.buckets[k] = s
+	s.offers[node.offer.Node] = node
 	node.in = append(node.in, k)
 	h.entries++
 	return Stored
 }
 
+// drop takes a node off a shelf. An empty one is kept as long as it has to send
+// readers to its parts, if there is room for its memory.
 func (h *Holder) drop(k Key, node *held) {
-	delete(h.buckets[k], node.offer.Node)
-	if len(h.buckets[k]) == 0 {
+	s := h.buckets[k]
+	delete(s.offers, node.offer.Node)
+	s.left(h.cfg.PerBucket)
+	if len(s.offers) == 0 && (s.parts == 0 || len(h.buckets) > MaxHeld) {
 		delete(h.buckets, k)
 	}
 	node.in = slices.DeleteFunc(node.in, func(in Key) bool { return in == k })
@@ -199,26 +218,6 @@ func (h *Holder) withdraw(now time.Time, in Withdraw) Response {
 	node.offer = o
 	h.wakeAt(o.Until)
 	return Response{Status: []Status{Removed}}
-}
-
-func (h *Holder) list(in List) (answer Response) {
-	b := h.buckets[in.Bucket]
-	answer.Size = uint32(len(b))
-	nodes := make([]lease.Principal, 0, len(b))
-	for n := range b {
-		if bytes.Compare(n[:], in.After[:]) > 0 {
-			nodes = append(nodes, n)
-		}
-	}
-	slices.SortFunc(nodes, func(a, b lease.Principal) int { return bytes.Compare(a[:], b[:]) })
-	limit := min(max(in.Limit, 0), PageEntries)
-	for _, n := range nodes[:min(limit, len(nodes))] {
-		answer.Offers = append(answer.Offers, b[n].offer.Bytes)
-	}
-	if limit > 0 && len(nodes) > limit {
-		answer.After = nodes[limit-1]
-	}
-	return answer
 }
 
 // Entries returns the number of bucket entries held, for `croft net`.
@@ -253,11 +252,20 @@ func (h *Holder) expire(now time.Time) []Effect {
 		delete(h.nodes, n)
 		effects = append(effects, Expired{n})
 	}
+	for k, s := range h.buckets {
+		if s.parted(now.Unix()) {
+			h.wakeAt(s.parts)
+			continue
+		}
+		if s.parts = 0; len(s.offers) == 0 {
+			delete(h.buckets, k)
+		}
+	}
 	return effects
 }
 
-// network is what counts as one source: a /24 of IPv4, a /48 of IPv6.
-func network(a netip.Addr) netip.Prefix {
+// Network is what counts as one source: a /24 of IPv4, a /48 of IPv6.
+func Network(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := 48
 	if a.Is4() {

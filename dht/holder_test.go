@@ -47,7 +47,7 @@ func TestFullBucketSaysSo(t *testing.T) {
 	}
 	late := dhttest.Offer(t, noon, "late", 1, nil)
 	a := step(t, h, noon, dht.Register{late.Bytes, []dht.Key{dht.Every.Key()}, netip.Addr{}})
-	if a.Status[0] != dht.Full || a.Depth != 1 {
+	if a.Status[0] != dht.Full {
 		t.Fatalf("entry %d: %s", dht.MaxEntries, dht.Answer{a})
 	}
 	if s := put(t, h, 0, netip.Addr{}, nil); s != dht.Stored {
@@ -79,6 +79,9 @@ func TestFullBucketSaysSo(t *testing.T) {
 	wake, ok := h.NextWake()
 	if !ok || !wake.Equal(noon.Add(offer.MaxValid*time.Second)) {
 		t.Errorf("wakes at %v", wake)
+	}
+	if !step(t, h, noon, dht.List{Bucket: dht.Every.Key()}).Split {
+		t.Error("nothing tells a reader of who was sent to the parts")
 	}
 	if gone := h.Step(wake, dht.Tick{}); len(gone) != dht.MaxEntries || h.Entries() != 0 {
 		t.Errorf("%d expired, %d entries left", len(gone), h.Entries())
@@ -196,7 +199,7 @@ func TestEveryPlanReachesEveryMatch(t *testing.T) {
 
 func TestChooseTakesTheMostSelective(t *testing.T) {
 	size := func(b dht.Bucket) (int, bool) {
-		n, ok := map[string]int{"country/de": 200, "label.ixp/yes": 3}[b.String()]
+		n, ok := map[string]int{"country/de": 200, "label.ixp/yes": 3, "label.wide/yes": 700}[b.String()]
 		return n, ok
 	}
 	for query, want := range map[string]string{
@@ -205,6 +208,7 @@ func TestChooseTakesTheMostSelective(t *testing.T) {
 		"cpu>=500 & rtt<80ms":                 "",
 		"cpu>=2000 & rtt<80ms":                "cpu>=2000",
 		"country!=DE":                         "",
+		"cpu>=1000 & label.wide=yes":          "label.wide=yes", // known, and yet less than the classes may have
 	} {
 		q, err := offer.ParseQuery(query)
 		if err != nil {
@@ -212,6 +216,42 @@ func TestChooseTakesTheMostSelective(t *testing.T) {
 		}
 		if p := dht.Choose(dht.Plans(q), size); p.Constraint != want {
 			t.Errorf("%q walks %q (%v), want %q", query, p.Constraint, p.Buckets, want)
+		}
+	}
+}
+
+// Where the whole net is smaller than what a range may be, the whole is walked.
+func TestChooseKnowsASmallNet(t *testing.T) {
+	q, err := offer.ParseQuery("cpu>=1000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plans := dht.Plans(q)
+	for every, want := range map[int]string{20: "", 5000: "cpu>=1000"} {
+		p := dht.Choose(plans, func(b dht.Bucket) (int, bool) {
+			if b == dht.Every {
+				return every, true
+			}
+			return 3, true
+		})
+		if p.Constraint != want {
+			t.Errorf("of %d nodes in all, %q is walked, want %q", every, p.Constraint, want)
+		}
+	}
+}
+
+// What is asked before a walk: nothing where there is no choice.
+func TestSampleWhereItMatters(t *testing.T) {
+	for query, want := range map[string]int{
+		"": 0, "rtt<5ms": 0, "country=DE": 0, "cpu>=1000": 7, "country=DE & as=559": 2, "country=DE & cpu>=64000": 4,
+		"cpu>=1000 & memory>=1GiB & cpu<64000": 12, // one range is left out
+	} {
+		q, err := offer.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := dht.Sample(dht.Plans(q)); len(got) != want {
+			t.Errorf("%q samples %v, want %d", query, got, want)
 		}
 	}
 }

@@ -9,6 +9,18 @@ const (
 	// four pages. Beyond, the bucket splits.
 	MaxEntries = 256
 
+	// MaxDepth is how many bits deep a bucket splits: enough for a million offers
+	// in one, and the end of the way on which a holder that is full without end
+	// can send anybody.
+	MaxDepth = 12
+
+	// MaxPlaces is the number of buckets and parts in which one holder keeps one
+	// node: its buckets where few nodes hold everything, and some parts.
+	MaxPlaces = 3 * MaxBuckets
+
+	// quorum is how many answers make a bucket read, where so many are asked.
+	quorum = 3
+
 	// MaxHeld is the number of bucket entries that one holder keeps over all
 	// buckets; an offer in several is stored once. In a network of 1,000 nodes
 	// the mean is 128.
@@ -33,4 +45,8 @@ const (
 	// MaxPlanBuckets is the most buckets that one plan walks: a range over
 	// every class of a resource.
 	MaxPlanBuckets = 16
+
+	// MaxSample is the most buckets whose sizes are asked before a query is walked:
+	// two ranges, and some words.
+	MaxSample = 16
 )

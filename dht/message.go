@@ -33,7 +33,7 @@ type Status uint8
 
 const (
 	Stored  Status = 0 // it is there, or was
-	Full    Status = 1 // MaxEntries are there: the bucket splits at Depth
+	Full    Status = 1 // MaxEntries are there: go on to the part one bit deeper
 	Crowded Status = 2 // the share of this source network or site is used up
 	Alien   Status = 3 // the offer does not belong into this bucket
 	Stale   Status = 4 // a newer offer of the node is there
@@ -58,7 +58,7 @@ func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // Response answers one request.
 type Response struct {
 	Status []Status        `cbor:"1,keyasint,omitempty"` // one for each bucket of a register; one for a withdraw
-	Depth  uint8           `cbor:"2,keyasint,omitempty"` // where Full: registrants go one prefix bit deeper
+	Split  bool            `cbor:"2,keyasint,omitempty"` // list: offers lie in the parts of the bucket, too
 	Size   uint32          `cbor:"3,keyasint,omitempty"` // list: entries of the bucket
 	Offers [][]byte        `cbor:"4,keyasint,omitempty"` // list: signed, by node; withdrawals included
 	After  lease.Principal `cbor:"5,keyasint,omitzero"`  // list: the next cursor; zero at the end

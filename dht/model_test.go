@@ -20,10 +20,10 @@ type model struct {
 	dead    map[int]bool
 }
 
-func newModel(nodes int) *model {
+func newModel(nodes, perBucket int) *model {
 	m := &model{now: time.Unix(1_800_000_000, 0), dead: map[int]bool{}}
 	for range nodes {
-		m.holders = append(m.holders, dht.NewHolder(dht.HolderConfig{}))
+		m.holders = append(m.holders, dht.NewHolder(dht.HolderConfig{PerBucket: perBucket}))
 	}
 	return m
 }
@@ -39,12 +39,33 @@ func (m *model) ask(req dht.Request) (answers []dht.Response) {
 }
 
 func (m *model) Register(_ int, o offer.Opened) error {
-	for _, a := range m.ask(dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: dht.Keys(dht.Buckets(&o.Offer))}) {
-		if a.Status[0] == dht.Stored {
-			return nil
+	taken := false
+	for level, depth := dht.Buckets(&o.Offer), 0; len(level) > 0; depth++ {
+		stored, full := make([]int, len(level)), make([]int, len(level))
+		answers := m.ask(dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: dht.Keys(level)})
+		for _, a := range answers {
+			for i, s := range a.Status {
+				switch s {
+				case dht.Stored:
+					stored[i]++
+					taken = true
+				case dht.Full:
+					full[i]++
+				}
+			}
 		}
+		var deeper []dht.Bucket
+		for i, b := range level {
+			if dht.Deeper(len(answers), stored[i], full[i]) && depth < dht.MaxDepth {
+				deeper = append(deeper, b.Whole().Toward(o.Node, depth+1))
+			}
+		}
+		level = deeper
 	}
-	return errors.New("nobody took it")
+	if !taken {
+		return errors.New("nobody took it")
+	}
+	return nil
 }
 
 func (m *model) Withdraw(_ int, o offer.Opened) error {
@@ -72,7 +93,10 @@ func (m *model) Find(_ int, query string) (offer.Result, error) {
 }
 
 func (m *model) walk(buckets []dht.Bucket) (found []offer.Found, err error) {
-	for _, b := range buckets {
+	for len(buckets) > 0 {
+		b := buckets[0]
+		buckets = buckets[1:]
+		var heard []dht.Heard
 		for _, a := range m.ask(dht.Request{Op: dht.OpList, Buckets: dht.Keys([]dht.Bucket{b}), Limit: 64}) {
 			for _, bytes := range a.Offers {
 				o, err := offer.Open(bytes, nil)
@@ -81,6 +105,10 @@ func (m *model) walk(buckets []dht.Bucket) (found []offer.Found, err error) {
 				}
 				found = append(found, offer.NewFound(o, offer.DHT, m.now))
 			}
+			heard = append(heard, dht.Heard{Split: a.Split, Shown: len(a.Offers)})
+		}
+		if dht.Parted(heard, dht.MaxEntries) {
+			buckets = append(buckets, b.Parts()...)
 		}
 	}
 	return offer.Merge(m.now, found), nil
@@ -91,5 +119,6 @@ func (m *model) Now() time.Time          { return m.now }
 func (m *model) Advance(d time.Duration) { m.now = m.now.Add(d) }
 
 func TestModelConforms(t *testing.T) {
-	dhttest.Run(t, func(_ *testing.T, nodes int) dhttest.Net { return newModel(nodes) })
+	dhttest.Run(t, func(_ *testing.T, nodes int) dhttest.Net { return newModel(nodes, 0) })
+	dhttest.RunSplits(t, func(_ *testing.T, nodes, perBucket int) dhttest.Net { return newModel(nodes, perBucket) })
 }

@@ -3,6 +3,8 @@
 package dht
 
 import (
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,10 +36,10 @@ func conjunct(c offer.Constraint) []Bucket {
 	case c.Op == offer.NotEqual:
 		return nil // nearly everything
 	case c.Op == offer.Equal && c.Attr == "as":
-		return []Bucket{{"as", strconv.FormatUint(number, 10)}}
+		return []Bucket{{Attr: "as", Value: strconv.FormatUint(number, 10)}}
 	case c.Op == offer.Equal && c.Value != "" &&
 		(c.Attr == "country" || c.Attr == "site" || strings.HasPrefix(c.Attr, "label.")):
-		return []Bucket{{c.Attr, strings.ToLower(c.Value)}}
+		return []Bucket{{Attr: c.Attr, Value: strings.ToLower(c.Value)}}
 	}
 	r, err := lease.ParseResource(strings.TrimPrefix(c.Attr, "free."))
 	s, ok := scales[r]
@@ -63,36 +65,42 @@ func conjunct(c offer.Constraint) []Bucket {
 	return all
 }
 
-// Sample returns the buckets whose sizes are worth asking before Choose: those
-// of the plans with one bucket, if there are several such plans.
+// Sample returns the buckets whose sizes are worth asking before Choose, those of
+// the narrowest plans first: none where there is no choice. One bucket by itself
+// is never more than the bucket of every node; a range may be.
 func Sample(plans []Plan) []Bucket {
-	var all []Bucket
-	for _, p := range plans {
-		if len(p.Buckets) == 1 && p.Buckets[0] != Every {
-			all = append(all, p.Buckets[0])
-		}
+	single := func(p Plan) bool { return len(p.Buckets) == 1 && p.Buckets[0] != Every }
+	if slices.ContainsFunc(plans, single) {
+		plans = slices.DeleteFunc(slices.Clone(plans), func(p Plan) bool { return p.Buckets[0] == Every })
 	}
-	if len(all) < 2 {
+	if len(plans) < 2 {
 		return nil
+	}
+	var all []Bucket
+	for _, p := range slices.SortedStableFunc(slices.Values(plans), func(a, b Plan) int { return len(a.Buckets) - len(b.Buckets) }) {
+		if len(all)+len(p.Buckets) <= MaxSample {
+			all = append(all, p.Buckets...)
+		}
 	}
 	return all
 }
 
 // Choose returns the plan with the fewest offers to walk. A bucket of unknown
 // size counts as half full, each bucket costs as much as visit more offers, and
-// the bucket of every node is the last resort.
+// of unknown size the bucket of every node is the last resort.
 func Choose(plans []Plan, size func(Bucket) (int, bool)) Plan {
 	const visit = 16
 	best, least := Plan{Buckets: []Bucket{Every}}, -1
 	for _, p := range plans {
-		if p.Buckets[0] == Every {
-			continue
-		}
 		cost := visit * len(p.Buckets)
 		for _, b := range p.Buckets {
-			if n, ok := size(b); ok {
+			n, ok := size(b)
+			switch {
+			case ok:
 				cost += n
-			} else {
+			case b == Every:
+				cost = math.MaxInt
+			default:
 				cost += MaxEntries / 2
 			}
 		}

@@ -140,8 +140,8 @@ func (e Answer) String() string {
 	for _, st := range e.Response.Status {
 		s += " " + st.String()
 	}
-	if e.Response.Depth > 0 {
-		s += fmt.Sprintf(" depth=%d", e.Response.Depth)
+	if e.Response.Split {
+		s += " split"
 	}
 	if e.Response.Size > 0 {
 		s += fmt.Sprintf(" size=%d", e.Response.Size)

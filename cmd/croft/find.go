@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,11 +34,16 @@ each constraint removed, and the nearest miss.
 			if view != "on" && view != "off" {
 				return usage("--view on asks what gossip brought first, --view off the DHT alone", "--view %s is neither on nor off", view)
 			}
-			res, err := a.seek(cmd.Context(), offer.FindRequest{Query: strings.Join(args, " "), View: view == "on"})
+			req := offer.FindRequest{Query: strings.Join(args, " "), View: view == "on", Explain: explain}
+			q, err := readQuery(req.Query)
 			if err != nil {
 				return err
 			}
-			return a.showFound(res, explain)
+			res, err := a.printFound(cmd.Context(), req, q)
+			if err != nil {
+				return err
+			}
+			return a.endOfFound(res, explain)
 		},
 	}
 	c.Flags().StringVar(&view, "view", "on", "on: what gossip brought first; off: the DHT alone")
@@ -45,24 +51,73 @@ each constraint removed, and the nearest miss.
 	return c
 }
 
+// printFound prints nodes: as they are found, unless an order, or --json, wants all at
+// once.
+func (a *app) printFound(ctx context.Context, req offer.FindRequest, q offer.Query) (offer.Result, error) {
+	if a.json {
+		res, err := a.way().Find(ctx, req)
+		if err != nil {
+			return res, err
+		}
+		return res, a.print(res, nil)
+	}
+	if q.Ordered() {
+		res, err := a.way().Find(ctx, req)
+		if err != nil {
+			return res, err
+		}
+		return res, printEach(a, res.Offers, strings.Join(foundHead, "\t"), func(w io.Writer, f offer.Found) {
+			fmt.Fprintln(w, strings.Join(foundRow(f), "\t"))
+		})
+	}
+	t := growing{to: a.out, wide: []int{14, 9, 5, 7, 7, 7, 20, 0}}
+	told := 0
+	res, err := a.way().Seek(ctx, req, func(f offer.Found) error {
+		if told++; told == 1 {
+			if err := t.row(foundHead); err != nil {
+				return err
+			}
+		}
+		return t.row(foundRow(f))
+	})
+	res.Offers = make([]offer.Found, told) // only their number matters from here on
+	return res, err
+}
+
+var foundHead = []string{"NODE", "PRINCIPAL", "CPU", "MEMORY", "DISK", "OUT", "WHERE", "SOURCE"}
+
+func foundRow(f offer.Found) []string {
+	o := &f.Offer
+	free := o.FreeIn(lease.PoolCommons)
+	return []string{o.Display(), o.Node.Short(), strconv.FormatUint(free[lease.CPU], 10), lease.Memory.Format(free[lease.Memory]),
+		lease.Disk.Format(free[lease.Disk]), lease.EgressRate.Format(free[lease.EgressRate]), where(o.Attributes),
+		fmt.Sprintf("%s, %s old", f.Source, left(max(int64(f.Age.Seconds()), 1)))}
+}
+
 // seek asks the way in, and turns a bad query into a usage error.
 func (a *app) seek(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
-	if err := checkQuery(req.Query); err != nil {
+	if _, err := readQuery(req.Query); err != nil {
 		return offer.Result{}, err
 	}
 	return a.way().Find(ctx, req)
 }
 
-func checkQuery(query string) error {
-	_, err := offer.ParseQuery(query)
+func readQuery(query string) (offer.Query, error) {
+	q, err := offer.ParseQuery(query)
 	var at *offer.ParseError
 	switch {
 	case errors.As(err, &at):
-		return usage(caret(query, at.Column), "%w", err)
+		return q, usage(caret(query, at.Column), "%w", err)
 	case err != nil:
-		return usage("`croft help find` has the language", "%w", err)
+		return q, usage("`croft help find` has the language", "%w", err)
 	}
-	return nil
+	return q, nil
+}
+
+// checkQuery is readQuery for who has more to add to the query.
+func checkQuery(query string) error {
+	_, err := readQuery(query)
+	return err
 }
 
 // caret shows where in a query the mistake is.
@@ -70,27 +125,20 @@ func caret(query string, column int) string {
 	return query + "\n             " + strings.Repeat(" ", max(column-1, 0)) + "^"
 }
 
-func (a *app) showFound(res offer.Result, explain bool) error {
-	if a.json {
-		if err := a.print(res, nil); err != nil {
-			return err
-		}
-	} else if len(res.Offers) > 0 {
-		err := printEach(a, res.Offers, "NODE\tPRINCIPAL\tCPU\tMEMORY\tDISK\tOUT\tWHERE\tSOURCE", func(w io.Writer, f offer.Found) {
-			o := &f.Offer
-			free := o.FreeIn(lease.PoolCommons)
-			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s, %s old\n", o.Display(), o.Node.Short(), free[lease.CPU],
-				lease.Memory.Format(free[lease.Memory]), lease.Disk.Format(free[lease.Disk]),
-				lease.EgressRate.Format(free[lease.EgressRate]), where(o.Attributes), f.Source, left(max(int64(f.Age.Seconds()), 1)))
-		})
-		if err != nil {
-			return err
-		}
-	}
+// endOfFound says what there is besides what was printed, and why.
+func (a *app) endOfFound(res offer.Result, explain bool) error {
 	if explain || res.Matched == 0 {
 		a.explain(res)
+	} else if res.More {
+		a.say("the first %d; more with a higher limit", len(res.Offers))
 	} else if len(res.Offers) < res.Matched {
 		a.say("%d of %d matches; all of them with a higher limit", len(res.Offers), res.Matched)
+	}
+	if res.Missed != "" {
+		a.say("there may be more: %s", res.Missed)
+	}
+	if explain && res.Matched > 0 && res.Nearest != "" {
+		a.say("%s", res.Nearest)
 	}
 	if res.Matched == 0 {
 		return fail(exitNothing, res.Nearest, "no node matches, of %d known", res.Known)

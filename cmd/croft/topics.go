@@ -24,8 +24,9 @@ A constraint is a name, an operator (= != < <= > >=) and a value:
 
 What a node does not state satisfies != and nothing else. Values with other signs
 than letters, digits, dots and dashes go in "quotes". The clauses, each at most
-once: "order by NAME" or "order by -NAME" for the greatest first, "limit N", and
-"spread by site" (or as, or country) to have different ones first.`
+once: "order by NAME" or "order by -NAME" for the greatest first, with up to three
+more names behind commas for those that are equal, "limit N", and "spread by site"
+(or as, or country) to have different ones first.`
 
 const exitHelp = `Every command ends with one of these codes, which never change meaning:
 

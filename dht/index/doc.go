@@ -7,7 +7,7 @@
 //
 //	x, err := index.New(index.Config{Host: h, Router: kad, Now: time.Now, Serve: true})
 //	go x.Keep(ctx, offers)           // registers the newest, and again in time
-//	for f, err := range x.Walk(ctx, query) { … }
+//	for f, err := range x.Walk(ctx, index.Search{Query: q}) { … }
 //	x.Withdraw(ctx, closed)
 //
 // A bucket is read from several holders at once; when three (or half) have

@@ -5,10 +5,9 @@ package index
 import (
 	"context"
 	"fmt"
-	"iter"
 	"log/slog"
+	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -41,19 +40,25 @@ type Config struct {
 
 // Index is this node's part of the index: as a holder, and as one who asks.
 type Index struct {
-	cfg    Config
-	served chan struct{} // a slot for each inbound request
+	cfg  Config
+	self string // salts the choice among equals
+	ask  asker  // over a stream; a test has a shorter way
 
-	mu     sync.Mutex // guards what follows
-	holder *dht.Holder
-	sizes  map[dht.Bucket]int // as last heard, for the planner
-	placed map[peer.ID]placed // who holds the node's own offer
-	refuse map[string]uint64  // requests not served, by reason
+	mu      sync.Mutex // guards what follows
+	holder  *dht.Holder
+	serving map[netip.Prefix]int // inbound requests under way, by their network
+	sizes   map[dht.Bucket]size  // as last heard, for the planner
+	placed  map[peer.ID]placed   // who may hold the node's own offer
+	refuse  map[string]uint64    // requests not served, by reason
+	ignored map[Ignored]uint64   // of what holders said
 }
 
-type placed struct {
-	info peer.AddrInfo
-	keys []dht.Key
+// asker sends one request to a peer and reads its response.
+type asker func(ctx context.Context, to peer.AddrInfo, req dht.Request) (dht.Response, error)
+
+type size struct {
+	offers int
+	at     time.Time
 }
 
 // New starts serving, if that is asked for, and is ready to ask.
@@ -61,17 +66,25 @@ func New(cfg Config) (*Index, error) {
 	if cfg.Host == nil || cfg.Router == nil || cfg.Now == nil {
 		return nil, fmt.Errorf("starting the index: host, router and clock are needed")
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	x := &Index{
-		cfg: cfg, served: make(chan struct{}, maxServed), holder: dht.NewHolder(cfg.Holder),
-		sizes: map[dht.Bucket]int{}, placed: map[peer.ID]placed{}, refuse: map[string]uint64{},
-	}
+	x := newIndex(cfg, string(cfg.Host.ID()))
+	x.ask = x.askStream
 	if cfg.Serve {
 		cfg.Host.SetStreamHandler(Protocol, x.serve)
 	}
 	return x, nil
+}
+
+func newIndex(cfg Config, self string) *Index {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Holder.PerBucket <= 0 {
+		cfg.Holder.PerBucket = dht.MaxEntries
+	}
+	return &Index{
+		cfg: cfg, self: self, serving: map[netip.Prefix]int{}, holder: dht.NewHolder(cfg.Holder),
+		sizes: map[dht.Bucket]size{}, placed: map[peer.ID]placed{}, refuse: map[string]uint64{}, ignored: map[Ignored]uint64{},
+	}
 }
 
 // Close stops serving. What others hold of the node stays until it expires: see
@@ -85,18 +98,35 @@ func (x *Index) Close() error {
 
 // Stats is what `croft net` shows.
 type Stats struct {
-	Entries int               `json:"entries"` // bucket entries held for others
-	Holders int               `json:"holders"` // peers that hold this node's offer
-	Refused map[string]uint64 `json:"refused"` // inbound requests not served, by reason
+	Entries int                `json:"entries"` // bucket entries held for others
+	Holders int                `json:"holders"` // peers that hold this node's offer
+	Refused map[string]uint64  `json:"refused"` // inbound requests not served, by reason
+	Ignored map[Ignored]uint64 `json:"ignored"` // of what holders answered, by reason
 }
+
+// Ignored is why something that a holder said was of no use.
+type Ignored string
+
+const (
+	Unreadable Ignored = "unreadable" // an offer that does not open: forged, or of the wrong size
+	Alien      Ignored = "alien"      // an offer that does not belong into the bucket
+	Lapsed     Ignored = "lapsed"     // an offer that does not hold, not any more or not yet
+	Older      Ignored = "older"      // an offer of which a newer one is known
+	Disordered Ignored = "disordered" // a page that is not behind its cursor; its holder is read no further
+	Unproved   Ignored = "unproved"   // a split that was neither shown nor confirmed
+	Silent     Ignored = "silent"     // no answer, or none that the protocol allows
+	Excess     Ignored = "excess"     // beyond the bounds of one search: pages, buckets, nodes
+)
 
 // Stats returns a copy of the counters.
 func (x *Index) Stats() Stats {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	s := Stats{Entries: x.holder.Entries(), Holders: len(x.placed), Refused: map[string]uint64{}}
-	for k, v := range x.refuse {
-		s.Refused[k] = v
+	s := Stats{Entries: x.holder.Entries(), Refused: maps.Clone(x.refuse), Ignored: maps.Clone(x.ignored)}
+	for _, p := range x.placed {
+		if p.holds {
+			s.Holders++
+		}
 	}
 	return s
 }
@@ -119,53 +149,31 @@ func (x *Index) count(reason string) {
 	x.mu.Unlock()
 }
 
+func (x *Index) ignore(why Ignored, n int) {
+	if n > 0 {
+		x.mu.Lock()
+		x.ignored[why] += uint64(n)
+		x.mu.Unlock()
+	}
+}
+
 // Find answers a request from the index alone.
 func (x *Index) Find(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
 	q, err := req.Parse()
 	if err != nil {
 		return offer.Result{}, err
 	}
-	found, err := x.Candidates(ctx, q)
-	if err != nil && len(found) == 0 {
-		return offer.Result{}, err
-	}
-	return offer.Answer(q, found, offer.Options{Salt: []byte(x.cfg.Host.ID())}), nil
-}
-
-// Candidates walks to the end and returns the newest offer of each node found,
-// whether it matches or not, for merging with other sources. If none matches it
-// reads the bucket of every node too, so that the answer can say what each
-// constraint removed. With an error it returns what was found nevertheless.
-func (x *Index) Candidates(ctx context.Context, q offer.Query) ([]offer.Found, error) {
 	var found []offer.Found
 	var last error
-	collect := func(walk iter.Seq2[offer.Found, error]) []offer.Found {
-		for f, err := range walk {
-			if err != nil {
-				last = err
-				continue
-			}
-			found = append(found, f)
+	for f, err := range x.Walk(ctx, Search{Query: q, Reasons: req.Explain}) {
+		if err != nil {
+			last = err
+			continue
 		}
-		found = offer.Merge(x.cfg.Now(), found)
-		return found
+		found = append(found, f)
 	}
-	plan := x.plan(ctx, q)
-	for _, f := range collect(x.walk(ctx, plan.Buckets)) {
-		if possible(q, &f.Offer) {
-			return found, last
-		}
+	if len(found) == 0 && last != nil {
+		return offer.Result{}, last
 	}
-	if plan.Buckets[0] != dht.Every {
-		collect(x.walk(ctx, []dht.Bucket{dht.Every}))
-	}
-	return found, last
-}
-
-// possible reports whether an offer matches as far as the offer itself tells:
-// round trips are the seeker's to measure.
-func possible(q offer.Query, o *offer.Offer) bool {
-	return !slices.ContainsFunc(q.Constraints, func(c offer.Constraint) bool {
-		return c.Attr != "rtt" && !c.Holds(o, offer.Measured{})
-	})
+	return offer.Answer(q, offer.Merge(x.cfg.Now(), found), offer.Options{Salt: []byte(x.self)}), nil
 }

@@ -64,6 +64,35 @@ func TestGarbageOnTheStreamIsResetAndCounted(t *testing.T) {
 	}
 }
 
+// One network takes a share of the slots, all together take all.
+func TestSlotsOfNetworks(t *testing.T) {
+	x := newIndex(Config{Router: fixed{}, Now: clock}, "x")
+	net := func(i int) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 0}), 24) }
+	for i := range maxServedNetwork {
+		if why := x.admit(net(0)); why != "" {
+			t.Fatalf("request %d: %s", i, why)
+		}
+	}
+	if why := x.admit(net(0)); why != "crowded" {
+		t.Errorf("one more of the network: %q", why)
+	}
+	for i := range maxServed - maxServedNetwork {
+		if why := x.admit(net(1 + i)); why != "" {
+			t.Fatalf("network %d: %s", i, why)
+		}
+	}
+	if why := x.admit(net(200)); why != "busy" {
+		t.Errorf("one more of all: %q", why)
+	}
+	x.done(net(1))
+	if why := x.admit(net(200)); why != "" {
+		t.Errorf("a slot is free: %q", why)
+	}
+	if r := x.Stats().Refused; r["crowded"] != 1 || r["busy"] != 1 {
+		t.Errorf("counted %v", r)
+	}
+}
+
 func TestLyingAndSilentHoldersDoNoHarm(t *testing.T) {
 	good, liar, silent, seeker := newHost(t), newHost(t), newHost(t), newHost(t)
 	holder, err := New(Config{Host: good, Router: fixed{}, Now: clock, Serve: true})
@@ -91,15 +120,18 @@ func TestLyingAndSilentHoldersDoNoHarm(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for f, err := range x.Walk(ctx, offer.Query{}) { // the first one comes although the silent one holds its tongue
+	for f, err := range x.Walk(ctx, Search{}) { // the first one comes although the silent one holds its tongue
 		if err != nil || f.Offer.Name != "true" {
 			t.Fatalf("found %+v, %v", f.Offer, err)
 		}
 		break
 	}
-	found, err := x.Candidates(ctx, offer.Query{})
-	if err != nil || len(found) != 1 || found[0].Offer.Name != "true" {
-		t.Errorf("found %d, %v", len(found), err)
+	res, err := x.Find(ctx, offer.FindRequest{})
+	if err != nil || res.Known != 1 || res.Offers[0].Offer.Name != "true" {
+		t.Errorf("found %d, %v", res.Known, err)
+	}
+	if n := x.Stats().Ignored; n[Unreadable] < 2 {
+		t.Errorf("counted %v", n)
 	}
 }
 
@@ -136,8 +168,8 @@ func TestKeepRegistersEachNewOffer(t *testing.T) {
 	for seq := range uint64(2) {
 		offers <- dhttest.Offer(t, noon, "a", seq+1, nil)
 		wait(t, "the holder has it", func() bool {
-			found, _ := holder.Candidates(t.Context(), offer.Query{})
-			return len(found) == 1 && found[0].Offer.Sequence == seq+1
+			res, err := holder.Find(t.Context(), offer.FindRequest{})
+			return err == nil && res.Known == 1 && res.Offers[0].Offer.Sequence == seq+1
 		})
 	}
 	if s := node.Stats(); s.Holders != 1 {

@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"croft/dht"
 	"croft/dht/dhttest"
 	"croft/dht/kad"
 	"croft/lease/offer"
@@ -42,7 +43,7 @@ func newHost(t *testing.T) host.Host {
 	return h
 }
 
-func newRealNet(t *testing.T, nodes int) *realNet {
+func newRealNet(t *testing.T, nodes, perBucket int) *realNet {
 	t.Helper()
 	n := &realNet{t: t, now: time.Unix(1_800_000_000, 0)}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -54,7 +55,7 @@ func newRealNet(t *testing.T, nodes int) *realNet {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { d.Close() })
-		x, err := New(Config{Host: h, Router: d, Now: n.Now, Serve: true})
+		x, err := New(Config{Host: h, Router: d, Now: n.Now, Serve: true, Holder: dht.HolderConfig{PerBucket: perBucket}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,5 +131,6 @@ func (n *realNet) Advance(d time.Duration) {
 }
 
 func TestRealPeersConform(t *testing.T) {
-	dhttest.Run(t, func(t *testing.T, nodes int) dhttest.Net { return newRealNet(t, nodes) })
+	dhttest.Run(t, func(t *testing.T, nodes int) dhttest.Net { return newRealNet(t, nodes, 0) })
+	dhttest.RunSplits(t, func(t *testing.T, nodes, perBucket int) dhttest.Net { return newRealNet(t, nodes, perBucket) })
 }

@@ -5,6 +5,7 @@ package index
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -20,31 +21,77 @@ import (
 type Registered struct {
 	Holders int                `json:"holders"` // peers that answered
 	Silent  int                `json:"silent"`  // peers that did not
+	Depth   int                `json:"depth"`   // of the deepest part
 	Status  map[dht.Status]int `json:"status"`  // answers, a bucket at a holder each
 }
 
-// Register places an offer at the peers closest to each of its buckets, and
-// tells those that held an earlier one. ErrNoHolder when no other peer took it.
+// placed is a peer that may hold the node's offer.
+type placed struct {
+	info  peer.AddrInfo
+	keys  []dht.Key
+	holds bool // it said so, the last time it was asked
+}
+
+// Register places an offer at the peers closest to each of its buckets; where too
+// many of them are full, at those closest to its part of the bucket, one bit
+// deeper and so on. Those that held an earlier one are told of the newer. It is
+// ErrNoHolder when no other peer took it.
 func (x *Index) Register(ctx context.Context, o offer.Opened) (Registered, error) {
-	keys := dht.Keys(dht.Buckets(&o.Offer))
-	if x.cfg.Serve && len(keys) > 0 {
-		x.local(dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: keys}, netip.Addr{})
+	reg := Registered{Status: map[dht.Status]int{}}
+	now := map[peer.ID]placed{}
+	var last error
+	for level, depth := dht.Buckets(&o.Offer), 0; len(level) > 0; depth++ {
+		reg.Depth = depth
+		keys := dht.Keys(level)
+		if x.cfg.Serve {
+			x.local(dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: keys}, netip.Addr{})
+		}
+		targets, err := x.targets(ctx, keys)
+		if err != nil {
+			last = err
+		}
+		verdicts := x.tell(ctx, &reg, now, targets, func(p placed) dht.Request {
+			return dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: p.keys}
+		})
+		var deeper []dht.Bucket
+		for i, b := range level {
+			if v := verdicts[keys[i]]; dht.Deeper(v.asked, v.stored, v.full) && depth < dht.MaxDepth {
+				deeper = append(deeper, b.Whole().Toward(o.Node, depth+1))
+			}
+		}
+		level = deeper
 	}
-	targets, err := x.targets(ctx, keys)
-	if err != nil {
-		return Registered{}, fmt.Errorf("registering offer %d: %w", o.Sequence, err)
-	}
-	reg := x.tell(ctx, targets, func(p placed) dht.Request {
-		return dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: p.keys}
-	})
-	if reg.Status[dht.Stored] == 0 {
-		return reg, fmt.Errorf("registering offer %d with %d peers: %w", o.Sequence, len(targets), ErrNoHolder)
+	x.retire(ctx, &reg, now, o)
+	switch {
+	case len(now) == 0 && last != nil:
+		return reg, fmt.Errorf("registering offer %d: %w", o.Sequence, last)
+	case reg.Status[dht.Stored] == 0:
+		return reg, fmt.Errorf("registering offer %d with %d peers: %w", o.Sequence, len(now), ErrNoHolder)
 	}
 	return reg, nil
 }
 
-// targets finds the holders of every key and adds those of the last
-// registration.
+// retire tells those that held the offer and are not among the closest any more of
+// the newer one, so that it is not in the wrong class there, and forgets them:
+// what they have runs out.
+func (x *Index) retire(ctx context.Context, reg *Registered, now map[peer.ID]placed, o offer.Opened) {
+	x.mu.Lock()
+	var old []placed
+	for id, p := range x.placed {
+		if _, again := now[id]; !again && p.holds {
+			for keys := range slices.Chunk(p.keys, dht.MaxBuckets) {
+				old = append(old, placed{info: p.info, keys: keys})
+			}
+		}
+	}
+	x.placed = now
+	x.mu.Unlock()
+	x.tell(ctx, reg, nil, old, func(p placed) dht.Request {
+		return dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: p.keys}
+	})
+}
+
+// targets finds the holders of every key.
 func (x *Index) targets(ctx context.Context, keys []dht.Key) ([]placed, error) {
 	var mu sync.Mutex
 	var last error
@@ -62,66 +109,73 @@ func (x *Index) targets(ctx context.Context, keys []dht.Key) ([]placed, error) {
 			byPeer[ai.ID] = p
 		}
 	})
-	if len(byPeer) == 0 && last != nil {
-		return nil, last
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for id, old := range x.placed {
-		if _, ok := byPeer[id]; !ok {
-			byPeer[id] = old
-		}
-	}
-	all := make([]placed, 0, len(byPeer))
-	for _, p := range byPeer {
-		all = append(all, p)
-	}
-	return all, nil
+	return slices.Collect(maps.Values(byPeer)), last
 }
 
-// tell sends each target its request and notes who holds the offer now.
-func (x *Index) tell(ctx context.Context, targets []placed, request func(placed) dht.Request) Registered {
-	reg := Registered{Status: map[dht.Status]int{}}
+// verdict is what the holders of one bucket said.
+type verdict struct{ asked, stored, full int }
+
+// tell sends each target its request, adds what they say to reg, and notes in now,
+// if there is one, who has been asked.
+func (x *Index) tell(ctx context.Context, reg *Registered, now map[peer.ID]placed, targets []placed, request func(placed) dht.Request) map[dht.Key]verdict {
+	var mu sync.Mutex
+	verdicts := map[dht.Key]verdict{}
 	each(parallelAsks, targets, func(p placed) {
 		resp, err := x.ask(ctx, p.info, request(p))
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		delete(x.placed, p.info.ID)
+		mu.Lock()
+		defer mu.Unlock()
 		if err != nil {
 			reg.Silent++
-			return
+		} else {
+			reg.Holders++
 		}
-		reg.Holders++
-		if slices.Contains(resp.Status, dht.Stored) {
-			x.placed[p.info.ID] = p
+		for i, k := range p.keys {
+			v := verdicts[k]
+			v.asked++
+			if i < len(resp.Status) {
+				switch resp.Status[i] {
+				case dht.Stored:
+					v.stored++
+					p.holds = true
+				case dht.Full:
+					v.full++
+				}
+			}
+			verdicts[k] = v
 		}
 		for _, s := range resp.Status {
 			reg.Status[s]++
 		}
+		if now != nil {
+			before := now[p.info.ID]
+			p.keys, p.holds = append(before.keys, p.keys...), p.holds || before.holds
+			now[p.info.ID] = p
+		}
 	})
-	return reg
+	return verdicts
 }
 
-// Withdraw tells every holder of the node's offer that it is closed. End Keep
-// before, or it may register the older offer again with somebody new.
+// Withdraw tells everybody who may hold the node's offer that it is closed. End
+// Keep before, or it may register the older offer again with somebody new.
 func (x *Index) Withdraw(ctx context.Context, closed offer.Opened) (Registered, error) {
 	req := dht.Request{Op: dht.OpWithdraw, Offer: closed.Bytes}
 	if x.cfg.Serve {
 		x.local(req, netip.Addr{})
 	}
 	x.mu.Lock()
-	targets := make([]placed, 0, len(x.placed))
-	for _, p := range x.placed {
-		targets = append(targets, p)
-	}
+	targets := slices.Collect(maps.Values(x.placed))
 	x.mu.Unlock()
+	reg := Registered{Status: map[dht.Status]int{}}
 	if len(targets) == 0 {
-		return Registered{}, nil
+		return reg, nil
 	}
-	reg := x.tell(ctx, targets, func(placed) dht.Request { return req })
+	x.tell(ctx, &reg, nil, targets, func(placed) dht.Request { return req })
 	if reg.Holders == 0 {
 		return reg, fmt.Errorf("withdrawing from %d peers: %w", len(targets), ErrNoHolder)
 	}
+	x.mu.Lock()
+	clear(x.placed)
+	x.mu.Unlock()
 	return reg, nil
 }
 
@@ -156,7 +210,7 @@ func (x *Index) Keep(ctx context.Context, offers <-chan offer.Opened) {
 			x.cfg.Log.Info("offer not registered, trying again", "sequence", current.Sequence, "err", err)
 			tries = 0
 		default:
-			x.cfg.Log.Debug("offer registered", "sequence", current.Sequence, "holders", reg.Holders, "silent", reg.Silent)
+			x.cfg.Log.Debug("offer registered", "sequence", current.Sequence, "holders", reg.Holders, "silent", reg.Silent, "depth", reg.Depth)
 		}
 		timer.Reset(again[min(tries, len(again)-1)])
 		tries++

@@ -17,17 +17,45 @@ import (
 	"croft/lease"
 )
 
+// admit takes a slot for a request of a network, or says why there is none.
+func (x *Index) admit(from netip.Prefix) (why string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	all := 0
+	for _, n := range x.serving {
+		all += n
+	}
+	switch {
+	case all >= maxServed:
+		why = "busy"
+	case x.serving[from] >= maxServedNetwork:
+		why = "crowded"
+	default:
+		x.serving[from]++
+		return ""
+	}
+	x.refuse[why]++
+	return why
+}
+
+// done gives a slot back.
+func (x *Index) done(from netip.Prefix) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.serving[from]--; x.serving[from] == 0 {
+		delete(x.serving, from)
+	}
+}
+
 // serve answers one request. Whatever is not a request gets a reset and costs
 // at most MaxRequest bytes and serveTimeout.
 func (x *Index) serve(s network.Stream) {
-	select {
-	case x.served <- struct{}{}:
-		defer func() { <-x.served }()
-	default:
-		x.count("busy")
+	from := dht.Network(remote(s.Conn()))
+	if x.admit(from) != "" {
 		s.Reset()
 		return
 	}
+	defer x.done(from)
 	if reason, err := x.exchange(s); err != nil {
 		x.count(reason)
 		x.cfg.Log.Debug("index request refused", "peer", s.Conn().RemotePeer(), "reason", reason, "err", err)
@@ -59,8 +87,8 @@ func (x *Index) exchange(s network.Stream) (string, error) {
 	return "", nil
 }
 
-// ask sends one request to a peer and reads its response.
-func (x *Index) ask(ctx context.Context, to peer.AddrInfo, req dht.Request) (dht.Response, error) {
+// askStream is an asker on a stream of its own.
+func (x *Index) askStream(ctx context.Context, to peer.AddrInfo, req dht.Request) (dht.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	resp, err := x.roundTrip(ctx, to, req)

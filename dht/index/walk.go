@@ -4,11 +4,11 @@ package index
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"iter"
-	"net/netip"
+	"slices"
 	"sync"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -17,56 +17,56 @@ import (
 	"croft/lease/offer"
 )
 
-// Walk yields the offers of the buckets that serve the query best, as holders
-// answer. An offer comes again when a newer one of its node turns up, also one
-// that is closed: [offer.Merge] settles it. An error tells of a bucket that
-// could not be read; the others go on. Leaving the loop stops the walk.
-func (x *Index) Walk(ctx context.Context, q offer.Query) iter.Seq2[offer.Found, error] {
-	return func(yield func(offer.Found, error) bool) {
-		x.walk(ctx, x.plan(ctx, q).Buckets)(yield)
-	}
+// Search is what one walk over the index is for.
+type Search struct {
+	Query offer.Query
+	// Reasons: the bucket of every node is read too, so that it can be said what
+	// each constraint removed. It is whenever nothing matches.
+	Reasons bool
+	// From is where in each bucket to begin; the walk goes round. Seekers who want
+	// but a few begin at places of their own, else all would ask the same nodes.
+	From lease.Principal
 }
 
-func (x *Index) walk(ctx context.Context, buckets []dht.Bucket) iter.Seq2[offer.Found, error] {
+// Walk yields the offers of the buckets that serve the query best, as holders
+// answer, whether they match or not. An offer comes again when a newer one of its
+// node turns up, also one that is closed: [offer.Merge] settles it. An error tells
+// of a bucket that could not be read; the others go on. Leaving the loop stops the
+// walk.
+func (x *Index) Walk(ctx context.Context, s Search) iter.Seq2[offer.Found, error] {
 	return func(yield func(offer.Found, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		type item struct {
-			offer offer.Opened
-			err   error
-		}
-		items := make(chan item)
-		send := func(i item) {
-			select {
-			case items <- i:
-			case <-ctx.Done():
-			}
-		}
-		go func() {
-			defer close(items)
-			each(parallelWalks, buckets, func(b dht.Bucket) {
-				err := x.read(ctx, b, func(o offer.Opened) { send(item{offer: o}) })
-				if err != nil {
-					send(item{err: fmt.Errorf("reading bucket %s: %w", b, err)})
-				}
-			})
-		}()
+		w := &walk{x: x, search: s, opened: map[[sha256.Size]byte]opened{}, closest: map[dht.Bucket]*closest{}, left: maxBuckets}
+		matched := false
 		newest := map[lease.Principal]uint64{}
-		for i := range items {
+		pass := func(i item) bool {
 			if i.err != nil {
-				if !yield(offer.Found{}, i.err) {
-					return
-				}
-				continue
+				return yield(offer.Found{}, i.err)
 			}
 			seen, known := newest[i.offer.Node]
-			if known && seen >= i.offer.Sequence || !known && len(newest) == maxFound {
-				continue
+			switch {
+			case known && seen > i.offer.Sequence:
+				x.ignore(Older, 1)
+				return true
+			case known && seen == i.offer.Sequence:
+				return true
+			case !known && len(newest) == maxFound:
+				x.ignore(Excess, 1)
+				return true
 			}
 			newest[i.offer.Node] = i.offer.Sequence
-			if !yield(offer.NewFound(i.offer, offer.DHT, x.cfg.Now()), nil) {
-				return
-			}
+			matched = matched || possible(s.Query, &i.offer.Offer)
+			return yield(offer.NewFound(*i.offer, offer.DHT, x.cfg.Now()), nil)
+		}
+		var plan dht.Plan
+		if !w.stage(ctx, pass, func(ctx context.Context) { plan = w.plan(ctx) }) ||
+			!w.stage(ctx, pass, func(ctx context.Context) { w.read(ctx, plan.Buckets) }) {
+			return
+		}
+		if plan.Buckets[0] != dht.Every && (s.Reasons || !matched) &&
+			!w.stage(ctx, pass, func(ctx context.Context) { w.read(ctx, []dht.Bucket{dht.Every}) }) {
+			return
 		}
 		if err := ctx.Err(); err != nil {
 			yield(offer.Found{}, fmt.Errorf("walking the index: %w", err))
@@ -74,99 +74,128 @@ func (x *Index) walk(ctx context.Context, buckets []dht.Bucket) iter.Seq2[offer.
 	}
 }
 
-// plan samples sizes where that can change the choice.
-func (x *Index) plan(ctx context.Context, q offer.Query) dht.Plan {
-	plans := dht.Plans(q)
-	each(parallelWalks, dht.Sample(plans), func(b dht.Bucket) {
-		k := b.Key()
-		peers, err := x.cfg.Router.Closest(ctx, k[:])
-		if err != nil {
-			return
+// possible reports whether an offer matches as far as the offer itself tells:
+// round trips are the seeker's to measure.
+func possible(q offer.Query, o *offer.Offer) bool {
+	return !o.Closed && !slices.ContainsFunc(q.Constraints, func(c offer.Constraint) bool {
+		return c.Attr != "rtt" && !c.Holds(o, offer.Measured{})
+	})
+}
+
+// walk is one search under way.
+type walk struct {
+	x      *Index
+	search Search
+	items  chan item // of the stage under way
+
+	mu      sync.Mutex
+	opened  map[[sha256.Size]byte]opened // a signature is verified once, whoever shows it
+	closest map[dht.Bucket]*closest      // a bucket that was sampled is not looked up again
+	left    int                          // buckets that may still be read
+}
+
+type item struct {
+	offer *offer.Opened
+	err   error
+}
+
+type opened struct {
+	offer *offer.Opened
+	err   error
+}
+
+type closest struct {
+	once  sync.Once
+	peers []peer.AddrInfo
+	err   error
+}
+
+// stage runs a part of the search beside the loop that yields what it finds. It
+// reports whether the loop wants more.
+func (w *walk) stage(ctx context.Context, pass func(item) bool, run func(context.Context)) bool {
+	items := make(chan item)
+	w.items = items
+	go func() {
+		defer close(items)
+		run(ctx)
+	}()
+	for i := range items {
+		if !pass(i) {
+			return false
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		each(quorum, peers[:min(quorum, len(peers))], func(p peer.AddrInfo) {
-			if resp, err := x.ask(ctx, p, dht.Request{Op: dht.OpList, Buckets: []dht.Key{k}}); err == nil {
-				x.learn(b, int(resp.Size))
-				cancel() // one answer is a sample
+	}
+	return true
+}
+
+func (w *walk) send(ctx context.Context, i item) {
+	select {
+	case w.items <- i:
+	case <-ctx.Done():
+	}
+}
+
+// holders finds who holds a bucket, once in a search.
+func (w *walk) holders(ctx context.Context, b dht.Bucket) ([]peer.AddrInfo, error) {
+	w.mu.Lock()
+	c := w.closest[b]
+	if c == nil {
+		c = &closest{}
+		w.closest[b] = c
+	}
+	w.mu.Unlock()
+	c.once.Do(func() {
+		key := b.Key()
+		c.peers, c.err = w.x.cfg.Router.Closest(ctx, key[:])
+		c.peers = c.peers[:min(replicas, len(c.peers))]
+	})
+	return c.peers, c.err
+}
+
+// open verifies an offer, or remembers that it did.
+func (w *walk) open(b []byte) (*offer.Opened, error) {
+	digest := sha256.Sum256(b)
+	w.mu.Lock()
+	known, ok := w.opened[digest]
+	w.mu.Unlock()
+	if ok {
+		return known.offer, known.err
+	}
+	o, err := w.x.cfg.Holder.OpenOffer(b)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.opened) < maxFound { // what liars invent needs no memory
+		w.opened[digest] = opened{o, err}
+	}
+	return o, err
+}
+
+// read reads buckets and, level by level, the parts of those that split.
+func (w *walk) read(ctx context.Context, buckets []dht.Bucket) {
+	var mu sync.Mutex
+	sizes := map[dht.Bucket]int{}
+	for level := buckets; len(level) > 0 && ctx.Err() == nil; {
+		if len(level) > w.left {
+			w.x.ignore(Excess, len(level)-w.left)
+			level = level[:w.left]
+		}
+		w.left -= len(level)
+		var next []dht.Bucket
+		each(parallelWalks, level, func(b dht.Bucket) {
+			n, parted, err := w.bucket(ctx, b)
+			if err != nil {
+				w.send(ctx, item{err: fmt.Errorf("reading bucket %s: %w", b, err)})
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if sizes[b.Whole()] += n; parted {
+				next = append(next, b.Parts()...)
 			}
 		})
-	})
-	return dht.Choose(plans, func(b dht.Bucket) (int, bool) {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		n, ok := x.sizes[b]
-		return n, ok
-	})
-}
-
-func (x *Index) learn(b dht.Bucket, size int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if _, ok := x.sizes[b]; !ok && len(x.sizes) >= maxFound {
-		clear(x.sizes) // only a memory of guesses
+		level = next
 	}
-	x.sizes[b] = size
-}
-
-// read asks the holders of a bucket at once. After a quorum of answers the rest
-// get linger; a bucket that nobody answers for is an error.
-func (x *Index) read(ctx context.Context, b dht.Bucket, found func(offer.Opened)) error {
-	key := b.Key()
-	answered := 0
-	if x.cfg.Serve { // the node may be among the closest, and its router does not say so
-		x.pages(func(req dht.Request) (dht.Response, error) { return x.local(req, netip.Addr{}), nil }, key, found)
-	}
-	peers, err := x.cfg.Router.Closest(ctx, key[:])
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	peers = peers[:min(replicas, len(peers))]
-	enough := min(quorum, (len(peers)+1)/2) // in a small net one dead peer must not be waited for either
-	var mu sync.Mutex
-	var late *time.Timer
-	each(replicas, peers, func(p peer.AddrInfo) {
-		size, err := x.pages(func(req dht.Request) (dht.Response, error) { return x.ask(ctx, p, req) }, key, found)
-		if err != nil {
-			return // dead, slow or wrong: others answer
+	if ctx.Err() == nil && w.search.From.IsZero() {
+		for b, n := range sizes {
+			w.x.learn(b, n)
 		}
-		x.learn(b, size)
-		mu.Lock()
-		defer mu.Unlock()
-		if answered++; answered == enough {
-			late = time.AfterFunc(linger, cancel)
-		}
-	})
-	if late != nil {
-		late.Stop()
 	}
-	if answered == 0 && !x.cfg.Serve {
-		return ErrNoHolder
-	}
-	return nil
-}
-
-// pages reads one holder's bucket and reports the offers that open and hold.
-func (x *Index) pages(ask func(dht.Request) (dht.Response, error), key dht.Key, found func(offer.Opened)) (size int, err error) {
-	req := dht.Request{Op: dht.OpList, Buckets: []dht.Key{key}, Limit: dht.PageEntries}
-	for range maxPages {
-		resp, err := ask(req)
-		if err != nil {
-			return 0, err
-		}
-		size = int(resp.Size)
-		for _, b := range resp.Offers {
-			o, err := offer.Open(b, x.cfg.Holder.Check)
-			if err == nil && o.Fresh(x.cfg.Now()) == nil {
-				found(o)
-			}
-		}
-		if resp.After.IsZero() {
-			break
-		}
-		req.After = resp.After
-	}
-	return size, nil
 }

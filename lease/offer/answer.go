@@ -2,14 +2,7 @@
 
 package offer
 
-import (
-	"bytes"
-	"crypto/sha256"
-	"slices"
-	"strconv"
-
-	"croft/lease"
-)
+import "croft/lease"
 
 // FindRequest is what a seeker asks of whoever does discovery.
 type FindRequest struct {
@@ -20,6 +13,10 @@ type FindRequest struct {
 	// Enough is how many matches the view must have for the index not to be
 	// asked too; 0 is a page.
 	Enough int `json:"enough,omitempty"`
+
+	// Explain: the reasons shall be of every node that is known, also where the
+	// index could answer from less.
+	Explain bool `json:"explain,omitempty"`
 }
 
 // Parse reads the request's query and lowers its limit.
@@ -41,6 +38,8 @@ type Result struct {
 	Matched int       `json:"matched"`           // of them, before limit
 	Removed []Removed `json:"removed,omitempty"` // a line for each constraint, in the query's order
 	Nearest string    `json:"nearest,omitempty"` // what to loosen, where something nearly matched
+	More    bool      `json:"more,omitempty"`    // the limit ended the search: nobody looked for more
+	Missed  string    `json:"missed,omitempty"`  // what could not be read, so that offers may be missing
 }
 
 // Removed is what one constraint did.
@@ -78,99 +77,9 @@ func Answer(q Query, candidates []Found, opt Options) Result {
 	res.Matched = len(res.Offers)
 	q.sort(res.Offers, opt)
 	res.Offers = q.spread(res.Offers)
-	limit := MaxLimit
-	if q.Limit > 0 {
-		limit = min(limit, q.Limit)
-	}
-	res.Offers = res.Offers[:min(limit, len(res.Offers))]
+	res.Offers = res.Offers[:min(q.most(), len(res.Offers))]
 	if res.Offers == nil {
 		res.Offers = []Found{} // an empty list in JSON, not null
 	}
 	return res
 }
-
-type ranked struct {
-	found  Found
-	number uint64
-	text   string
-	stated bool
-	tie    [sha256.Size]byte
-}
-
-func (q Query) sort(found []Found, opt Options) {
-	rank := make([]ranked, len(found))
-	a, ordered := lookup(q.Order)
-	for i, f := range found {
-		rank[i] = ranked{found: f, tie: sha256.Sum256(append(slices.Clone(opt.Salt), f.Offer.Node[:]...))}
-		switch {
-		case !ordered:
-		case a.kind != words:
-			rank[i].number, rank[i].stated = a.number(&f.Offer, opt.measured(&f.Offer))
-		default:
-			if texts := a.texts(&f.Offer); len(texts) > 0 {
-				rank[i].text, rank[i].stated = texts[0], texts[0] != ""
-			}
-		}
-	}
-	slices.SortFunc(rank, func(x, y ranked) int {
-		if x.stated != y.stated { // what is not stated comes last, either way
-			return map[bool]int{true: -1, false: 1}[x.stated]
-		}
-		c := compareRank(x, y)
-		if q.Descending {
-			c = -c
-		}
-		if c != 0 {
-			return c
-		}
-		return bytes.Compare(x.tie[:], y.tie[:])
-	})
-	for i := range rank {
-		found[i] = rank[i].found
-	}
-}
-
-func compareRank(x, y ranked) int {
-	switch {
-	case x.number < y.number || x.number == y.number && x.text < y.text:
-		return -1
-	case x.number > y.number || x.text > y.text:
-		return 1
-	}
-	return 0
-}
-
-// spread takes the best of each group, then the second of each, and so on.
-func (q Query) spread(found []Found) []Found {
-	if q.Spread == "" {
-		return found
-	}
-	seen := map[string]int{}
-	turn := make(map[lease.Principal]int, len(found))
-	for _, f := range found {
-		g := group(q.Spread, &f.Offer)
-		turn[f.Offer.Node] = seen[g]
-		seen[g]++
-	}
-	slices.SortStableFunc(found, func(a, b Found) int { return turn[a.Offer.Node] - turn[b.Offer.Node] })
-	return found
-}
-
-// group names what a node shares with others. Nodes that state nothing form one
-// group: silence must not look like diversity.
-func group(by string, o *Offer) string {
-	switch by {
-	case "as":
-		return strconv.FormatUint(uint64(o.Attributes.AS), 10)
-	case "country":
-		return o.Attributes.Country
-	}
-	if o.Site.IsZero() {
-		return o.SiteName()
-	}
-	return o.Site.String()
-}
-
-// Thin reports whether an answer from the view alone should be completed from
-// the index: fewer matched than the query wants, or none at all.
-func (q Query) Thin(r Result) bool { return r.Matched < max(q.Limit, 1) }

@@ -16,7 +16,8 @@
 // free.share.cpu is of another, and pool=share asks for one by name. What an
 // offer does not state satisfies != and no other operator. [Answer] filters,
 // orders and limits candidates and says what each constraint removed;
-// [Merge] joins what several sources gave, newest offer per node.
+// [Merge] joins what several sources gave, newest offer per node; a [Search]
+// tells matches while they come in.
 //
 //	q, err := offer.ParseQuery("cpu>=500 limit 3")
 //	res := offer.Answer(q, offer.Merge(now, fromView, fromDHT), offer.Options{})

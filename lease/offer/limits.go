@@ -46,6 +46,10 @@ const (
 	MaxQuery       = 1024
 	MaxConstraints = 16
 
+	// MaxOrder is the number of attributes that one query orders by: beyond, no
+	// two nodes are left to tell apart.
+	MaxOrder = 4
+
 	// MaxLimit is the most offers that one answer holds.
 	MaxLimit = 10_000
 )

@@ -75,7 +75,7 @@ func (p *parser) constraint() (Constraint, error) {
 	name := p.word()
 	a, ok := lookup(name)
 	if !ok {
-		return Constraint{}, start.fail(name, "an attribute", suggest(name, names()))
+		return Constraint{}, start.fail(name, "an attribute", suggestAttribute(name))
 	}
 	p.space()
 	start = *p
@@ -85,7 +85,7 @@ func (p *parser) constraint() (Constraint, error) {
 		allowed = allowed[:2]
 	}
 	if !slices.Contains(allowed, op) {
-		return Constraint{}, start.fail(string(op), fmt.Sprintf("one of %s after %s", join(allowed), name), "")
+		return Constraint{}, start.fail(string(op), fmt.Sprintf("one of %s after %s", join(allowed), name), suggestOp(string(op), allowed))
 	}
 	p.space()
 	start = *p
@@ -130,18 +130,13 @@ func (p *parser) clause(q *Query) error {
 	}
 	switch word {
 	case "order":
-		if err := again(q.Order != ""); err != nil {
+		if err := again(len(q.Order) > 0); err != nil {
 			return err
 		}
 		if err := p.by(); err != nil {
 			return err
 		}
-		q.Descending = p.take('-')
-		start = *p
-		q.Order = p.word()
-		if _, ok := lookup(q.Order); !ok {
-			return start.fail(q.Order, "an attribute", suggest(q.Order, names()))
-		}
+		return p.keys(q)
 	case "limit":
 		if err := again(q.Limit != 0); err != nil {
 			return err
@@ -172,6 +167,34 @@ func (p *parser) clause(q *Query) error {
 		return start.fail(word, want, suggest(word, []string{"order", "limit", "spread"}))
 	}
 	return nil
+}
+
+// keys reads what follows "order by".
+func (p *parser) keys(q *Query) error {
+	for {
+		start := *p
+		k := Key{Descending: p.take('-')}
+		name := *p
+		k.Attr = p.word()
+		if _, ok := lookup(k.Attr); !ok {
+			return name.fail(k.Attr, "an attribute", suggestAttribute(k.Attr))
+		}
+		if slices.ContainsFunc(q.Order, func(o Key) bool { return o.Attr == k.Attr }) {
+			return start.fail(k.String(), "each attribute once", "")
+		}
+		if q.Order = append(q.Order, k); len(q.Order) > MaxOrder {
+			return start.fail(k.String(), fmt.Sprintf("at most %d attributes to order by", MaxOrder), "")
+		}
+		p.space()
+		if start = *p; !p.take(',') {
+			if way := p.word(); way == "asc" || way == "desc" {
+				return start.fail(way, "a comma and another attribute, limit or spread by", "order by -"+k.Attr+" is descending, order by "+k.Attr+" ascending")
+			}
+			*p = start
+			return nil
+		}
+		p.space()
+	}
 }
 
 func (p *parser) by() error {

@@ -38,8 +38,7 @@ func (c Constraint) Number() (uint64, bool) {
 // Query is what a seeker wants. The zero value wants any node.
 type Query struct {
 	Constraints []Constraint
-	Order       string // an attribute, or empty
-	Descending  bool
+	Order       []Key  // the first decides, the next among equals
 	Limit       int    // 0 is all, up to MaxLimit
 	Spread      string // "site", "as", "country", or empty
 }
@@ -59,10 +58,12 @@ func (q Query) String() string {
 		}
 		b.WriteString(s)
 	}
-	if q.Order != "" && q.Descending {
-		clause("order by -" + q.Order)
-	} else if q.Order != "" {
-		clause("order by " + q.Order)
+	for i, k := range q.Order {
+		if i == 0 {
+			clause("order by " + k.String())
+		} else {
+			b.WriteString(", " + k.String())
+		}
 	}
 	if q.Limit > 0 {
 		clause("limit " + strconv.Itoa(q.Limit))

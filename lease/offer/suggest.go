@@ -2,7 +2,10 @@
 
 package offer
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // suggest returns "did you mean …?" for the nearest of the known words.
 func suggest(got string, known []string) string {
@@ -10,6 +13,38 @@ func suggest(got string, known []string) string {
 		return "did you mean " + word + "?"
 	}
 	return ""
+}
+
+// also are names by which people know attributes from elsewhere.
+var also = map[string]string{"mem": "memory", "ram": "memory", "cores": "cpu", "storage": "disk", "bandwidth": "egress.rate",
+	"latency": "rtt", "ping": "rtt", "asn": "as", "hostname": "name", "os": "kernel"}
+
+// suggestAttribute is suggest for the name of an attribute, which may have a part
+// that the offer's node or its owner chose.
+func suggestAttribute(got string) string {
+	if name, ok := also[strings.ToLower(got)]; ok {
+		return "did you mean " + name + "?"
+	}
+	if s := suggest(got, names()); s != "" {
+		return s
+	}
+	head, rest, _ := strings.Cut(got, ".")
+	if head = Meant(head, []string{"label", "free"}); head == "" {
+		return ""
+	}
+	if _, ok := lookup(head + "." + rest); ok {
+		return "did you mean " + head + "." + rest + "?"
+	}
+	return ""
+}
+
+// suggestOp knows how other languages write an operator.
+func suggestOp(got string, allowed []Op) string {
+	op, ok := map[string]Op{"=>": GreaterOrEqual, "=<": LessOrEqual, "==": Equal, "<>": NotEqual, "=!": NotEqual, "~": Equal, "=~": Equal}[got]
+	if !ok || !slices.Contains(allowed, op) {
+		return ""
+	}
+	return "did you mean " + string(op) + "?"
 }
 
 // Meant is the known word that was probably meant: at most two typing slips

@@ -163,6 +163,17 @@ func (*fake) Record(_ context.Context, owner lease.Principal, label string) (Sli
 func (*fake) Find(context.Context, offer.FindRequest) (offer.Result, error) {
 	return offer.Result{}, nil
 }
+func (*fake) Seek(_ context.Context, req offer.FindRequest, tell func(offer.Found) error) (offer.Result, error) {
+	for n := range req.Limit {
+		if err := tell(offer.Found{Offer: offer.Offer{Name: fmt.Sprintf("%s/n%d", req.Query, n)}, Source: offer.DHT}); err != nil {
+			return offer.Result{}, err
+		}
+	}
+	if req.Query == "broken" {
+		return offer.Result{}, ErrUnreachable
+	}
+	return offer.Result{Known: 7, Matched: req.Limit}, nil
+}
 func (*fake) Status(context.Context) (Status, error)                    { return Status{Name: "n"}, nil }
 func (*fake) Doctor(context.Context) ([]Check, error)                   { return []Check{}, nil }
 func (*fake) Issue(context.Context, IssueRequest) (Answer, error)       { return Answer{}, ErrVisitor }

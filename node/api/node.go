@@ -45,10 +45,13 @@ type Blobs interface {
 	Append(ctx context.Context, by Caller, digest lease.Digest, offset, size int64, r io.Reader) (Blob, error)
 }
 
-// Discovery finds nodes. What goes in and comes out could go as JSON over a
-// socket: here a successor takes over.
+// Discovery finds nodes. What goes in and comes out goes as JSON over a socket:
+// here a successor takes over.
 type Discovery interface {
 	Find(ctx context.Context, req offer.FindRequest) (offer.Result, error)
+	// Seek is Find for who does not wait for the end: it tells each match as soon as
+	// it is sure to be an answer.
+	Seek(ctx context.Context, req offer.FindRequest, tell func(offer.Found) error) (offer.Result, error)
 }
 
 // Slices keeps what owners say of their slices. What it returns is the record

@@ -12,7 +12,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"croft/lease"
-	"croft/lease/offer"
 )
 
 // maxBody bounds what a JSON route reads: a chain of the greatest depth in
@@ -26,7 +25,7 @@ type Amounts map[string]uint64
 func Local(n Node, version string) http.Handler {
 	mux := http.NewServeMux()
 	api := document(mux, version)
-	routeDiscovery(api, n.Discovery)
+	routeDiscovery(api, mux, n.Discovery)
 	routeOwner(api, n.Owner)
 	routeAllFigures(api, n.Owner)
 	routeRecords(api, n.Slices)
@@ -129,12 +128,6 @@ func inQuery(name, says string) *huma.Param {
 }
 
 type none struct{}
-
-func routeDiscovery(api huma.API, d Discovery) {
-	type in struct{ Body offer.FindRequest }
-	route(api, "POST", "/v1/find", "find", "Find nodes by a query, with reasons",
-		func(ctx context.Context, i *in) (offer.Result, error) { return d.Find(ctx, i.Body) })
-}
 
 func routeOwner(api huma.API, o Owner) {
 	type issue struct{ Body IssueRequest }

@@ -28,7 +28,6 @@ import (
 	"time"
 
 	"croft/lease"
-	"croft/lease/offer"
 	"croft/node/api"
 )
 
@@ -89,11 +88,6 @@ func (w *Way) AcceptClock(ctx context.Context) (c api.Clock, err error) {
 // Revoke ends a lease or hold on the node, after the grace that it states.
 func (w *Way) Revoke(ctx context.Context, claim lease.ID, reason string) (a api.Answer, err error) {
 	return a, w.call(ctx, "POST", "/v1/leases/"+idText(claim)+"/revoke", api.RevokeRequest{Reason: reason}, &a)
-}
-
-// Find asks for nodes.
-func (w *Way) Find(ctx context.Context, req offer.FindRequest) (r offer.Result, err error) {
-	return r, w.call(ctx, "POST", "/v1/find", req, &r)
 }
 
 // Issue gives a ticket out of the node's capacity.

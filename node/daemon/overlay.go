@@ -32,11 +32,7 @@ import (
 	"croft/node/wire"
 )
 
-const (
-	findLimit = 10 * time.Second
-	thinLimit = 2 * time.Second // for the index, when the view knows something already
-	fullPage  = 20              // matches that a query without a limit is content with
-)
+const findLimit = 10 * time.Second
 
 // overlay is this node's place among the others: routing, index, gossip, pipes.
 type overlay struct {
@@ -177,44 +173,6 @@ func filterFor(p Profile) func([]multiaddr.Multiaddr) []multiaddr.Multiaddr {
 		return kad.Public
 	}
 	return nil
-}
-
-// Find answers from the view first, and from the DHT where that is thin or not
-// wanted.
-func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
-	q, err := req.Parse()
-	if err != nil {
-		return offer.Result{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, findLimit)
-	defer cancel()
-	var seen, walked []offer.Found
-	if req.View {
-		seen = o.view()
-	}
-	opt := offer.Options{Salt: []byte(o.host.ID())}
-	if known := offer.Answer(q, offer.Merge(time.Now(), seen), opt); req.View && known.Matched >= enough(req, q) {
-		return known, nil
-	} else if known.Matched > 0 {
-		ctx, cancel = context.WithTimeout(ctx, thinLimit)
-		defer cancel()
-	}
-	walked, err = o.index.Candidates(ctx, q)
-	if err != nil && !(errors.Is(err, kad.ErrAlone) || req.View && len(seen) > 0) {
-		return offer.Result{}, fmt.Errorf("asking the index: %w", err)
-	}
-	return offer.Answer(q, offer.Merge(time.Now(), seen, walked), opt), nil
-}
-
-// enough is how many matches make asking the index as well unnecessary.
-func enough(req offer.FindRequest, q offer.Query) int {
-	switch {
-	case req.Enough > 0:
-		return req.Enough
-	case q.Limit > 0:
-		return q.Limit
-	}
-	return fullPage
 }
 
 // Publish tells the neighbours by gossip and the index by registration.

@@ -3,7 +3,7 @@
 // Routing, index and gossip together, between real hosts on loopback. The three
 // never import one another; what joins them here is what a daemon does: the view
 // first, the index where the view is thin or off.
-package daemon_test
+package daemon
 
 import (
 	"context"
@@ -51,19 +51,19 @@ func newMember(t *testing.T, name string) *member {
 	seed := sha256.Sum256([]byte(name))
 	n := &member{name: name, key: key(ed25519.NewKeyFromSeed(seed[:]))}
 	identity, err := crypto.UnmarshalEd25519PrivateKey(n.key)
-	check(t, err)
+	must(t, err)
 	n.host, err = libp2p.New(libp2p.Identity(identity), libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
 		libp2p.DisableRelay(), libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableMetrics())
-	check(t, err)
+	must(t, err)
 	t.Cleanup(func() { n.host.Close() })
 	n.kad, err = kad.New(n.host, kad.Config{Server: true, Refresh: -1})
-	check(t, err)
+	must(t, err)
 	t.Cleanup(func() { n.kad.Close() })
 	n.index, err = index.New(index.Config{Host: n.host, Router: n.kad, Now: time.Now, Serve: true})
-	check(t, err)
+	must(t, err)
 	t.Cleanup(func() { n.index.Close() })
 	n.gossip, err = pubsub.New(pubsub.Config{Host: n.host, Now: time.Now})
-	check(t, err)
+	must(t, err)
 	t.Cleanup(func() { n.gossip.Close() })
 	return n
 }
@@ -77,39 +77,25 @@ func (n *member) offer(t *testing.T, country string, closed bool) {
 	o.Until = o.Made + offer.MaxValid
 	o.Free = []offer.Free{{Pool: lease.PoolCommons, RSet: lease.RSet{lease.CPU: 2000}}}
 	sealed, err := offer.Seal(o, n.key)
-	check(t, err)
+	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	check(t, n.gossip.Publish(ctx, sealed))
+	must(t, n.gossip.Publish(ctx, sealed))
 	if closed {
 		_, err = n.index.Withdraw(ctx, sealed)
 	} else {
 		_, err = n.index.Register(ctx, sealed)
 	}
-	check(t, err)
+	must(t, err)
 }
 
 // find answers as a daemon does.
 func (n *member) find(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
-	q, err := req.Parse()
-	if err != nil {
-		return offer.Result{}, err
-	}
-	var view []offer.Found
-	if req.View {
-		view = n.gossip.Offers()
-		if res := offer.Answer(q, view, offer.Options{}); !q.Thin(res) {
-			return res, nil
-		}
-	}
-	found, err := n.index.Candidates(ctx, q)
-	if err != nil && len(view)+len(found) == 0 {
-		return offer.Result{}, err
-	}
-	return offer.Answer(q, offer.Merge(time.Now(), view, found), offer.Options{}), nil
+	return finder{view: n.gossip.Offers, walk: n.index.Walk, now: time.Now, salt: []byte(n.name)}.
+		find(ctx, req, func(offer.Found) error { return nil })
 }
 
-func check(t *testing.T, err error) {
+func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +124,7 @@ func TestEightNodesFindOneAnotherWithTheViewAndWithout(t *testing.T) {
 		if i > 0 {
 			first := peer.AddrInfo{ID: nodes[0].host.ID(), Addrs: nodes[0].host.Addrs()}
 			_, err := n.kad.Join(t.Context(), []peer.AddrInfo{first})
-			check(t, err)
+			must(t, err)
 		}
 		nodes = append(nodes, n)
 	}
@@ -158,7 +144,7 @@ func TestEightNodesFindOneAnotherWithTheViewAndWithout(t *testing.T) {
 			wait(t, fmt.Sprintf("view %v, %s: want %v", view, query, want), func() bool {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
-				res, err := from.find(ctx, offer.FindRequest{Query: query, View: view})
+				res, err := from.find(ctx, offer.FindRequest{Query: query, View: view, Enough: 1})
 				if err != nil {
 					got = err.Error()
 					return false

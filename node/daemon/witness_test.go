@@ -90,6 +90,10 @@ func (n neighbourhood) Find(context.Context, offer.FindRequest) (res offer.Resul
 	return res, nil
 }
 
+func (n neighbourhood) Seek(ctx context.Context, req offer.FindRequest, _ func(offer.Found) error) (offer.Result, error) {
+	return n.Find(ctx, req)
+}
+
 // A node rewrites a segment with its index, and signs a new head with its own key.
 // Its witness, which was restarted in between, proves it to everybody.
 func TestWitnessFindsARewrittenStore(t *testing.T) {

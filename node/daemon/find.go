@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"croft/dht/index"
+	"croft/dht/kad"
+	"croft/lease"
+	"croft/lease/offer"
+)
+
+const (
+	thinLimit = 2 * time.Second // for the index, when the view knows something already
+	fullPage  = 20              // matches that a query without a limit is content with
+)
+
+// finder answers queries: from the view first, and from the index where that is
+// thin or not wanted.
+type finder struct {
+	view func() []offer.Found
+	walk func(context.Context, index.Search) iter.Seq2[offer.Found, error]
+	now  func() time.Time
+	salt []byte // tells this seeker from others, who would choose the same among equals
+}
+
+func (o *overlay) finder() finder {
+	return finder{view: o.view, walk: o.index.Walk, now: time.Now, salt: []byte(o.host.ID())}
+}
+
+// Find answers a query.
+func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
+	return o.finder().find(ctx, req, func(offer.Found) error { return nil })
+}
+
+// Seek answers a query and tells matches as soon as they are sure to be among the
+// answers; those of an ordered query at the end.
+func (o *overlay) Seek(ctx context.Context, req offer.FindRequest, tell func(offer.Found) error) (offer.Result, error) {
+	return o.finder().find(ctx, req, tell)
+}
+
+func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer.Found) error) (offer.Result, error) {
+	q, err := req.Parse()
+	if err != nil {
+		return offer.Result{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, findLimit)
+	defer cancel()
+	opt := offer.Options{Salt: f.salt}
+	search := offer.NewSearch(q, opt)
+	pass := func(c offer.Found) error {
+		if search.Add(f.now(), c) {
+			return tell(c)
+		}
+		return nil
+	}
+	if req.View {
+		known := offer.Merge(f.now(), f.view())
+		res := offer.Answer(q, known, opt)
+		if res.Matched >= enough(req, q) {
+			return res, each(res.Offers, tell)
+		}
+		if res.Matched > 0 {
+			ctx, cancel = context.WithTimeout(ctx, thinLimit)
+			defer cancel()
+		}
+		for _, list := range [][]offer.Found{res.Offers, known} { // in the answer's order, then what does not match
+			if err := each(list, pass); err != nil {
+				return offer.Result{}, err
+			}
+		}
+	}
+	var missed error
+	cut := false
+	for c, err := range f.walk(ctx, f.search(q, req)) {
+		if err != nil {
+			missed = err
+			continue
+		}
+		if err := pass(c); err != nil {
+			return offer.Result{}, err
+		}
+		if cut = search.Enough(); cut {
+			break
+		}
+	}
+	res := offer.Answer(q, search.Known(f.now()), opt)
+	res.More = cut
+	if missed != nil && !errors.Is(missed, kad.ErrAlone) {
+		if res.Known == 0 {
+			return offer.Result{}, fmt.Errorf("asking the index: %w", missed)
+		}
+		res.Missed = missed.Error()
+	}
+	if q.Ordered() {
+		return res, each(res.Offers, tell)
+	}
+	return res, nil
+}
+
+// search is how the index is walked for a query. Who wants any few of many begins
+// where nobody else does.
+func (f finder) search(q offer.Query, req offer.FindRequest) index.Search {
+	s := index.Search{Query: q, Reasons: req.Explain}
+	if q.Limit > 0 && !q.Ordered() {
+		s.From = lease.Principal(sha256.Sum256(append([]byte("walk from "), f.salt...)))
+	}
+	return s
+}
+
+// enough is how many matches make asking the index as well unnecessary.
+func enough(req offer.FindRequest, q offer.Query) int {
+	switch {
+	case req.Enough > 0:
+		return req.Enough
+	case q.Limit > 0:
+		return q.Limit
+	}
+	return fullPage
+}
+
+func each(list []offer.Found, do func(offer.Found) error) error {
+	for _, f := range list {
+		if err := do(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
