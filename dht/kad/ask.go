@@ -121,32 +121,3 @@ func (d *DHT) useful(key string, cut bool, seeds map[peer.ID]time.Duration) {
 		table.ResetCplRefreshedAtForID(kb.ConvertKey(key), now)
 	}
 }
-
-// Stats counts walks, what they asked, and what they dropped, by reason.
-type Stats struct {
-	Walks uint64
-	Cut   uint64 // walks that took too long
-	dht.LookupStats
-
-	Busy       uint64 // requests not made: maxAsks were under way
-	Malformed  uint64 // peers named by what is no id
-	Undialable uint64 // peers named without an address that this profile may dial
-	Invalid    uint64 // values that are no record of the slice asked for, or have lapsed
-}
-
-// Stats returns a copy of the counters.
-func (d *DHT) Stats() Stats {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.stats
-}
-
-func (d *DHT) count(w walked, s dht.LookupStats) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stats.Walks++
-	if w.cut {
-		d.stats.Cut++
-	}
-	d.stats.Add(s)
-}

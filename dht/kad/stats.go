@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kad
+
+import (
+	"maps"
+
+	"croft/dht"
+)
+
+// Stats counts walks, what they asked, and what they dropped, by reason.
+type Stats struct {
+	Walks uint64
+	Cut   uint64 // walks that took too long
+	dht.LookupStats
+
+	Busy       uint64 // requests not made: maxAsks were under way
+	Malformed  uint64 // peers named by what is no id
+	Undialable uint64 // peers named without an address that this profile may dial
+	Invalid    uint64 // values that are no record of the slice asked for, or have lapsed
+}
+
+// Drops returns what was dropped, by reason.
+func (s Stats) Drops() map[string]uint64 {
+	drops := map[string]uint64{
+		"lookup surplus": s.Surplus, "lookup self": s.Self, "lookup far": s.Far, "lookup unasked": s.Unasked,
+		"lookup busy": s.Busy, "lookup malformed": s.Malformed, "lookup undialable": s.Undialable, "lookup invalid": s.Invalid,
+	}
+	maps.DeleteFunc(drops, func(_ string, n uint64) bool { return n == 0 })
+	return drops
+}
+
+// Stats returns a copy of the counters.
+func (d *DHT) Stats() Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stats
+}
+
+func (d *DHT) count(w walked, s dht.LookupStats) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats.Walks++
+	if w.cut {
+		d.stats.Cut++
+	}
+	d.stats.Add(s)
+}
