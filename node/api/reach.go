@@ -45,7 +45,7 @@ func (r Reach) String() string {
 	case r.State != "private":
 		return "not known yet"
 	case len(r.Relays) == 0:
-		return "behind NAT, by no relay yet"
+		return "behind NAT, by no relay"
 	}
 	var relays []string
 	for _, p := range r.Relays {
