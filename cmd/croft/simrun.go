@@ -80,6 +80,9 @@ func (a *app) playAll(ctx context.Context, list []planned, worlds []string, html
 play:
 	for _, s := range list {
 		for _, w := range worlds {
+			if len(runs) > 0 && !a.json {
+				fmt.Fprintln(a.out)
+			}
 			r, err := a.play(ctx, w, s)
 			if err != nil {
 				return err

@@ -98,17 +98,17 @@ func (p *plot) SVG() template.HTML {
 	}
 	fmt.Fprintf(&b, `<path class="axis" d="M%g %gV%gH%g"/>`, left, top, height-bottom, width-right)
 	fmt.Fprintf(&b, `<text class="label" x="%g" y="%g" text-anchor="middle">%s</text>`, (left+width-right)/2, height-6, html.EscapeString(p.x.label))
-	for _, m := range p.marks {
-		at := x.at(m.x)
-		fmt.Fprintf(&b, `<path class="mark" d="M%.1f %gV%g"/><text class="tick" x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
-			at, top, height-bottom, at-4, y.at(m.y)+14, html.EscapeString(m.text))
-	}
 	for i, l := range p.lines {
 		along, alone := l.path(x, y)
 		fmt.Fprintf(&b, `<path class="%s" d="%s"><title>%s</title></path>`, class(i, l), along, html.EscapeString(l.name))
 		if alone != "" {
 			fmt.Fprintf(&b, `<path class="%s dots" d="%s"/>`, class(i, l), alone)
 		}
+	}
+	for _, m := range p.marks {
+		at := x.at(m.x)
+		fmt.Fprintf(&b, `<path class="mark" d="M%.1f %gV%g"/><text class="tick halo" x="%.1f" y="%.1f" text-anchor="end">%s</text>`,
+			at, top, height-bottom, at-4, y.at(m.y)+14, html.EscapeString(m.text))
 	}
 	b.WriteString("</svg>")
 	return template.HTML(b.String())

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"croft/sim/report"
 )
@@ -78,7 +79,19 @@ func samples(r *report.Report, c report.Course) *plot {
 	return p
 }
 
-func slotted(c report.Course) string { return "each " + report.Span(c.Every) }
+func slotted(c report.Course) string {
+	if c.Every == time.Second {
+		return "each second"
+	}
+	return "every " + report.Span(c.Every)
+}
+
+func perSecond(c report.Course) string {
+	if c.Every == time.Second {
+		return "per second"
+	}
+	return "per second, the mean of " + slotted(c)
+}
 
 func title(figure, of string) string {
 	return strings.TrimSpace(strings.ToUpper(figure[:1]) + figure[1:] + " " + of)
@@ -160,7 +173,7 @@ func together(r *report.Report, group, heading, unit string) *plot {
 	}
 	p := overTime(r, heading, unit)
 	if courses[0].Kind == report.Rates {
-		p.Note = "a second, as the mean of " + slotted(courses[0])
+		p.Note = perSecond(courses[0])
 		p.y.unit = ""
 	}
 	slices.SortStableFunc(courses, func(a, b report.Course) int { return cmp.Compare(total(b), total(a)) })
@@ -211,7 +224,7 @@ func sent(r *report.Report) *plot {
 	p := overTime(r, "Sent by a node that is up", "B/s")
 	for _, c := range r.Courses {
 		if c.Group == "bytes" && c.Kind == report.Rates && total(c) > 0 {
-			p.Note = "bytes a second, as the mean of " + slotted(c)
+			p.Note = "bytes " + perSecond(c)
 			p.lines = append(p.lines, line{name: c.Of, points: points(c, c.Per(r.Courses[i]).Values)})
 		}
 	}
