@@ -58,17 +58,14 @@ type overlay struct {
 	log    *slog.Logger
 }
 
-// join makes the host and everything on it, and keeps looking for neighbours
-// until there are some.
-func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
-	o := &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
+// join makes everything on a host, and keeps looking for neighbours until there
+// are some.
+func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, h host.Host) error {
+	o := &overlay{host: h, offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
+	now := deps.Clock.Wall
 	var err error
-	if o.host, err = wire.NewHost(wire.Config{Key: deps.Key.Private(), Listen: cfg.Listen, UserAgent: "croft/" + Version}); err != nil {
-		return fmt.Errorf("%w: listening: %w", ErrConfig, err)
-	}
-	n.open.add(o.host.Close)
 	full := !cfg.Visitor
-	if o.dht, err = kad.New(o.host, kad.Config{Server: full, Addresses: o.keep}); err != nil {
+	if o.dht, err = kad.New(o.host, kad.Config{Server: full, Addresses: o.keep, Now: now}); err != nil {
 		return err
 	}
 	n.open.add(o.dht.Close)
@@ -76,7 +73,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 	if cfg.Profile == ProfileLab {
 		holder.PerNetwork, holder.PerSite = dht.MaxEntries, dht.MaxEntries
 	}
-	o.index, err = index.New(index.Config{Host: o.host, Router: o.dht, Now: time.Now, Serve: full, Holder: holder, Log: deps.Log})
+	o.index, err = index.New(index.Config{Host: o.host, Router: o.dht, Now: now, Serve: full, Holder: holder, Log: deps.Log})
 	if err != nil {
 		return err
 	}
@@ -86,12 +83,12 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 		if deps.Hosting != nil {
 			guard = deps.Hosting.Guard
 		}
-		if deps.OptOuts, err = openOptOuts(ctx, cfg.State, time.Now, guard, deps.Log); err != nil {
+		if deps.OptOuts, err = openOptOuts(ctx, cfg.State, now, guard, deps.Log); err != nil {
 			return err
 		}
 		n.open.add(deps.OptOuts.close)
-		if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log,
-			View: gossip.ViewConfig{Check: checkSite}, OnEffect: o.effect, ReadFork: ReadFork, OptOuts: deps.OptOuts}); err != nil {
+		if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: now, Log: deps.Log,
+			View: gossip.ViewConfig{Check: checkSite, Open: deps.OpenOffer}, OnEffect: o.effect, ReadFork: ReadFork, OptOuts: deps.OptOuts}); err != nil {
 			return err
 		}
 		n.open.add(o.gossip.Close)
@@ -125,7 +122,7 @@ func (o *overlay) watch(cfg Config, deps *Deps) {
 	out := deps.OptOuts
 	out.tell = o.gossip.OptOut
 	out.sights = &sightings{self: deps.Key.Principal(), public: cfg.Profile == ProfilePublic, offers: o.view, conns: o.seen, ask: askPresence,
-		wall: time.Now, tell: func(nodes []optout.Node) { out.step(optout.Known{Nodes: nodes}) },
+		wall: deps.Clock.Wall, tell: func(nodes []optout.Node) { out.step(optout.Known{Nodes: nodes}) },
 		doors: map[netip.AddrPort]sight{}, rests: map[netip.Prefix]time.Time{}}
 	if cfg.Courtesy != "" {
 		deps.Courtesy = func() (net.Listener, error) {
@@ -138,16 +135,17 @@ func (o *overlay) watch(cfg Config, deps *Deps) {
 	}
 }
 
-// seen are the addresses at the other end of connections to a node.
-func (o *overlay) seen(p lease.Principal) (addrs []netip.Addr) {
-	id, err := wire.PeerID(p)
-	if err != nil {
-		return nil
-	}
-	for _, c := range o.host.Network().ConnsToPeer(id) {
+// seen are the addresses at the other end of open connections, by node.
+func (o *overlay) seen() map[lease.Principal][]netip.Addr {
+	addrs := map[lease.Principal][]netip.Addr{}
+	for _, c := range o.host.Network().Conns() {
+		p, err := wire.Principal(c.RemotePeer())
+		if err != nil {
+			continue // with a key of another kind it is no node of ours
+		}
 		remote := c.RemoteMultiaddr().String()
 		if a, ok := wire.IP(remote); ok && !strings.Contains(remote, "/p2p-circuit") {
-			addrs = append(addrs, a)
+			addrs[p] = append(addrs[p], a)
 		}
 	}
 	return addrs

@@ -20,6 +20,7 @@ import (
 	slivernet "croft/ebpf/net"
 	"croft/lease/sign"
 	"croft/node/api"
+	"croft/node/wire"
 	"croft/sandbox/image"
 	"croft/sandbox/warden"
 )
@@ -96,7 +97,12 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Node, err erro
 			}
 		}
 	}
-	if err := n.join(ctx, cfg, &deps); err != nil {
+	host, err := wire.NewHost(wire.Config{Key: key.Private(), Listen: cfg.Listen, UserAgent: "croft/" + Version})
+	if err != nil {
+		return nil, fmt.Errorf("%w: listening: %w", ErrConfig, err)
+	}
+	n.open.add(host.Close)
+	if err := n.join(ctx, cfg, &deps, host); err != nil {
 		return nil, err
 	}
 	if n.Daemon, err = New(cfg, deps, why); err != nil {
