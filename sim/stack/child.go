@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -139,6 +140,7 @@ func Main(args []string) {
 		say(line{Error: fmt.Sprintf("playing %q: %v", args, err)})
 		os.Exit(1)
 	}
+	debug.SetGCPercent(collectAt)
 	progress := func(p report.Progress) { say(line{Progress: &p}) }
 	Enter(func() int {
 		var l line

@@ -13,7 +13,11 @@ const (
 	// loud is the number of a node's connections that gossip and the daemon know of. A
 	// machine's connection manager keeps it to 96 to 160, which would take 20 kB at both
 	// ends each; a mesh has 6 to 12.
-	loud = 20
+	loud = 16
+
+	// collectAt is how much the heap grows, in hundredths of heap and stacks together,
+	// before garbage is collected: half of what is usual, for memory is what bounds N.
+	collectAt = 50
 
 	// contacts is how many nodes a newcomer is given to join by.
 	contacts = 2
