@@ -13,6 +13,7 @@ import (
 	"croft/lease"
 	"croft/sim/report"
 	"croft/sim/scenario"
+	"croft/sim/stack/lean"
 )
 
 // figures is what is counted on the way.
@@ -126,7 +127,7 @@ var foot = report.Foot{
 	Models: []report.Model{
 		{What: "hosts", How: "libp2p without sockets: a dial takes a round trip, identify another; no bandwidth, no encryption below channels, no resource manager"},
 		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; what is cut off dies after 15 to 30 s"},
-		{What: "connections", How: fmt.Sprintf("gossip knows of at most %d of a node's; others end 20 s after their last byte", loud)},
+		{What: "connections", How: fmt.Sprintf("gossip knows of at most %d of a node's; others end %s after their last byte", loud, lean.QuietFor)},
 		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; the image is everywhere; no packets"},
 		{What: "journal's disk", How: "0.3 to 4 ms an fsync; a torn one keeps what was synced and some bytes more; other files are the machine's own"},
 	},

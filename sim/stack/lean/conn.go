@@ -48,7 +48,7 @@ func (f *Fabric) connect(from, to *Host) *conn {
 	l.ends[0].accepted()
 	time.AfterFunc(way, l.ends[1].accepted)
 	if l.used.Store(now()); l.quiet {
-		time.AfterFunc(quietFor, l.rest)
+		time.AfterFunc(QuietFor, l.rest)
 	}
 	l.recut() // it may have been cut since the dial
 	return l.ends[0]

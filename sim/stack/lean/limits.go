@@ -26,9 +26,9 @@ const (
 	// negotiateTimeout bounds the choice of a stream's protocol, as in a basic host.
 	negotiateTimeout = 10 * time.Second
 
-	// quietFor is how long a connection lasts of which nobody above was told and that
-	// nothing goes over: the grace of a connection manager.
-	quietFor = 20 * time.Second
+	// QuietFor is how long a connection lasts of which nobody above was told and that
+	// nothing goes over. Kademlia has a goroutine wait at each that was asked over.
+	QuietFor = 10 * time.Second
 
 	// maxStreams bounds the streams that one end of a connection has open, as QUIC's
 	// limit in go-libp2p does.

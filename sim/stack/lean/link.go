@@ -97,7 +97,7 @@ func (f *Fabric) reserve(a, b *Host) (loud bool) {
 
 // rest ends a quiet connection over which nothing goes any more.
 func (l *link) rest() {
-	left := quietFor - time.Duration(now()-l.used.Load())
+	left := QuietFor - time.Duration(now()-l.used.Load())
 	switch {
 	case l.ends[0].closed.Load():
 	case left > 0:
