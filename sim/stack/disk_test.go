@@ -43,6 +43,14 @@ func TestTornDisk(t *testing.T) {
 		if whole == 0 || whole == 200 {
 			t.Errorf("%d of 200 cuts left all of the frame", whole)
 		}
+		d := newDisk() // and with nothing under way
+		if err := opened(t, d).Append(journal.Record("one")); err != nil {
+			t.Fatal(err)
+		}
+		_, records, err := journal.Open("", journal.Options{Disk: d.after(true, nil), Ballast: -1})
+		if err != nil || !slices.Equal(asText(records), []string{"one"}) {
+			t.Errorf("with nothing under way: %v, %v", asText(records), err)
+		}
 	})
 }
 

@@ -19,10 +19,9 @@ type half struct {
 	waiting int      // bytes of both
 	moved   sync.Cond
 
-	finished bool  // the writer said so
-	ended    bool  // and it has arrived
-	deaf     bool  // the reader reads no more: what arrives is dropped
-	failed   error // of the stream, as the reader has heard
+	ended  bool  // the writer has said that this is all, and it has arrived
+	deaf   bool  // the reader reads no more: what arrives is dropped
+	failed error // of the stream, as the reader has heard
 }
 
 // parcel is bytes on their way, the end of the direction, or word of a reset.
