@@ -89,6 +89,7 @@ var rooms = map[string]room{
 	"sim/world":       {floor: 4},
 	"sim/hostile":     {floor: 4},
 	"sim/stack":       {floor: 4},
+	"sim/stack/lean":  {floor: 4},
 	"sim/lab":         {floor: 4},
 	"sim/lab/play":    {floor: 4},
 	"sim/market":      {floor: 4},

@@ -71,9 +71,9 @@ func dump(l *Ledger) string {
 	slices.Sort(holders)
 	p("%s", strings.Join(holders, "\n"))
 	for _, proto := range []Proto{TCP, UDP} {
-		for i, users := range l.ports.used[proto] {
-			for _, u := range users {
-				p("port %d/%s %s", int(l.ports.First)+i, proto, u.hold.Short())
+		for number := int(l.ports.First); number <= int(l.ports.Last); number++ {
+			for _, u := range l.ports.used[publicPort{proto, uint16(number)}] {
+				p("port %d/%s %s", number, proto, u.hold.Short())
 			}
 		}
 	}

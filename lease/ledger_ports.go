@@ -15,19 +15,18 @@ func (r PortRange) has(number uint16) bool {
 	return number != 0 && r.First <= number && number <= r.Last && !slices.Contains(r.Reserved, number)
 }
 
-// portBook knows the bookings that use each public port, by protocol.
+// portBook knows the bookings that use each public port. Most are used by nobody.
 type portBook struct {
 	PortRange
-	used map[Proto][][]*booking
+	used map[publicPort][]*booking
 }
 
-func newPortBook(r PortRange) portBook {
-	size := 0
-	if r.First != 0 && r.First <= r.Last {
-		size = int(r.Last) - int(r.First) + 1
-	}
-	return portBook{r, map[Proto][][]*booking{TCP: make([][]*booking, size), UDP: make([][]*booking, size)}}
+type publicPort struct {
+	proto  Proto
+	number uint16
 }
+
+func newPortBook(r PortRange) portBook { return portBook{r, map[publicPort][]*booking{}} }
 
 // choose gives exact numbers to the ports that w asks for, the lowest free ones
 // where it asks for any. The sliver that runs on under w keeps its numbers.
@@ -76,30 +75,29 @@ func (p *portBook) choose(w *want, old *booking) ([]Port, *Refusal) {
 }
 
 func (p *portBook) free(proto Proto, number uint16, t Term, old *booking) bool {
-	at := p.at(proto, number)
-	return at != nil && !slices.ContainsFunc(*at, func(b *booking) bool { return b != old && b.span().Overlaps(t) })
+	at := publicPort{proto, number}
+	return p.knows(at) && !slices.ContainsFunc(p.used[at], func(b *booking) bool { return b != old && b.span().Overlaps(t) })
 }
 
-func (p *portBook) at(proto Proto, number uint16) *[]*booking {
-	i := int(number) - int(p.First)
-	if list := p.used[proto]; i >= 0 && i < len(list) {
-		return &list[i]
-	}
-	return nil // leased under another configuration
+// knows reports whether a port is one of this configuration's; others were leased
+// under another.
+func (p *portBook) knows(at publicPort) bool {
+	return (at.proto == TCP || at.proto == UDP) && p.First != 0 && p.First <= at.number && at.number <= p.Last
 }
 
 func (p *portBook) take(b *booking) {
 	for _, c := range b.chosen {
-		if at := p.at(c.Proto, c.Number); at != nil {
-			*at = append(*at, b)
+		if at := (publicPort{c.Proto, c.Number}); p.knows(at) {
+			p.used[at] = append(p.used[at], b)
 		}
 	}
 }
 
 func (p *portBook) release(b *booking) {
 	for _, c := range b.chosen {
-		if at := p.at(c.Proto, c.Number); at != nil {
-			*at = slices.DeleteFunc(*at, func(o *booking) bool { return o == b })
+		at := publicPort{c.Proto, c.Number}
+		if p.used[at] = slices.DeleteFunc(p.used[at], func(o *booking) bool { return o == b }); len(p.used[at]) == 0 {
+			delete(p.used, at)
 		}
 	}
 }

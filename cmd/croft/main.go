@@ -22,16 +22,19 @@ import (
 
 	"croft/sandbox/warden"
 	"croft/sim/lab"
+	"croft/sim/stack"
 )
 
 func main() {
-	// The daemon and the lab start this binary again as a small process of its
-	// own: no flags are parsed and nothing is printed there.
+	// The daemon, the lab and the stack start this binary again as a process of its
+	// own: no flags are parsed there.
 	switch args := os.Args[1:]; {
 	case len(args) > 0 && args[0] == "warden":
 		os.Exit(warden.Main(args[1:]))
 	case len(args) > 2 && args[0] == "lab" && args[1] == "relay":
 		os.Exit(lab.RelayMain(args[2:]))
+	case len(args) == 3 && args[0] == "sim" && args[1] == "child":
+		stack.Main(args[2:])
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

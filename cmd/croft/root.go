@@ -23,6 +23,7 @@ type app struct {
 	socket   string
 	home     string // of the person: key and slices
 	keyFile  string
+	baseline bool // of croft sim run
 
 	warned sync.Once // that the purse is a copy
 }

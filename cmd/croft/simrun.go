@@ -69,6 +69,7 @@ until then is reported. A run that failed writes NAME.replay, with which
 	c.Flags().Uint64Var(&seed, "seed", 0, "this seed instead of the scenario's")
 	c.Flags().StringSliceVar(&worlds, "world", []string{worldNames[0]}, "where it is played: "+strings.Join(worldNames, ", ")+" (several, with commas between them)")
 	c.Flags().StringVar(&html, "html", "", "write the report with plots into this file, too")
+	c.Flags().BoolVar(&a.baseline, "baseline", false, "of the stack: compare its cost with that of a bare DHT and one topic, played before")
 	return c
 }
 
@@ -137,7 +138,7 @@ func (a *app) play(ctx context.Context, world string, s planned) (*simreport.Rep
 	} else if err != nil {
 		return nil, err
 	}
-	r.Name, r.Machine, r.Peak, r.Date = s.name, thisMachine(), peakMemory(), time.Now().UTC().Truncate(time.Second)
+	r.Name, r.Machine, r.Peak, r.Date = s.name, thisMachine(), max(r.Peak, peakMemory()), time.Now().UTC().Truncate(time.Second)
 	return r, a.present(r)
 }
 

@@ -24,13 +24,14 @@ import (
 type player func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error)
 
 // worldNames are those that there are; the first is the usual one.
-var worldNames = []string{"world", "lab"}
+var worldNames = []string{"world", "stack", "lab"}
 
 func (a *app) worlds() map[string]player {
 	return map[string]player{
 		"world": func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error) {
 			return world.Run(ctx, s, world.Options{Progress: progress})
 		},
+		"stack": a.playStack,
 		"lab": func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error) {
 			self, err := os.Executable()
 			if err != nil {

@@ -199,7 +199,8 @@ const (
 	// worked on: what is left of visitLimit is for the answer.
 	answerLimit = visitLimit - 2*time.Second
 
-	// sightEvery is how often doors are looked for that were not seen yet.
+	// sightEvery is how often doors are looked for that were not seen yet; with each
+	// hundred nodes that are known, all of which are gone through, that much less often.
 	// sightHolds is how long a node is known to be at an address, and sightAgain
 	// when it is asked again. sightRest is the wait at a network where one did not
 	// answer: so nobody can have many nodes knock at an address that it claims.

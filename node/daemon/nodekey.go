@@ -111,11 +111,17 @@ func openJournal(state string) (OpenJournal, [][]byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	opened, out := Books(j, records)
+	return opened, out, nil
+}
+
+// Books are a journal and its records as a daemon wants them opened.
+func Books(j *journal.Journal, records []journal.Record) (OpenJournal, [][]byte) {
 	out := make([][]byte, len(records))
 	for i, r := range records {
 		out[i] = r
 	}
-	return books{j}, out, nil
+	return books{j}, out
 }
 
 func (b books) Append(records ...[]byte) error { return b.Journal.Append(convert(records)...) }

@@ -452,11 +452,8 @@ func TestSightings(t *testing.T) {
 		claim("d1", "/ip4/198.18.3.11/tcp/4080/http", "/ip4/203.0.113.9/tcp/4001"),                                   // says that it is where c1 is
 	}
 	s := &sightings{self: leasetest.Who("a1"), offers: func() []offer.Found { return offers },
-		conns: func(p lease.Principal) []netip.Addr {
-			if p == leasetest.Who("c1") {
-				return []netip.Addr{netip.MustParseAddr("198.18.3.11")}
-			}
-			return nil
+		conns: func() map[lease.Principal][]netip.Addr {
+			return map[lease.Principal][]netip.Addr{leasetest.Who("c1"): {netip.MustParseAddr("198.18.3.11")}}
 		},
 		ask: func(_ context.Context, door netip.AddrPort) (lease.Principal, error) {
 			asked[door.String()]++

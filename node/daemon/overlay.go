@@ -37,7 +37,7 @@ const findLimit = 10 * time.Second
 // overlay is this node's place among the others: routing, index, gossip, pipes.
 type overlay struct {
 	host   host.Host
-	wired  *wire.Host // the same, with how others reach it
+	wired  *wire.Host // the same, with how others reach it; nil: it is not this machine's
 	first  *firstContact
 	dht    *kad.DHT
 	index  *index.Index
@@ -52,18 +52,28 @@ type overlay struct {
 	log    *slog.Logger
 }
 
-// join makes the host and everything on it, and keeps looking for neighbours
-// until there are some.
-func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
-	o := &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), built: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
-	var err error
+// newOverlay is one without a host yet.
+func newOverlay(cfg Config, deps *Deps) *overlay {
+	return &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), built: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
+}
+
+// listen makes the overlay's host, this machine's own.
+func (n *Node) listen(o *overlay, cfg Config, deps *Deps) (err error) {
 	if o.wired, err = wire.NewHost(o.hostConfig(cfg, deps)); err != nil {
 		return fmt.Errorf("%w: listening: %w", ErrConfig, err)
 	}
 	o.host = o.wired.Host
 	n.open.add(o.wired.Close)
+	return nil
+}
+
+// join makes everything on the overlay's host, and keeps looking for neighbours
+// until there are some.
+func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) error {
+	now := deps.Clock.Wall
+	var err error
 	full := !cfg.Visitor
-	if o.dht, err = kad.New(o.host, kad.Config{Server: full, Addresses: o.keep}); err != nil {
+	if o.dht, err = kad.New(o.host, kad.Config{Server: full, Addresses: o.keep, Now: now}); err != nil {
 		return err
 	}
 	n.open.add(o.dht.Close)
@@ -71,22 +81,22 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 	if cfg.Profile == ProfileLab {
 		holder.PerNetwork, holder.PerSite = dht.MaxEntries, dht.MaxEntries
 	}
-	o.index, err = index.New(index.Config{Host: o.host, Router: o.dht, Now: time.Now, Serve: full, Holder: holder, Log: deps.Log})
+	o.index, err = index.New(index.Config{Host: o.host, Router: o.dht, Now: now, Serve: full, Holder: holder, Log: deps.Log})
 	if err != nil {
 		return err
 	}
 	n.open.add(o.index.Close)
-	carried := pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log, Slices: o.sliceTopics(cfg, deps.Key), Light: !full}
+	carried := pubsub.Config{Host: o.host, Now: now, Log: deps.Log, Slices: o.sliceTopics(cfg, deps.Key), Light: !full}
 	if full {
 		var guard ebpf.Guard
 		if deps.Hosting != nil {
 			guard = deps.Hosting.Guard
 		}
-		if deps.OptOuts, err = openOptOuts(ctx, cfg.State, time.Now, guard, deps.Log); err != nil {
+		if deps.OptOuts, err = openOptOuts(ctx, cfg.State, now, guard, deps.Log); err != nil {
 			return err
 		}
 		n.open.add(deps.OptOuts.close)
-		carried.View, carried.OnEffect, carried.ReadFork, carried.OptOuts = gossip.ViewConfig{Check: checkSite}, o.effect, ReadFork, deps.OptOuts
+		carried.View, carried.OnEffect, carried.ReadFork, carried.OptOuts = gossip.ViewConfig{Check: checkSite, Open: deps.OpenOffer}, o.effect, ReadFork, deps.OptOuts
 	}
 	carrier, err := pubsub.New(carried)
 	if err != nil {
@@ -115,10 +125,14 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 	}
 	close(o.built)
 	wg.Go(func() { o.first.run(run) })
+	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices = o, o, o, o.dht
+	if o.wired == nil {
+		return nil // a host of somebody else's: what is around it he knows
+	}
+	deps.Reach = o
 	if service := mdns.NewMdnsService(o.host, "_croft._udp", o.first); service.Start() == nil {
 		n.open.add(service.Close)
 	}
-	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Reach = o, o, o, o.dht, o
 	return nil
 }
 
@@ -128,7 +142,7 @@ func (o *overlay) watch(cfg Config, deps *Deps) {
 	out := deps.OptOuts
 	out.tell = o.gossip.OptOut
 	out.sights = &sightings{self: deps.Key.Principal(), public: cfg.Profile == ProfilePublic, offers: o.view, conns: o.seen, ask: askPresence,
-		wall: time.Now, tell: func(nodes []optout.Node) { out.step(optout.Known{Nodes: nodes}) },
+		wall: deps.Clock.Wall, tell: func(nodes []optout.Node) { out.step(optout.Known{Nodes: nodes}) },
 		doors: map[netip.AddrPort]sight{}, rests: map[netip.Prefix]time.Time{}}
 	if cfg.Courtesy != "" {
 		deps.Courtesy = func() (net.Listener, error) {
@@ -141,16 +155,17 @@ func (o *overlay) watch(cfg Config, deps *Deps) {
 	}
 }
 
-// seen are the addresses at the other end of connections to a node.
-func (o *overlay) seen(p lease.Principal) (addrs []netip.Addr) {
-	id, err := wire.PeerID(p)
-	if err != nil {
-		return nil
-	}
-	for _, c := range o.host.Network().ConnsToPeer(id) {
+// seen are the addresses at the other end of open connections, by node.
+func (o *overlay) seen() map[lease.Principal][]netip.Addr {
+	addrs := map[lease.Principal][]netip.Addr{}
+	for _, c := range o.host.Network().Conns() {
+		p, err := wire.Principal(c.RemotePeer())
+		if err != nil {
+			continue // with a key of another kind it is no node of ours
+		}
 		remote := c.RemoteMultiaddr().String()
 		if a, ok := wire.IP(remote); ok && !strings.Contains(remote, "/p2p-circuit") {
-			addrs = append(addrs, a)
+			addrs[p] = append(addrs[p], a)
 		}
 	}
 	return addrs

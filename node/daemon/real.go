@@ -96,7 +96,11 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Node, err erro
 			}
 		}
 	}
-	if err := n.join(ctx, cfg, &deps); err != nil {
+	o := newOverlay(cfg, &deps)
+	if err := n.listen(o, cfg, &deps); err != nil {
+		return nil, err
+	}
+	if err := n.join(ctx, cfg, &deps, o); err != nil {
 		return nil, err
 	}
 	if n.Daemon, err = New(cfg, deps, why); err != nil {

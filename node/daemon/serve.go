@@ -37,7 +37,7 @@ func (d *Daemon) listen() ([]door, error) {
 		doors = append(doors, door{newCrowded(l), d.newCourtesy()})
 	}
 	n := d.Node()
-	far := d.newHTTP(api.Remote(n, Version))
+	far := d.newHTTP(late(func() http.Handler { return api.Remote(n, Version) }))
 	far.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		p, err := lease.ParsePrincipal(c.RemoteAddr().String())
 		if err != nil {
@@ -48,10 +48,17 @@ func (d *Daemon) listen() ([]door, error) {
 		}
 		return api.WithCaller(ctx, p)
 	}
-	return append(doors, door{local, d.newHTTP(api.Local(n, Version))}, door{d.deps.Wire.Channels(), far}), nil
+	return append(doors, door{local, d.newHTTP(late(func() http.Handler { return api.Local(n, Version) }))}, door{d.deps.Wire.Channels(), far}), nil
 }
 
 func (d *Daemon) newHTTP(h http.Handler) *http.Server { return api.Server(d.sessions.around(h)) }
+
+// late makes a handler when it is first asked: the description of a door's routes is
+// half a megabyte, and at many doors nobody ever knocks.
+func late(make func() http.Handler) http.Handler {
+	h := sync.OnceValue(make)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h().ServeHTTP(w, r) })
+}
 
 // sessions counts the requests under way, also those that took their connection
 // over, of which an http.Server knows nothing any more.

@@ -34,7 +34,7 @@ type sightings struct {
 	self   lease.Principal
 	public bool // private addresses do not count
 	offers func() []offer.Found
-	conns  func(lease.Principal) []netip.Addr // of open connections to a node
+	conns  func() map[lease.Principal][]netip.Addr // of open connections, by the node at the other end
 	ask    func(context.Context, netip.AddrPort) (lease.Principal, error)
 	wall   func() time.Time
 	tell   func([]optout.Node)
@@ -51,26 +51,26 @@ type sight struct {
 }
 
 func (s *sightings) run(ctx context.Context) {
-	tick := time.NewTicker(sightEvery)
-	defer tick.Stop()
 	for {
-		s.round(ctx)
+		many := s.round(ctx)
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(sightEvery * time.Duration(1+many/100)):
 		}
 	}
 }
 
-// round asks at some doors and tells what is known now, if that is news.
-func (s *sightings) round(ctx context.Context) {
+// round asks at some doors and tells what is known now, if that is news. It returns
+// of how many nodes.
+func (s *sightings) round(ctx context.Context) (many int) {
 	offers := s.offers()
 	s.knock(ctx, s.due(offers))
 	if nodes := s.nodes(offers); !reflect.DeepEqual(nodes, s.last) && ctx.Err() == nil {
 		s.last = nodes
 		s.tell(nodes)
 	}
+	return len(offers)
 }
 
 // due are the doors to ask at, at most one of a network, those first that were
@@ -149,7 +149,8 @@ func (s *sightings) knock(ctx context.Context, due []netip.AddrPort) {
 // nodes are those of the view with the addresses at which they were seen.
 func (s *sightings) nodes(offers []offer.Found) []optout.Node {
 	now := s.wall()
-	var nodes []optout.Node
+	nodes := slices.Grow([]optout.Node(nil), len(offers)) // nil of none
+	conns := s.conns()
 	for _, f := range offers {
 		n := optout.Node{Principal: f.Offer.Node, Site: f.Offer.Site} // whose certificate the view has checked
 		add := func(a netip.Addr) {
@@ -168,7 +169,11 @@ func (s *sightings) nodes(offers []offer.Found) []optout.Node {
 				add(door.Addr())
 			}
 		}
-		open := s.conns(f.Offer.Node)
+		open := conns[f.Offer.Node]
+		if len(open) == 0 && f.Offer.Node != s.self {
+			nodes = append(nodes, n)
+			continue
+		}
 		for _, claim := range f.Offer.Addrs {
 			if a, ok := wire.IP(claim); ok && s.counts(a) && (f.Offer.Node == s.self || slices.Contains(open, a)) {
 				add(a)

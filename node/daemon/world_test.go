@@ -215,11 +215,8 @@ func (l *life) openJournal() (OpenJournal, [][]byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	out := make([][]byte, len(records))
-	for i, r := range records {
-		out[i] = r
-	}
-	return faulty{books{j}, l}, out, nil
+	opened, out := Books(j, records)
+	return faulty{opened, l}, out, nil
 }
 
 func (f faulty) Append(r ...[]byte) error        { return f.put(false, f.OpenJournal.Append, r) }

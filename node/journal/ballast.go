@@ -6,7 +6,7 @@ import "fmt"
 
 // ballast is room set aside on disk, in a file of its own.
 type ballast struct {
-	disk disk
+	disk Disk
 	want int64
 	have int64
 }

@@ -145,7 +145,7 @@ func TestFrameInsideRecord(t *testing.T) {
 // script is what a node does in the tests of faults: appends, a snapshot,
 // appends. It returns what was acknowledged, and what may be there beyond.
 func script(d *memDisk) (acked []Record, maybe [][]Record, err error) {
-	j, _, err := Open("", Options{disk: d, Ballast: 1 << 10})
+	j, _, err := Open("", Options{Disk: d, Ballast: 1 << 10})
 	if err != nil {
 		return nil, [][]Record{nil}, err
 	}
@@ -222,7 +222,7 @@ func TestFaultAtEveryOperation(t *testing.T) {
 
 func checkAfter(t *testing.T, name string, d *memDisk, maybe [][]Record) {
 	t.Helper()
-	j, rs, err := Open("", Options{disk: d, Ballast: 1 << 10})
+	j, rs, err := Open("", Options{Disk: d, Ballast: 1 << 10})
 	if err != nil {
 		t.Fatalf("%s: reopening: %v", name, err)
 	}
@@ -239,7 +239,7 @@ func checkAfter(t *testing.T, name string, d *memDisk, maybe [][]Record) {
 func TestFailedSyncPoisons(t *testing.T) {
 	for _, what := range []string{"sync journal", "write journal"} {
 		d := newMemDisk()
-		j, _ := open(t, "", Options{disk: d})
+		j, _ := open(t, "", Options{Disk: d})
 		must(t, j.Append(rec("before")))
 		d.fault = func(_ int, w string) error {
 			if w == what {
@@ -255,7 +255,7 @@ func TestFailedSyncPoisons(t *testing.T) {
 		wantErr(t, err, ErrPoisoned)
 		wantErr(t, err, unix.EIO) // says why
 		must(t, j.Close())
-		j, _ = open(t, "", Options{disk: d})
+		j, _ = open(t, "", Options{Disk: d})
 		must(t, j.Append(rec("again")))
 	}
 }

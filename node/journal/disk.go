@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disk is the part of a file system that the journal needs, small enough for a
-// test to put faults into. Names are relative to the journal's directory.
-type disk interface {
+// Disk is the part of a file system that the journal needs, small enough for a
+// model to lose what was not synced. Names are relative to the journal's directory.
+type Disk interface {
 	Read(name string) ([]byte, error)
-	Open(name string) (file, error)   // for writing, must exist
-	Create(name string) (file, error) // for writing, empty
+	Open(name string) (File, error)   // for writing, must exist
+	Create(name string) (File, error) // for writing, empty
 	Rename(from, to string) error
 	Remove(name string) error
 	Sync() error // of the directory
@@ -31,7 +31,8 @@ type disk interface {
 	Lock(name string) (unlock func(), err error)
 }
 
-type file interface {
+// File is open for writing. What was written is durable once Sync has returned.
+type File interface {
 	WriteAt(b []byte, off int64) (int, error)
 	Truncate(size int64) error
 	Sync() error
@@ -46,7 +47,7 @@ func (d dir) Read(name string) ([]byte, error) { return os.ReadFile(d.path(name)
 func (d dir) Rename(from, to string) error     { return os.Rename(d.path(from), d.path(to)) }
 func (d dir) Remove(name string) error         { return os.Remove(d.path(name)) }
 
-func (d dir) Open(name string) (file, error) {
+func (d dir) Open(name string) (File, error) {
 	f, err := os.OpenFile(d.path(name), os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err // not f: a nil *os.File in an interface is not nil
@@ -54,7 +55,7 @@ func (d dir) Open(name string) (file, error) {
 	return f, nil
 }
 
-func (d dir) Create(name string) (file, error) {
+func (d dir) Create(name string) (File, error) {
 	f, err := os.OpenFile(d.path(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err

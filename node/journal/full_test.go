@@ -46,7 +46,7 @@ func endAll(t *testing.T, j *Journal, n int) (acked []Record) {
 func TestFullDisk(t *testing.T) {
 	d := newMemDisk()
 	d.room = 400 << 10
-	opt := Options{disk: d, Ballast: 128 << 10}
+	opt := Options{Disk: d, Ballast: 128 << 10}
 	j, _ := open(t, "", opt)
 	want := append(fillUp(t, j), endAll(t, j, 100)...)
 
@@ -69,7 +69,7 @@ func TestFullDisk(t *testing.T) {
 	if got := len(d.names[ballastName].data); got != 128<<10 {
 		t.Fatalf("ballast of %d bytes after there is room", got)
 	}
-	_, rs, err := Open("", Options{disk: d.crash(true)})
+	_, rs, err := Open("", Options{Disk: d.crash(true)})
 	if must(t, err); !equal(rs, []Record{rec("all ended"), rec("room again")}) {
 		t.Fatalf("got %q", rs)
 	}
@@ -78,7 +78,7 @@ func TestFullDisk(t *testing.T) {
 func TestBallastSpent(t *testing.T) {
 	d := newMemDisk()
 	d.room = 256 << 10
-	j, _ := open(t, "", Options{disk: d, Ballast: ballastStep})
+	j, _ := open(t, "", Options{Disk: d, Ballast: ballastStep})
 	fillUp(t, j)
 	for i := 0; ; i++ {
 		if err := j.AppendClosing(make(Record, 1000)); err != nil {

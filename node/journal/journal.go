@@ -26,12 +26,12 @@ type Options struct {
 	// 0 is DefaultBallast, negative is none.
 	Ballast int64
 
-	disk disk // nil: the directory itself
+	Disk Disk // nil: the directory itself
 }
 
 // Journal is an open journal. See the package's comment.
 type Journal struct {
-	disk   disk
+	disk   Disk
 	unlock func()
 
 	pending sync.Mutex // guards next and closed
@@ -39,7 +39,7 @@ type Journal struct {
 	closed  bool
 
 	writing    sync.Mutex // held while the file changes; guards what follows
-	file       file
+	file       File
 	framer     framer
 	generation uint64
 	frames     uint64
@@ -59,23 +59,23 @@ const (
 // record that was acknowledged, in order: first the snapshot's, then what was
 // appended. A record whose Append had not returned may be there too.
 func Open(path string, opt Options) (*Journal, []Record, error) {
-	if opt.disk == nil {
+	if opt.Disk == nil {
 		if err := makeDir(path); err != nil {
 			return nil, nil, fmt.Errorf("opening journal: %w", err)
 		}
-		opt.disk = dir(path)
+		opt.Disk = dir(path)
 	}
 	if opt.Ballast == 0 {
 		opt.Ballast = DefaultBallast
 	}
-	unlock, err := opt.disk.Lock(lockName)
+	unlock, err := opt.Disk.Lock(lockName)
 	if err != nil {
 		return nil, nil, fmt.Errorf("locking journal in %s: %w", path, err)
 	}
 	j := &Journal{
-		disk:    opt.disk,
+		disk:    opt.Disk,
 		unlock:  unlock,
-		ballast: ballast{disk: opt.disk, want: max(0, opt.Ballast)},
+		ballast: ballast{disk: opt.Disk, want: max(0, opt.Ballast)},
 	}
 	records, err := j.load(opt.MustExist)
 	if err != nil {

@@ -210,7 +210,7 @@ func TestConcurrentAppends(t *testing.T) {
 // Callers that wait for the same disk share its next fsync.
 func TestGroupCommit(t *testing.T) {
 	d := newMemDisk()
-	j, _ := open(t, "", Options{disk: d})
+	j, _ := open(t, "", Options{Disk: d})
 	const callers = 16
 	inside, release := make(chan struct{}), make(chan struct{})
 	syncs := 0
@@ -240,7 +240,7 @@ func TestGroupCommit(t *testing.T) {
 	if syncs != 2 {
 		t.Fatalf("%d fsyncs for %d callers and two", syncs, callers)
 	}
-	_, rs, err := Open("", Options{disk: d.crash(true)})
+	_, rs, err := Open("", Options{Disk: d.crash(true)})
 	if must(t, err); len(rs) != callers+2 {
 		t.Fatalf("%d records, want %d", len(rs), callers+2)
 	}

@@ -75,7 +75,7 @@ func (d *memDisk) Read(name string) ([]byte, error) {
 	return bytes.Clone(f.data), nil
 }
 
-func (d *memDisk) Open(name string) (file, error) {
+func (d *memDisk) Open(name string) (File, error) {
 	f, ok := d.names[name]
 	if !ok {
 		return nil, fs.ErrNotExist
@@ -83,7 +83,7 @@ func (d *memDisk) Open(name string) (file, error) {
 	return f, nil
 }
 
-func (d *memDisk) Create(name string) (file, error) {
+func (d *memDisk) Create(name string) (File, error) {
 	if err := d.do("create " + name); err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func (j *Journal) replace(records []Record) error {
 }
 
 // writeNew writes header and frames to the temporary file and syncs it.
-func (j *Journal) writeNew(h header, frames [][]byte) (f file, end int64, err error) {
+func (j *Journal) writeNew(h header, frames [][]byte) (f File, end int64, err error) {
 	if f, err = j.disk.Create(tmpName); err != nil {
 		return nil, 0, err
 	}

@@ -58,6 +58,12 @@ type trial struct {
 
 // Run runs the suite, each test with a subject of its own.
 func Run(t *testing.T, fresh func(*testing.T) Subject) {
+	RunIn(t, func(t *testing.T, test func(*testing.T)) { test(t) }, fresh)
+}
+
+// RunIn is [Run] with each test, and the making of its subject, inside of something:
+// synctest.Test for a model.
+func RunIn(t *testing.T, in func(*testing.T, func(*testing.T)), fresh func(*testing.T) Subject) {
 	for _, c := range []struct {
 		name string
 		test func(*trial)
@@ -78,9 +84,11 @@ func Run(t *testing.T, fresh func(*testing.T) Subject) {
 		{"callers at once", concurrent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			defer cancel()
-			c.test(&trial{t, fresh(t), ctx})
+			in(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				defer cancel()
+				c.test(&trial{t, fresh(t), ctx})
+			})
 		})
 	}
 }

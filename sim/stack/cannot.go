@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"fmt"
+
+	"croft/sim/scenario"
+)
+
+// cannot returns what this world does not do of a scenario, as ErrCannot.
+func cannot(s *scenario.Scenario) error {
+	no := func(line int, what, why string) error {
+		return fmt.Errorf("line %d: %s: %w: %s", line, what, ErrCannot, why)
+	}
+	for _, step := range s.Steps {
+		switch do := step.Do.(type) {
+		case *scenario.Publish:
+			return no(step.Line, step.Name(), "it has no slivers that speak yet")
+		case *scenario.Hostile:
+			return no(step.Line, step.Name()+" "+do.Kind, "everybody in it keeps the rules so far")
+		case *scenario.Duplicate:
+			return no(step.Line, step.Name(), "its connections are reliable, so that nothing comes twice")
+		}
+	}
+	for _, e := range s.Expects {
+		switch e.Figure {
+		case "safety", "detection", "utilisation", "duplicates", "proofs":
+			return no(e.Line, "expect "+e.Figure, "it does not measure that yet")
+		}
+	}
+	switch {
+	case s.History != "":
+		return fmt.Errorf("a history: %w: its runs do not repeat themselves; `--world world` does", ErrCannot)
+	case s.Nodes.View > 0:
+		return fmt.Errorf("view=%d: %w: views are as large as a daemon's", s.Nodes.View, ErrCannot)
+	case s.Nodes.Count > maxNodes:
+		return fmt.Errorf("%d nodes would take %.0f GB: %w: want at most %d", s.Nodes.Count, float64(s.Nodes.Count)*nodeBytes/1e9, ErrCannot, maxNodes)
+	}
+	return nil
+}

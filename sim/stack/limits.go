@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import "time"
+
+const (
+	// maxNodes is what 24 GB hold; nodeBytes is what one was measured to take among
+	// a thousand.
+	maxNodes  = 12_000
+	nodeBytes = 2 << 20
+
+	// loud is the number of a node's connections that gossip and the daemon know of. A
+	// machine's connection manager keeps it to 96 to 160, which would take 20 kB at both
+	// ends each; a mesh has 6 to 12.
+	loud = 16
+
+	// collectAt is how much the heap grows, in hundredths of heap and stacks together,
+	// before garbage is collected: half of what is usual, for memory is what bounds N.
+	collectAt = 50
+
+	// contacts is how many nodes a newcomer is given to join by.
+	contacts = 2
+
+	// places bounds the slivers on a node.
+	places = 64
+
+	// maxTries is how often a packet is sent before its connection is given up;
+	// each time the wait doubles.
+	maxTries = 6
+
+	// Of the sandbox: a sliver's start takes what it was measured to take, more or
+	// less; an end is quicker.
+	startLeast, startMost = 120 * time.Millisecond, 320 * time.Millisecond
+	endTime               = 60 * time.Millisecond
+
+	// Of the disk: how long an fsync takes.
+	syncLeast, syncMost = 300 * time.Microsecond, 4 * time.Millisecond
+
+	// beat is how often a run looks whether it was interrupted, and tells how far it is.
+	beat = time.Second
+
+	// settled is the age at which a copy of an offer that did not come counts as lost.
+	settled = 10 * time.Second
+
+	// maxTrouble is how much is shown of what a broken run had to say.
+	maxTrouble = 4 << 10
+
+	// findLimit bounds one question of a scenario.
+	findLimit = 30 * time.Second
+)

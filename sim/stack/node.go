@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"croft/lease"
+	"croft/lease/offer"
+	"croft/lease/sign"
+	"croft/node/daemon"
+	"croft/node/journal"
+	"croft/sim/stack/lean"
+)
+
+// node is one machine of the run, and the daemon on it, which may be down.
+type node struct {
+	s       *Stack
+	index   int
+	key     *sign.Key
+	addr    ma.Multiaddr
+	machine *machine
+	state   string // directory
+
+	turn turn     // held while a daemon comes or goes; guards what follows
+	left bool     // for good
+	now  *running // nil: down
+
+	books     sync.Mutex // guards what follows
+	up        bool
+	hole      bool
+	told      bool          // its offer is out
+	since     time.Duration // when it came up last
+	seen      bits          // whose offers came to it since then
+	seenCount int
+	target    int // offers that there were when it came; 0: it has nearly all of them
+	deps      *daemon.Deps
+	host      *lean.Host
+	sent      uint64        // bytes, by hosts that are gone
+	was       time.Duration // how long it was up before
+}
+
+// turn is a lock that may be waited for while time goes by, which a mutex in a bubble
+// must not be.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+func (t turn) take() (give func()) {
+	t <- struct{}{}
+	return func() { <-t }
+}
+
+// running is a daemon that runs.
+type running struct {
+	daemon *daemon.Node
+	host   *lean.Host
+	life   *life
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// keyOf is the key of whoever has that name in a run of that seed.
+func keyOf(seed uint64, name string) *sign.Key {
+	b := binary.BigEndian.AppendUint64([]byte("croft sim stack "), seed)
+	return sign.FromSeed(sha256.Sum256(append(b, name...)))
+}
+
+// newNode makes a machine without a daemon. Addresses are those set aside for
+// measurements (RFC 2544).
+func (s *Stack) newNode(i int) (*node, error) {
+	n := &node{s: s, index: i, key: keyOf(s.scn.Seed, fmt.Sprint("node ", i)), machine: newMachine(), turn: newTurn(), state: filepath.Join(s.dir, fmt.Sprint(i))}
+	var err error
+	if n.addr, err = addrOf(i); err != nil {
+		return nil, err
+	}
+	return n, os.MkdirAll(filepath.Join(n.state, "node"), 0o700)
+}
+
+// addrOf is where a node listens.
+func addrOf(i int) (ma.Multiaddr, error) {
+	ip, _ := netip.AddrFromSlice(binary.BigEndian.AppendUint32(nil, 198<<24|18<<16+uint32(i)+1))
+	return ma.NewMultiaddr("/ip4/" + ip.String() + "/udp/4001/quic-v1")
+}
+
+// config is what the owner of the node has said.
+func (n *node) config() daemon.Config {
+	at := n.s.profile.Place(n.index)
+	capacity := at.Capacity()
+	capacity[lease.PortsOut] = 16384
+	cfg := daemon.Config{Name: fmt.Sprintf("s%d/n%d", at.Site, n.index), State: n.state, Profile: daemon.ProfileLab, Capacity: capacity,
+		Listen: []string{n.addr.String()}, Bounds: daemon.DefaultConfig().Bounds,
+		Attributes: daemon.Attributes{Country: at.Country, Region: at.Region, City: at.City, Lat: at.Lat, Lon: at.Lon, AS: at.AS}}
+	cfg.Bounds.Places = places
+	for _, o := range n.s.contacts(n) {
+		cfg.Join = append(cfg.Join, o.addr.String()+"/p2p/"+o.peer())
+	}
+	return cfg
+}
+
+// peer is the node's libp2p id.
+func (n *node) peer() string {
+	key, err := crypto.UnmarshalEd25519PrivateKey(n.key.Private())
+	if err != nil {
+		panic(err) // it is a key
+	}
+	return peerOf(key)
+}
+
+// start brings a daemon up on what the disk has.
+func (n *node) start() {
+	defer n.turn.take()()
+	if n.left || n.now != nil || n.s.over() {
+		return
+	}
+	r, deps, err := n.assemble()
+	if err != nil {
+		n.s.fail(fmt.Errorf("starting node %d: %w", n.index, err))
+		return
+	}
+	n.now = r
+	target := n.s.present()
+	n.books.Lock()
+	n.up, n.told, n.since, n.deps, n.host = true, false, n.s.now(), deps, r.host
+	n.seen, n.seenCount, n.target = newBits(len(n.s.nodes)), 0, target
+	n.books.Unlock()
+	n.s.changed(1)
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go func() {
+		defer close(r.ended)
+		if err := r.daemon.Run(ctx); err != nil && !r.life.dead.Load() && !n.s.over() {
+			n.s.fail(fmt.Errorf("node %d ended: %w", n.index, err))
+		}
+	}()
+}
+
+func (n *node) assemble() (*running, *daemon.Deps, error) {
+	key, err := crypto.UnmarshalEd25519PrivateKey(n.key.Private())
+	if err != nil {
+		return nil, nil, err
+	}
+	host, err := n.s.fabric.Host(lean.Config{Index: n.index, Key: key, Addr: n.addr, Agent: "croft/" + daemon.Version, Loud: loud})
+	if err != nil {
+		return nil, nil, err
+	}
+	l, hosting, err := n.machine.hosting()
+	if err != nil {
+		return nil, nil, errors.Join(err, host.Close())
+	}
+	deps := &daemon.Deps{Key: n.key, Clock: n.machine, Log: slog.New(slog.DiscardHandler), Hosting: hosting,
+		Socket:      func() (net.Listener, error) { return newDoor(), nil },
+		OpenOffer:   func(b []byte) (*offer.Opened, error) { return n.s.open(n, b) },
+		OpenJournal: l.openJournal}
+	d, err := daemon.Assemble(context.Background(), n.config(), deps, host)
+	if err != nil {
+		return nil, nil, errors.Join(err, host.Close())
+	}
+	return &running{daemon: d, host: host, life: l, ended: make(chan struct{})}, deps, nil
+}
+
+// openJournal opens what the machine's disk has.
+func (l *life) openJournal() (daemon.OpenJournal, [][]byte, error) {
+	if err := l.does(); err != nil {
+		return nil, nil, err
+	}
+	l.mu.Lock()
+	d := l.disk
+	l.mu.Unlock()
+	j, records, err := journal.Open("journal", journal.Options{Disk: d, Ballast: -1})
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, kept := daemon.Books(j, records)
+	return opened, kept, nil
+}
+
+// kill ends the daemon as kill -9 does. Torn has what it was writing cut at any byte,
+// power ends the slivers too.
+func (n *node) kill(torn, power bool) {
+	defer n.turn.take()()
+	r := n.now
+	if r == nil {
+		return
+	}
+	r.life.dead.Store(true)
+	n.machine.mu.Lock()
+	n.machine.disk = n.machine.disk.after(torn || power, n.s.draw)
+	n.machine.mu.Unlock()
+	r.host.Kill()
+	n.down()
+	if power {
+		n.machine.off()
+	}
+	r.cancel() // what it still does reaches nobody
+	<-r.ended
+	r.host.Close()
+	n.now = nil
+}
+
+// leave has the daemon go with a last word.
+func (n *node) leave() {
+	defer n.turn.take()()
+	r := n.now
+	if r == nil {
+		return
+	}
+	n.left = true
+	n.down()
+	r.cancel()
+	<-r.ended
+	r.host.Close()
+	n.now = nil
+}
+
+// down closes the books of a daemon that goes.
+func (n *node) down() {
+	n.books.Lock()
+	n.up, n.told = false, false
+	n.was += n.s.now() - n.since
+	n.sent += n.host.Sent()
+	n.deps, n.host, n.target = nil, nil, 0
+	n.books.Unlock()
+	n.s.changed(-1)
+}
+
+// isPresent reports whether the node is up and has told of itself.
+func (n *node) isPresent() bool {
+	n.books.Lock()
+	defer n.books.Unlock()
+	return n.up && n.told
+}
+
+// links counts the node's connections.
+func (n *node) links() int {
+	n.books.Lock()
+	h := n.host
+	n.books.Unlock()
+	if h == nil {
+		return 0
+	}
+	open := 0
+	for _, c := range h.Network().Conns() {
+		if c.Stat().Direction != network.DirUnknown {
+			open++
+		}
+	}
+	return open
+}
+
+// bytes is what it has sent, and in how long.
+func (n *node) bytes() (sent uint64, up time.Duration) {
+	n.books.Lock()
+	defer n.books.Unlock()
+	sent, up = n.sent, n.was
+	if n.up {
+		sent, up = sent+n.host.Sent(), up+n.s.now()-n.since
+	}
+	return sent, up
+}

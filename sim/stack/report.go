@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"fmt"
+	gort "runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"croft/lease"
+	"croft/sim/report"
+	"croft/sim/scenario"
+	"croft/sim/stack/lean"
+)
+
+// figures is what is counted on the way.
+type figures struct {
+	sync.Mutex
+	*report.Recorder
+	delivery, latejoin, lookup, bytes *report.Measure
+	published, delivered              *report.Counter
+	wishes, held                      *report.Counter
+	up                                *report.Gauge
+	asked, found                      uint64
+}
+
+func (f *figures) init(s *scenario.Scenario) {
+	r := report.NewRecorder("stack", s)
+	f.Recorder = r
+	f.delivery, f.latejoin, f.lookup, f.bytes = r.Measure("delivery", ""), r.Measure("latejoin", ""), r.Measure("lookup", ""), r.Measure("bytes", "")
+	f.published, f.delivered = r.Counter("offers", "published"), r.Counter("offers", "delivered")
+	f.wishes, f.held = r.Counter("leases", "wished"), r.Counter("leases", "held")
+	f.up = r.Gauge("nodes", "up")
+}
+
+// granted and refused count what nodes answered to wishes.
+func (s *Stack) granted() {
+	s.figures.Lock()
+	defer s.figures.Unlock()
+	s.figures.held.Add(s.now(), 1)
+}
+
+func (s *Stack) refused(r *lease.Refusal) {
+	s.figures.Lock()
+	defer s.figures.Unlock()
+	s.figures.Counter("refusals", r.Code()).Add(s.now(), 1)
+}
+
+func goroutines() int { return gort.NumGoroutine() }
+
+// costs is what a run takes of the machine, in real time.
+type costs struct{ wall, cpu time.Duration }
+
+func newCosts() costs {
+	var wall, cpu unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &wall) // every Linux has both
+	_ = unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &cpu)
+	return costs{time.Duration(wall.Nano()), time.Duration(cpu.Nano())}
+}
+
+// report closes the books.
+func (s *Stack) report(partial bool, began costs) *report.Report {
+	due, reached := s.share()
+	links, up, sum := 0, 0, uint64(0)
+	for _, n := range s.nodes {
+		links += n.links()
+		if n.isPresent() {
+			up++
+		}
+		if sent, was := n.bytes(); was > time.Second {
+			s.figures.bytes.Observe(int64(float64(sent) / was.Seconds()))
+			sum += sent
+		}
+	}
+	count := goroutines()
+	f := &s.figures
+	f.Lock()
+	defer f.Unlock()
+	if due > 0 {
+		f.Set("delivery", "", "share", float64(reached)/float64(due))
+	}
+	if f.asked > 0 {
+		f.Set("lookup", "", "success", float64(f.found)/float64(f.asked))
+	}
+	f.Set("degree", "", "mean", float64(links)/float64(max(up, 1)))
+	refused := f.Total("refusals")
+	f.Set("grants", "", "count", float64(f.held.Total()))
+	f.Set("refusals", "", "count", float64(refused))
+	if n := f.wishes.Total(); n > 0 {
+		f.Set("refusals", "", "share", float64(refused)/float64(n))
+	}
+	for _, r := range s.inOrder {
+		f.Slice(r.row())
+	}
+	r := f.Report(s.now(), partial, "")
+	s.wires.counts.Lock()
+	r.Counts = append(r.Counts, report.Count{What: "packets repeated", Count: s.wires.repeated},
+		report.Count{What: "connections lost by loss", Count: s.wires.lost}, report.Count{What: "messages held back", Count: s.wires.heldBack})
+	s.wires.counts.Unlock()
+	spent := newCosts()
+	r.Wall = spent.wall - began.wall
+	r.Foot, r.Peak = foot, resident()
+	s.offers.mu.Lock()
+	checked := fmt.Sprintf("views read %d offers, of which %d signatures were checked: each offer is verified once and shared by all", s.offers.opened, s.offers.real)
+	s.offers.mu.Unlock()
+	r.Foot.Notes = append(r.Foot.Notes, checked,
+		fmt.Sprintf("%d goroutines and %d connections at the end; %.1f s of processor time; %.0f kB resident a node", count, s.fabric.Links(),
+			(spent.cpu-began.cpu).Seconds(), float64(resident())/1e3/float64(len(s.nodes))))
+	return r
+}
+
+// resident is the most memory that the process had, in bytes.
+func resident() int64 {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return u.Maxrss << 10
+}
+
+// foot says what this world is made of; docs/simulation.md says more.
+var foot = report.Foot{
+	Real: []string{"node/daemon whole, with its API over Noise channels", "kad-dht and GossipSub", "dht/index, gossip/pubsub, node/wire, node/journal", "node/slice and node/client"},
+	Models: []report.Model{
+		{What: "hosts", How: "libp2p without sockets: a dial takes a round trip, identify another; no bandwidth, no encryption below channels, no resource manager"},
+		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; what is cut off dies after 15 to 30 s"},
+		{What: "connections", How: fmt.Sprintf("gossip knows of at most %d of a node's; others end %s after their last byte", loud, lean.QuietFor)},
+		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; the image is everywhere; no packets"},
+		{What: "journal's disk", How: "0.3 to 4 ms an fsync; a torn one keeps what was synced and some bytes more; other files are the machine's own"},
+	},
+	Omits: []string{"exact replay", "safety by the oracle", "topics of slices", "hostile nodes", "NAT, relays and mDNS", "the record of packets and its log"},
+}

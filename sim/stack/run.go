@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+
+	"croft/lease"
+	"croft/sim/profile"
+	"croft/sim/report"
+	"croft/sim/scenario"
+	"croft/sim/stack/lean"
+)
+
+// Options are of a run.
+type Options struct {
+	// Dir is where the daemons keep what is not in their journals; "" is a temporary
+	// directory, in memory where there is one.
+	Dir string
+	// Progress is called now and then; may be nil.
+	Progress func(report.Progress)
+	// Abandon leaves everything running when the report is there: the process ends.
+	Abandon bool
+}
+
+// Stack is one run.
+type Stack struct {
+	scn     *scenario.Scenario
+	profile *profile.Profile
+	dir     string
+	began   time.Time // virtual
+	wires   *wires
+	fabric  *lean.Fabric
+	nodes   []*node
+	byKey   map[lease.Principal]int
+	offers  offers
+	figures figures
+	work    sync.WaitGroup // steps under way
+
+	mu      sync.Mutex // guards what follows
+	rng     *rand.Rand // of whom a step strikes
+	up      int
+	ending  bool
+	err     error
+	slices  map[string]*researcher
+	inOrder []*researcher
+}
+
+// Run plays a scenario to its end, or until ctx is done: then what there is comes
+// back, marked as partial. It is called in a bubble, and ctx may come from outside of
+// it. The error is ErrCannot, or of what should not be.
+func Run(ctx context.Context, scn *scenario.Scenario, opt Options) (_ *report.Report, err error) {
+	if err := cannot(scn); err != nil {
+		return nil, err
+	}
+	if opt.Dir == "" {
+		if opt.Dir, err = scratch(); err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(opt.Dir)
+	}
+	s, err := newStack(scn, opt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	clock := newCosts()
+	s.schedule()
+	partial := s.wait(ctx, opt)
+	r := s.report(partial, clock)
+	if err := s.close(opt.Abandon); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// scratch makes a directory, in memory if the machine has such a place: a thousand
+// nodes sync many small files.
+func scratch() (string, error) {
+	if dir, err := os.MkdirTemp("/dev/shm", "croft-stack-"); err == nil {
+		return dir, nil
+	}
+	return os.MkdirTemp("", "croft-stack-")
+}
+
+func newStack(scn *scenario.Scenario, dir string) (*Stack, error) {
+	p, err := profile.New(scn.Nodes.Profile, scn.Nodes.Count, scn.Seed)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stack{scn: scn, profile: p, dir: dir, began: time.Now(), byKey: map[lease.Principal]int{}, slices: map[string]*researcher{},
+		rng: rand.New(rand.NewPCG(scn.Seed, 0x737461636b)), wires: &wires{profile: p, holes: make([]bool, scn.Nodes.Count)}}
+	s.fabric = lean.NewFabric(s.wires)
+	s.offers.known = map[[sha256.Size]byte]*told{}
+	s.figures.init(scn)
+	for i := range scn.Nodes.Count {
+		n, err := s.newNode(i)
+		if err != nil {
+			return nil, fmt.Errorf("making node %d: %w", i, err)
+		}
+		s.nodes = append(s.nodes, n)
+		s.byKey[n.key.Principal()] = i
+	}
+	return s, nil
+}
+
+// schedule has everything of the scenario happen in its time.
+func (s *Stack) schedule() {
+	for _, step := range s.scn.Steps {
+		s.in(step.At, func() { s.act(step) })
+	}
+	for i, n := range s.nodes {
+		s.in(time.Duration(i/s.scn.Join.Wave)*s.scn.Join.Every+time.Duration(s.draw(int(100*time.Millisecond))), n.start)
+	}
+}
+
+// in has do happen after a time, beside everything else.
+func (s *Stack) in(d time.Duration, do func()) {
+	s.work.Add(1)
+	time.AfterFunc(d, func() {
+		defer s.work.Done()
+		if !s.over() {
+			do()
+		}
+	})
+}
+
+// wait lets time go by until the end, and reports whether it was cut short. Whoever
+// interrupts is outside of the bubble, so nobody can wait for him: he is looked for.
+func (s *Stack) wait(ctx context.Context, opt Options) (partial bool) {
+	for {
+		at := s.now()
+		up, err := s.state(at)
+		if opt.Progress != nil {
+			opt.Progress(report.Progress{Now: at, End: s.scn.End, Up: up})
+		}
+		switch {
+		case ctx.Err() != nil, err != nil:
+			return true
+		case at >= s.scn.End:
+			return false
+		}
+		<-time.After(min(beat, s.scn.End-at))
+	}
+}
+
+// state is looked at once a beat.
+func (s *Stack) state(at time.Duration) (up int, err error) {
+	s.mu.Lock()
+	up, err = s.up, s.err
+	s.mu.Unlock()
+	s.figures.Lock()
+	defer s.figures.Unlock()
+	s.figures.up.Set(at, float64(up))
+	return up, err
+}
+
+// close ends all nodes, or nothing at all.
+func (s *Stack) close(abandon bool) error {
+	s.mu.Lock()
+	s.ending = true
+	err := s.err
+	s.mu.Unlock()
+	if abandon {
+		return err
+	}
+	var all sync.WaitGroup
+	for _, n := range s.nodes {
+		all.Go(func() { n.kill(false, true) })
+	}
+	all.Wait()
+	s.work.Wait()
+	return err
+}
+
+// now is the time of the run.
+func (s *Stack) now() time.Duration { return time.Since(s.began) }
+
+func (s *Stack) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending
+}
+
+// fail ends the run by a mistake of ours.
+func (s *Stack) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+func (s *Stack) changed(by int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.up += by
+}
+
+// draw returns a number below n.
+func (s *Stack) draw(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rng.IntN(n)
+}
+
+// present counts the nodes whose offers there are.
+func (s *Stack) present() (count int) {
+	for _, n := range s.nodes {
+		if n.isPresent() {
+			count++
+		}
+	}
+	return count
+}
+
+// contacts draws nodes for a newcomer to join by.
+func (s *Stack) contacts(but *node) (list []*node) {
+	for range 100 * contacts {
+		n := s.nodes[s.draw(len(s.nodes))]
+		n.books.Lock()
+		ok := n.up && !n.hole && n != but
+		n.books.Unlock()
+		if ok {
+			if list = append(list, n); len(list) == contacts {
+				return list
+			}
+		}
+	}
+	for _, n := range s.nodes { // few are there
+		n.books.Lock()
+		ok := n.up && !n.hole && n != but
+		n.books.Unlock()
+		if ok && len(list) < contacts {
+			list = append(list, n)
+		}
+	}
+	return list
+}
