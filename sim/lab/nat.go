@@ -81,8 +81,8 @@ func translate(s place) error {
 // rules has a namespace translate what leaves by a device, and let in by it only
 // what belongs to what left. What comes unasked is dropped without an entry in
 // the table of connections: were there one, it would take the port from the
-// connection that a node on this side opens towards the very same stranger, and
-// no two nodes behind such routers could ever meet.
+// connection that a node on this side opens next towards the very same stranger,
+// who would then see another port than everybody else.
 func rules(ns, device string, kind NAT) error {
 	how := "masquerade"
 	if kind == NATSymmetric {

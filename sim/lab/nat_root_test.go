@@ -88,7 +88,7 @@ func TestRootLabBehindNAT(t *testing.T) {
 					t.Errorf("%v gets in unasked", addrOf(c))
 				}
 			}
-			// Two that knock at once meet, if the ports are known beforehand.
+			// The stranger, who knocked in vain, then sees the same port as the friend.
 			again, ok := carry(t, node, stranger, addrOf(stranger), arrives)
 			if same := again == seen; !ok || same != (kind != NATSymmetric) {
 				t.Errorf("the stranger sees %v, the friend saw %v", again, seen)
