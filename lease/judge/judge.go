@@ -42,6 +42,7 @@ const (
 	Withdrawn     Reason = "withdrawn"
 	Unproven      Reason = "unproven" // a proof that proves nothing
 	Stranger      Reason = "stranger" // it is by, or against, who is no node as far as is known here
+	Distant       Reason = "distant"  // a suspicion by who would not probe the node
 	UnknownReason Reason = "unknown"
 )
 

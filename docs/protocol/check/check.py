@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """check.py [DIRECTORY …]: judges every vector of the directories, or else of
-lease, ebpf/audit and ebpf/optout (testdata/vectors), with the verifier beside
-this file, and fails if any verdict is not the vector's."""
+lease, gossip/alive, ebpf/audit and ebpf/optout (testdata/vectors), with the
+verifier beside this file, and fails if any verdict is not the vector's."""
 
 import json
 import pathlib
@@ -10,6 +10,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import alive  # noqa: E402
 import audit  # noqa: E402
 import optout  # noqa: E402
 from chain import verify_answer, verify_chain, verify_end  # noqa: E402
@@ -144,9 +145,14 @@ OPTOUT = {
 
 OPTOUT_KINDS = {"attestation": optout.attestation, "entry": optout.entry, "presence": optout.presence, "rank": optout.ranked}
 
+# And for ../alive.md.
+ALIVE = {"malformed": "V1", "not-canonical": "V1", "too-big": "V1", "field": "V2 V3", "signature": "V4"}
+
+ALIVE_KINDS = {"suspicion": alive.suspicion}
+
 
 def verdict_of(vector, kinds, words):
-    """verdict_of is verdict for what shows something: of the audit log, or of opt-outs."""
+    """verdict_of is verdict for what shows something: of the audit log, of opt-outs, or of who is there."""
     try:
         read, data = next((kinds[key], vector[key]) for key in kinds if key in vector)
         shown = read(bytes.fromhex(data))
@@ -157,7 +163,7 @@ def verdict_of(vector, kinds, words):
 
 def verdict(vector):
     """verdict returns what was found, and whether that is what the vector wants."""
-    for kinds, words in ((AUDIT_KINDS, AUDIT), (OPTOUT_KINDS, OPTOUT)):
+    for kinds, words in ((AUDIT_KINDS, AUDIT), (OPTOUT_KINDS, OPTOUT), (ALIVE_KINDS, ALIVE)):
         if any(key in vector for key in kinds):
             return verdict_of(vector, kinds, words)
     try:
@@ -200,4 +206,4 @@ def check(directory):
 
 
 if __name__ == "__main__":
-    main([pathlib.Path(d) for d in sys.argv[1:]] or [HERE.parents[2] / d / "testdata" / "vectors" for d in ("lease", "ebpf/audit", "ebpf/optout")])
+    main([pathlib.Path(d) for d in sys.argv[1:]] or [HERE.parents[2] / d / "testdata" / "vectors" for d in ("lease", "gossip/alive", "ebpf/audit", "ebpf/optout")])
