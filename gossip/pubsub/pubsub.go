@@ -55,6 +55,9 @@ type Config struct {
 	// OptOuts is the set of addresses to be left alone. Nil: the topic is not joined.
 	OptOuts OptOuts
 
+	// Liveness is what it takes to watch who is there. Nil: nobody is watched.
+	Liveness *LivenessConfig
+
 	// PullEvery overrides the pace of anti-entropy; 0 is a minute.
 	PullEvery time.Duration
 }
@@ -66,7 +69,10 @@ type Gossip struct {
 	Conflicts *Proofs
 	Forks     *Proofs
 
+	Liveness *Liveness // nil if nobody is watched
+
 	cfg    Config
+	ctx    context.Context // ends with Close
 	ps     *ps.PubSub
 	topics map[string]*ps.Topic
 	cancel context.CancelFunc
@@ -93,11 +99,14 @@ func New(cfg Config) (*Gossip, error) {
 		cfg.PullEvery = pullEvery
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &Gossip{cfg: cfg, cancel: cancel, topics: map[string]*ps.Topic{}, served: make(chan struct{}, maxServed),
+	g := &Gossip{cfg: cfg, ctx: ctx, cancel: cancel, topics: map[string]*ps.Topic{}, served: make(chan struct{}, maxServed),
 		counts: newCounters(), view: gossip.NewView(cfg.View)}
 	g.Conflicts = &Proofs{g: g, topic: TopicConflicts, proto: ProtocolProofs, kept: gossip.NewProofs(gossip.ProofsConfig{})}
 	if cfg.ReadFork != nil {
 		g.Forks = &Proofs{g: g, topic: TopicForks, proto: ProtocolForks, kept: gossip.NewForks(cfg.ReadFork, g.known)}
+	}
+	if cfg.Liveness != nil {
+		g.Liveness = newLiveness(g, *cfg.Liveness)
 	}
 	if err := g.join(ctx); err != nil {
 		g.Close()
@@ -113,6 +122,9 @@ func (g *Gossip) join(ctx context.Context) (err error) {
 	}
 	if g.cfg.OptOuts != nil {
 		judges[TopicOptOuts] = g.optouts
+	}
+	if g.Liveness != nil {
+		judges[TopicLiveness] = g.Liveness.validate
 	}
 	topics := slices.Sorted(maps.Keys(judges))
 	score, thresholds := scoring(topics)
@@ -141,6 +153,9 @@ func (g *Gossip) join(ctx context.Context) (err error) {
 		if _, err := t.Relay(); err != nil { // in the mesh; the validator has read every message already
 			return err
 		}
+	}
+	if g.Liveness != nil {
+		g.Liveness.start(ctx)
 	}
 	return g.startPulling(ctx)
 }
@@ -219,8 +234,13 @@ func (g *Gossip) tell(effects []gossip.Effect) (verdict gossip.Verdict) {
 	for _, e := range effects {
 		if v, ok := e.(gossip.Verdict); ok {
 			verdict = v
-		} else if g.cfg.OnEffect != nil {
+			continue
+		}
+		if g.cfg.OnEffect != nil {
 			g.cfg.OnEffect(e)
+		}
+		if g.Liveness != nil {
+			g.Liveness.heard(e)
 		}
 	}
 	return verdict
@@ -233,6 +253,7 @@ func (g *Gossip) Close() error {
 	g.cfg.Host.RemoveStreamHandler(ProtocolProofs)
 	g.cfg.Host.RemoveStreamHandler(ProtocolForks)
 	g.cfg.Host.RemoveStreamHandler(ProtocolOptOuts)
+	g.cfg.Host.RemoveStreamHandler(ProtocolAlive)
 	g.loops.Wait()
 	return nil
 }
