@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,7 @@ each constraint removed, and the nearest miss.
 			if err != nil {
 				return err
 			}
-			return a.showFound(res, explain)
+			return a.showFound(res, explain, strings.Join(args, " "))
 		},
 	}
 	c.Flags().StringVar(&view, "view", "on", "on: what gossip brought first; off: the DHT alone")
@@ -70,18 +71,22 @@ func caret(query string, column int) string {
 	return query + "\n             " + strings.Repeat(" ", max(column-1, 0)) + "^"
 }
 
-func (a *app) showFound(res offer.Result, explain bool) error {
+func (a *app) showFound(res offer.Result, explain bool, query string) error {
+	column, way := "", func(offer.Found) string { return "" }
+	if q, err := offer.ParseQuery(query); err == nil && q.AsksRTT() {
+		column, way = "\tRTT", func(f offer.Found) string { return "\t" + rtt(f) }
+	}
 	if a.json {
 		if err := a.print(res, nil); err != nil {
 			return err
 		}
 	} else if len(res.Offers) > 0 {
-		err := printEach(a, res.Offers, "NODE\tPRINCIPAL\tCPU\tMEMORY\tDISK\tOUT\tWHERE\tSOURCE", func(w io.Writer, f offer.Found) {
+		err := printEach(a, res.Offers, "NODE\tPRINCIPAL\tCPU\tMEMORY\tDISK\tOUT"+column+"\tWHERE\tSOURCE", func(w io.Writer, f offer.Found) {
 			o := &f.Offer
 			free := o.FreeIn(lease.PoolCommons)
-			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s, %s old\n", o.Display(), o.Node.Short(), free[lease.CPU],
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s%s\t%s\t%s, %s old\n", o.Display(), o.Node.Short(), free[lease.CPU],
 				lease.Memory.Format(free[lease.Memory]), lease.Disk.Format(free[lease.Disk]),
-				lease.EgressRate.Format(free[lease.EgressRate]), where(o.Attributes), f.Source, left(max(int64(f.Age.Seconds()), 1)))
+				lease.EgressRate.Format(free[lease.EgressRate]), way(f), where(o.Attributes), f.Source, left(max(int64(f.Age.Seconds()), 1)))
 		})
 		if err != nil {
 			return err
@@ -104,6 +109,22 @@ func (a *app) explain(res offer.Result) {
 	for _, r := range res.Removed {
 		a.say("  %-28s removes %d (%d by itself)", r.Constraint, r.Count, r.Alone)
 	}
+}
+
+// rtt is how far a node is: measured, or estimated from coordinates.
+func rtt(f offer.Found) string {
+	if f.RTT == 0 {
+		return "-"
+	}
+	unit := time.Millisecond
+	if f.RTT < 10*unit {
+		unit /= 10
+	}
+	s := f.RTT.Round(unit).String()
+	if f.Estimated {
+		return "~" + s
+	}
+	return s
 }
 
 func where(at offer.Attributes) string {

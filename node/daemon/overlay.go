@@ -56,6 +56,8 @@ type overlay struct {
 	kept   chan struct{}    // closed when the index registers no more
 	keep   func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
 	log    *slog.Logger
+
+	lookout
 }
 
 // join makes the host and everything on it, and keeps looking for neighbours
@@ -72,6 +74,8 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 		return err
 	}
 	n.open.add(o.dht.Close)
+	o.lookout = newLookout(o)
+	n.open.add(o.prober.Close)
 	holder := dht.HolderConfig{Check: checkSite}
 	if cfg.Profile == ProfileLab {
 		holder.PerNetwork, holder.PerSite = dht.MaxEntries, dht.MaxEntries
@@ -91,10 +95,11 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 		}
 		n.open.add(deps.OptOuts.close)
 		if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now, Log: deps.Log,
-			View: gossip.ViewConfig{Check: checkSite}, OnEffect: o.effect, ReadFork: ReadFork, OptOuts: deps.OptOuts}); err != nil {
+			View: gossip.ViewConfig{Check: checkSite}, OnEffect: o.effect, ReadFork: ReadFork, OptOuts: deps.OptOuts, Liveness: o.watching(cfg, deps)}); err != nil {
 			return err
 		}
 		n.open.add(o.gossip.Close)
+		deps.Presence = presence{o.gossip.Liveness, o.suspected}
 		deps.Rumours, deps.Forks = rumours{o.gossip.Conflicts, o.heard[0]}, rumours{o.gossip.Forks, o.heard[1]}
 		o.watch(cfg, deps)
 	}
@@ -253,10 +258,10 @@ func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result
 	defer cancel()
 	var seen, walked []offer.Found
 	if req.View {
-		seen = o.view()
+		seen = o.present(o.view())
 	}
-	opt := offer.Options{Salt: []byte(o.host.ID())}
-	if known := offer.Answer(q, offer.Merge(time.Now(), seen), opt); req.View && known.Matched >= enough(req, q) {
+	opt := o.options()
+	if known := o.rtts.answer(ctx, q, offer.Merge(time.Now(), seen), opt); req.View && known.Matched >= enough(req, q) {
 		return known, nil
 	} else if known.Matched > 0 {
 		ctx, cancel = context.WithTimeout(ctx, thinLimit)
@@ -266,7 +271,7 @@ func (o *overlay) Find(ctx context.Context, req offer.FindRequest) (offer.Result
 	if err != nil && !(errors.Is(err, kad.ErrAlone) || req.View && len(seen) > 0) {
 		return offer.Result{}, fmt.Errorf("asking the index: %w", err)
 	}
-	return offer.Answer(q, offer.Merge(time.Now(), seen, walked), opt), nil
+	return o.rtts.answer(ctx, q, offer.Merge(time.Now(), seen, o.present(walked)), opt), nil
 }
 
 // enough is how many matches make asking the index as well unnecessary.
