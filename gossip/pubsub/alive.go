@@ -268,18 +268,11 @@ func (l *Liveness) Standing(o *offer.Offer) alive.Standing {
 	return l.watch.Standing(o)
 }
 
-// Coordinate returns where this node is, and false while it does not know.
+// Coordinate returns where this node is, and false while that is not worth telling.
 func (l *Liveness) Coordinate() (offer.Coordinate, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.place.Coordinate()
-}
-
-// Moved reports whether the node is far from where it told that it is.
-func (l *Liveness) Moved(told *offer.Coordinate) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.place.Moved(told)
 }
 
 // Stats returns what was counted of probes and suspicions.

@@ -46,8 +46,7 @@ const (
 	outlierTimes   = 6.0
 	outlierLeast   = 50.0
 
-	// settled is the number of samples before which a coordinate says nothing, and
-	// far the distance in milliseconds that is worth telling the others.
-	settled = 8
-	far     = 25.0
+	// settled is the number of samples before which a coordinate is not worth telling
+	// everybody: a minute of them.
+	settled = 60
 )

@@ -135,22 +135,6 @@ func (e *Estimator) Coordinate() (c offer.Coordinate, ok bool) {
 	return c, e.taken >= settled
 }
 
-// Moved reports whether the node is elsewhere than it told, nil being nothing, by so
-// much that others should hear of it.
-func (e *Estimator) Moved(told *offer.Coordinate) bool {
-	now, ok := e.Coordinate()
-	if !ok || told == nil {
-		return ok
-	}
-	there := pointOf(told)
-	sum := 0.0
-	for i, x := range pointOf(&now).vector {
-		d := x - there.vector[i]
-		sum += float64(d * d)
-	}
-	return math.Sqrt(sum)+math.Abs(e.here.height-there.height) > far
-}
-
 func pointOf(c *offer.Coordinate) (p point) {
 	for i, x := range c.Vector {
 		p.vector[i] = float64(x) / 1000

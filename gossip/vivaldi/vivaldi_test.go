@@ -192,23 +192,18 @@ func TestOnePacketSentTwiceMovesNothing(t *testing.T) {
 	}
 }
 
-func TestMoved(t *testing.T) {
+// A coordinate is told once it is worth something, and known before to whoever asks.
+func TestItSettles(t *testing.T) {
 	e := New(Config{})
 	there := &offer.Coordinate{Vector: [offer.Dimensions]int32{0, 300_000}, Error: 20}
-	if e.Moved(nil) {
-		t.Error("it tells of what it does not know")
-	}
 	for i := range settled {
+		if _, ok := e.Coordinate(); ok {
+			t.Fatalf("settled after %d samples", i)
+		}
 		e.Sample(name(i), 100*time.Millisecond, 0, there)
 	}
-	told, ok := e.Coordinate()
-	if !ok || !e.Moved(nil) || e.Moved(&told) {
-		t.Fatalf("settled %v, to be told %v, and again %v", ok, e.Moved(nil), e.Moved(&told))
-	}
-	for i := range 10 {
-		e.Sample(name(100+i), 250*time.Millisecond, 0, there)
-	}
-	if !e.Moved(&told) {
-		t.Errorf("it has come from %v to %v", told, e.here)
+	c, ok := e.Coordinate()
+	if d := offer.Estimate(&c, there); !ok || d < 90*time.Millisecond || d > 110*time.Millisecond {
+		t.Errorf("settled %v, %s away", ok, d)
 	}
 }

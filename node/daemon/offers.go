@@ -78,7 +78,7 @@ func (o *offerLoop) run(ctx context.Context) {
 			o.withdraw() // the daemon goes
 			return
 		}
-		pace.Changed(freeInAll(&made), made.Total, o.news.Swap(false) || o.moved(now))
+		pace.Changed(freeInAll(&made), made.Total, o.news.Swap(false) || o.placed(&made))
 		wait := retryOffer
 		if !atOnce && !pace.Due(now) {
 			at, _ := pace.NextWake()
@@ -91,17 +91,17 @@ func (o *offerLoop) run(ctx context.Context) {
 			at, _ := pace.NextWake()
 			wait = at.Sub(now)
 		}
-		if refute != nil {
-			wait = min(wait, moveEvery)
+		if refute != nil && o.told.Coordinate == nil {
+			wait = min(wait, placeEvery)
 		}
 		timer.Reset(wait)
 	}
 }
 
-// moved reports whether the node is elsewhere than it last said.
-func (o *offerLoop) moved(now time.Time) bool {
-	p := o.d.deps.Presence
-	return p != nil && now.Sub(time.Unix(o.told.Made, 0)) >= moveEvery && p.Moved(o.told.Coordinate)
+// placed reports whether the node has found out where it is and told nobody. That
+// it moves is no news: the next offer says it.
+func (o *offerLoop) placed(made *offer.Offer) bool {
+	return made.Coordinate != nil && o.told.Coordinate == nil
 }
 
 // check reports as a bad configuration what no offer may say.

@@ -18,13 +18,11 @@ type Presence interface {
 	Refute() <-chan struct{}
 	// Coordinate is where the node is; nil while it does not know.
 	Coordinate() *offer.Coordinate
-	// Moved reports whether it is so far from where it told that others should hear.
-	Moved(told *offer.Coordinate) bool
 }
 
-// moveEvery is the pace at which a node that has moved says so: before its
-// coordinate has settled it moves all the time.
-const moveEvery = time.Minute
+// placeEvery is how often a node that has not told yet where it is looks whether it
+// knows.
+const placeEvery = 30 * time.Second
 
 // lookout is what the overlay has to look at others.
 type lookout struct {

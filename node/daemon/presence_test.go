@@ -14,12 +14,10 @@ import (
 type whereabouts struct {
 	suspected chan struct{}
 	at        *offer.Coordinate
-	moved     bool
 }
 
-func (w *whereabouts) Refute() <-chan struct{}           { return w.suspected }
-func (w *whereabouts) Coordinate() *offer.Coordinate     { return w.at }
-func (w *whereabouts) Moved(told *offer.Coordinate) bool { return w.moved }
+func (w *whereabouts) Refute() <-chan struct{}       { return w.suspected }
+func (w *whereabouts) Coordinate() *offer.Coordinate { return w.at }
 
 // Who is said not to answer says that it does, at once; and where it is, but not
 // every moment.
@@ -49,13 +47,21 @@ func TestOffersRefuteAndSayWhere(t *testing.T) {
 		m.pass(2 * time.Second)
 
 		m.mu.Lock()
-		here.at, here.moved = &offer.Coordinate{Height: 700, Error: 90}, true
+		here.at = &offer.Coordinate{Height: 700, Error: 90}
 		m.mu.Unlock()
 		before := count()
-		m.pass(5*time.Minute + time.Second)
-		if n := count() - before; n < 4 || n > 5 {
-			t.Errorf("%d offers in five minutes of moving", n)
+		m.pass(placeEvery + time.Second)
+		if n := count() - before; n != 1 {
+			t.Errorf("%d offers after it has found out where it is", n)
 		}
+		m.mu.Lock()
+		here.at = &offer.Coordinate{Height: 900, Error: 80}
+		m.mu.Unlock()
+		m.pass(gossip.MaxGap - placeEvery)
+		if n := count() - before; n != 1 {
+			t.Errorf("%d offers because it moved", n)
+		}
+		m.pass(time.Minute)
 		if last := m.offers[len(m.offers)-1]; last.Coordinate == nil || *last.Coordinate != *here.at {
 			t.Errorf("it says %+v", last.Coordinate)
 		}

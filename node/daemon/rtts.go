@@ -98,11 +98,11 @@ func (r *rtts) answer(ctx context.Context, q offer.Query, found []offer.Found, o
 	ctx, cancel := context.WithTimeout(ctx, measureLimit)
 	defer cancel()
 	nodes := r.unknown(res.Offers)
-	if len(nodes) == 0 && res.Matched == 0 || opt.From == nil { // there may be some of whom nothing is known
+	if res.Matched < enough(offer.FindRequest{}, q) { // there may be some whose offers do not say where they are
 		blind := q
 		blind.Constraints = slices.DeleteFunc(slices.Clone(q.Constraints), func(c offer.Constraint) bool { return c.Attr == "rtt" })
 		others := offer.Answer(blind, found, opt).Offers
-		nodes = r.unknown(slices.DeleteFunc(others, func(f offer.Found) bool { return f.RTT > 0 }))
+		nodes = append(nodes, r.unknown(slices.DeleteFunc(others, func(f offer.Found) bool { return f.RTT > 0 }))...)
 	}
 	for range maxTurns {
 		if len(nodes) == 0 || ctx.Err() != nil {

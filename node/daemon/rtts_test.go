@@ -142,7 +142,7 @@ func TestMeasuringIsBounded(t *testing.T) {
 		if len(res.Offers) != 2000 || time.Since(began) > measureLimit {
 			t.Errorf("%d offers after %s", len(res.Offers), time.Since(began))
 		}
-		if w.most > measuring || len(w.asked) > maxTurns*shortList {
+		if w.most > measuring || len(w.asked) > (maxTurns+1)*shortList {
 			t.Errorf("%d were asked, %d at once", len(w.asked), w.most)
 		}
 		for i := range 3 * maxRTTs {
