@@ -117,7 +117,10 @@ func rtt(f offer.Found) string {
 		return "-"
 	}
 	unit := time.Millisecond
-	if f.RTT < 10*unit {
+	switch {
+	case f.RTT < unit:
+		unit = time.Microsecond
+	case f.RTT < 10*unit:
 		unit /= 10
 	}
 	s := f.RTT.Round(unit).String()

@@ -13,6 +13,7 @@ import (
 	"croft/gossip/alive"
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/node/wire"
 )
 
 // rtts are the round trips that this node measured of late, for answers.
@@ -30,6 +31,9 @@ type trip struct {
 // newRTTs measures by probes, from which this node learns its coordinate too.
 func (o *overlay) newRTTs() *rtts {
 	return &rtts{known: map[lease.Principal]trip{}, probe: func(ctx context.Context, node lease.Principal) (time.Duration, error) {
+		if id, err := wire.PeerID(node); err == nil && id == o.host.ID() {
+			return time.Microsecond, nil // nothing is nearer
+		}
 		rtt, echo, err := o.prober.Probe(ctx, node, nil)
 		if l := o.liveness(); err == nil && l != nil {
 			l.Learn(node, rtt, echo)
