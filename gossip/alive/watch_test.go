@@ -20,7 +20,6 @@ type village struct {
 	keys    []testKey
 	offers  map[lease.Principal]*offer.Opened
 	watch   *Watch
-	self    int
 	down    map[lease.Principal]bool // who does not answer
 	told    []Publish
 	stands  map[lease.Principal]Standing
@@ -450,4 +449,31 @@ func TestThreeSitesAreEnough(t *testing.T) {
 	v.hears(v.says(18, 20, 1, 0), judge.None)
 	v.hears(v.says(19, 20, 1, 0), judge.Crowded)
 	v.stand(20, Absent)
+}
+
+// A newer offer is a word of life: the misses before it are forgotten.
+func TestAnOfferForgivesMisses(t *testing.T) {
+	v := newVillage(t, 20)
+	v.down[v.id(3)] = true
+	v.run(Period + Timeout)
+	for sequence := uint64(2); sequence < 10; sequence++ {
+		v.offer(3, sequence)
+		v.run(Period)
+	}
+	if len(v.told) != 0 {
+		t.Errorf("told %v", v.told)
+	}
+}
+
+func TestSoManyHaveASay(t *testing.T) {
+	v := newVillage(t, 40)
+	d := &doubt{}
+	for i := range maxAccusers {
+		d.put(charge{by: lease.Principal{2, byte(i)}, sequence: 7, got: v.now}) // of an offer that is on its way
+	}
+	v.watch.doubts[v.id(20)] = d
+	v.hears(v.says(19, 20, 1, 0), judge.Crowded)
+	if d.put(charge{by: v.id(19)}) || !d.put(charge{by: lease.Principal{2, 0}, sequence: 8}) {
+		t.Error("one more has a say, or one of them none")
+	}
 }
