@@ -45,6 +45,8 @@ var rooms = map[string]room{
 	"dht/dhttest":         {floor: 1},
 	"gossip":              {1, true, nil},
 	"gossip/topic":        {1, true, []string{"golang.org/x/time/rate"}},
+	"gossip/alive":        {1, true, nil},
+	"gossip/vivaldi":      {1, true, nil},
 	"gossip/pubsub":       {floor: 1},
 	"sandbox":             {1, true, []string{"github.com/opencontainers/runtime-spec/specs-go", "github.com/moby/profiles/seccomp"}},
 	"sandbox/oci":         {floor: 1},

@@ -20,7 +20,7 @@ func TestVerdictsAreDocumented(t *testing.T) {
 	}
 	for judgement, reasons := range map[judge.Judgement][]judge.Reason{
 		judge.Reject: {judge.TooBig, judge.Malformed, judge.NotCanonical, judge.Field, judge.Signature, judge.Unproven},
-		judge.Ignore: {judge.Newer, judge.Certificate, judge.Expired, judge.Early, judge.Duplicate, judge.Superseded, judge.Equivocation, judge.TooOften, judge.Crowded, judge.Stranger},
+		judge.Ignore: {judge.Newer, judge.Certificate, judge.Expired, judge.Early, judge.Duplicate, judge.Superseded, judge.Equivocation, judge.TooOften, judge.Crowded, judge.Stranger, judge.Distant},
 	} {
 		for _, reason := range reasons {
 			found := false

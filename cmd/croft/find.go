@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -66,8 +68,16 @@ func (a *app) printFound(ctx context.Context, req offer.FindRequest, q offer.Que
 		if err != nil {
 			return res, err
 		}
-		return res, printEach(a, res.Offers, strings.Join(foundHead, "\t"), func(w io.Writer, f offer.Found) {
-			fmt.Fprintln(w, strings.Join(foundRow(f), "\t"))
+		head, way := slices.Clone(foundHead), q.AsksRTT()
+		if way {
+			head = slices.Insert(head, whereColumn, "RTT")
+		}
+		return res, printEach(a, res.Offers, strings.Join(head, "\t"), func(w io.Writer, f offer.Found) {
+			row := foundRow(f)
+			if way {
+				row = slices.Insert(row, whereColumn, rtt(f))
+			}
+			fmt.Fprintln(w, strings.Join(row, "\t"))
 		})
 	}
 	t := growing{to: a.out, wide: []int{14, 9, 5, 7, 7, 7, 20, 0}}
@@ -83,6 +93,8 @@ func (a *app) printFound(ctx context.Context, req offer.FindRequest, q offer.Que
 	res.Offers = make([]offer.Found, told) // only their number matters from here on
 	return res, err
 }
+
+const whereColumn = 6
 
 var foundHead = []string{"NODE", "PRINCIPAL", "CPU", "MEMORY", "DISK", "OUT", "WHERE", "SOURCE"}
 
@@ -152,6 +164,25 @@ func (a *app) explain(res offer.Result) {
 	for _, r := range res.Removed {
 		a.say("  %-28s removes %d (%d by itself)", r.Constraint, r.Count, r.Alone)
 	}
+}
+
+// rtt is how far a node is: measured, or estimated from coordinates.
+func rtt(f offer.Found) string {
+	if f.RTT == 0 {
+		return "-"
+	}
+	unit := time.Millisecond
+	switch {
+	case f.RTT < unit:
+		unit = time.Microsecond
+	case f.RTT < 10*unit:
+		unit /= 10
+	}
+	s := f.RTT.Round(unit).String()
+	if f.Estimated {
+		return "~" + s
+	}
+	return s
 }
 
 func where(at offer.Attributes) string {

@@ -20,7 +20,9 @@ A constraint is a name, an operator (= != < <= > >=) and a value:
   country, region, city, site, name, node   what the node says of itself; = and != only
   arch, runtime, network, label.KEY         the same
   as, kernel, uptime                        a number, a version (6.1), a span (36h, 7d)
-  rtt                                       round trip from here, where it was measured
+  rtt                                       round trip from the way in; who would be
+                                            named is measured (23ms), others are
+                                            estimated from coordinates (~23ms)
 
 What a node does not state satisfies != and nothing else. Values with other signs
 than letters, digits, dots and dashes go in "quotes". The clauses, each at most

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package pubsub carries gossip over GossipSub: the topics croft/capacity,
-// croft/leases and croft/conflicts, and the pulls of the view, /croft/view/1, and
-// of proofs, /croft/proofs/1. What is believed and what is passed on is decided
-// by package gossip; here are streams and mesh.
+// croft/leases, croft/conflicts and croft/liveness, the pulls of the view,
+// /croft/view/1, and of proofs, /croft/proofs/1, and the probes, /croft/alive/1. What is
+// believed and what is passed on is decided by package gossip, and by gossip/alive
+// of who is there; here are streams and mesh.
 //
 //	g, err := pubsub.New(pubsub.Config{Host: h, Now: time.Now})
 //	err = g.Publish(ctx, sealedOffer)

@@ -62,6 +62,9 @@ type Config struct {
 	// visitor has the topics of slices alone.
 	Light bool
 
+	// Liveness is what it takes to watch who is there. Nil: nobody is watched.
+	Liveness *LivenessConfig
+
 	// PullEvery overrides the pace of anti-entropy; 0 is a minute.
 	PullEvery time.Duration
 }
@@ -75,7 +78,10 @@ type Gossip struct {
 
 	Slices *Slices // nil if they are not carried
 
+	Liveness *Liveness // nil if nobody is watched
+
 	cfg    Config
+	ctx    context.Context // ends with Close
 	ps     *ps.PubSub
 	topics map[string]*ps.Topic
 	cancel context.CancelFunc
@@ -105,11 +111,14 @@ func New(cfg Config) (*Gossip, error) {
 		cfg.PullEvery = pullEvery
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &Gossip{cfg: cfg, cancel: cancel, topics: map[string]*ps.Topic{}, served: make(chan struct{}, maxServed),
+	g := &Gossip{cfg: cfg, ctx: ctx, cancel: cancel, topics: map[string]*ps.Topic{}, served: make(chan struct{}, maxServed),
 		counts: newCounters(), view: gossip.NewView(cfg.View)}
 	g.Conflicts = &Proofs{g: g, topic: TopicConflicts, proto: ProtocolProofs, kept: gossip.NewProofs(gossip.ProofsConfig{})}
 	if cfg.ReadFork != nil {
 		g.Forks = &Proofs{g: g, topic: TopicForks, proto: ProtocolForks, kept: gossip.NewForks(cfg.ReadFork, g.known)}
+	}
+	if cfg.Liveness != nil {
+		g.Liveness = newLiveness(g, *cfg.Liveness)
 	}
 	if err := g.join(ctx); err != nil {
 		g.Close()
@@ -153,6 +162,9 @@ func (g *Gossip) join(ctx context.Context) (err error) {
 	if g.cfg.Light {
 		return nil
 	}
+	if g.Liveness != nil {
+		g.Liveness.start(ctx)
+	}
 	return g.startPulling(ctx)
 }
 
@@ -167,6 +179,9 @@ func (g *Gossip) judges() map[string]ps.ValidatorEx {
 	}
 	if g.cfg.OptOuts != nil {
 		judges[TopicOptOuts] = g.optouts
+	}
+	if g.Liveness != nil {
+		judges[TopicLiveness] = g.Liveness.validate
 	}
 	return judges
 }
@@ -245,8 +260,13 @@ func (g *Gossip) tell(effects []gossip.Effect) (verdict gossip.Verdict) {
 	for _, e := range effects {
 		if v, ok := e.(gossip.Verdict); ok {
 			verdict = v
-		} else if g.cfg.OnEffect != nil {
+			continue
+		}
+		if g.cfg.OnEffect != nil {
 			g.cfg.OnEffect(e)
+		}
+		if g.Liveness != nil {
+			g.Liveness.heard(e)
 		}
 	}
 	return verdict
@@ -263,6 +283,7 @@ func (g *Gossip) Close() error {
 	g.cfg.Host.RemoveStreamHandler(ProtocolProofs)
 	g.cfg.Host.RemoveStreamHandler(ProtocolForks)
 	g.cfg.Host.RemoveStreamHandler(ProtocolOptOuts)
+	g.cfg.Host.RemoveStreamHandler(ProtocolAlive)
 	g.loops.Wait()
 	return nil
 }

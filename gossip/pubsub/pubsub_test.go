@@ -66,7 +66,9 @@ func newHost(t *testing.T) host.Host {
 
 func start(t *testing.T, h host.Host, cfg Config) *Gossip {
 	t.Helper()
-	cfg.Host, cfg.Now = h, clock
+	if cfg.Host = h; cfg.Now == nil {
+		cfg.Now = clock
+	}
 	g, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -44,6 +44,7 @@ const (
 	Stranger      Reason = "stranger"      // it is by, or against, who is no node as far as is known here
 	Unentitled    Reason = "unentitled"    // its author may not say it
 	UnknownSlice  Reason = "unknown-slice" // whether he may, a record says that is not here
+	Distant       Reason = "distant"       // a suspicion by who would not probe the node
 	UnknownReason Reason = "unknown"
 )
 

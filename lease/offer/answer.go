@@ -53,16 +53,15 @@ type Removed struct {
 type Options struct {
 	// Measured tells what the seeker knows of a node; nil is nothing.
 	Measured func(lease.Principal) Measured
+	// From is where the seeker is: it estimates what was not measured. Nil is
+	// nowhere.
+	From *Coordinate
+	// Doubted tells whether somebody says that a node does not answer; it comes
+	// last then. Nil is nobody.
+	Doubted func(*Offer) bool
 	// Salt breaks ties: seekers with different salts prefer different nodes
 	// among equals, so that not everybody asks the same one first.
 	Salt []byte
-}
-
-func (opt Options) measured(o *Offer) Measured {
-	if opt.Measured == nil {
-		return Measured{}
-	}
-	return opt.Measured(o.Node)
 }
 
 // Answer filters, orders, spreads and limits the candidates of a query and
@@ -77,7 +76,9 @@ func Answer(q Query, candidates []Found, opt Options) Result {
 	res.Matched = len(res.Offers)
 	q.sort(res.Offers, opt)
 	res.Offers = q.spread(res.Offers)
+	opt.doubtedLast(res.Offers)
 	res.Offers = res.Offers[:min(q.most(), len(res.Offers))]
+	opt.ways(res.Offers)
 	if res.Offers == nil {
 		res.Offers = []Found{} // an empty list in JSON, not null
 	}

@@ -14,7 +14,8 @@ import (
 
 // Measured is what the seeker itself knows of a node.
 type Measured struct {
-	RTT time.Duration // round trip to the node; 0 is not measured
+	RTT       time.Duration // round trip to the node; 0 is not known
+	Estimated bool          // from coordinates; else it was measured
 }
 
 type kind uint8

@@ -64,6 +64,11 @@ func (o *Offer) check() error {
 			return err
 		}
 	}
+	if o.Coordinate != nil {
+		if err := o.Coordinate.Check(); err != nil {
+			return err
+		}
+	}
 	return o.Attributes.check()
 }
 

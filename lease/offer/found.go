@@ -23,6 +23,10 @@ type Found struct {
 	Bytes  []byte        `json:"signed"`
 	Source Source        `json:"source"`
 	Age    time.Duration `json:"age_ns"` // since the node made it
+
+	// RTT is the round trip between seeker and node, 0 if nothing is known of it.
+	RTT       time.Duration `json:"rtt_ns,omitempty"`
+	Estimated bool          `json:"rtt_estimated,omitempty"` // from coordinates; else it was measured
 }
 
 // NewFound tells what was opened as an answer of one source.

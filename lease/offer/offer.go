@@ -29,6 +29,7 @@ type Offer struct {
 	Addrs       []string        `cbor:"13,keyasint,omitempty" json:"addrs,omitempty"`        // multiaddrs
 	Uptime      int64           `cbor:"14,keyasint,omitempty" json:"uptime,omitempty"`       // seconds, measured by the node
 	Closed      bool            `cbor:"15,keyasint,omitempty" json:"closed,omitempty"`       // the node leaves and offers nothing
+	Coordinate  *Coordinate     `cbor:"16,keyasint,omitempty" json:"coordinate,omitempty"`   // measured by the node; nil: not yet
 }
 
 // Attributes are the node's claims about itself. Empty means not stated.

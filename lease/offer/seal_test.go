@@ -56,6 +56,10 @@ func TestImpossibleOffersAreNeitherSealedNorOpened(t *testing.T) {
 		"longest term":            func(o *Offer) { o.Longest = lease.MaxTerm + 1 },
 		"certificate, no site":    func(o *Offer) { o.Site = lease.Principal{} },
 		"uptime before its start": func(o *Offer) { o.Uptime = -1 },
+		"coordinate off the map":  func(o *Offer) { o.Coordinate = &Coordinate{Vector: [Dimensions]int32{0, -MaxReach - 1}, Error: 1} },
+		"below the ground":        func(o *Offer) { o.Coordinate = &Coordinate{Height: -1, Error: 1} },
+		"never wrong":             func(o *Offer) { o.Coordinate = &Coordinate{} },
+		"more than wrong":         func(o *Offer) { o.Coordinate = &Coordinate{Error: MaxError + 1} },
 	} {
 		o := full(key)
 		spoil(o)

@@ -40,6 +40,7 @@ type Deps struct {
 
 	Discovery api.Discovery // query → offers, with reasons
 	Gossip    Publisher     // offers, notices → whoever wants to know
+	Presence  Presence      // who is there; nil: a visitor does not watch
 	Rumours   Rumours       // proofs ↔ everybody; nil: a visitor hears of none
 	Forks     Rumours       // the same of forked logs
 	Wire      Wire          // bytes to and from other nodes

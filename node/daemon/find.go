@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"croft/dht/index"
@@ -27,11 +28,31 @@ type finder struct {
 	view func() []offer.Found
 	walk func(context.Context, index.Search) iter.Seq2[offer.Found, error]
 	now  func() time.Time
-	salt []byte // tells this seeker from others, who would choose the same among equals
+	opt  offer.Options
+
+	// here passes over the nodes that are known not to answer; answer is
+	// [offer.Answer], which measures what a query asks of the way. Nil: nothing is
+	// known of either.
+	here   func(*offer.Offer) bool
+	answer func(context.Context, offer.Query, []offer.Found, offer.Options) offer.Result
 }
 
 func (o *overlay) finder() finder {
-	return finder{view: o.view, walk: o.index.Walk, now: time.Now, salt: []byte(o.host.ID())}
+	return finder{view: o.view, walk: o.index.Walk, now: time.Now, opt: o.options(), here: o.here, answer: o.rtts.answer}
+}
+
+func (f finder) answered(ctx context.Context, q offer.Query, found []offer.Found) offer.Result {
+	if f.answer == nil {
+		return offer.Answer(q, found, f.opt)
+	}
+	return f.answer(ctx, q, found, f.opt)
+}
+
+func (f finder) present(found []offer.Found) []offer.Found {
+	if f.here == nil {
+		return found
+	}
+	return slices.DeleteFunc(found, func(c offer.Found) bool { return !f.here(&c.Offer) })
 }
 
 // Find answers a query.
@@ -52,17 +73,19 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 	}
 	ctx, cancel := context.WithTimeout(ctx, findLimit)
 	defer cancel()
-	opt := offer.Options{Salt: f.salt}
-	search := offer.NewSearch(q, opt)
+	search := offer.NewSearch(q, f.opt)
 	pass := func(c offer.Found) error {
+		if f.here != nil && !f.here(&c.Offer) {
+			return nil
+		}
 		if search.Add(f.now(), c) {
 			return tell(c)
 		}
 		return nil
 	}
 	if req.View {
-		known := offer.Merge(f.now(), f.view())
-		res := offer.Answer(q, known, opt)
+		known := offer.Merge(f.now(), f.present(f.view()))
+		res := f.answered(ctx, q, known)
 		if res.Matched >= enough(req, q) {
 			return res, each(res.Offers, tell)
 		}
@@ -90,7 +113,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 			break
 		}
 	}
-	res := offer.Answer(q, search.Known(f.now()), opt)
+	res := f.answered(ctx, q, search.Known(f.now()))
 	res.More = cut
 	if missed != nil && !errors.Is(missed, kad.ErrAlone) {
 		if res.Known == 0 {
@@ -109,7 +132,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 func (f finder) search(q offer.Query, req offer.FindRequest) index.Search {
 	s := index.Search{Query: q, Reasons: req.Explain}
 	if q.Limit > 0 && !q.Ordered() {
-		s.From = lease.Principal(sha256.Sum256(append([]byte("walk from "), f.salt...)))
+		s.From = lease.Principal(sha256.Sum256(append([]byte("walk from "), f.opt.Salt...)))
 	}
 	return s
 }

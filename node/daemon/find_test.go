@@ -49,7 +49,7 @@ func (s *sources) find(t *testing.T, req offer.FindRequest) (told []string, res 
 	t.Helper()
 	f := finder{
 		now:  func() time.Time { return foundAt },
-		salt: []byte("seeker"),
+		opt:  offer.Options{Salt: []byte("seeker")},
 		view: func() []offer.Found {
 			s.asked = append(s.asked, "view")
 			return s.view

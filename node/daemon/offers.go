@@ -32,6 +32,7 @@ type offerLoop struct {
 	stale chan struct{} // capacity of one: a poke is not counted
 	news  atomic.Bool   // something else than free capacity changed
 	last  uint64        // sequence of the newest offer
+	told  offer.Offer   // the last one that was published
 	short bool          // it was told that not all pools have room in it
 }
 
@@ -56,12 +57,19 @@ func (o *offerLoop) run(ctx context.Context) {
 	var pace gossip.Pace
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var refute <-chan struct{}
+	if p := o.d.deps.Presence; p != nil {
+		refute = p.Refute()
+	}
 	for {
+		atOnce := false
 		select {
 		case <-ctx.Done():
 			o.withdraw()
 			return
 		case <-o.stale:
+		case <-refute:
+			atOnce = true
 		case <-timer.C:
 		}
 		now := o.d.deps.Clock.Wall()
@@ -70,20 +78,30 @@ func (o *offerLoop) run(ctx context.Context) {
 			o.withdraw() // the daemon goes
 			return
 		}
-		pace.Changed(freeInAll(&made), made.Total, o.news.Swap(false))
+		pace.Changed(freeInAll(&made), made.Total, o.news.Swap(false) || o.placed(&made))
 		wait := retryOffer
-		if !pace.Due(now) {
+		if !atOnce && !pace.Due(now) {
 			at, _ := pace.NextWake()
 			wait = at.Sub(now)
 		} else if err := o.publish(ctx, made); err != nil {
 			o.d.deps.Log.Warn("nobody was told of this node's offer", "err", err)
 		} else {
 			pace.Published(now)
+			o.told = made
 			at, _ := pace.NextWake()
 			wait = at.Sub(now)
 		}
+		if refute != nil && o.told.Coordinate == nil {
+			wait = min(wait, placeEvery)
+		}
 		timer.Reset(wait)
 	}
+}
+
+// placed reports whether the node has found out where it is and told nobody. That
+// it moves is no news: the next offer says it.
+func (o *offerLoop) placed(made *offer.Offer) bool {
+	return made.Coordinate != nil && o.told.Coordinate == nil
 }
 
 // check reports as a bad configuration what no offer may say.
@@ -111,6 +129,9 @@ func (o *offerLoop) bare(now time.Time) offer.Offer {
 		Node: d.deps.Key.Principal(), Sequence: o.next(now), Made: now.Unix(), Until: now.Add(offerValid).Unix(),
 		Attributes: d.attributes(), Addrs: offerAddrs(d.deps.Wire.Addrs()), Uptime: max(int64(now.Sub(d.started).Seconds()), 0),
 		Total: p.Capacity, Longest: commons.Longest, Commons: commons.Each,
+	}
+	if d.deps.Presence != nil {
+		made.Coordinate = d.deps.Presence.Coordinate()
 	}
 	for _, door := range d.doors() {
 		made.Addrs = append(made.Addrs, doorAddr(door))
@@ -251,9 +272,7 @@ func (d *Daemon) attributes() offer.Attributes {
 	a := d.cfg.Attributes
 	out := offer.Attributes{Country: a.Country, Region: a.Region, City: a.City, AS: a.AS,
 		Kernel: d.kernel, Arch: runtime.GOARCH, Labels: d.cfg.Labels}
-	if a.Lat != 0 || a.Lon != 0 {
-		out.Position = &offer.Position{Lat: int32(a.Lat * 1000), Lon: int32(a.Lon * 1000)}
-	}
+	out.Position = position(d.cfg)
 	if d.deps.Hosting != nil {
 		out.Runtimes = []string{"runc"}
 	}

@@ -50,6 +50,8 @@ type overlay struct {
 	built  chan struct{}    // closed when all of this is set
 	keep   func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
 	log    *slog.Logger
+
+	lookout
 }
 
 // newOverlay is one without a host yet.
@@ -77,6 +79,8 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 		return err
 	}
 	n.open.add(o.dht.Close)
+	o.lookout = newLookout(o)
+	n.open.add(o.prober.Close)
 	holder := dht.HolderConfig{Check: checkSite}
 	if cfg.Profile == ProfileLab {
 		holder.PerNetwork, holder.PerSite = dht.MaxEntries, dht.MaxEntries
@@ -97,6 +101,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 		}
 		n.open.add(deps.OptOuts.close)
 		carried.View, carried.OnEffect, carried.ReadFork, carried.OptOuts = gossip.ViewConfig{Check: checkSite, Open: deps.OpenOffer}, o.effect, ReadFork, deps.OptOuts
+		carried.Liveness = o.watching(cfg, deps)
 	}
 	carrier, err := pubsub.New(carried)
 	if err != nil {
@@ -106,6 +111,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	deps.Topics = topics{carrier.Slices}
 	if full {
 		o.gossip = carrier
+		deps.Presence = presence{o.gossip.Liveness, o.suspected}
 		deps.Rumours, deps.Forks = rumours{o.gossip.Conflicts, o.heard[0]}, rumours{o.gossip.Forks, o.heard[1]}
 		o.watch(cfg, deps)
 	}

@@ -61,6 +61,8 @@ type world struct {
 	told     [][]byte // proofs published
 	hear     func(notice []byte) error
 
+	presence Presence // of each life; nil: none is watched
+
 	hosts   func(*life, *Hosting) // puts real parts in the place of models
 	appends int
 	crash   func(n int) (before, after bool) // at the n-th append
@@ -152,7 +154,7 @@ func (m *world) boot() *life {
 	deps := Deps{
 		Key: leasetest.Key("node"), Clock: m, Log: slog.New(slog.DiscardHandler),
 		OpenJournal: l.openJournal, Socket: func() (net.Listener, error) { return newPlug(), nil },
-		Gossip: gossipModel{l}, Rumours: rumourModel{l}, Wire: wireModel{newPlug()},
+		Gossip: gossipModel{l}, Presence: m.presence, Rumours: rumourModel{l}, Wire: wireModel{newPlug()},
 		Hosting: &Hosting{Network: networkModel{l}, Guard: guardModel{l}, Runtime: runtimeModel{l}, Blobs: blobModel{}, Audit: auditModel{l}},
 	}
 	if m.hosts != nil {

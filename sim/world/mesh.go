@@ -129,7 +129,7 @@ func (n *peer) publish(made offer.Offer) {
 		return
 	}
 	w.opened[&signed.Bytes[0]] = &signed
-	n.view.Step(n.wall(), gossip.Local{Bytes: signed.Bytes})
+	n.heard(n.view.Step(n.wall(), gossip.Local{Bytes: signed.Bytes}))
 	m := &message{origin: n.index, at: w.now, bytes: signed.Bytes, seen: make([]uint64, (len(w.nodes)+63)/64)}
 	m.mark(n.index)
 	w.note(n.index, "publish %s", signed.ID.Short())
@@ -179,6 +179,7 @@ func (w *World) deliver(m *message, from, to int) {
 	}
 	m.mark(to)
 	effects := n.view.Step(n.wall(), gossip.Received{Bytes: m.bytes, From: w.nodes[from].principal()})
+	n.heard(effects)
 	v := effects[0].(gossip.Verdict)
 	w.trace.begin(w.now, to)
 	w.trace.word("offer")
@@ -267,8 +268,9 @@ func (n *peer) page(to int, req gossip.PullRequest, done func()) {
 			}
 			kept := 0
 			for _, b := range page.Offers {
-				v := n.view.Step(n.wall(), gossip.Received{Bytes: b, From: o.principal(), Pulled: true})[0].(gossip.Verdict)
-				if v.Judgement == judge.Accept {
+				effects := n.view.Step(n.wall(), gossip.Received{Bytes: b, From: o.principal(), Pulled: true})
+				n.heard(effects)
+				if v := effects[0].(gossip.Verdict); v.Judgement == judge.Accept {
 					kept++
 				}
 			}

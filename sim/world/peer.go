@@ -55,6 +55,10 @@ type peer struct {
 	hasty     bool          // a broken daemon, to see the checks notice: it answers before it has written
 	broken    bool          // a promise of its was seen broken
 
+	live        *presence
+	site        lease.Principal
+	certificate []byte // the site's, that the node is its own
+
 	since time.Duration // when it came up last
 	was   time.Duration // how long it was up before
 	sent  uint64        // bytes
@@ -110,12 +114,14 @@ func (n *peer) start() {
 	n.pace, n.offering, n.neighbour, n.ready, n.target = gossip.Pace{}, false, nil, false, w.told
 	n.since, n.meshed = w.now, w.scn.End
 	w.count(+1)
+	n.openPresence()
 	n.oracle.Restarted()
 	n.give(node.Recover{})
 }
 
 // crash ends the daemon as kill -9 does; power ends the slivers too.
 func (n *peer) crash(power bool) {
+	n.w.died(n)
 	n.end()
 	size, cut, kept := n.disk.crash(n.w.rng)
 	n.w.note(n.index, "crash power=%v cut=%d/%d", power, cut, size)
@@ -139,7 +145,7 @@ func (n *peer) end() {
 	if n.ready {
 		n.w.told--
 	}
-	n.core, n.view, n.inbox, n.busy = nil, nil, nil, false
+	n.core, n.view, n.inbox, n.busy, n.live = nil, nil, nil, false, nil
 	n.answers, n.watch = nil, nil
 	n.w.silent(n)
 }
@@ -311,13 +317,15 @@ func (n *peer) offer(news bool) {
 	for _, rule := range l.Pools() {
 		free = append(free, offer.Free{Pool: rule.Pool, RSet: l.Free(rule.Pool, lease.Term{From: from, Until: from + 600})})
 	}
+	n.here(&made)
 	made.Fit(free)
 	var sum lease.RSet
 	for _, f := range made.Free {
 		sum = sum.Plus(f.RSet)
 	}
 	n.pace.Changed(sum, made.Total, news)
-	if n.pace.Due(n.wall()) {
+	if n.live.must || n.pace.Due(n.wall()) {
+		n.live.must = false
 		n.pace.Published(n.wall())
 		n.publish(made)
 	}

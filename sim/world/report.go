@@ -12,6 +12,7 @@ import (
 // figures is what is counted on the way.
 type figures struct {
 	*report.Recorder
+	watched
 	delivery, latejoin, bytes              *report.Measure
 	due, reached                           uint64 // copies of offers that should come, and did
 	published, delivered, duplicates       *report.Counter
@@ -23,7 +24,7 @@ type figures struct {
 
 func newFigures(r *report.Recorder) figures {
 	r.Safety = &report.Safety{}
-	return figures{Recorder: r,
+	return figures{Recorder: r, watched: newWatched(r),
 		delivery: r.Measure("delivery", ""), latejoin: r.Measure("latejoin", ""), bytes: r.Measure("bytes", ""),
 		up: r.Gauge("nodes", "up"), running: r.Gauge("slivers", "running"),
 		published: r.Counter("offers", "published"), delivered: r.Counter("offers", "delivered"), duplicates: r.Counter("offers", "duplicate"),
@@ -55,6 +56,7 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 	if !partial {
 		w.retire(10 * time.Second) // younger ones may still be on the way
 	}
+	w.closePresence()
 	f := &w.figures
 	links := 0
 	for _, n := range w.nodes {
@@ -98,11 +100,12 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 
 // foot says what this world is made of; docs/simulation.md says more.
 var foot = report.Foot{
-	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "node/slice", "offers, queries and every signature"},
+	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature"},
 	Models: []report.Model{
 		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; no bandwidth"},
 		{What: "mesh", How: "random neighbours, flooding; a silent one is given up after 10 s"},
 		{What: "contacts", How: "whoever can be reached may be a neighbour"},
+		{What: "probes", How: "over connections that are there; one exchange"},
 		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; no packets"},
 		{What: "disk", How: "frames, whole or lost; 0.3 to 4 ms an fsync; never full"},
 	},

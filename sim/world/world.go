@@ -44,6 +44,9 @@ type World struct {
 	messages []*message // that are recognised, oldest first
 	told     int        // nodes that are up and have told of themselves
 	opened   map[*byte]*offer.Opened
+	verified map[*byte]error         // suspicions
+	known    map[lease.Principal]int // nodes
+	deaths   []*death
 	slices   map[string]*run
 	inOrder  []*run
 	figures  figures
@@ -69,7 +72,7 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 		return nil, err
 	}
 	w := &World{scn: s, profile: p, rng: rand.New(rand.NewPCG(s.Seed, 0x776f726c64)), trace: newTrace(opt.Trace),
-		opened: map[*byte]*offer.Opened{}, slices: map[string]*run{}, figures: newFigures(report.NewRecorder("world", s))}
+		opened: map[*byte]*offer.Opened{}, verified: map[*byte]error{}, known: map[lease.Principal]int{}, slices: map[string]*run{}, figures: newFigures(report.NewRecorder("world", s))}
 	w.wires.side = make([]uint32, s.Nodes.Count)
 	for i := range s.Nodes.Count {
 		w.nodes = append(w.nodes, &peer{w: w, index: i})
@@ -128,7 +131,7 @@ func (w *World) open(b []byte) (*offer.Opened, error) {
 	if o, ok := w.opened[&b[0]]; ok {
 		return o, nil
 	}
-	o, err := offer.Open(b, nil)
+	o, err := offer.Open(b, w.checkSite)
 	if err == nil {
 		w.opened[&b[0]] = &o
 	}

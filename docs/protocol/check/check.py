@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """check.py [DIRECTORY …]: judges every vector of the directories, or else of
-lease, ebpf/audit, ebpf/optout and gossip/topic (testdata/vectors), with the verifier beside
-this file, and fails if any verdict is not the vector's."""
+lease, gossip/alive, gossip/topic, ebpf/audit and ebpf/optout (testdata/vectors),
+with the verifier beside this file, and fails if any verdict is not the vector's."""
 
 import json
 import pathlib
@@ -10,6 +10,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import alive  # noqa: E402
 import audit  # noqa: E402
 import optout  # noqa: E402
 import topic  # noqa: E402
@@ -147,6 +148,11 @@ OPTOUT = {
 
 OPTOUT_KINDS = {"attestation": optout.attestation, "entry": optout.entry, "presence": optout.presence, "rank": optout.ranked}
 
+# And for ../alive.md.
+ALIVE = {"malformed": "V1", "not-canonical": "V1", "too-big": "V1", "field": "V2 V3", "signature": "V4"}
+
+ALIVE_KINDS = {"suspicion": alive.suspicion}
+
 
 # And for ../topics.md.
 TOPIC = {
@@ -163,7 +169,7 @@ TOPIC_KINDS = {"message": topic.message, "attendance": topic.attendance}
 
 
 def verdict_of(vector, kinds, words):
-    """verdict_of is verdict for what shows something: of the audit log, of opt-outs, or of topics."""
+    """verdict_of is verdict for what shows something: of the audit log, of opt-outs, of topics, or of who is there."""
     try:
         read, data = next((kinds[key], vector[key]) for key in kinds if key in vector)
         shown = read(bytes.fromhex(data), vector.get("at")) if kinds is TOPIC_KINDS else read(bytes.fromhex(data))
@@ -174,7 +180,7 @@ def verdict_of(vector, kinds, words):
 
 def verdict(vector):
     """verdict returns what was found, and whether that is what the vector wants."""
-    for kinds, words in ((AUDIT_KINDS, AUDIT), (OPTOUT_KINDS, OPTOUT), (TOPIC_KINDS, TOPIC)):
+    for kinds, words in ((AUDIT_KINDS, AUDIT), (OPTOUT_KINDS, OPTOUT), (TOPIC_KINDS, TOPIC), (ALIVE_KINDS, ALIVE)):
         if any(key in vector for key in kinds):
             return verdict_of(vector, kinds, words)
     try:
@@ -217,4 +223,4 @@ def check(directory):
 
 
 if __name__ == "__main__":
-    main([pathlib.Path(d) for d in sys.argv[1:]] or [HERE.parents[2] / d / "testdata" / "vectors" for d in ("lease", "ebpf/audit", "ebpf/optout", "gossip/topic")])
+    main([pathlib.Path(d) for d in sys.argv[1:]] or [HERE.parents[2] / d / "testdata" / "vectors" for d in ("lease", "gossip/alive", "ebpf/audit", "ebpf/optout", "gossip/topic")])

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"time"
+
+	"croft/gossip/alive"
+	"croft/gossip/pubsub"
+	"croft/lease/offer"
+	"croft/node/wire"
+)
+
+// Presence is who is there, and where this node is among them.
+type Presence interface {
+	// Refute has a value when somebody says that this node does not answer.
+	Refute() <-chan struct{}
+	// Coordinate is where the node is; nil while it does not know.
+	Coordinate() *offer.Coordinate
+}
+
+// placeEvery is how often a node that has not told yet where it is looks whether it
+// knows.
+const placeEvery = 30 * time.Second
+
+// lookout is what the overlay has to look at others.
+type lookout struct {
+	prober    *pubsub.Prober
+	rtts      *rtts
+	suspected chan struct{} // capacity of one: this node is said not to answer
+}
+
+func newLookout(o *overlay) lookout {
+	return lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locate), rtts: o.newRTTs(), suspected: make(chan struct{}, 1)}
+}
+
+// presence is what the overlay knows of it.
+type presence struct {
+	*pubsub.Liveness
+	suspected chan struct{} // capacity of one
+}
+
+func (p presence) Refute() <-chan struct{} { return p.suspected }
+
+func (p presence) Coordinate() *offer.Coordinate {
+	if c, ok := p.Liveness.Coordinate(); ok {
+		return &c
+	}
+	return nil
+}
+
+// watching is what gossip needs to watch who is there. The offers of this node say
+// where it stands.
+func (o *overlay) watching(cfg Config, deps *Deps) *pubsub.LivenessConfig {
+	return &pubsub.LivenessConfig{Key: deps.Key, Prober: o.prober,
+		Position: func() *offer.Position { return position(cfg) },
+		Refute: func() {
+			select {
+			case o.suspected <- struct{}{}:
+			default:
+			}
+		}}
+}
+
+// position is where the owner says that the machine stands, or nil.
+func position(cfg Config) *offer.Position {
+	a := cfg.Attributes
+	if a.Lat == 0 && a.Lon == 0 {
+		return nil
+	}
+	return &offer.Position{Lat: int32(a.Lat * 1000), Lon: int32(a.Lon * 1000)}
+}
+
+// liveness is nil at a visitor.
+func (o *overlay) liveness() *pubsub.Liveness {
+	if o.gossip == nil {
+		return nil
+	}
+	return o.gossip.Liveness
+}
+
+// options is how this node chooses among offers.
+func (o *overlay) options() offer.Options {
+	opt := offer.Options{Salt: []byte(o.host.ID()), Measured: o.rtts.measured}
+	l := o.liveness()
+	if l != nil {
+		if c, ok := l.Coordinate(); ok {
+			opt.From = &c
+		}
+	}
+	opt.Doubted = func(f *offer.Offer) bool {
+		return o.rtts.silent(f.Node) || l != nil && l.Standing(f) == alive.Doubted
+	}
+	return opt
+}
+
+// here reports whether a node answers, as far as is known.
+func (o *overlay) here(f *offer.Offer) bool {
+	l := o.liveness()
+	return l == nil || l.Standing(f) != alive.Absent
+}
