@@ -17,6 +17,10 @@ type ViewConfig struct {
 	Cap   int                    // nodes; 0 is DefaultCap
 	Check offer.CheckCertificate // nil: no site is believed
 
+	// Crowd counts who is in the view, and says which pulled offers it takes and who
+	// is forgotten by Narrow; nil: everybody is heard.
+	Crowd *Crowd
+
 	// Open reads an offer as [offer.Open] with Check does, which it is if nil. Who
 	// has many views of the same offers opens each once, and has them share it.
 	Open func([]byte) (*offer.Opened, error)
@@ -99,6 +103,9 @@ func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effec
 	if old, ok := v.entries[o.Node]; ok {
 		return v.replace(now, old, o, from, pulled)
 	}
+	if pulled && from != (group{}) && !v.cfg.Crowd.wants(o) {
+		return []Effect{Verdict{judge.Ignore, judge.Elsewhere}}
+	}
 	effects := []Effect{Verdict{judge.Accept, judge.None}}
 	if len(v.entries) >= v.cfg.Cap {
 		victim := v.victim(from)
@@ -111,6 +118,7 @@ func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effec
 	v.arrivals++
 	e := &entry{offer: o, group: from, arrival: v.arrivals, heard: !pulled, tokens: Burst - 1, refill: now}
 	v.entries[o.Node] = e
+	v.cfg.Crowd.turn(o, 1)
 	v.digest.turn(o)
 	v.groups[from]++
 	v.wakeAt(o.Until)
@@ -139,6 +147,8 @@ func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, p
 		old.group = from
 		v.groups[from]++
 	}
+	v.cfg.Crowd.turn(old.offer, -1)
+	v.cfg.Crowd.turn(o, 1)
 	v.digest.turn(old.offer)
 	v.digest.turn(o)
 	old.offer, old.heard = o, !pulled
@@ -215,6 +225,7 @@ func (v *View) leave(g group) {
 
 func (v *View) forget(e *entry) {
 	delete(v.entries, e.offer.Node)
+	v.cfg.Crowd.turn(e.offer, -1)
 	v.digest.turn(e.offer)
 	v.leave(e.group)
 }
