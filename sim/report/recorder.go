@@ -151,6 +151,12 @@ func (r *Recorder) Report(now time.Duration, partial bool, history string) *Repo
 	s := r.scn
 	out := &Report{World: r.world, Nodes: s.Nodes.Count, Profile: s.Nodes.Profile, Seed: s.Seed, Partial: partial, Virtual: now, History: history,
 		Slices: r.rows, Curves: r.curves, Safety: r.Safety}
+	for _, step := range s.Steps {
+		if step.At <= now {
+			_, text, _ := strings.Cut(strings.TrimPrefix(step.String(), "at "), " ")
+			out.Steps = append(out.Steps, Step{step.At, min(step.Until(s.End), now), text})
+		}
+	}
 	for _, m := range r.measures.list {
 		if m.dist.count == 0 {
 			continue
@@ -160,14 +166,9 @@ func (r *Recorder) Report(now time.Duration, partial bool, history string) *Repo
 		if unit == scenario.Seconds {
 			scale = 1e-9
 		}
-		for _, q := range []struct {
-			stat string
-			q    float64
-		}{{"p50", .5}, {"p90", .9}, {"p95", .95}, {"p99", .99}} {
-			out.Figures = append(out.Figures, Value{m.figure, m.of, q.stat, m.dist.Quantile(q.q) * scale, unit.String()})
+		for i, v := range []float64{m.dist.Quantile(.5), m.dist.Quantile(.9), m.dist.Quantile(.95), m.dist.Quantile(.99), m.dist.Max(), m.dist.Mean()} {
+			out.Figures = append(out.Figures, Value{m.figure, m.of, Stats[i], v * scale, unit.String()})
 		}
-		out.Figures = append(out.Figures, Value{m.figure, m.of, "max", m.dist.Max() * scale, unit.String()},
-			Value{m.figure, m.of, "mean", m.dist.Mean() * scale, unit.String()})
 		out.Measures = append(out.Measures, Measured{m.figure, m.of, unit.String(), scale, &m.dist})
 		if m.timed {
 			out.Courses = append(out.Courses, m.slots.course(m.figure, m.of, Samples, unit.String(), scale, now))
@@ -203,7 +204,7 @@ func (r *Recorder) Report(now time.Duration, partial bool, history string) *Repo
 		out.Expects = append(out.Expects, out.judge(e))
 	}
 	if h := s.History; h != "" {
-		out.Expects = append(out.Expects, Verdict{"history " + h, 0, h == history, history})
+		out.Expects = append(out.Expects, Verdict{Expect: "history " + h, OK: h == history, Got: history})
 	}
 	return out
 }

@@ -31,6 +31,7 @@ type Report struct {
 	Refusals []Count       `json:"refusals,omitempty"` // by sort and reason
 	Safety   *Safety       `json:"safety,omitempty"`   // nil: this world cannot look
 	Expects  []Verdict     `json:"expects,omitempty"`
+	Steps    []Step        `json:"steps,omitempty"`
 	Measures []Measured    `json:"measures,omitempty"`
 	Courses  []Course      `json:"courses,omitempty"`
 	Curves   []Curve       `json:"curves,omitempty"`
@@ -74,6 +75,14 @@ type Slice struct {
 	Why     []string      `json:"why,omitempty"`
 }
 
+// Reasons returns so many of the reasons, and how many there are beyond them.
+func (s Slice) Reasons(most int) []string {
+	if len(s.Why) <= most {
+		return s.Why
+	}
+	return append(slices.Clone(s.Why[:most]), fmt.Sprintf("and %d more", len(s.Why)-most))
+}
+
 // Safety is what was looked at, and what was found.
 type Safety struct {
 	Checks   uint64   `json:"checks"` // of one node
@@ -95,6 +104,25 @@ type Verdict struct {
 	Line   int    `json:"line"`
 	OK     bool   `json:"ok"`
 	Got    string `json:"got"` // in the unit of the expectation, or why there is nothing
+
+	Figure string  `json:"figure,omitempty"`
+	Of     string  `json:"of,omitempty"`
+	Stat   string  `json:"stat,omitempty"`
+	Value  float64 `json:"value,omitempty"` // that was expected, in the figure's unit
+}
+
+// Quantile returns the share that the expectation's statistic is a quantile of; 0:
+// it is none.
+func (v Verdict) Quantile() float64 {
+	return map[string]float64{"p50": .5, "p90": .9, "p95": .95, "p99": .99, "max": 1}[v.Stat]
+}
+
+// Step is what the scenario had happen, and until when it was in force; of what
+// happens at once that is its own instant.
+type Step struct {
+	At    time.Duration `json:"at_ns"`
+	Until time.Duration `json:"until_ns"`
+	Text  string        `json:"text"`
 }
 
 // Curve is one thing against another, such as utilisation against degree.
@@ -149,6 +177,37 @@ func (r *Report) Value(figure, of, stat string) (Value, bool) {
 	return Value{}, false
 }
 
+// Row is a figure of which there is a distribution: its statistics in the order of
+// [Stats].
+type Row struct {
+	Figure string
+	Of     string
+	Values []Value
+}
+
+// Stats are the statistics of a distribution.
+var Stats = []string{"p50", "p90", "p95", "p99", "max", "mean"}
+
+// Table sorts the figures into those with a distribution and single values. What
+// slices came to has its own list.
+func (r *Report) Table() (rows []Row, singles []Value) {
+	for _, m := range r.Measures {
+		row := Row{Figure: m.Figure, Of: m.Of}
+		for _, stat := range Stats {
+			v, _ := r.Value(m.Figure, m.Of, stat)
+			row.Values = append(row.Values, v)
+		}
+		rows = append(rows, row)
+	}
+	for _, v := range r.Figures {
+		spread := slices.ContainsFunc(rows, func(r Row) bool { return r.Figure == v.Figure && r.Of == v.Of })
+		if v.Figure != "slice" && !(spread && slices.Contains(Stats, v.Stat)) {
+			singles = append(singles, v)
+		}
+	}
+	return rows, singles
+}
+
 // rounded keeps five digits: more is noise to a reader.
 func rounded(v float64) float64 {
 	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 5, 64), 64)
@@ -158,7 +217,7 @@ func rounded(v float64) float64 {
 // judge holds an expectation against what was measured. What was not measured is
 // not as expected.
 func (r *Report) judge(e scenario.Expect) Verdict {
-	v := Verdict{Expect: e.String(), Line: e.Line, Got: "nothing to measure came about"}
+	v := Verdict{Expect: e.String(), Line: e.Line, Got: "nothing to measure came about", Figure: e.Figure, Of: e.Of, Stat: e.Stat, Value: e.Value}
 	if e.Figure == "safety" {
 		if r.Safety == nil {
 			v.Got = "this world does not look at it"

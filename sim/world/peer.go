@@ -79,23 +79,8 @@ func (n *peer) config() node.Config {
 		Ports: lease.PortRange{First: 1024, Last: 1024 + uint16(at.CPU/100)}}}
 }
 
-// capacity is what the machine leases out: half of it.
-func (n *peer) capacity() (s lease.RSet) {
-	at := n.w.profile.Place(n.index)
-	cores := at.CPU / 1000
-	s[lease.CPU], s[lease.Memory], s[lease.Disk], s[lease.Pids] = at.CPU, at.Memory, cores*20<<30, cores*4096
-	for _, r := range []lease.Resource{lease.EgressRate, lease.IngressRate} {
-		s[r] = 100_000_000
-	}
-	for _, r := range []lease.Resource{lease.EgressPackets, lease.IngressPackets} {
-		s[r] = 50_000
-	}
-	s[lease.FlowsNew], s[lease.FlowsLive], s[lease.PortsIn] = 1000, 100_000, 64
-	for r := range s {
-		s[r] /= 2
-	}
-	return s
-}
+// capacity is what the machine leases out.
+func (n *peer) capacity() lease.RSet { return n.w.profile.Place(n.index).Capacity() }
 
 // keyOf is the key of whoever has that name in a run of that seed.
 func keyOf(seed uint64, name string) *sign.Key {

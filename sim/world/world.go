@@ -23,11 +23,7 @@ type Options struct {
 }
 
 // Progress is how far a run is.
-type Progress struct {
-	Now, End time.Duration // virtual
-	Events   uint64
-	Up       int // nodes
-}
+type Progress = report.Progress
 
 // World is one run.
 type World struct {
@@ -97,7 +93,7 @@ func (w *World) run(ctx context.Context, opt Options) (*report.Report, error) {
 				break
 			}
 			if opt.Progress != nil {
-				opt.Progress(Progress{w.now, w.scn.End, w.events, w.up})
+				opt.Progress(Progress{Now: w.now, End: w.scn.End, Events: w.events, Up: w.up})
 			}
 			if len(w.queue) > maxQueue {
 				return nil, fmt.Errorf("at %s: %d events wait: %w", w.now, len(w.queue), ErrCannot)
