@@ -124,24 +124,11 @@ func NewCrowd(area Area, cap int) *Crowd {
 }
 
 // turn counts a node that came into the view, or went out of it. Nil counts nobody.
-func (c *Crowd) turn(o *offer.Opened, by int32) {
+func (c *Crowd) turn(e *entry, by int32) {
 	if c != nil {
-		c.add(o.Node, o.Attributes.Position, by)
+		c.count[c.area.Common(e.area)][e.rank] += by
+		c.stale = true
 	}
-}
-
-func (c *Crowd) add(node lease.Principal, at *offer.Position, by int32) {
-	a, r := AreaOf(node, at)
-	c.count[c.area.Common(a)][r] += by
-	c.stale = true
-}
-
-// wants reports whether a view keeps an offer. Nil wants all.
-func (c *Crowd) wants(o *offer.Opened) bool {
-	if c == nil {
-		return true
-	}
-	return c.Wants(AreaOf(o.Node, o.Attributes.Position))
 }
 
 // work works out the ranks that levels let in.
