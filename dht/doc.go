@@ -20,8 +20,12 @@
 //	effects := h.Step(now, dht.Register{Offer: b, Buckets: keys, From: addr})
 //	answer := effects[0].(dht.Answer)
 //
+// Who is closest a [Lookup] finds: iteratively, over disjoint paths, waiting for
+// nobody who is silent.
+//
 // Slice records are values of the DHT itself: [RecordKey], [CheckRecord] and
 // [NewestRecord] say where, which, and which of several.
 //
-// A Holder is not safe for concurrent use; everything else is a pure function.
+// A Holder and a Lookup are not safe for concurrent use; everything else is a pure
+// function.
 package dht
