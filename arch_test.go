@@ -85,6 +85,7 @@ var rooms = map[string]room{
 	"sim":             {floor: 4},
 	"sim/scenario":    {4, true, nil},
 	"sim/profile":     {4, true, nil},
+	"sim/central":     {4, true, nil},
 	"sim/report":      {4, true, nil},
 	"sim/report/page": {4, true, nil},
 	"sim/scenarios":   {floor: 4},
@@ -95,7 +96,6 @@ var rooms = map[string]room{
 	"sim/lab":         {floor: 4},
 	"sim/lab/play":    {floor: 4},
 	"sim/market":      {floor: 4},
-	"sim/central":     {4, true, nil},
 
 	"cmd/croft":   {floor: 5},
 	"cmd/bench":   {floor: 5}, // measures; no part of the product

@@ -14,6 +14,17 @@ const (
 	// networks shard.
 	DefaultCap = 10_000
 
+	// AreaLevels is how many levels there are below everybody: four cells of a
+	// geohash, the last a city, and three divisions by key: room for 32,768 views in
+	// one city. viewLevels is how many full levels a view has room for; each is in
+	// the mean a 32nd of the one before, so that a million nodes fill two or three.
+	AreaLevels = 7
+	geoLevels  = 4
+	viewLevels = 4
+
+	// maxRank is the rank of one node in a million.
+	maxRank = 20
+
 	// MaxEvidence is the number of equivocations kept; each is two offers.
 	MaxEvidence = 64
 

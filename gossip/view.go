@@ -17,6 +17,10 @@ type ViewConfig struct {
 	Cap   int                    // nodes; 0 is DefaultCap
 	Check offer.CheckCertificate // nil: no site is believed
 
+	// Crowd counts who is in the view, and says which pulled offers it takes and who
+	// is forgotten by Narrow; nil: everybody is heard.
+	Crowd *Crowd
+
 	// Open reads an offer as [offer.Open] with Check does, which it is if nil. Who
 	// has many views of the same offers opens each once, and has them share it.
 	Open func([]byte) (*offer.Opened, error)
@@ -47,11 +51,13 @@ type group struct {
 
 type entry struct {
 	offer   *offer.Opened // not to be changed: others may have it too
-	group   group
 	arrival uint64
-	heard   bool      // by gossip, not only by pull
-	tokens  int       // offers that the node may still publish at once
-	refill  time.Time // when the last token was added
+	refill  int64 // when the last token was added, in nanoseconds
+	group   group
+	heard   bool // by gossip, not only by pull
+	tokens  int8 // offers that the node may still publish at once
+	area    Area // of a crowd
+	rank    Rank
 }
 
 // NewView returns an empty view.
@@ -100,6 +106,17 @@ func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effec
 		return v.replace(now, old, o, from, pulled)
 	}
 	effects := []Effect{Verdict{judge.Accept, judge.None}}
+	full := len(v.entries) >= v.cfg.Cap
+	e := &entry{offer: o, group: from, heard: !pulled, tokens: Burst - 1, refill: now.UnixNano()}
+	if v.cfg.Crowd != nil {
+		e.area, e.rank = AreaOf(o.Node, o.Attributes.Position)
+		if (pulled || full) && from != (group{}) && !v.cfg.Crowd.Wants(e.area, e.rank) {
+			return []Effect{Verdict{judge.Ignore, judge.Elsewhere}}
+		}
+		if full {
+			effects = append(effects, v.Narrow()...)
+		}
+	}
 	if len(v.entries) >= v.cfg.Cap {
 		victim := v.victim(from)
 		if victim == nil {
@@ -109,8 +126,9 @@ func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effec
 		effects = append(effects, Evicted{victim.offer.Node, judge.Crowded})
 	}
 	v.arrivals++
-	e := &entry{offer: o, group: from, arrival: v.arrivals, heard: !pulled, tokens: Burst - 1, refill: now}
+	e.arrival = v.arrivals
 	v.entries[o.Node] = e
+	v.cfg.Crowd.turn(e, 1)
 	v.digest.turn(o)
 	v.groups[from]++
 	v.wakeAt(o.Until)
@@ -138,6 +156,11 @@ func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, p
 		v.leave(old.group)
 		old.group = from
 		v.groups[from]++
+	}
+	if v.cfg.Crowd != nil { // it may have moved
+		v.cfg.Crowd.turn(old, -1)
+		old.area, old.rank = AreaOf(o.Node, o.Attributes.Position)
+		v.cfg.Crowd.turn(old, 1)
 	}
 	v.digest.turn(old.offer)
 	v.digest.turn(o)
@@ -170,9 +193,9 @@ func (v *View) Evidence() []Equivocated { return slices.Clone(v.evidence) }
 
 // spend takes one token, after adding those that time brought.
 func (e *entry) spend(now time.Time) bool {
-	if n := now.Sub(e.refill) / Refill; n > 0 {
-		e.tokens = min(Burst, e.tokens+int(min(n, Burst)))
-		e.refill = e.refill.Add(n * Refill)
+	if n := (now.UnixNano() - e.refill) / int64(Refill); n > 0 {
+		e.tokens = min(Burst, e.tokens+int8(min(n, Burst)))
+		e.refill += n * int64(Refill)
 	}
 	if e.tokens == 0 {
 		return false
@@ -215,6 +238,7 @@ func (v *View) leave(g group) {
 
 func (v *View) forget(e *entry) {
 	delete(v.entries, e.offer.Node)
+	v.cfg.Crowd.turn(e, -1)
 	v.digest.turn(e.offer)
 	v.leave(e.group)
 }

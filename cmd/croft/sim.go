@@ -24,7 +24,7 @@ played with the very machines that decide in a daemon, on modelled wires, disks
 and sandboxes, in virtual time: the same scenario and seed give the same history.
 docs/simulation.md has the language, the worlds, and what each leaves out.`,
 	}
-	c.AddCommand(a.simRun(), a.simReplay(), a.simReport(), a.simList(), a.simNew())
+	c.AddCommand(a.simRun(), a.simSweep(), a.simReplay(), a.simReport(), a.simList(), a.simNew())
 	return c
 }
 

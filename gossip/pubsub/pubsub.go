@@ -25,7 +25,7 @@ import (
 
 // The topics.
 const (
-	TopicCapacity  = "croft/capacity"
+	TopicCapacity  = gossip.TopicCapacity
 	TopicLeases    = "croft/leases"
 	TopicConflicts = "croft/conflicts"
 	TopicForks     = "croft/forks"

@@ -38,7 +38,8 @@ const (
 	Duplicate     Reason = "duplicate"
 	Equivocation  Reason = "equivocation"
 	TooOften      Reason = "too-often"
-	Crowded       Reason = "crowded" // all is full, and the sender's, or the subject's, share is used up
+	Crowded       Reason = "crowded"   // all is full, and the sender's, or the subject's, share is used up
+	Elsewhere     Reason = "elsewhere" // of a part of the world of which only some are heard here
 	Withdrawn     Reason = "withdrawn"
 	Unproven      Reason = "unproven"      // a proof that proves nothing
 	Stranger      Reason = "stranger"      // it is by, or against, who is no node as far as is known here

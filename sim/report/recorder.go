@@ -60,6 +60,9 @@ func (m *Measure) Observe(v int64) { m.dist.Add(v) }
 // Count returns how many were added.
 func (m *Measure) Count() uint64 { return m.dist.count }
 
+// Quantile returns the least value that a share q of all is at or below.
+func (m *Measure) Quantile(q float64) float64 { return m.dist.Quantile(q) }
+
 // Counter is a sum, and its rate.
 type Counter struct {
 	group, of string

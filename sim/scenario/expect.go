@@ -39,14 +39,23 @@ func with(stats map[string]Unit, word string, u Unit) map[string]Unit {
 	return stats
 }
 
+// asked adds what finds are judged by: the share that had what there was, the median
+// over that of a plain get, and the 95th percentile over the median.
+func asked() map[string]Unit {
+	return with(with(with(spread(Seconds), "success", Share), "ratio", Number), "tail", Number)
+}
+
 // Figures are all that can be expected.
 var Figures = []Figure{
 	{"safety", "", nil, "no invariant of leases was broken"},
 	{"delivery", "", with(spread(Seconds), "share", Share), "from an offer's publication to each node's view"},
 	{"latejoin", "", spread(Seconds), "from a node's joining to 99 % of the view"},
 	{"duplicates", "", map[string]Unit{"mean": Number}, "copies of an offer that came to a node which had it"},
+	{"known", "", spread(Number), "nodes in a node's view at the end"},
 	{"degree", "", map[string]Unit{"mean": Number}, "neighbours of a node in the mesh"},
-	{"lookup", "", with(spread(Seconds), "success", Share), "a find, from the question to the first match"},
+	{"lookup", "", asked(), "a find by the index, from the question to the first match"},
+	{"page", "", asked(), "the same to a page of 20 matches"},
+	{"get", "", with(spread(Seconds), "success", Share), "a plain look-up of a record on the DHT"},
 	{"detection", "", spread(Seconds), "from a node's death to its being left out by 99 of 100"},
 	{"suspicions", "", map[string]Unit{"count": Number, "false": Number}, "that nodes told; of nodes that were there"},
 	{"coordinate", "", spread(Number), "error of an estimated round-trip time, as a share of the time"},

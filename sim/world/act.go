@@ -20,6 +20,8 @@ func (w *World) act(step scenario.Step) {
 		w.renew(do)
 	case *scenario.Stop:
 		w.stop(do)
+	case *scenario.Find:
+		w.find(do)
 	case *scenario.Change:
 		for _, n := range w.choose(do.Who, w.present) {
 			n.said++

@@ -2,7 +2,11 @@
 
 package world
 
-import "time"
+import (
+	"time"
+
+	"croft/lease/offer"
+)
 
 const (
 	// epoch is when every scenario begins, in Unix seconds: any instant will do.
@@ -43,9 +47,22 @@ const (
 	// seenFor is how long copies of a message are recognised: GossipSub's cache.
 	seenFor = 2 * time.Minute
 
+	// openFor is how long an offer is remembered as opened: it may be heard of until
+	// it has expired by a clock that is slow.
+	openFor = offer.MaxValid*time.Second + 2*offer.MaxSkew
+
 	// maxEntries bounds the offers in all views together, entryBytes each: memory.
 	maxEntries = 40_000_000
 	entryBytes = 250
+
+	// Of the index: the adapter's own (dht/index), and a find's (node/daemon).
+	replicas, quorum            = 8, 3
+	linger                      = 150 * time.Millisecond
+	askTimeout                  = 3 * time.Second
+	parallelAsks, parallelWalks = 16, 8
+	maxPages                    = 8
+	findLimit, thinLimit        = 10 * time.Second, 2 * time.Second
+	page                        = 20
 
 	// maxCuts bounds the partitions in force at once: a bit each in a node's side.
 	maxCuts = 32
@@ -56,3 +73,6 @@ const (
 
 // soon is when a newcomer pulls again, each after the one before.
 var soon = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second}
+
+// again is when a registration is repeated: the adapter's own too.
+var again = []time.Duration{2 * time.Second, 10 * time.Second, time.Minute, 4 * time.Minute}

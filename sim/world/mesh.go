@@ -3,6 +3,7 @@
 package world
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -20,11 +21,9 @@ type message struct {
 	origin int
 	at     time.Duration
 	bytes  []byte
-	seen   []uint64 // a bit for each node
+	level  int // of the topic: 0 is that of everybody
+	seen   seen
 }
-
-func (m *message) has(i int) bool { return m.seen[i/64]&(1<<(i%64)) != 0 }
-func (m *message) mark(i int)     { m.seen[i/64] |= 1 << (i % 64) }
 
 // envelope is what a message takes beside its payload.
 const envelope = 80
@@ -51,11 +50,14 @@ func (n *peer) join() {
 // settle finds neighbours, and pulls.
 func (n *peer) settle() {
 	n.meshed = n.w.now
+	if n.indexed != nil {
+		n.w.tables.enter(n.index)
+	}
 	n.graft(degree)
 	if len(n.neighbour) == 0 {
 		n.begun()
 	}
-	for i, to := range n.neighbour {
+	for i, to := range n.experienced(n.neighbour) {
 		if i < firstPulls {
 			n.pull(int(to), i == 0)
 		}
@@ -130,25 +132,40 @@ func (n *peer) publish(made offer.Offer) {
 	}
 	w.opened[&signed.Bytes[0]] = &signed
 	n.heard(n.view.Step(n.wall(), gossip.Local{Bytes: signed.Bytes}))
-	m := &message{origin: n.index, at: w.now, bytes: signed.Bytes, seen: make([]uint64, (len(w.nodes)+63)/64)}
-	m.mark(n.index)
+	m := &message{origin: n.index, at: w.now, bytes: signed.Bytes}
+	if s := n.sharded; s != nil {
+		m.level = min(s.crowd.Level(w.areas.places[n.index].rank), s.level)
+	}
+	if n.sharded != nil {
+		w.tally("published", fmt.Sprint("at level ", m.level))
+	}
+	if m.level == 0 {
+		m.seen = newBits(len(w.nodes))
+	} else {
+		m.seen = &few{}
+	}
+	m.seen.mark(n.index)
 	w.note(n.index, "publish %s", signed.ID.Short())
 	w.messages = append(w.messages, m)
 	w.retire(seenFor)
 	w.figures.published.Add(w.now, 1)
+	n.latest = &signed
+	if n.indexed != nil {
+		n.enroll(&signed)
+	}
 	w.forward(m, n, -1)
 }
 
 // forward sends a message to the neighbours. A copy to who has it already is
 // counted and not played: it would do nothing.
 func (w *World) forward(m *message, n *peer, from int) {
-	for _, i := range n.neighbour {
+	for _, i := range n.at(m.level) {
 		to := int(i)
 		if to == from {
 			continue
 		}
 		n.spend(w.figures.gossiped, len(m.bytes)+envelope)
-		if m.has(to) {
+		if m.seen.has(to) {
 			w.figures.duplicates.Add(w.now, 1)
 			continue
 		}
@@ -173,11 +190,11 @@ func (w *World) deliver(m *message, from, to int) {
 	switch {
 	case !n.up || m.seen == nil:
 		return
-	case m.has(to):
+	case m.seen.has(to):
 		w.figures.duplicates.Add(w.now, 1)
 		return
 	}
-	m.mark(to)
+	m.seen.mark(to)
 	effects := n.view.Step(n.wall(), gossip.Received{Bytes: m.bytes, From: w.nodes[from].principal()})
 	n.heard(effects)
 	v := effects[0].(gossip.Verdict)
@@ -203,16 +220,20 @@ func (w *World) retire(age time.Duration) {
 	for len(w.messages) > 0 && w.now-w.messages[0].at >= age {
 		m := w.messages[0]
 		w.messages = w.messages[1:]
-		for _, n := range w.nodes {
+		w.audience(m, func(n *peer) {
 			if n.up && n.meshed < m.at && n.index != m.origin {
 				w.figures.due++
-				if m.has(n.index) {
+				if m.seen.has(n.index) {
 					w.figures.reached++
 				}
 			}
-		}
-		delete(w.opened, &m.bytes[0]) // a view that still has it has it open
+		})
 		m.seen = nil
+		w.aged = append(w.aged, m)
+	}
+	for len(w.aged) > 0 && w.now-w.aged[0].at >= openFor {
+		delete(w.opened, &w.aged[0].bytes[0])
+		w.aged = w.aged[1:]
 	}
 }
 
@@ -225,12 +246,15 @@ func (n *peer) repeat(turn int) {
 		next = soon[turn]
 	}
 	n.later(next, func() {
-		if len(n.neighbour) > 0 {
-			n.pull(int(n.neighbour[n.w.rng.IntN(len(n.neighbour))]), false)
+		if near := n.around(); len(near) > 0 {
+			n.pull(int(near[n.w.rng.IntN(len(near))]), false)
 		} else {
 			n.graft(degree)
 		}
-		n.begun() // whoever hears nothing speaks all the same
+		n.narrow()
+		if n.sharded == nil || turn > 3 { // where it is to speak it learns by what it hears
+			n.begun() // whoever hears nothing speaks all the same
+		}
 		n.repeat(turn + 1)
 	})
 }
@@ -242,7 +266,7 @@ func (n *peer) pull(to int, first bool) {
 	over := false
 	done := func() {
 		if !over && first {
-			n.begun()
+			n.descend()
 		}
 		over = true
 	}
@@ -287,7 +311,7 @@ func (n *peer) page(to int, req gossip.PullRequest, done func()) {
 
 // caughtUp notes when a newcomer has 99 of 100 offers of those that there were.
 func (n *peer) caughtUp() {
-	if n.target > 0 && n.view.Len()*100 >= min(n.target, viewCap(n.w.scn))*99 {
+	if n.target > 0 && n.sharded == nil && n.view.Len()*100 >= min(n.target, viewCap(n.w.scn))*99 {
 		n.target = 0
 		n.w.figures.latejoin.Add(n.w.now, int64(n.w.now-n.since))
 	}

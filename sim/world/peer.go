@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"croft/dht"
 	"croft/gossip"
 	"croft/lease"
 	"croft/lease/offer"
@@ -58,6 +59,12 @@ type peer struct {
 	live        *presence
 	site        lease.Principal
 	certificate []byte // the site's, that the node is its own
+
+	conns    connections
+	patience dht.Patience // with peers that are asked
+	indexed  *indexed     // nil: the index is not played
+	sharded  *sharded     // nil: everybody hears everybody
+	latest   *offer.Opened
 
 	since time.Duration // when it came up last
 	was   time.Duration // how long it was up before
@@ -110,7 +117,8 @@ func (n *peer) start() {
 	n.life++
 	n.answers, n.watch = map[uint64]func(lease.Answer){}, map[string][]func(sandbox.Changed){}
 	n.base, n.floor = n.skew, time.Unix(n.core.Last(), 0)
-	n.view = gossip.NewView(gossip.ViewConfig{Cap: viewCap(w.scn), Open: w.open})
+	n.openIndex()
+	n.view = gossip.NewView(gossip.ViewConfig{Cap: viewCap(w.scn), Open: w.open, Crowd: n.openShards()})
 	n.pace, n.offering, n.neighbour, n.ready, n.target = gossip.Pace{}, false, nil, false, w.told
 	n.since, n.meshed = w.now, w.scn.End
 	w.count(+1)
@@ -147,6 +155,8 @@ func (n *peer) end() {
 	}
 	n.core, n.view, n.inbox, n.busy, n.live = nil, nil, nil, false, nil
 	n.answers, n.watch = nil, nil
+	n.closeIndex()
+	n.closeShards()
 	n.w.silent(n)
 }
 
@@ -339,12 +349,18 @@ func (n *peer) offer(news bool) {
 }
 
 func (n *peer) bare() offer.Offer {
-	at, now := n.w.profile.Place(n.index), n.wall()
+	at, now, position := n.w.profile.Place(n.index), n.wall(), n.w.position(n.index)
 	n.sequence = max(n.sequence+1, uint64(now.UnixMilli()))
 	return offer.Offer{Node: n.principal(), Sequence: n.sequence, Made: now.Unix(), Until: now.Unix() + offer.MaxValid,
 		Name: fmt.Sprintf("s%d/n%d", at.Site, n.index),
 		Attributes: offer.Attributes{Country: at.Country, Region: at.Region, City: at.City, AS: at.AS, Kernel: "6.12.0", Arch: "amd64",
-			Position: &offer.Position{Lat: int32(at.Lat * 1000), Lon: int32(at.Lon * 1000)}, Network: "public",
+			Position: &position, Network: "public",
 			Labels: map[string]string{"news": fmt.Sprint(n.said)}},
 		Total: n.capacity(), Longest: 24 * 3600, Uptime: int64((n.w.now - n.since).Seconds())}
+}
+
+// position is where a node says that it is.
+func (w *World) position(i int) offer.Position {
+	at := w.profile.Place(i)
+	return offer.Position{Lat: int32(at.Lat * 1000), Lon: int32(at.Lon * 1000)}
 }

@@ -13,26 +13,27 @@ import (
 type figures struct {
 	*report.Recorder
 	watched
-	delivery, latejoin, bytes              *report.Measure
+	delivery, latejoin, bytes, known       *report.Measure
 	due, reached                           uint64 // copies of offers that should come, and did
 	published, delivered, duplicates       *report.Counter
 	gossiped, asked, sent                  *report.Counter // messages, of gossip and others; bytes
 	lost, repeated, doubled, heldBack      *report.Counter
 	wishes, held, committed, ended, proofs *report.Counter
 	up, running                            *report.Gauge
+	discovery
 }
 
 func newFigures(r *report.Recorder) figures {
 	r.Safety = &report.Safety{}
 	return figures{Recorder: r, watched: newWatched(r),
-		delivery: r.Measure("delivery", ""), latejoin: r.Measure("latejoin", ""), bytes: r.Measure("bytes", ""),
+		delivery: r.Measure("delivery", ""), latejoin: r.Measure("latejoin", ""), bytes: r.Measure("bytes", ""), known: r.Measure("known", ""),
 		up: r.Gauge("nodes", "up"), running: r.Gauge("slivers", "running"),
 		published: r.Counter("offers", "published"), delivered: r.Counter("offers", "delivered"), duplicates: r.Counter("offers", "duplicate"),
 		gossiped: r.Counter("messages", "gossip"), asked: r.Counter("messages", "requests and answers"), sent: r.Counter("bytes", "sent"),
 		lost: r.Counter("messages", "lost"), repeated: r.Counter("packets", "repeated"),
 		doubled: r.Counter("messages", "doubled"), heldBack: r.Counter("messages", "held back"),
 		wishes: r.Counter("leases", "wished"), held: r.Counter("leases", "held"), committed: r.Counter("leases", "committed"), ended: r.Counter("leases", "ended"),
-		proofs: r.Counter("proofs", "")}
+		proofs: r.Counter("proofs", ""), discovery: newDiscovery(r)}
 }
 
 // drop counts an offer that a view ignored.
@@ -64,6 +65,7 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 		if n.up {
 			was += w.now - n.since
 			links += len(n.neighbour)
+			f.known.Observe(int64(n.view.Len()))
 		}
 		if was > time.Second {
 			f.bytes.Observe(int64(float64(n.sent) / was.Seconds()))
@@ -75,6 +77,7 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 	if got := f.delivery.Count(); got > 0 {
 		f.Set("duplicates", "", "mean", float64(f.duplicates.Total())/float64(got))
 	}
+	f.discovery.report(f.Recorder)
 	f.Set("degree", "", "mean", float64(links)/float64(max(w.up, 1)))
 	f.Set("grants", "", "count", float64(f.held.Total()))
 	refused := f.Total("refusals")
@@ -100,14 +103,15 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 
 // foot says what this world is made of; docs/simulation.md says more.
 var foot = report.Foot{
-	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature"},
+	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature", "dht.Holder, dht.Plan and dht.Lookup, where somebody asks the index"},
 	Models: []report.Model{
 		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; no bandwidth"},
 		{What: "mesh", How: "random neighbours, flooding; a silent one is given up after 10 s"},
+		{What: "Kademlia", How: "tables as full as they can be, drawn from who is there; who went stays in them for 30 min"},
 		{What: "contacts", How: "whoever can be reached may be a neighbour"},
 		{What: "probes", How: "over connections that are there; one exchange"},
 		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; no packets"},
 		{What: "disk", How: "frames, whole or lost; 0.3 to 4 ms an fsync; never full"},
 	},
-	Omits: []string{"the index on the DHT", "topics of slices", "hostile nodes", "tickets and agents", "notices, proofs and heads on the wire", "NAT and relays"},
+	Omits: []string{"topics of slices", "hostile nodes", "tickets and agents", "notices, proofs and heads on the wire", "NAT and relays"},
 }

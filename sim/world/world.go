@@ -39,9 +39,12 @@ type World struct {
 	up      int
 	slivers int // that run
 	wires   wires
-	refs    uint64 // of inputs to cores
+	tables  *tables // nil: nobody asks the index
+	areas   *areas  // nil: everybody hears everybody
+	refs    uint64  // of inputs to cores
 
 	messages []*message // that are recognised, oldest first
+	aged     []*message // whose offers may still hold
 	told     int        // nodes that are up and have told of themselves
 	opened   map[*byte]*offer.Opened
 	verified map[*byte]error         // suspicions
@@ -73,6 +76,12 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 	}
 	w := &World{scn: s, profile: p, rng: rand.New(rand.NewPCG(s.Seed, 0x776f726c64)), trace: newTrace(opt.Trace),
 		opened: map[*byte]*offer.Opened{}, verified: map[*byte]error{}, known: map[lease.Principal]int{}, slices: map[string]*run{}, figures: newFigures(report.NewRecorder("world", s))}
+	if playsIndex(s) {
+		w.tables = newTables(s.Seed, s.Nodes.Count)
+	}
+	if shards(s) {
+		w.areas = newAreas(s.Nodes.Count)
+	}
 	w.wires.side = make([]uint32, s.Nodes.Count)
 	for i := range s.Nodes.Count {
 		w.nodes = append(w.nodes, &peer{w: w, index: i})

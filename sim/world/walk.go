@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package world
+
+import (
+	"time"
+
+	"croft/dht"
+)
+
+// walk is one look-up: dht.Lookup, whose requests go over the wires to peers that
+// answer from the model of their tables. Whom it finds are nodes, nearest first.
+type walk struct {
+	n      *peer
+	target dht.Key
+	lookup *dht.Lookup
+	tickAt time.Duration // when it will be woken; the latest setting counts
+	done   func(nearest []int32)
+}
+
+// Of its messages: FIND_NODE with a key; an answer with so many peers and their
+// addresses.
+const findNode, nodeInfo = 60, 90
+
+// walk begins a look-up; done is called once, if the node lives until then.
+func (n *peer) walk(target dht.Key, done func(nearest []int32)) *walk {
+	t := n.w.tables
+	k := &walk{n: n, target: target, done: done, lookup: dht.NewLookup(dht.LookupConfig{Target: target, Self: t.ids[n.index],
+		Known: t.contacts(t.closest(n.index, target, dht.LookupClosest)), Patience: &n.patience})}
+	n.later(0, func() { k.step(dht.Tick{}) })
+	return k
+}
+
+func (k *walk) step(in dht.LookupInput) {
+	n, w := k.n, k.n.w
+	for _, e := range k.lookup.Step(w.wall(), in) {
+		switch e := e.(type) {
+		case dht.Ask:
+			k.ask(e.Peer)
+		case dht.Found:
+			k.found(e)
+			return
+		}
+	}
+	at, ok := k.lookup.NextWake()
+	if !ok {
+		return
+	}
+	when := w.now + max(at.Sub(w.wall()), 0)
+	if k.tickAt == when {
+		return
+	}
+	k.tickAt = when
+	n.later(when-w.now, func() {
+		if k.tickAt == when {
+			k.step(dht.Tick{})
+		}
+	})
+}
+
+func (k *walk) ask(whom dht.Key) {
+	n, t := k.n, k.n.w.tables
+	n.request(t.node(whom), findNode, func(o *peer) (func(), int) {
+		known := t.closest(o.index, k.target, dht.LookupClosest)
+		return func() { k.step(dht.Closer{From: whom, Peers: t.contacts(known)}) }, 40 + nodeInfo*len(known)
+	})
+}
+
+// found ends the look-up.
+func (k *walk) found(e dht.Found) {
+	w := k.n.w
+	k.tickAt = -1
+	stats := k.lookup.Stats()
+	w.figures.walk(stats)
+	w.trace.begin(w.now, k.n.index)
+	w.trace.word("walk")
+	w.trace.number(int64(stats.Asked))
+	w.trace.number(int64(stats.PassedOver))
+	nearest := make([]int32, len(e.Peers))
+	for i, p := range e.Peers {
+		nearest[i] = int32(w.tables.node(p))
+		w.trace.number(int64(nearest[i]))
+	}
+	w.trace.end()
+	k.done(nearest)
+}
+
+func (k *walk) asks() int { return int(k.lookup.Stats().Asked) }
