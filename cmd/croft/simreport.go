@@ -81,10 +81,10 @@ func printReport(w io.Writer, name string, r *world.Report) {
 		if v.Stat == "p50" {
 			figure = v.Figure
 		}
-		if v.Figure == "slice" || v.Figure == figure && v.Stat != "share" {
+		if v.Figure == "slice" || v.Figure == figure && v.Stat != "share" && v.Of == "" {
 			continue
 		}
-		fmt.Fprintf(w, "%s %s\t%s\n", v.Figure, v.Stat, measured(v))
+		fmt.Fprintf(w, "%s %s\t%s\n", strings.TrimSpace(v.Figure+" "+v.Of), v.Stat, measured(v))
 	}
 	for _, c := range r.Counts {
 		fmt.Fprintf(w, "%s\t%d\n", c.What, c.Count)

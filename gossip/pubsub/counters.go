@@ -20,6 +20,7 @@ type counters struct {
 	delivered uint64
 	doubles   uint64
 	meshes    map[string]map[peer.ID]bool // by topic
+	traffic   traffic
 }
 
 func newCounters() *counters {
@@ -28,12 +29,13 @@ func newCounters() *counters {
 
 // Stats is what `croft net` shows.
 type Stats struct {
-	Nodes      int               `json:"nodes"`      // in the view
-	Neighbours int               `json:"neighbours"` // on the topic of offers
-	Meshes     map[string]int    `json:"meshes"`     // by topic: those that forward to us and we to them
-	Delivered  uint64            `json:"delivered"`  // messages accepted
-	Doubles    uint64            `json:"doubles"`    // messages that came more than once
-	Drops      map[string]uint64 `json:"drops"`      // "ignore:expired", "queue:peer" and the like
+	Nodes      int                `json:"nodes"`      // in the view
+	Neighbours int                `json:"neighbours"` // on the topic of offers
+	Meshes     map[string]int     `json:"meshes"`     // by topic: those that forward to us and we to them
+	Traffic    map[string]Traffic `json:"traffic"`    // by topic, and Control
+	Delivered  uint64             `json:"delivered"`  // messages accepted
+	Doubles    uint64             `json:"doubles"`    // messages that came more than once
+	Drops      map[string]uint64  `json:"drops"`      // "ignore:expired", "queue:peer" and the like
 }
 
 // Stats returns a copy of the counters.
@@ -45,6 +47,7 @@ func (g *Gossip) Stats() Stats {
 	g.counts.mu.Lock()
 	defer g.counts.mu.Unlock()
 	s.Delivered, s.Doubles, s.Drops = g.counts.delivered, g.counts.doubles, maps.Clone(g.counts.drops)
+	s.Traffic = g.counts.traffic.clone()
 	s.Meshes = map[string]int{}
 	for topic := range g.topics {
 		s.Meshes[topic] = len(g.counts.meshes[topic])
@@ -52,9 +55,11 @@ func (g *Gossip) Stats() Stats {
 	return s
 }
 
-func (c *counters) add(reason string) {
+func (c *counters) add(reason string) { c.addSome(reason, 1) }
+
+func (c *counters) addSome(reason string, n uint64) {
 	c.mu.Lock()
-	c.drops[reason]++
+	c.drops[reason] += n
 	c.mu.Unlock()
 }
 
@@ -112,6 +117,4 @@ func (c *counters) OnNewOutboundStream(peer.ID, protocol.ID)         {}
 func (c *counters) Join(string)                                      {}
 func (c *counters) Leave(string)                                     {}
 func (c *counters) ValidateMessage(*ps.Message)                      {}
-func (c *counters) RecvRPC(*ps.RPC)                                  {}
-func (c *counters) SendRPC(*ps.RPC, peer.ID)                         {}
 func (c *counters) SendRPCCompleted(*ps.RPC, peer.ID, time.Duration) {}

@@ -233,6 +233,10 @@ func TestNoticesTravelAndOldOnesDoNot(t *testing.T) {
 	connect(t, b, a)
 	meshed(t, TopicLeases, []*Gossip{g, m})
 	key := keyOf("n")
+	if err := m.Publish(t.Context(), offerOf(t, "n", 1, nil)); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the node is known", func() bool { return len(g.Offers()) == 1 })
 	notice := gossip.Notice{Node: key.Principal(), Sequence: 1, Made: noon.Unix(), Until: noon.Unix() + 60, RSet: lease.RSet{lease.CPU: 1}}
 	sealed, err := gossip.SealNotice(notice, key)
 	if err != nil {

@@ -2,19 +2,23 @@
 
 package world
 
-import "time"
+import (
+	"time"
+
+	"croft/gossip"
+)
 
 const (
 	// epoch is when every scenario begins, in Unix seconds: any instant will do.
 	epoch = 1_800_000_000
 
-	// Of the mesh: GossipSub's own degrees. A neighbour that is silent is given up
-	// after noticeAfter, as keep-alives have it.
-	degree, degreeLow, degreeHigh = 6, 5, 12
+	// Of the mesh. A neighbour that is silent is given up after noticeAfter, as
+	// keep-alives have it.
+	degree, degreeLow, degreeHigh = gossip.Degree, gossip.DegreeLow, gossip.DegreeHigh
 	noticeAfter                   = 10 * time.Second
 
 	// Of pulls: the adapter's own (gossip/pubsub).
-	firstPulls  = 2
+	firstPulls  = 3
 	pullEvery   = time.Minute
 	pullTimeout = 15 * time.Second
 
@@ -48,7 +52,7 @@ const (
 
 	// maxEntries bounds the offers in all views together, entryBytes each: memory.
 	maxEntries = 40_000_000
-	entryBytes = 250
+	entryBytes = 290
 
 	// maxCuts bounds the partitions in force at once: a bit each in a node's side.
 	maxCuts = 32

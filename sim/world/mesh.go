@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"croft/gossip"
+	"croft/lease"
 	"croft/lease/judge"
 	"croft/lease/offer"
 )
@@ -61,6 +62,7 @@ func (n *peer) settle() {
 		}
 	}
 	n.repeat(0)
+	n.measure()
 }
 
 // begun is when a node has what there was: it tells of itself.
@@ -137,6 +139,7 @@ func (n *peer) publish(made offer.Offer) {
 	w.retire(seenFor)
 	w.figures.published++
 	w.forward(m, n, -1)
+	n.remember(m)
 }
 
 // forward sends a message to the neighbours. A copy to who has it already is
@@ -147,6 +150,7 @@ func (w *World) forward(m *message, n *peer, from int) {
 		if to == from {
 			continue
 		}
+		n.count(kindOffers, len(m.bytes)+envelope)
 		n.sent += uint64(len(m.bytes) + envelope)
 		if m.has(to) {
 			w.figures.duplicates++
@@ -191,8 +195,11 @@ func (w *World) deliver(m *message, from, to int) {
 		w.figures.drop(string(v.Reason))
 		return
 	}
-	w.figures.delivery.add(int64(w.now - m.at))
+	if n.meshed < m.at { // others are told of what there was before they came
+		w.figures.delivery.add(int64(w.now - m.at))
+	}
 	w.forward(m, n, from)
+	n.remember(m)
 }
 
 // retire forgets messages of that age, and counts whom they reached of those that
@@ -224,7 +231,7 @@ func (n *peer) repeat(turn int) {
 	}
 	n.later(next, func() {
 		if len(n.neighbour) > 0 {
-			n.pull(int(n.neighbour[n.w.rng.IntN(len(n.neighbour))]), false)
+			n.pull(n.choose(), false)
 		} else {
 			n.graft(degree)
 		}
@@ -233,10 +240,19 @@ func (n *peer) repeat(turn int) {
 	})
 }
 
+// choose draws one of the neighbours that answered well.
+func (n *peer) choose() int {
+	all := make([]lease.Principal, len(n.neighbour))
+	for i, to := range n.neighbour {
+		all[i] = n.w.nodes[to].principal()
+	}
+	good := n.sources.Choose(n.wall(), all)
+	return int(n.neighbour[good[n.w.rng.IntN(len(good))]])
+}
+
 // pull asks another for what differs, page by page. The first is what a newcomer
 // waits for before it tells of itself.
 func (n *peer) pull(to int, first bool) {
-	req := gossip.PullRequest{Digest: n.view.Digest()}
 	over := false
 	done := func() {
 		if !over && first {
@@ -245,41 +261,58 @@ func (n *peer) pull(to int, first bool) {
 		over = true
 	}
 	n.later(pullTimeout, done)
-	n.page(to, req, done)
+	n.page(to, n.view.Pull(n.wall(), n.w.nodes[to].principal()), done)
 }
 
-func (n *peer) page(to int, req gossip.PullRequest, done func()) {
+func (n *peer) page(to int, pull *gossip.Pull, done func()) {
 	w, life := n.w, n.life
-	w.send(n.index, to, gossip.Partitions*9+40, func() {
+	req, more := pull.Next()
+	if !more {
+		for _, count := range n.sources.Judge(n.wall(), pull) {
+			w.figures.omitted += uint64(count)
+		}
+		done()
+		return
+	}
+	n.count(kindPulls, pullBytes(req))
+	w.send(n.index, to, pullBytes(req), func() {
 		o := w.nodes[to]
 		if !o.up {
 			return
 		}
 		page := o.view.Page(o.wall(), req)
-		size := 40
-		for _, b := range page.Offers {
-			size += len(b) + 4
-		}
-		w.send(to, n.index, size, func() {
+		o.count(kindPulls, pageBytes(page))
+		w.send(to, n.index, pageBytes(page), func() {
 			if n.life != life {
 				return
 			}
-			kept := 0
-			for _, b := range page.Offers {
-				v := n.view.Step(n.wall(), gossip.Received{Bytes: b, From: o.principal(), Pulled: true})[0].(gossip.Verdict)
-				if v.Judgement == judge.Accept {
-					kept++
-				}
-			}
-			w.note(n.index, "pulled %d of %d from %d", kept, len(page.Offers), to)
-			n.caughtUp()
-			if page.After.IsZero() {
-				done()
+			had := pull.News()
+			if _, err := pull.Take(n.wall(), page); err != nil {
+				w.breach(n, err) // nobody here is hostile
 				return
 			}
-			n.page(to, gossip.PullRequest{Digest: req.Digest, After: page.After}, done)
+			w.note(n.index, "pulled %d of %d, %d named, from %d", pull.News()-had, len(page.Offers), len(page.Names)/gossip.NameSize, to)
+			n.caughtUp()
+			n.page(to, pull, done)
 		})
 	})
+}
+
+// pullBytes and pageBytes are what a pull and its answer take on the wire.
+func pullBytes(req gossip.PullRequest) int {
+	size := len(req.Want) + envelope
+	if req.Digest != (gossip.Digest{}) {
+		size += 9 * gossip.Partitions
+	}
+	return size
+}
+
+func pageBytes(page gossip.PullPage) int {
+	size := len(page.Names) + envelope
+	for _, b := range page.Offers {
+		size += len(b) + 3
+	}
+	return size
 }
 
 // caughtUp notes when a newcomer has 99 of 100 offers of those that there were.

@@ -16,6 +16,8 @@ import (
 // figures is what is counted on the way.
 type figures struct {
 	delivery, latejoin     dist
+	stretch                dist   // thousandths
+	omitted                uint64 // offers that neighbours were found to leave out
 	due, reached           uint64 // copies of offers that should come, and did
 	published, duplicates  uint64
 	drops                  map[string]uint64
@@ -127,16 +129,10 @@ func (w *World) report(wall time.Duration, partial bool) *Report {
 	r := &Report{World: "world", Nodes: len(w.nodes), Profile: w.scn.Nodes.Profile, Seed: w.scn.Seed, Partial: partial, Virtual: w.now,
 		Wall: wall, Events: w.events, Lines: w.trace.lines, History: w.trace.hash(),
 		Safety: Safety{w.safety.checks, w.safety.sweeps, w.safety.breaches, w.safety.more}}
-	var bytes dist
 	links := 0
 	for _, n := range w.nodes {
-		was := n.was
 		if n.up {
-			was += w.now - n.since
 			links += len(n.neighbour)
-		}
-		if was > time.Second {
-			bytes.add(int64(float64(n.sent) / was.Seconds()))
 		}
 	}
 	r.dist("delivery", &f.delivery, 1e-9, "s")
@@ -144,7 +140,7 @@ func (w *World) report(wall time.Duration, partial bool) *Report {
 		r.value("delivery", "", "share", float64(f.reached)/float64(f.due), "")
 	}
 	r.dist("latejoin", &f.latejoin, 1e-9, "s")
-	r.dist("bytes", &bytes, 1, "B/s")
+	w.reportBytes(r)
 	if f.delivery.count > 0 {
 		r.value("duplicates", "", "mean", float64(f.duplicates)/float64(f.delivery.count), "")
 	}
@@ -167,7 +163,7 @@ func (w *World) report(wall time.Duration, partial bool) *Report {
 		}
 		r.Slices = append(r.Slices, one)
 	}
-	r.Counts = []Count{{"nodes up", uint64(w.up)}, {"offers published", f.published}, {"leases", f.leased}, {"ends", f.ended},
+	r.Counts = []Count{{"nodes up", uint64(w.up)}, {"offers published", f.published}, {"leases", f.leased}, {"ends", f.ended}, {"offers left out", f.omitted},
 		{"messages lost", w.wires.lost}, {"packets repeated", w.wires.repeated}, {"messages doubled", w.wires.doubled}, {"messages held back", w.wires.heldBack}}
 	r.Drops, r.Refusals = counts(f.drops), counts(f.refused)
 	if partial {
