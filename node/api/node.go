@@ -103,4 +103,5 @@ type Node struct {
 	Clocks    Clocks
 	Conflicts Conflicts
 	OptOuts   OptOuts
+	Overlay   Overlay
 }

@@ -29,6 +29,7 @@ func Local(n Node, version string) http.Handler {
 	routeDiscovery(api, n.Discovery)
 	routeOwner(api, n.Owner)
 	routeAllFigures(api, n.Owner)
+	routeOverlay(api, n.Overlay)
 	routeRecords(api, n.Slices)
 	routeClocks(api, n.Clocks)
 	routeConflicts(api, n.Conflicts)

@@ -43,6 +43,7 @@ type Deps struct {
 	Rumours   Rumours       // proofs ↔ everybody; nil: a visitor hears of none
 	Forks     Rumours       // the same of forked logs
 	Wire      Wire          // bytes to and from other nodes
+	Overlay   api.Overlay   // whom this node is connected to, and what it knows of them
 	Slices    SliceIndex    // records of slices, where every node finds them; may be nil
 
 	// OptOuts are the addresses that asked to be left alone; nil: a visitor sends to
@@ -85,6 +86,9 @@ type Publisher interface {
 	Tell(ctx context.Context, notice []byte) error
 	// Known is the number of offers in the view.
 	Known() int
+	// Stretch is by how much this node's periods are to be longer, so that what all
+	// tell one another stays within the budget; 1 is not at all.
+	Stretch() float64
 }
 
 // Wire carries bytes between nodes.

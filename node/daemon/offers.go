@@ -70,6 +70,7 @@ func (o *offerLoop) run(ctx context.Context) {
 			o.withdraw() // the daemon goes
 			return
 		}
+		pace.Stretch(o.d.deps.Gossip.Stretch())
 		pace.Changed(freeInAll(&made), made.Total, o.news.Swap(false))
 		wait := retryOffer
 		if !pace.Due(now) {

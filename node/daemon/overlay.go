@@ -56,14 +56,16 @@ type overlay struct {
 	kept   chan struct{}    // closed when the index registers no more
 	keep   func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
 	log    *slog.Logger
+
+	traffic *traffic
 }
 
 // join makes the host and everything on it, and keeps looking for neighbours
 // until there are some.
 func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
-	o := &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
+	o := &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile), traffic: newTraffic()}
 	var err error
-	if o.host, err = wire.NewHost(wire.Config{Key: deps.Key.Private(), Listen: cfg.Listen, UserAgent: "croft/" + Version}); err != nil {
+	if o.host, err = wire.NewHost(wire.Config{Key: deps.Key.Private(), Listen: cfg.Listen, UserAgent: "croft/" + Version, Meter: o.traffic.meter}); err != nil {
 		return fmt.Errorf("%w: listening: %w", ErrConfig, err)
 	}
 	n.open.add(o.host.Close)
@@ -110,12 +112,13 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps) error {
 		o.index.Keep(run, o.offers)
 	})
 	wg.Go(func() { o.stay(run, cfg) })
+	wg.Go(func() { o.traffic.run(run, o.connected) })
 	if cfg.Profile != ProfileLab {
 		if service := mdns.NewMdnsService(o.host, "_croft._udp", o); service.Start() == nil {
 			n.open.add(service.Close)
 		}
 	}
-	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices = o, o, o, o.dht
+	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Overlay = o, o, o, o.dht, o
 	return nil
 }
 

@@ -24,6 +24,9 @@ type Config struct {
 	Listen    []string           // multiaddrs, TCP and QUIC
 	UserAgent string             // "" is "croft"
 
+	// Meter counts the bytes of the host's streams; nil: nobody does.
+	Meter *Meter
+
 	// ConnLow and ConnHigh: above high, connections that serve least are
 	// dropped until low remain. 0 is 96 and 160.
 	ConnLow, ConnHigh int
@@ -54,7 +57,11 @@ func NewHost(c Config) (host.Host, error) {
 		conns.Close()
 		return nil, fmt.Errorf("making host: %w", err)
 	}
-	h, err := libp2p.New(
+	var metered []libp2p.Option
+	if c.Meter != nil {
+		metered = append(metered, libp2p.BandwidthReporter(c.Meter))
+	}
+	h, err := libp2p.New(append(metered,
 		libp2p.Identity(key),
 		libp2p.ListenAddrStrings(c.Listen...),
 		libp2p.Transport(libp2pquic.NewTransport),
@@ -68,7 +75,7 @@ func NewHost(c Config) (host.Host, error) {
 		libp2p.ResourceManager(resources),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
-	)
+	)...)
 	if err != nil {
 		// libp2p does not close what it was given.
 		conns.Close()
