@@ -28,11 +28,11 @@ type Net struct {
 	Load      float64           `json:"load" doc:"bytes per second that it took over about the last minute, in the direction that took more"`
 	Stretch   float64           `json:"stretch" doc:"by how much the node's periods are longer, to keep to the budget; 1: not at all"`
 	Peers     []Peer            `json:"peers"`
-	Topics    []TopicTraffic    `json:"topics,omitempty" doc:"of gossip; control is what the router says beside messages"`
+	Topics    []TopicTraffic    `json:"topics" doc:"of gossip; control is what the router says beside messages"`
 	Protocols []ProtocolTraffic `json:"protocols" doc:"all that connections carry; /croft/pipe/1 is what people send by this node, and no part of the load"`
 	Delivered uint64            `json:"delivered" doc:"messages of gossip that were accepted"`
 	Doubles   uint64            `json:"doubles" doc:"messages that came more than once"`
-	Drops     map[string]uint64 `json:"drops,omitempty" doc:"what was dropped, by reason"`
+	Drops     map[string]uint64 `json:"drops" doc:"what was dropped, by reason"`
 }
 
 // Peer is a neighbour: one that this node is connected to.

@@ -25,7 +25,7 @@ import (
 func (o *overlay) Net(ctx context.Context) (api.Net, error) {
 	load, stretch := o.traffic.load()
 	n := api.Net{At: time.Now().UTC(), Since: o.traffic.since.UTC(), Budget: gossip.Budget, Load: load, Stretch: stretch,
-		Peers: o.peers(ctx), Protocols: o.traffic.protocols()}
+		Peers: o.peers(ctx), Topics: []api.TopicTraffic{}, Protocols: o.traffic.protocols(), Drops: map[string]uint64{}}
 	if o.gossip == nil {
 		return n, nil
 	}
