@@ -78,15 +78,18 @@ var rooms = map[string]room{
 	"shim":            {floor: 3}, // what a service imports: std only
 	"shim/local":      {floor: 3},
 
-	"sim":           {floor: 4},
-	"sim/scenario":  {4, true, nil},
-	"sim/profile":   {4, true, nil},
-	"sim/scenarios": {floor: 4},
-	"sim/world":     {floor: 4},
-	"sim/hostile":   {floor: 4},
-	"sim/stack":     {floor: 4},
-	"sim/lab":       {floor: 4},
-	"sim/market":    {floor: 4},
+	"sim":             {floor: 4},
+	"sim/scenario":    {4, true, nil},
+	"sim/profile":     {4, true, nil},
+	"sim/report":      {4, true, nil},
+	"sim/report/page": {4, true, nil},
+	"sim/scenarios":   {floor: 4},
+	"sim/world":       {floor: 4},
+	"sim/hostile":     {floor: 4},
+	"sim/stack":       {floor: 4},
+	"sim/lab":         {floor: 4},
+	"sim/lab/play":    {floor: 4},
+	"sim/market":      {floor: 4},
 
 	"cmd/croft":   {floor: 5},
 	"cmd/bench":   {floor: 5}, // measures; no part of the product

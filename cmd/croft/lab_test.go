@@ -97,19 +97,25 @@ func needLab(t *testing.T) {
 	t.Skip("needs ", strings.Join(missing, "; "))
 }
 
-// bringUp builds the binary, which daemons run and start again as wardens, and
-// brings a lab up, of such nodes, that goes with the test. It returns the binary
-// too.
-func bringUp(t *testing.T, c lab.Config) (*lab.Lab, string) {
+// build builds the binary into a directory that goes with the test.
+func build(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	croft := filepath.Join(dir, "croft")
+	croft := filepath.Join(t.TempDir(), "croft")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", croft, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building croft: %v\n%s", err, out)
 	}
-	state := filepath.Join(dir, "lab")
+	return croft
+}
+
+// bringUp builds the binary, which daemons run and start again as wardens, and
+// brings a lab up, of such nodes, that goes with the test. It returns the binary
+// too.
+func bringUp(t *testing.T, c lab.Config) (*lab.Lab, string) {
+	t.Helper()
+	croft := build(t)
+	state := filepath.Join(filepath.Dir(croft), "lab")
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

@@ -5,124 +5,123 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
-	"time"
 
-	"golang.org/x/sys/unix"
-	"golang.org/x/term"
-
-	"croft/sim/world"
+	simreport "croft/sim/report"
 )
 
-// progressLine is one line on a terminal that says how far a run is.
-type progressLine struct {
-	w     io.Writer // nil: there is no terminal
-	shown time.Time
-}
-
-func (a *app) progressLine() *progressLine {
-	if f, ok := a.err.(*os.File); ok && !a.json && term.IsTerminal(int(f.Fd())) {
-		return &progressLine{w: f}
-	}
-	return &progressLine{}
-}
-
-func (p *progressLine) show(at world.Progress) {
-	if p.w == nil || time.Since(p.shown) < progressEvery {
-		return
-	}
-	p.shown = time.Now()
-	done := float64(at.Now) / float64(max(at.End, 1))
-	bar := strings.Repeat("#", int(done*20))
-	fmt.Fprintf(p.w, "\r[%-20s] %3.0f%%  %s of %s  %d nodes  %d events\x1b[K", bar, done*100, at.Now.Round(time.Second), at.End, at.Up, at.Events)
-}
-
-func (p *progressLine) clear() {
-	if p.w != nil {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
-}
-
-// peakMemory is the most that this process had, in bytes.
-func peakMemory() int64 {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return u.Maxrss << 10
-}
-
-// printReport writes a report as people read it.
-func printReport(w io.Writer, name string, r *world.Report) {
-	fmt.Fprintf(w, "%s: %d nodes, %s, seed %d; %s in %s, %d events, %s\n", name, r.Nodes, r.Profile, r.Seed, r.Virtual.Round(time.Millisecond),
-		r.Wall.Round(10*time.Millisecond), r.Events, octets(uint64(peakMemory())))
+// printReport writes a report as people read it; what was expected stands last,
+// where eyes are.
+func printReport(w io.Writer, p paint, r *simreport.Report) {
+	fmt.Fprintf(w, "%s: %s\n%s\n", p.head(r.Name), r.Head(), r.Effort())
 	if r.Partial {
-		fmt.Fprintln(w, "PARTIAL: it was interrupted, and nothing that it says is of the whole run")
+		fmt.Fprintln(w, p.bad("PARTIAL")+": it was interrupted, and nothing that it says is of the whole run")
 	}
-	fmt.Fprintln(w, "\nFIGURE\tp50\tp90\tp95\tp99\tmax\tmean\t")
-	figure := ""
-	for _, v := range r.Figures {
-		if v.Stat != "p50" && v.Figure+v.Of != figure || v.Figure == "delivery" && v.Stat == "share" {
-			continue
+	rows, singles := r.Table()
+	if len(rows) > 0 {
+		table := [][]string{append([]string{"FIGURE"}, simreport.Stats...)}
+		for _, row := range rows {
+			cells := []string{strings.TrimSpace(row.Figure + " " + row.Of)}
+			for _, v := range row.Values {
+				cells = append(cells, simreport.Text(v.Value, v.Unit))
+			}
+			table = append(table, append(cells, simreport.About(row.Figure)))
 		}
-		if v.Stat == "p50" {
-			figure = v.Figure + v.Of
-			fmt.Fprintf(w, "%s", v.Figure)
-		}
-		fmt.Fprintf(w, "\t%s", measured(v))
-		if v.Stat == "mean" {
-			fmt.Fprintln(w, "\t")
+		fmt.Fprintln(w)
+		aligned(w, table, len(simreport.Stats))
+	}
+	var table [][]string
+	for _, v := range singles {
+		table = append(table, []string{strings.Join(strings.Fields(v.Figure+" "+v.Of+" "+v.Stat), " "), simreport.Text(v.Value, v.Unit), simreport.About(v.Figure)})
+	}
+	for _, list := range []struct {
+		prefix string
+		counts []simreport.Count
+	}{{"", r.Counts}, {"offers ignored: ", r.Drops}, {"wishes refused: ", r.Refusals}} {
+		for _, c := range list.counts {
+			if c.Count > 0 {
+				table = append(table, []string{list.prefix + c.What, simreport.Whole(int64(c.Count))})
+			}
 		}
 	}
 	fmt.Fprintln(w)
-	figure = ""
-	for _, v := range r.Figures {
-		if v.Stat == "p50" {
-			figure = v.Figure
-		}
-		if v.Figure == "slice" || v.Figure == figure && v.Stat != "share" && v.Of == "" {
-			continue
-		}
-		fmt.Fprintf(w, "%s %s\t%s\n", strings.TrimSpace(v.Figure+" "+v.Of), v.Stat, measured(v))
-	}
-	for _, c := range r.Counts {
-		fmt.Fprintf(w, "%s\t%d\n", c.What, c.Count)
-	}
-	for _, c := range r.Drops {
-		fmt.Fprintf(w, "offers ignored: %s\t%d\n", c.What, c.Count)
-	}
-	for _, c := range r.Refusals {
-		fmt.Fprintf(w, "wishes refused: %s\t%d\n", c.What, c.Count)
-	}
-	if len(r.Slices) > 0 {
-		fmt.Fprintln(w, "\nSLICE\tWANTED\tRUNNING\tBEGAN\tAFTER")
-	}
-	for _, s := range r.Slices {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", s.Name, s.Wanted, s.Running, s.Outcome, s.Time.Round(time.Millisecond))
-	}
-	fmt.Fprintf(w, "\nsafety: %d looks at a node, %d at all, %d promises broken\n", r.Safety.Checks, r.Safety.Sweeps, len(r.Safety.Breaches)+r.Safety.More)
-	for _, b := range r.Safety.Breaches {
-		fmt.Fprintf(w, "  at %s node %d: %s\n", b.At, b.Node, b.Text)
-	}
-	for _, e := range r.Expects {
-		verdict := "ok"
-		if !e.OK {
-			verdict = "FAILED"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", verdict, e.Expect, e.Got)
-	}
-	fmt.Fprintf(w, "\nhistory %s\n", r.History)
-	fmt.Fprintln(w, "Real are cores, views, slices and signatures; modelled are wires, mesh, sandbox, disk; there is no DHT (docs/simulation.md).")
+	aligned(w, table, 1)
+	printSlices(w, r.Slices)
+	printVerdicts(w, p, r)
+	printFoot(w, p, r)
 }
 
-// measured prints a figure in its unit.
-func measured(v world.Value) string {
-	switch v.Unit {
-	case "s":
-		return time.Duration(v.Value * 1e9).Round(100 * time.Microsecond).String()
-	case "B/s":
-		return octets(uint64(v.Value)) + "/s"
+func printSlices(w io.Writer, slices []simreport.Slice) {
+	if len(slices) == 0 {
+		return
 	}
-	return fmt.Sprintf("%.4g", v.Value)
+	table := [][]string{{"SLICE", "WANTED", "RUNNING", "AFTER", "BEGAN"}}
+	for _, s := range slices {
+		after := "-"
+		if s.Time > 0 {
+			after = simreport.Span(s.Time)
+		}
+		table = append(table, []string{s.Name, fmt.Sprint(s.Wanted), fmt.Sprint(s.Running), after, strings.Join(append([]string{s.Outcome}, s.Reasons(1)...), "; ")})
+	}
+	fmt.Fprintln(w)
+	aligned(w, table, 3)
+}
+
+func printVerdicts(w io.Writer, p paint, r *simreport.Report) {
+	fmt.Fprintln(w)
+	if s := r.Safety; s != nil {
+		fmt.Fprintf(w, "safety: %s looks at a node, %s at all, %d promises broken\n", simreport.Whole(int64(s.Checks)), simreport.Whole(int64(s.Sweeps)), len(s.Breaches)+s.More)
+		for _, b := range s.Breaches {
+			fmt.Fprintln(w, p.bad(fmt.Sprintf("  at %s node %d: %s", simreport.Span(b.At), b.Node, b.Text)))
+		}
+	}
+	wide := 0
+	for _, e := range r.Expects {
+		wide = max(wide, len(e.Expect))
+	}
+	for _, e := range r.Expects {
+		fmt.Fprintf(w, "%s %-*s  %s\n", p.mark(e.OK), wide, e.Expect, e.Got)
+	}
+}
+
+func printFoot(w io.Writer, p paint, r *simreport.Report) {
+	var models []string
+	for _, m := range r.Foot.Models {
+		models = append(models, m.What)
+	}
+	fmt.Fprintln(w)
+	for _, line := range []struct{ what, list string }{
+		{"real", strings.Join(r.Foot.Real, "; ")},
+		{"modelled", strings.Join(models, "; ")},
+		{"left out", strings.Join(r.Foot.Omits, "; ")},
+		{"of this run", strings.Join(r.Foot.Notes, "; ")},
+		{"history", r.History},
+		{"machine", r.Machine},
+	} {
+		if line.list != "" {
+			fmt.Fprintln(w, p.faint(fmt.Sprintf("%-11s  %s", line.what, line.list)))
+		}
+	}
+}
+
+// printOverlays tells how far runs are from one another.
+func printOverlays(w io.Writer, p paint, runs []*simreport.Report) {
+	overlays, labels := simreport.Compare(runs), simreport.Labels(runs)
+	if len(overlays) == 0 {
+		return
+	}
+	table := [][]string{{"LAID OVER ONE ANOTHER", "p50", "p95", "KS", "moved", "run"}}
+	for _, o := range overlays {
+		for i, run := range o.Runs {
+			d, scale := o.Dist(i)
+			row := []string{strings.TrimSpace(o.Figure + " " + o.Of), simreport.Text(d.Quantile(.5)*scale, o.Unit), simreport.Text(d.Quantile(.95)*scale, o.Unit), "-", "-", labels[run]}
+			if i > 0 {
+				row[3], row[4] = fmt.Sprintf("%.3f", o.Distances[i].KS), simreport.Text(o.Distances[i].Earth, o.Unit)
+			}
+			table = append(table, row)
+		}
+	}
+	fmt.Fprintln(w)
+	aligned(w, table, 4)
+	fmt.Fprintln(w, p.faint("KS: the most by which the shares at or below some value differ; moved: the earth mover's distance"))
 }

@@ -33,6 +33,7 @@ type Config struct {
 	Profile string                        // of the daemons; "" is "lab"
 	Segment time.Duration                 // of the daemons' record; 0 is their default
 	Env     []string                      // more environment for the daemons
+	Late    func(node int) bool           // whose daemon is left to Start, by index, never the first's; nil: nobody's
 
 	// Identity makes a node's key in its state directory, if it has none yet,
 	// and Certify has its site vouch for it with the site's seed (RFC 8032,
@@ -170,6 +171,9 @@ func (r *record) daemons(ctx context.Context, c Config) error {
 		s, _ := r.Plan.site(n.Site)
 		if err := r.prepare(n, s, join, seeds[n.Site], c); err != nil {
 			return errors.Join(err, group.Wait())
+		}
+		if i > 0 && c.Late != nil && c.Late(i) {
+			continue
 		}
 		c.Progress("daemon " + n.Name)
 		p, err := r.launch(n)

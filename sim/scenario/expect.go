@@ -19,6 +19,9 @@ const (
 	Rate                // bytes per second
 )
 
+// String is the unit as reports write it; numbers of something have none.
+func (u Unit) String() string { return [...]string{"", "share", "s", "B/s"}[u] }
+
 // Figure is a thing that a run measures.
 type Figure struct {
 	Word  string

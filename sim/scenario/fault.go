@@ -20,6 +20,25 @@ type Fault interface {
 	lasts() time.Duration // 0: for good
 }
 
+// Until returns when what a step does is over, in a run of that length: at once,
+// unless it is a fault that is in force for a time.
+func (s Step) Until(end time.Duration) time.Duration {
+	f, ok := s.Do.(Fault)
+	if !ok {
+		return s.At
+	}
+	if d := f.lasts(); d > 0 {
+		return s.At + d
+	}
+	switch f := f.(type) {
+	case *Kill, *Skew:
+		return s.At
+	case *Restart:
+		return s.At + f.After
+	}
+	return end
+}
+
 type lasting struct {
 	For time.Duration `key:"for"` // 0: to the end
 }

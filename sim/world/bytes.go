@@ -28,13 +28,19 @@ func (n *peer) count(k kind, bytes int) { n.sentOf[k] += uint64(bytes) }
 func (n *peer) measure() {
 	n.load.Measured(n.wall(), n.sent)
 	n.pace.Stretch(n.load.Stretch())
-	n.w.figures.stretch.add(int64(1000 * n.load.Stretch()))
+	n.w.figures.stretch.add(n.load.Stretch())
 	n.later(gossip.MeasureEvery, n.measure)
 }
 
-// reportBytes tells what nodes sent in a second, by kind.
-func (w *World) reportBytes(r *Report) {
-	var all dist
+// stretches are those of all nodes, at all times.
+type stretches struct{ sum, count, most float64 }
+
+func (s *stretches) add(v float64) { s.sum, s.count, s.most = s.sum+v, s.count+1, max(s.most, v) }
+
+// reportBytes tells what nodes sent in a second, by kind, and by how much they
+// stretched their periods for it.
+func (w *World) reportBytes() {
+	f := &w.figures
 	var of [kinds + 1]float64
 	count := 0.0
 	for _, n := range w.nodes {
@@ -45,7 +51,7 @@ func (w *World) reportBytes(r *Report) {
 		if was <= time.Second {
 			continue
 		}
-		all.add(int64(float64(n.sent) / was.Seconds()))
+		f.bytes.Observe(int64(float64(n.sent) / was.Seconds()))
 		count++
 		rest := n.sent
 		for k, bytes := range n.sentOf {
@@ -54,11 +60,13 @@ func (w *World) reportBytes(r *Report) {
 		}
 		of[kinds] += float64(rest) / was.Seconds()
 	}
-	r.dist("bytes", &all, 1, "B/s")
 	for k, name := range append(kindNames[:], "slices") {
 		if count > 0 {
-			r.value("bytes", name, "mean", of[k]/count, "B/s")
+			f.Set("bytes", name, "mean", of[k]/count)
 		}
 	}
-	r.dist("stretch", &w.figures.stretch, 1e-3, "")
+	if s := f.stretch; s.count > 0 {
+		f.Set("stretch", "", "mean", s.sum/s.count)
+		f.Set("stretch", "", "max", s.most)
+	}
 }

@@ -2,7 +2,7 @@
 
 package world
 
-import "errors"
+import "croft/sim/report"
 
 // ErrCannot: the scenario wants what this world does not have.
-var ErrCannot = errors.New("this world cannot do that")
+var ErrCannot = report.ErrCannot

@@ -71,7 +71,7 @@ func (n *peer) tell(to int, told []*message) {
 			for _, m := range lacks {
 				if n.up && m.seen != nil {
 					n.count(kindOffers, len(m.bytes)+envelope)
-					n.sent += uint64(len(m.bytes) + envelope)
+					n.spend(w.figures.gossiped, len(m.bytes)+envelope)
 					w.carry(m, n.index, to)
 				}
 			}

@@ -47,9 +47,6 @@ const (
 	// seenFor is how long copies of a message are recognised: GossipSub's cache.
 	seenFor = 2 * time.Minute
 
-	// maxBreaches is how many are told.
-	maxBreaches = 10
-
 	// maxEntries bounds the offers in all views together, entryBytes each: memory.
 	maxEntries = 40_000_000
 	entryBytes = 290

@@ -137,7 +137,7 @@ func (n *peer) publish(made offer.Offer) {
 	w.note(n.index, "publish %s", signed.ID.Short())
 	w.messages = append(w.messages, m)
 	w.retire(seenFor)
-	w.figures.published++
+	w.figures.published.Add(w.now, 1)
 	w.forward(m, n, -1)
 	n.remember(m)
 }
@@ -151,9 +151,9 @@ func (w *World) forward(m *message, n *peer, from int) {
 			continue
 		}
 		n.count(kindOffers, len(m.bytes)+envelope)
-		n.sent += uint64(len(m.bytes) + envelope)
+		n.spend(w.figures.gossiped, len(m.bytes)+envelope)
 		if m.has(to) {
-			w.figures.duplicates++
+			w.figures.duplicates.Add(w.now, 1)
 			continue
 		}
 		w.carry(m, n.index, to)
@@ -178,7 +178,7 @@ func (w *World) deliver(m *message, from, to int) {
 	case !n.up || m.seen == nil:
 		return
 	case m.has(to):
-		w.figures.duplicates++
+		w.figures.duplicates.Add(w.now, 1)
 		return
 	}
 	m.mark(to)
@@ -192,11 +192,12 @@ func (w *World) deliver(m *message, from, to int) {
 	w.trace.word(string(v.Reason))
 	w.trace.end()
 	if v.Judgement != judge.Accept {
-		w.figures.drop(string(v.Reason))
+		w.drop(string(v.Reason))
 		return
 	}
+	w.figures.delivered.Add(w.now, 1)
 	if n.meshed < m.at { // others are told of what there was before they came
-		w.figures.delivery.add(int64(w.now - m.at))
+		w.figures.delivery.Add(w.now, int64(w.now-m.at))
 	}
 	w.forward(m, n, from)
 	n.remember(m)
@@ -269,7 +270,7 @@ func (n *peer) page(to int, pull *gossip.Pull, done func()) {
 	req, more := pull.Next()
 	if !more {
 		for _, count := range n.sources.Judge(n.wall(), pull) {
-			w.figures.omitted += uint64(count)
+			w.figures.omitted.Add(w.now, uint64(count))
 		}
 		done()
 		return
@@ -319,6 +320,6 @@ func pageBytes(page gossip.PullPage) int {
 func (n *peer) caughtUp() {
 	if n.target > 0 && n.view.Len()*100 >= min(n.target, viewCap(n.w.scn))*99 {
 		n.target = 0
-		n.w.figures.latejoin.add(int64(n.w.now - n.since))
+		n.w.figures.latejoin.Add(n.w.now, int64(n.w.now-n.since))
 	}
 }

@@ -86,23 +86,8 @@ func (n *peer) config() node.Config {
 		Ports: lease.PortRange{First: 1024, Last: 1024 + uint16(at.CPU/100)}}}
 }
 
-// capacity is what the machine leases out: half of it.
-func (n *peer) capacity() (s lease.RSet) {
-	at := n.w.profile.Place(n.index)
-	cores := at.CPU / 1000
-	s[lease.CPU], s[lease.Memory], s[lease.Disk], s[lease.Pids] = at.CPU, at.Memory, cores*20<<30, cores*4096
-	for _, r := range []lease.Resource{lease.EgressRate, lease.IngressRate} {
-		s[r] = 100_000_000
-	}
-	for _, r := range []lease.Resource{lease.EgressPackets, lease.IngressPackets} {
-		s[r] = 50_000
-	}
-	s[lease.FlowsNew], s[lease.FlowsLive], s[lease.PortsIn] = 1000, 100_000, 64
-	for r := range s {
-		s[r] /= 2
-	}
-	return s
-}
+// capacity is what the machine leases out.
+func (n *peer) capacity() lease.RSet { return n.w.profile.Place(n.index).Capacity() }
 
 // keyOf is the key of whoever has that name in a run of that seed.
 func keyOf(seed uint64, name string) *sign.Key {
@@ -132,7 +117,7 @@ func (n *peer) start() {
 	n.pace, n.offering, n.neighbour, n.ready, n.target = gossip.Pace{}, false, nil, false, w.told
 	n.load, n.sources, n.recent, n.beating = gossip.Load{}, gossip.Sources{}, nil, false
 	n.since, n.meshed = w.now, w.scn.End
-	w.up++
+	w.count(+1)
 	n.oracle.Restarted()
 	n.give(node.Recover{})
 }
@@ -146,6 +131,9 @@ func (n *peer) crash(power bool) {
 		n.follow(r)
 	}
 	if power {
+		for _, s := range n.slivers {
+			n.runs(s, false)
+		}
 		n.slivers = nil
 	}
 }
@@ -155,7 +143,7 @@ func (n *peer) end() {
 	n.up = false
 	n.life++
 	n.was += n.w.now - n.since
-	n.w.up--
+	n.w.count(-1)
 	if n.ready {
 		n.w.told--
 	}
@@ -259,7 +247,7 @@ func (n *peer) follow(record []byte) {
 		return
 	}
 	n.oracle.Follow(f)
-	n.w.figures.fact(f)
+	n.w.fact(f)
 }
 
 // perform does the rest of a batch, after which the books are looked at.
@@ -278,7 +266,7 @@ func (n *peer) perform(batch []node.Effect) {
 				done(e)
 			}
 		case lease.Proved:
-			n.w.figures.proofs++
+			n.w.figures.proofs.Add(n.w.now, 1)
 		case lease.Changed:
 			n.offer(false)
 		case sandbox.Launch:

@@ -4,50 +4,33 @@ package world
 
 import (
 	"fmt"
-	"time"
+
+	"croft/sim/report"
 )
-
-// safety is what was looked at, and what was found.
-type safety struct {
-	checks, sweeps uint64
-	breaches       []Breach
-	more           int // that are not told
-}
-
-// Breach is a promise that was not kept.
-type Breach struct {
-	At   time.Duration `json:"at_ns"`
-	Node int           `json:"node"`
-	Text string        `json:"text"`
-}
 
 func (w *World) breach(n *peer, err error) {
 	w.note(n.index, "breach: %v", err)
-	if len(w.safety.breaches) == maxBreaches {
-		w.safety.more++
-		return
-	}
-	w.safety.breaches = append(w.safety.breaches, Breach{w.now, n.index, err.Error()})
+	w.figures.Breach(report.Breach{At: w.now, Node: n.index, Text: err.Error()})
 }
 
 // check looks at the books of one node, after each of its steps and when what it
 // decided is durable.
 func (w *World) check(n *peer) {
-	w.safety.checks++
+	w.figures.Safety.Checks++
 	if n.oracle != nil && !n.broken {
 		if err := n.oracle.Check(n.core.Ledger()); err != nil {
 			n.broken = true // once is enough
 			w.breach(n, err)
 		}
 	}
-	if w.safety.checks%sweepEvery == 0 {
+	if w.figures.Safety.Checks%sweepEvery == 0 {
 		w.sweep()
 	}
 }
 
 // sweep looks at every node: its books again, and that what runs has a lease.
 func (w *World) sweep() {
-	w.safety.sweeps++
+	w.figures.Safety.Sweeps++
 	for _, n := range w.nodes {
 		for _, s := range n.slivers {
 			if s.running && !s.ending && w.now > s.deadline+outlive {

@@ -169,9 +169,9 @@ func (r *run) step(in slice.Input) {
 			r.tell(e.Node, size(e.Chain), func(n *peer, ref uint64) node.Input {
 				return lease.Wish{Ref: ref, Caller: r.key.Principal(), Chain: e.Chain}
 			}, func(a lease.Answer) slice.Input {
-				w.figures.wishes++
+				w.figures.wishes.Add(w.now, 1)
 				if a.Refusal != nil {
-					w.figures.refuse(a.Refusal)
+					w.refuse(a.Refusal)
 					return slice.Refused{Node: e.Node, Refusal: *a.Refusal}
 				}
 				return slice.Held{Node: e.Node, Hold: a.Statements[0], Left: 30 * time.Second}

@@ -29,6 +29,20 @@ func (n *peer) sliver(name string) *sliver {
 	return nil
 }
 
+// runs notes that a sliver runs, or does no more.
+func (n *peer) runs(s *sliver, runs bool) {
+	if s.running == runs {
+		return
+	}
+	s.running = runs
+	if runs {
+		n.w.slivers++
+	} else {
+		n.w.slivers--
+	}
+	n.w.figures.running.Set(n.w.now, float64(n.w.slivers))
+}
+
 // launch starts a sliver, or adopts what runs.
 func (n *peer) launch(e sandbox.Launch) {
 	w := n.w
@@ -47,7 +61,7 @@ func (n *peer) launch(e sandbox.Launch) {
 		if s.ending || s.gone {
 			return
 		}
-		s.running = true
+		n.runs(s, true)
 		n.give(sandbox.Launched{Sliver: e.Sliver})
 	})
 }
@@ -79,7 +93,7 @@ func (n *peer) deadline(s *sliver, statement []byte) {
 		}
 		n.w.note(n.index, "deadline %s", s.name)
 		was := s.running
-		s.running = false
+		n.runs(s, false)
 		if was && n.up {
 			n.give(sandbox.Exited{Sliver: s.name, Reason: sandbox.ReasonDeadline})
 		}
@@ -94,7 +108,8 @@ func (n *peer) teardown(e sandbox.Teardown) {
 	}
 	n.later(endTime, func() {
 		if s != nil {
-			s.running, s.gone = false, true
+			n.runs(s, false)
+			s.gone = true
 			n.forget()
 		}
 		n.give(sandbox.Removed{Sliver: e.Sliver})

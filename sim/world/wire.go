@@ -5,6 +5,7 @@ package world
 import (
 	"time"
 
+	"croft/sim/report"
 	"croft/sim/scenario"
 )
 
@@ -18,8 +19,6 @@ type wires struct {
 	delay []struck[*scenario.Delay]
 	twice []struck[*scenario.Duplicate]
 	late  []struck[*scenario.Reorder]
-
-	lost, repeated, doubled, heldBack uint64
 }
 
 // struck is a fault in force and whom it strikes.
@@ -39,7 +38,7 @@ func (w *World) cut(a, b int) bool {
 func (w *World) travel(a, b int) (time.Duration, bool) {
 	n := &w.wires
 	if w.cut(a, b) {
-		n.lost++
+		w.figures.lost.Add(w.now, 1)
 		return 0, false
 	}
 	way := w.profile.OneWay(a, b)
@@ -58,26 +57,33 @@ func (w *World) travel(a, b int) (time.Duration, bool) {
 		}
 		for try, wait := 0, 2*way+200*time.Millisecond; w.rng.Float64() < f.fault.Rate; try, wait = try+1, 2*wait {
 			if try == maxTries {
-				n.lost++
+				w.figures.lost.Add(w.now, 1)
 				return 0, false
 			}
-			n.repeated++
+			w.figures.repeated.Add(w.now, 1)
 			d += wait
 		}
 	}
 	for _, f := range n.late {
 		if f.strikes(a, b) && w.rng.Float64() < f.fault.Rate {
-			n.heldBack++
+			w.figures.heldBack.Add(w.now, 1)
 			d += f.fault.By
 		}
 	}
 	return d, true
 }
 
+// spend counts a message of so many bytes that a node sends.
+func (n *peer) spend(sort *report.Counter, bytes int) {
+	n.sent += uint64(bytes)
+	sort.Add(n.w.now, 1)
+	n.w.figures.sent.Add(n.w.now, uint64(bytes))
+}
+
 // send has do happen at b, after a message of so many bytes from a, perhaps never.
 // Whether b is there to take it is for do to see.
 func (w *World) send(a, b, bytes int, do func()) {
-	w.nodes[a].sent += uint64(bytes)
+	w.nodes[a].spend(w.figures.asked, bytes)
 	w.arrive(a, b, do)
 }
 
@@ -101,7 +107,7 @@ func (w *World) arrive(a, b int, do func()) {
 func (w *World) again(a, b int) (again bool) {
 	for _, f := range w.wires.twice {
 		if f.strikes(a, b) && w.rng.Float64() < f.fault.Rate {
-			w.wires.doubled++
+			w.figures.doubled.Add(w.now, 1)
 			again = true
 		}
 	}

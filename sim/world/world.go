@@ -12,6 +12,7 @@ import (
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/sim/profile"
+	"croft/sim/report"
 	"croft/sim/scenario"
 )
 
@@ -22,11 +23,7 @@ type Options struct {
 }
 
 // Progress is how far a run is.
-type Progress struct {
-	Now, End time.Duration // virtual
-	Events   uint64
-	Up       int // nodes
-}
+type Progress = report.Progress
 
 // World is one run.
 type World struct {
@@ -40,6 +37,7 @@ type World struct {
 	trace   *trace
 	nodes   []*peer
 	up      int
+	slivers int // that run
 	wires   wires
 	refs    uint64 // of inputs to cores
 
@@ -48,14 +46,13 @@ type World struct {
 	opened   map[*byte]*offer.Opened
 	slices   map[string]*run
 	inOrder  []*run
-	safety   safety
 	figures  figures
 	err      error
 }
 
 // Run plays a scenario to its end, or until ctx is done: then what there is comes
 // back, marked as partial. The error is ErrCannot, or of what should not be.
-func Run(ctx context.Context, s *scenario.Scenario, opt Options) (*Report, error) {
+func Run(ctx context.Context, s *scenario.Scenario, opt Options) (*report.Report, error) {
 	if err := cannot(s); err != nil {
 		return nil, err
 	}
@@ -72,7 +69,7 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 		return nil, err
 	}
 	w := &World{scn: s, profile: p, rng: rand.New(rand.NewPCG(s.Seed, 0x776f726c64)), trace: newTrace(opt.Trace),
-		opened: map[*byte]*offer.Opened{}, slices: map[string]*run{}}
+		opened: map[*byte]*offer.Opened{}, slices: map[string]*run{}, figures: newFigures(report.NewRecorder("world", s))}
 	w.wires.side = make([]uint32, s.Nodes.Count)
 	for i := range s.Nodes.Count {
 		w.nodes = append(w.nodes, &peer{w: w, index: i})
@@ -86,7 +83,7 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 	return w, nil
 }
 
-func (w *World) run(ctx context.Context, opt Options) (*Report, error) {
+func (w *World) run(ctx context.Context, opt Options) (*report.Report, error) {
 	began := time.Now() // of the report alone
 	partial := false
 	for len(w.queue) > 0 && w.queue[0].at <= w.scn.End && w.err == nil {
@@ -96,7 +93,7 @@ func (w *World) run(ctx context.Context, opt Options) (*Report, error) {
 				break
 			}
 			if opt.Progress != nil {
-				opt.Progress(Progress{w.now, w.scn.End, w.events, w.up})
+				opt.Progress(Progress{Now: w.now, End: w.scn.End, Events: w.events, Up: w.up})
 			}
 			if len(w.queue) > maxQueue {
 				return nil, fmt.Errorf("at %s: %d events wait: %w", w.now, len(w.queue), ErrCannot)
@@ -136,6 +133,12 @@ func (w *World) open(b []byte) (*offer.Opened, error) {
 		w.opened[&b[0]] = &o
 	}
 	return &o, err
+}
+
+// count notes that a node came up, or went down.
+func (w *World) count(by int) {
+	w.up += by
+	w.figures.up.Set(w.now, float64(w.up))
 }
 
 func (w *World) ref() uint64 {
