@@ -8,17 +8,19 @@ import (
 	"croft/lease"
 )
 
-// allowance is a number of bytes that may be verified at once, and comes back
-// with time.
+// allowance is a number of something, such as bytes, that may be had at once, and
+// comes back with time.
 type allowance struct {
 	left int
-	most int
-	rate int // bytes per second
+	limit
 	last time.Time
 }
 
-func newAllowance(now time.Time, most, rate int) *allowance {
-	return &allowance{left: most, most: most, rate: rate, last: now}
+// limit is what may be had at once, and what comes back each second.
+type limit struct{ most, rate int }
+
+func newAllowance(now time.Time, l limit) *allowance {
+	return &allowance{left: l.most, limit: l, last: now}
 }
 
 // refill adds what time brought, in whole seconds.
@@ -29,70 +31,53 @@ func (a *allowance) refill(now time.Time) {
 	}
 }
 
-// spend takes n bytes of the neighbour's allowance and of that of all together,
-// or of neither.
-func (p *Proofs) spend(now time.Time, from lease.Principal, n int) bool {
-	if p.all == nil {
-		p.all = newAllowance(now, ProofBurstAll, ProofRateAll)
+// rations are the allowances of neighbours, and one of all of them together.
+type rations struct {
+	each, together limit // together zero: there is none
+	of             map[lease.Principal]*allowance
+	all            *allowance
+}
+
+// spend takes n of the neighbour's allowance and of that of all together, or of
+// neither.
+func (r *rations) spend(now time.Time, from lease.Principal, n int) bool {
+	if r.of == nil {
+		r.of = map[lease.Principal]*allowance{}
+		r.all = newAllowance(now, r.together)
 	}
-	own, ok := p.senders[from]
+	own, ok := r.of[from]
 	if !ok {
-		p.prune(now)
-		own = newAllowance(now, p.cfg.Burst, ProofRate)
-		p.senders[from] = own
+		if r.prune(now); len(r.of) >= 2*maxSenders {
+			from = lease.Principal{} // a crowd of keys has one allowance
+		}
+		if own = r.of[from]; own == nil {
+			own = newAllowance(now, r.each)
+			r.of[from] = own
+		}
 	}
 	own.refill(now)
-	p.all.refill(now)
-	if own.left < n || p.all.left < n {
+	if own.left < n {
 		return false
 	}
+	if r.together != (limit{}) {
+		if r.all.refill(now); r.all.left < n {
+			return false
+		}
+		r.all.left -= n
+	}
 	own.left -= n
-	p.all.left -= n
 	return true
 }
 
 // prune forgets the neighbours that have all their allowance back when there are
 // many: they would get the same again.
-func (p *Proofs) prune(now time.Time) {
-	if len(p.senders) < maxSenders {
+func (r *rations) prune(now time.Time) {
+	if len(r.of) < maxSenders {
 		return
 	}
-	for who, a := range p.senders {
+	for who, a := range r.of {
 		if a.refill(now); a.left == a.most {
-			delete(p.senders, who)
+			delete(r.of, who)
 		}
 	}
-}
-
-// judged remembers what the latest maxJudged messages are by themselves, which
-// never changes: the same bytes are verified once.
-type judged struct {
-	of   map[lease.Digest]judgement
-	ring []lease.Digest
-	next int
-}
-
-type judgement struct {
-	verdict Verdict // zero for a proof that holds
-	id      lease.ID
-	shown   Shown
-}
-
-func newJudged() judged { return judged{of: map[lease.Digest]judgement{}} }
-
-func (j *judged) get(name lease.Digest) (judgement, bool) {
-	known, ok := j.of[name]
-	return known, ok
-}
-
-func (j *judged) put(name lease.Digest, known judgement) Verdict {
-	if len(j.ring) < maxJudged {
-		j.ring = append(j.ring, name)
-	} else {
-		delete(j.of, j.ring[j.next])
-		j.ring[j.next] = name
-	}
-	j.next = (j.next + 1) % maxJudged
-	j.of[name] = known
-	return known.verdict
 }

@@ -12,19 +12,22 @@
 // ignored and both are kept as evidence.
 //
 // [Pace] says when a node publishes: after a change of a tenth of anything, at
-// most once in ten seconds, and every five minutes without any change.
+// most once in ten seconds, and every five minutes without any change. [Load] is
+// what the overlay costs, and stretches these periods to keep it within a budget.
 //
 //	effects := view.Step(now, gossip.Received{Bytes: b, From: peer})
 //	verdict := effects[0].(gossip.Verdict)
 //
 // A [Notice] says that a lease began or ended, and never whose. Nobody keeps it.
+// [Intake] bounds what one neighbour can have all others look at and send.
 //
 // A [Proofs] keeps the proofs of broken promises. Each is verified before it is
 // passed on, which is dear: what a stranger can make a node verify is bounded.
 //
 // What was missed is repaired by pull: a [PullRequest] carries a digest of the
-// view, and the [PullPage] that answers it holds what differs; [ProofPull] and
-// [ProofPage] are the same for proofs.
+// view, the [PullPage] that answers it names what differs, and [Pull] asks for what
+// is newer. [Sources] holds the answers against one another, and has neighbours that
+// leave offers out be asked last. [ProofPull] and [ProofPage] are for proofs.
 //
 // There is no clock and no goroutine here: time comes in with every input, and
 // NextWake says when it matters next. No machine is safe for concurrent use.

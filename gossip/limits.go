@@ -33,25 +33,95 @@ const (
 	Burst  = 3
 	Refill = 10 * time.Second
 
+	// MessageBurst and MessageRate are the messages of one neighbour that are looked
+	// at, at once and each second after: all of a thousand nodes may have news in the
+	// same minute, and a neighbour passes on each of them; ten thousand at rest have 21
+	// a second. 160 neighbours that flood cost a fifth of a core.
+	MessageBurst = 4096
+	MessageRate  = 24
+
+	// NoticeBurst and NoticeRate are the notices of one node that are passed on, at once
+	// and each second after: as many as wait to be sent.
+	NoticeBurst = 64
+	NoticeRate  = 1
+
+	// AnswerBurst and AnswerRate are the bytes of answers to pulls that one neighbour
+	// gets at once and each second after, those with All what all get: a full view
+	// each, and two full views and a tenth of the budget together.
+	AnswerBurst    = DefaultCap * offer.MaxOffer
+	AnswerRate     = 1000
+	AnswerBurstAll = 2 * DefaultCap * offer.MaxOffer
+	AnswerRateAll  = Budget / 10
+
 	// MinGap, MaxGap and MinChange are the pace of publication: see [Pace].
 	MinGap    = 10 * time.Second
 	MaxGap    = 5 * time.Minute
 	MinChange = 10 // per cent
 
-	// Partitions is the number of parts of the view that a digest tells apart:
-	// with 1,000 nodes and few changes a pull moves a fraction of the view, and
-	// the digest is 600 bytes.
+	// Budget is what the whole overlay may take of a node, in bytes per second each
+	// way: a home router survives. It is measured each MeasureEvery over about
+	// measureOver. Above it MinGap grows by up to MaxStretch, to MaxGap, and MaxGap
+	// to LongestGap: an offer holds for ten minutes, and two minutes are left for what
+	// gossip misses.
+	Budget       = 20_000
+	MeasureEvery = 10 * time.Second
+	measureOver  = time.Minute
+	MaxStretch   = 30
+	LongestGap   = offer.MaxValid*time.Second - Settled
+
+	// Degree, DegreeLow and DegreeHigh are how many neighbours a node passes a
+	// message on to: it looks for Degree of them when it has less than DegreeLow, and
+	// takes no more than DegreeHigh, which is above twice Degree, so that newcomers find
+	// room: nodes have 5 at the mean. Each one more costs all offers once more; see
+	// docs/decisions/20261123-a-thin-mesh.md. What a thin mesh misses is had by Lazy: each
+	// LazyEvery a node tells so many others, drawn anew, what it got in the last
+	// LazyRounds of these.
+	Degree, DegreeLow, DegreeHigh = 3, 3, 8
+	Lazy                          = 3
+	LazyEvery                     = time.Second
+	LazyRounds                    = 3
+
+	// IDSize is the size in bytes of a message's id. 2^80 messages make two of one
+	// id, and nobody but their author is hurt.
+	IDSize = 20
+
+	// Partitions is the number of parts of the view that a digest tells apart: the
+	// digest takes 600 bytes, and one difference among 10,000 offers costs the names
+	// of 160.
 	Partitions = 64
 
-	// PageOffers bounds one page of a pull: 64 KiB.
-	PageOffers = 64
+	// HeadSize is how much of a principal, in bytes, names a node in a pull, and
+	// NameSize the same with a sequence. Two nodes of one head, which take 2^32 keys
+	// to make, hide one another from pulls.
+	HeadSize = 8
+	NameSize = HeadSize + 8
 
-	// MaxPages bounds one pull: a full view.
+	// PageOffers and PageNames bound one page of a pull: 64 and 32 KiB.
+	PageOffers = 64
+	PageNames  = 2048
+
+	// MaxNames and MaxPages bound one pull: twice a full view.
+	MaxNames = 2 * DefaultCap
 	MaxPages = 2 * DefaultCap / PageOffers
 
 	// MaxPull and MaxPage are the sizes in bytes of a pull and its answer.
 	MaxPull = 1024
-	MaxPage = PageOffers*(offer.MaxOffer+4) + 16
+	MaxPage = PageOffers*(offer.MaxOffer+4) + PageNames*NameSize + 64
+
+	// Settled is how long after it was made an offer is everywhere: gossip takes
+	// seconds, and pulls have repaired what it missed by then.
+	Settled = 2 * time.Minute
+
+	// MaxMissed is how many settled offers a neighbour may lack and be asked as
+	// others are; Remembered is for how long that counts.
+	MaxMissed  = 3
+	Remembered = 10 * time.Minute
+
+	// maxSources and maxDoubts bound what is kept of neighbours' answers, and maxLack
+	// the neighbours that one doubt is about.
+	maxSources = 256
+	maxDoubts  = 1024
+	maxLack    = 4
 
 	// MaxProofs and MaxProofBytes bound the proofs kept. A conflict ruins a name,
 	// so honest networks have few; with more than this many liars about, one more

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/judge"
 	"croft/lease/offer"
 )
 
@@ -56,4 +57,26 @@ func OpenNotice(b []byte, now time.Time) (n Notice, err error) {
 		return Notice{}, fmt.Errorf("opening notice: %w", offer.ErrExpired)
 	}
 	return n, nil
+}
+
+// Notices judges notices. Nothing is kept of them, so that all there is to hold
+// against a flood is who may send any: nodes that have an offer, and each only so
+// many. The zero value is ready. It is not safe for concurrent use.
+type Notices struct{ sent rations }
+
+// Receive judges a notice at now. What is known is whether a node has an offer.
+func (n *Notices) Receive(now time.Time, b []byte, known func(lease.Principal) bool) (Notice, Verdict) {
+	notice, err := OpenNotice(b, now)
+	if err != nil {
+		j, reason := judge.Of(err)
+		return Notice{}, Verdict{j, reason}
+	}
+	n.sent.each = limit{NoticeBurst, NoticeRate}
+	switch {
+	case !known(notice.Node):
+		return Notice{}, Verdict{judge.Ignore, judge.Stranger}
+	case !n.sent.spend(now, notice.Node, 1):
+		return Notice{}, Verdict{judge.Ignore, judge.TooOften}
+	}
+	return notice, Verdict{judge.Accept, judge.None}
 }

@@ -10,8 +10,10 @@ import (
 
 // Pace says when a node's next offer goes out: the first at once, then MinGap
 // after the last one if something changed by MinChange per cent of the whole,
-// else MaxGap after it. The zero value is ready.
+// else MaxGap after it. Both grow while the overlay takes more than its budget: see
+// [Load]. The zero value is ready.
 type Pace struct {
+	stretch   float64   // 0 and less than 1: 1
 	last      time.Time // of publication; zero before the first
 	published lease.RSet
 	current   lease.RSet
@@ -24,6 +26,15 @@ type Pace struct {
 func (p *Pace) Changed(free, total lease.RSet, attributes bool) {
 	p.current, p.total = free, total
 	p.forced = p.forced || attributes
+}
+
+// Stretch has periods be longer by a factor from now on.
+func (p *Pace) Stretch(factor float64) { p.stretch = factor }
+
+// gaps are MinGap and MaxGap as they are now.
+func (p *Pace) gaps() (least, most time.Duration) {
+	by := min(max(p.stretch, 1), MaxStretch)
+	return min(time.Duration(float64(MinGap)*by), MaxGap), min(time.Duration(float64(MaxGap)*by), LongestGap)
 }
 
 // Due reports whether an offer should go out now.
@@ -40,13 +51,14 @@ func (p *Pace) Published(now time.Time) {
 // NextWake reports when an offer is due if nothing changes until then. The zero
 // time is at once.
 func (p *Pace) NextWake() (time.Time, bool) {
+	least, most := p.gaps()
 	switch {
 	case p.last.IsZero():
 		return time.Time{}, true
 	case p.forced || p.differs():
-		return p.last.Add(MinGap), true
+		return p.last.Add(least), true
 	}
-	return p.last.Add(MaxGap), true
+	return p.last.Add(most), true
 }
 
 func (p *Pace) differs() bool {

@@ -51,8 +51,7 @@ type Proofs struct {
 	brought map[lease.Principal]int // and by whom; zero is the node itself
 	size    int                     // bytes of all kept
 	judged  judged
-	senders map[lease.Principal]*allowance
-	all     *allowance
+	rations rations // bytes to be verified
 	wake    time.Time
 }
 
@@ -76,7 +75,8 @@ func NewProofs(cfg ProofsConfig) *Proofs {
 		cfg.Read = readPromise
 	}
 	return &Proofs{cfg: cfg, kept: map[lease.ID]*proof{}, accused: map[lease.Principal]int{},
-		brought: map[lease.Principal]int{}, judged: newJudged(), senders: map[lease.Principal]*allowance{}}
+		brought: map[lease.Principal]int{}, judged: newJudged(),
+		rations: rations{each: limit{cfg.Burst, ProofRate}, together: limit{ProofBurstAll, ProofRateAll}}}
 }
 
 // NewForks returns an empty store for proofs that a node has signed two logs, one a
@@ -118,7 +118,7 @@ func (p *Proofs) receive(now time.Time, in Received) []Effect {
 			return []Effect{Verdict{judge.Ignore, judge.Stranger}}
 		case p.settled(read, in.Pulled):
 			return []Effect{Verdict{judge.Ignore, judge.Duplicate}}
-		case !in.Pulled && !p.spend(now, in.From, len(in.Bytes)):
+		case !in.Pulled && !p.rations.spend(now, in.From, len(in.Bytes)):
 			return []Effect{Verdict{judge.Ignore, judge.TooOften}}
 		}
 		known.id = read.ID()

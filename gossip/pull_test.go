@@ -4,10 +4,13 @@ package gossip
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"croft/lease"
 	"croft/lease/judge"
@@ -24,50 +27,163 @@ func offerOf(t testing.TB, node string, seq uint64) []byte {
 	return sealed.Bytes
 }
 
-// pull moves what differs from one view to another and returns the offers moved.
-func pull(t *testing.T, from, to *View) (moved int) {
+// tally is what a pull took.
+type tally struct{ asks, bytes, offers, news int }
+
+// pull moves what differs from one view to another, as bytes.
+func pull(t testing.TB, from, to *View, by string) (sum tally, p *Pull) {
 	t.Helper()
-	req := PullRequest{Digest: to.Digest()}
-	for range MaxPages {
-		b, err := lease.Encode(from.Page(noon, req))
+	p = to.Pull(noon, keyOf(by).Principal())
+	for req, ok := p.Next(); ok; req, ok = p.Next() {
+		asked, err := lease.Encode(req)
 		if err != nil {
 			t.Fatal(err)
 		}
-		page, err := DecodePullPage(b)
+		read, err := DecodePullRequest(asked)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range page.Offers {
-			to.Step(noon, Received{Bytes: o, Pulled: true})
-			moved++
+		answer, err := lease.Encode(from.Page(noon, read))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if page.After.IsZero() {
-			return moved
+		page, err := DecodePullPage(answer)
+		if err != nil {
+			t.Fatal(err)
 		}
-		req.After = page.After
+		if _, err := p.Take(noon, page); err != nil {
+			t.Fatal(err)
+		}
+		sum.asks++
+		sum.bytes += len(asked) + len(answer)
+		sum.offers += len(page.Offers)
 	}
-	t.Fatal("the pull does not end")
-	return 0
+	sum.news = p.News()
+	return sum, p
 }
 
-func TestPullMovesWhatDiffers(t *testing.T) {
-	old, late := NewView(ViewConfig{}), NewView(ViewConfig{})
-	const n = 3*PageOffers + 5
-	for i := range n {
-		old.Step(noon, Received{Bytes: offerOf(t, fmt.Sprint("node", i), 1)})
+// opened opens each offer once, for all the views of a test.
+func opened() func([]byte) (*offer.Opened, error) {
+	all := map[string]*offer.Opened{}
+	return func(b []byte) (*offer.Opened, error) {
+		if o := all[string(b)]; o != nil {
+			return o, nil
+		}
+		o, err := offer.Open(b, nil)
+		if err == nil {
+			all[string(b)] = &o
+		}
+		return &o, err
 	}
-	if moved := pull(t, old, late); moved != n || late.Len() != n {
-		t.Fatalf("moved %d, %d there, want %d", moved, late.Len(), n)
+}
+
+// What a pull takes, at a thousand offers and at ten thousand: next to nothing when
+// the views are equal, and little when one offer is newer.
+func TestAPullTakesWhatDiffers(t *testing.T) {
+	for _, n := range []int{1_000, DefaultCap} {
+		cfg := ViewConfig{Open: opened()}
+		old, late := NewView(cfg), NewView(cfg)
+		size := 0
+		for i := range n {
+			b := offerOf(t, fmt.Sprint("node", i), 1)
+			old.Step(noon, Received{Bytes: b})
+			size += len(b)
+		}
+		full, _ := pull(t, old, late, "old")
+		if full.news != n || old.Digest() != late.Digest() {
+			t.Fatalf("%d offers: a full pull brought %d", n, full.news)
+		}
+		equal, _ := pull(t, old, late, "old")
+		old.Step(noon, Received{Bytes: offerOf(t, "node7", 2)})
+		one, _ := pull(t, old, late, "old")
+		back, _ := pull(t, late, old, "late")
+		t.Logf("%5d offers of %d bytes: all %d bytes in %d asks, none %d in %d, one %d in %d",
+			n, size/n, full.bytes, full.asks, equal.bytes, equal.asks, one.bytes, one.asks)
+		if full.bytes > size+size/10 || equal.bytes > 1<<10 || equal.offers != 0 || one.bytes > 4<<10 || one.offers != 1 ||
+			old.Digest() != late.Digest() || back.offers != 0 {
+			t.Errorf("%d offers: all %+v, none %+v, one %+v, back %+v", n, full, equal, one, back)
+		}
 	}
-	if old.Digest() != late.Digest() {
-		t.Fatal("digests differ after a full pull")
+}
+
+// Whatever two views hold, after a pull each way both hold the newer offer of each
+// node, no offer went that was not news, and a third pull finds nothing.
+func TestPullsReconcile(t *testing.T) {
+	open := opened()
+	rapid.Check(t, func(r *rapid.T) {
+		var views [2]*View
+		newest := map[string]uint64{}
+		for i := range views {
+			views[i] = NewView(ViewConfig{Open: open})
+			for _, j := range rapid.SliceOfNDistinct(rapid.IntRange(0, 199), 0, 200, rapid.ID[int]).Draw(r, "nodes") {
+				node, seq := fmt.Sprint("node", j), rapid.Uint64Range(1, 3).Draw(r, "sequence")
+				views[i].Step(noon, Received{Bytes: offerOf(t, node, seq)})
+				newest[node] = max(newest[node], seq)
+			}
+		}
+		for i := range views {
+			if sum, _ := pull(t, views[i], views[1-i], "other"); sum.offers != sum.news {
+				r.Fatalf("%d offers went, %d were news", sum.offers, sum.news)
+			}
+		}
+		for _, v := range views {
+			if v.Len() != len(newest) {
+				r.Fatalf("%d nodes, want %d", v.Len(), len(newest))
+			}
+			for node, seq := range newest {
+				if e := v.find(headOf(keyOf(node).Principal())); e == nil || e.offer.Sequence != seq {
+					r.Fatalf("%s: %v, want sequence %d", node, e, seq)
+				}
+			}
+		}
+		if sum, _ := pull(t, views[0], views[1], "other"); sum.asks != 1 || sum.offers != 0 {
+			r.Fatalf("a third pull: %+v", sum)
+		}
+	})
+}
+
+// An answer that leads nowhere ends the pull.
+func TestPullsEnd(t *testing.T) {
+	forged := offerOf(t, "n", 1)
+	forged[len(forged)-1] ^= 1
+	names := func(n int) (b []byte) {
+		for i := range n {
+			b = binary.BigEndian.AppendUint64(b, uint64(i+1)<<32)
+			b = binary.BigEndian.AppendUint64(b, 9)
+		}
+		return b
 	}
-	if moved := pull(t, old, late); moved != 0 {
-		t.Fatalf("equal views moved %d offers", moved)
-	}
-	old.Step(noon, Received{Bytes: offerOf(t, "node7", 2)})
-	if moved := pull(t, old, late); moved == 0 || moved > n/4 || old.Digest() != late.Digest() {
-		t.Fatalf("one change moved %d of %d offers; equal after: %v", moved, n, old.Digest() == late.Digest())
+	for what, c := range map[string]struct {
+		answer func(i int, req PullRequest) PullPage
+		err    error
+		asks   int
+	}{
+		"a cursor that stands": {func(int, PullRequest) PullPage {
+			return PullPage{Names: names(1), Differ: 1, After: lease.Principal{1}}
+		}, lease.ErrSyntax, 2},
+		"a cursor behind nothing": {func(i int, _ PullRequest) PullPage { return PullPage{Differ: 1, After: lease.Principal{byte(i + 1)}} }, nil, 1},
+		"a forged offer":          {func(int, PullRequest) PullPage { return PullPage{Offers: [][]byte{forged}, Differ: 1} }, lease.ErrSyntax, 1},
+		"names of nothing": {func(i int, req PullRequest) PullPage {
+			if len(req.Want) > 0 {
+				return PullPage{}
+			}
+			return PullPage{Names: names(PageNames), Differ: ^uint64(0)}
+		}, nil, 1 + PageNames/PageOffers},
+		"pages without end": {func(i int, req PullRequest) PullPage {
+			return PullPage{Names: names(1), Differ: 1, After: lease.Principal{0, byte(i >> 8), byte(i), 1}}
+		}, nil, MaxPages},
+	} {
+		v := NewView(ViewConfig{})
+		v.Step(noon, Received{Bytes: offerOf(t, "mine", 1)})
+		p, asks := v.Pull(noon, lease.Principal{1}), 0
+		var err error
+		for req, ok := p.Next(); ok && asks <= MaxPages; req, ok = p.Next() {
+			_, err = p.Take(noon, c.answer(asks, req))
+			asks++
+		}
+		if !errors.Is(err, c.err) || asks != c.asks {
+			t.Errorf("%s: %d asks, %v; want %d, %v", what, asks, err, c.asks, c.err)
+		}
 	}
 }
 
@@ -88,6 +204,8 @@ func TestOversizePagesAreRefused(t *testing.T) {
 	for name, p := range map[string]PullPage{
 		"many offers": many,
 		"large offer": {Offers: [][]byte{make([]byte, offer.MaxOffer+1)}},
+		"many names":  {Names: make([]byte, (PageNames+1)*NameSize)},
+		"half a name": {Names: make([]byte, NameSize+1)},
 	} {
 		b, err := lease.Encode(p)
 		if err != nil {
@@ -106,6 +224,22 @@ func TestOversizePagesAreRefused(t *testing.T) {
 	}
 	if _, err := DecodePullRequest(req); err != nil {
 		t.Errorf("empty digest: %v", err)
+	}
+	for name, c := range map[string]struct {
+		req  PullRequest
+		want error
+	}{
+		"half a head":   {PullRequest{Want: make([]byte, HeadSize+1)}, ErrPage},
+		"many heads":    {PullRequest{Want: make([]byte, (PageOffers+1)*HeadSize)}, ErrPage},
+		"two questions": {PullRequest{Want: make([]byte, HeadSize), Digest: Digest{1}}, lease.ErrField},
+	} {
+		b, err := lease.Encode(c.req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := DecodePullRequest(b); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
 	}
 }
 
@@ -166,6 +300,27 @@ func TestNotice(t *testing.T) {
 		if j, r := judge.Of(err); (Verdict{j, r}) != c.want {
 			t.Errorf("%s: %s %s (%v), want %s", name, j, r, err, c.want)
 		}
+	}
+}
+
+// Notices are passed on of nodes that are known, and of each only so many.
+func TestNoticesAreBounded(t *testing.T) {
+	var n Notices
+	known := func(p lease.Principal) bool { return p == keyOf("known").Principal() }
+	counts := map[Verdict]int{}
+	for i := range 200 {
+		for _, name := range []string{"known", "stranger"} {
+			key := keyOf(name)
+			b, err := SealNotice(Notice{Node: key.Principal(), Sequence: uint64(i + 1), Made: noon.Unix(), Until: noon.Unix() + 60, RSet: lease.RSet{lease.CPU: 5}}, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, v := n.Receive(noon.Add(time.Duration(i/100)*time.Second), b, known)
+			counts[v]++
+		}
+	}
+	if counts[Verdict{judge.Accept, judge.None}] != NoticeBurst+NoticeRate || counts[Verdict{judge.Ignore, judge.Stranger}] != 200 {
+		t.Errorf("%v", counts)
 	}
 }
 

@@ -37,6 +37,7 @@ type ViewConfig struct {
 type View struct {
 	cfg      ViewConfig
 	entries  map[lease.Principal]*entry
+	order    []*entry // by node
 	groups   map[group]int
 	arrivals uint64
 	evidence []Equivocated
@@ -51,12 +52,14 @@ type group struct {
 
 type entry struct {
 	offer   *offer.Opened // not to be changed: others may have it too
+	group   group
+	from    lease.Principal // who brought it; zero is the node itself
 	arrival uint64
 	refill  int64 // when the last token was added, in nanoseconds
-	group   group
-	heard   bool // by gossip, not only by pull
-	tokens  int8 // offers that the node may still publish at once
-	area    Area // of a crowd
+	heard   bool  // by gossip, not only by pull
+	sure    bool  // two neighbours were found to have this very offer
+	tokens  int8  // offers that the node may still publish at once
+	area    Area  // of a crowd
 	rank    Rank
 }
 
@@ -79,9 +82,9 @@ func (v *View) Step(now time.Time, in Input) []Effect {
 	effects := v.expire(now)
 	switch in := in.(type) {
 	case Received:
-		return append(v.receive(now, in.Bytes, group{who: in.From}, in.Pulled), effects...)
+		return append(v.receive(now, in.Bytes, in.From, in.Pulled), effects...)
 	case Local:
-		return append(v.receive(now, in.Bytes, group{}, true), effects...)
+		return append(v.receive(now, in.Bytes, lease.Principal{}, true), effects...)
 	}
 	return effects
 }
@@ -90,7 +93,7 @@ func (v *View) Step(now time.Time, in Input) []Effect {
 func (v *View) NextWake() (time.Time, bool) { return v.wake, !v.wake.IsZero() }
 
 // receive returns the verdict first.
-func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effect {
+func (v *View) receive(now time.Time, b []byte, by lease.Principal, pulled bool) []Effect {
 	o, err := v.cfg.Open(b)
 	if err == nil {
 		err = o.Fresh(now)
@@ -99,25 +102,25 @@ func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effec
 		j, reason := judge.Of(err)
 		return []Effect{Verdict{j, reason}}
 	}
+	from := group{who: by}
 	if v.cfg.Check != nil && !o.Site.IsZero() {
 		from = group{site: true, who: o.Site}
 	}
 	if old, ok := v.entries[o.Node]; ok {
-		return v.replace(now, old, o, from, pulled)
+		return v.replace(now, old, o, from, by, pulled)
 	}
 	effects := []Effect{Verdict{judge.Accept, judge.None}}
-	full := len(v.entries) >= v.cfg.Cap
-	e := &entry{offer: o, group: from, heard: !pulled, tokens: Burst - 1, refill: now.UnixNano()}
+	e := &entry{offer: o, group: from, from: by, heard: !pulled, tokens: Burst - 1, refill: now.UnixNano()}
 	if v.cfg.Crowd != nil {
 		e.area, e.rank = AreaOf(o.Node, o.Attributes.Position)
-		if (pulled || full) && from != (group{}) && !v.cfg.Crowd.Wants(e.area, e.rank) {
+		if (pulled || v.full()) && from != (group{}) && !v.cfg.Crowd.Wants(e.area, e.rank) {
 			return []Effect{Verdict{judge.Ignore, judge.Elsewhere}}
 		}
-		if full {
+		if v.full() {
 			effects = append(effects, v.Narrow()...)
 		}
 	}
-	if len(v.entries) >= v.cfg.Cap {
+	if v.full() {
 		victim := v.victim(from)
 		if victim == nil {
 			return []Effect{Verdict{judge.Ignore, judge.Crowded}}
@@ -129,13 +132,14 @@ func (v *View) receive(now time.Time, b []byte, from group, pulled bool) []Effec
 	e.arrival = v.arrivals
 	v.entries[o.Node] = e
 	v.cfg.Crowd.turn(e, 1)
+	v.order = slices.Insert(v.order, v.behind(o.Node), e)
 	v.digest.turn(o)
 	v.groups[from]++
 	v.wakeAt(o.Until)
 	return append(effects, Stored{*o})
 }
 
-func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, pulled bool) []Effect {
+func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, by lease.Principal, pulled bool) []Effect {
 	switch {
 	case o.ID == old.offer.ID && !pulled && !old.heard:
 		old.heard = true // a pull was faster; the neighbours may still need it
@@ -164,7 +168,7 @@ func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, p
 	}
 	v.digest.turn(old.offer)
 	v.digest.turn(o)
-	old.offer, old.heard = o, !pulled
+	old.offer, old.from, old.heard, old.sure = o, by, !pulled, false
 	v.wakeAt(o.Until)
 	effects := []Effect{Verdict{judge.Accept, judge.None}, Stored{*o}}
 	if lastWord {
@@ -239,6 +243,8 @@ func (v *View) leave(g group) {
 func (v *View) forget(e *entry) {
 	delete(v.entries, e.offer.Node)
 	v.cfg.Crowd.turn(e, -1)
+	i := v.behind(e.offer.Node) - 1
+	v.order = slices.Delete(v.order, i, i+1)
 	v.digest.turn(e.offer)
 	v.leave(e.group)
 }
@@ -255,7 +261,7 @@ func (v *View) expire(now time.Time) []Effect {
 	}
 	var effects []Effect
 	v.wake = time.Time{}
-	for _, e := range v.sorted() {
+	for _, e := range slices.Clone(v.order) {
 		if now.Unix() < e.offer.Until {
 			v.wakeAt(e.offer.Until)
 			continue
@@ -268,25 +274,27 @@ func (v *View) expire(now time.Time) []Effect {
 	return effects
 }
 
-func (v *View) sorted() []*entry {
-	all := make([]*entry, 0, len(v.entries))
-	for _, e := range v.entries {
-		all = append(all, e)
+// behind is how many entries are not after a node.
+func (v *View) behind(node lease.Principal) int {
+	i, found := slices.BinarySearchFunc(v.order, node, func(e *entry, n lease.Principal) int { return bytes.Compare(e.offer.Node[:], n[:]) })
+	if found {
+		i++
 	}
-	slices.SortFunc(all, func(a, b *entry) int { return bytes.Compare(a.offer.Node[:], b.offer.Node[:]) })
-	return all
+	return i
 }
 
 // Offers returns the offers that hold at now, withdrawn nodes left out, by node.
 func (v *View) Offers(now time.Time) []offer.Opened {
 	var all []offer.Opened
-	for _, e := range v.sorted() {
+	for _, e := range v.order {
 		if !e.offer.Closed && e.offer.Fresh(now) == nil {
 			all = append(all, *e.offer)
 		}
 	}
 	return all
 }
+
+func (v *View) full() bool { return len(v.entries) >= v.cfg.Cap }
 
 // Has reports whether a node is in the view.
 func (v *View) Has(node lease.Principal) bool { return v.entries[node] != nil }

@@ -38,7 +38,9 @@ func (a *app) complete(root *cobra.Command) {
 	for _, verb := range []string{"slice publish", "slice grant"} {
 		at(root, verb).ValidArgsFunction = completer(first(a.myLabels))
 	}
-	at(root, "ticket fetch").ValidArgsFunction = completer(first(a.allNodes))
+	for _, verb := range []string{"ticket fetch", "net"} {
+		at(root, verb).ValidArgsFunction = completer(first(a.allNodes))
+	}
 	at(root, "slice revoke").ValidArgsFunction = completer(a.grantNames)
 	for _, verb := range []string{"slice grant", "key device add"} {
 		must(at(root, verb).RegisterFlagCompletionFunc("verbs", completer(verbNames)))
@@ -55,6 +57,7 @@ func (a *app) complete(root *cobra.Command) {
 	for _, verb := range []string{"ticket show", "ticket verify", "ticket split"} {
 		at(root, verb).ValidArgsFunction = orFile(first(a.myTickets))
 	}
+	must(at(root, "net").RegisterFlagCompletionFunc("require", completer(fixed("direct"))))
 	must(at(root, "run").RegisterFlagCompletionFunc("ticket", orFile(a.myTickets)))
 	must(at(root, "ticket give").RegisterFlagCompletionFunc("from", orFile(a.myTickets)))
 	must(at(root, "audit export").RegisterFlagCompletionFunc("format", completer(fixed("parquet", "ipfix", "csv", "jsonl"))))

@@ -5,8 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -142,44 +140,4 @@ func logger(a *app, level string) (*slog.Logger, error) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-func (a *app) net() *cobra.Command {
-	c := &cobra.Command{Use: "net", Short: "This node's connections, and what is left of a node that is gone"}
-	var state string
-	wipe := &cobra.Command{
-		Use: "destroy", Short: "Remove every trace of a stopped node from the kernel", Args: cobra.NoArgs,
-		Long: "Remove every sliver, namespace, link, limit, cgroup and mount of the node with this state directory, also after a crash. Its keys and records stay. The daemon must not be running.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return daemon.Wipe(cmd.Context(), state)
-		},
-	}
-	wipe.Flags().StringVar(&state, "state", daemon.DefaultConfig().State, "the node's state directory")
-	show := &cobra.Command{
-		Use: "show", Short: "Who this node is and whom it is connected to", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.way().Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(s, func(w io.Writer) {
-				fmt.Fprintf(w, "node\t%s\t%s\n", s.Name, s.Node)
-				for _, addr := range s.Addrs {
-					fmt.Fprintf(w, "address\t%s\n", addr)
-				}
-				if s.PolicyFault != "" {
-					fmt.Fprintf(w, "policy\tthe newest is refused: %s\n", s.PolicyFault)
-				}
-				fmt.Fprintf(w, "peers\t%d\nknown\t%d offers\n", s.Peers, s.Known)
-				showReach(w, s.Reach)
-				if !s.Hosting {
-					fmt.Fprintf(w, "visitor\thosts nothing\n")
-					return
-				}
-				fmt.Fprintf(w, "slivers\t%d\nfree\t%s\n", s.Slivers, s.Free)
-			})
-		},
-	}
-	c.AddCommand(show, wipe)
-	return c
 }

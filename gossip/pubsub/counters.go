@@ -19,21 +19,23 @@ type counters struct {
 	drops     map[string]uint64
 	delivered uint64
 	doubles   uint64
-	mesh      map[peer.ID]bool // on the topic of offers
+	meshes    map[string]map[peer.ID]bool // by topic
+	traffic   traffic
 }
 
 func newCounters() *counters {
-	return &counters{drops: map[string]uint64{}, mesh: map[peer.ID]bool{}}
+	return &counters{drops: map[string]uint64{}, meshes: map[string]map[peer.ID]bool{}}
 }
 
 // Stats is what `croft net` shows.
 type Stats struct {
-	Nodes      int               `json:"nodes"`      // in the view
-	Neighbours int               `json:"neighbours"` // on the topic of offers
-	Mesh       int               `json:"mesh"`       // of them, those that forward to us and we to them
-	Delivered  uint64            `json:"delivered"`  // messages accepted
-	Doubles    uint64            `json:"doubles"`    // messages that came more than once
-	Drops      map[string]uint64 `json:"drops"`      // "ignore:expired", "queue:peer" and the like
+	Nodes      int                `json:"nodes"`      // in the view
+	Neighbours int                `json:"neighbours"` // on the topic of offers
+	Meshes     map[string]int     `json:"meshes"`     // by topic: those that forward to us and we to them
+	Traffic    map[string]Traffic `json:"traffic"`    // by topic, and Control
+	Delivered  uint64             `json:"delivered"`  // messages accepted
+	Doubles    uint64             `json:"doubles"`    // messages that came more than once
+	Drops      map[string]uint64  `json:"drops"`      // "ignore:expired", "queue:peer" and the like
 }
 
 // Stats returns a copy of the counters.
@@ -44,13 +46,20 @@ func (g *Gossip) Stats() Stats {
 	g.mu.Unlock()
 	g.counts.mu.Lock()
 	defer g.counts.mu.Unlock()
-	s.Mesh, s.Delivered, s.Doubles, s.Drops = len(g.counts.mesh), g.counts.delivered, g.counts.doubles, maps.Clone(g.counts.drops)
+	s.Delivered, s.Doubles, s.Drops = g.counts.delivered, g.counts.doubles, maps.Clone(g.counts.drops)
+	s.Traffic = g.counts.traffic.clone()
+	s.Meshes = map[string]int{}
+	for topic := range g.topics {
+		s.Meshes[topic] = len(g.counts.meshes[topic])
+	}
 	return s
 }
 
-func (c *counters) add(reason string) {
+func (c *counters) add(reason string) { c.addSome(reason, 1) }
+
+func (c *counters) addSome(reason string, n uint64) {
 	c.mu.Lock()
-	c.drops[reason]++
+	c.drops[reason] += n
 	c.mu.Unlock()
 }
 
@@ -78,18 +87,24 @@ func (c *counters) Graft(p peer.ID, topic string) { c.meshed(p, topic, true) }
 func (c *counters) Prune(p peer.ID, topic string) { c.meshed(p, topic, false) }
 
 // OnClosedOutboundStream hears of a lost peer, for which there is no Prune.
-func (c *counters) OnClosedOutboundStream(p peer.ID) { c.meshed(p, TopicCapacity, false) }
-
-func (c *counters) meshed(p peer.ID, topic string, in bool) {
-	if topic != TopicCapacity {
-		return
-	}
+func (c *counters) OnClosedOutboundStream(p peer.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if in {
-		c.mesh[p] = true
-	} else {
-		delete(c.mesh, p)
+	for _, mesh := range c.meshes {
+		delete(mesh, p)
+	}
+}
+
+func (c *counters) meshed(p peer.ID, topic string, in bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch mesh := c.meshes[topic]; {
+	case !in:
+		delete(mesh, p)
+	case mesh == nil:
+		c.meshes[topic] = map[peer.ID]bool{p: true}
+	default:
+		mesh[p] = true
 	}
 }
 
@@ -102,6 +117,4 @@ func (c *counters) OnNewOutboundStream(peer.ID, protocol.ID)         {}
 func (c *counters) Join(string)                                      {}
 func (c *counters) Leave(string)                                     {}
 func (c *counters) ValidateMessage(*ps.Message)                      {}
-func (c *counters) RecvRPC(*ps.RPC)                                  {}
-func (c *counters) SendRPC(*ps.RPC, peer.ID)                         {}
 func (c *counters) SendRPCCompleted(*ps.RPC, peer.ID, time.Duration) {}

@@ -11,9 +11,10 @@
 //	found := g.Offers()
 //
 // Payloads are signed, envelopes are not; a message's id is the hash of topic
-// and payload. A newcomer pulls the view from its first two neighbours, and
+// and payload. A newcomer pulls the view from its first three neighbours, and
 // every node pulls what differs from a random one now and then: what a full
-// queue dropped arrives that way, and every drop is counted by its reason.
+// queue dropped arrives that way. Every drop is counted by its reason, and every
+// byte by its topic.
 //
 // Methods are safe for concurrent use. Callbacks must not block, and must not
 // call back.

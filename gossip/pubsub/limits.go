@@ -18,8 +18,9 @@ const (
 	validateQueue = 256
 	// peerQueue is the number of RPCs that wait for one slow neighbour.
 	peerQueue = 64
-	// firstPulls is the number of neighbours that a newcomer pulls from.
-	firstPulls = 2
+	// firstPulls is the number of neighbours that a newcomer pulls from: two to learn
+	// from, and a third to hold their answers against.
+	firstPulls = 3
 	// pullEvery is the pace of anti-entropy.
 	pullEvery = time.Minute
 	// maxOptOutPages bounds one pull of opt-outs: 4 MiB, some 9,000 entries, which

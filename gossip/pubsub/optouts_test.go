@@ -78,11 +78,7 @@ func TestOptOutsReachEverybodyAndTheLatecomer(t *testing.T) {
 			connect(t, h, hosts[i-1])
 		}
 	}
-	for i, g := range all {
-		wait(t, "the neighbours are on the topic", func() bool {
-			return len(g.topics[TopicOptOuts].ListPeers()) == min(1, i)+min(1, 2-i)
-		})
-	}
+	meshed(t, TopicOptOuts, all)
 	sets[0].Receive(gossip.Received{Bytes: []byte("first")})
 	if err := all[0].OptOut(t.Context(), []byte("first")); err != nil {
 		t.Fatal(err)

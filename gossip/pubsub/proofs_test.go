@@ -54,11 +54,7 @@ func TestProofsReachEverybodyAndTheLatecomer(t *testing.T) {
 			connect(t, h, hosts[i-1])
 		}
 	}
-	for i, g := range all {
-		wait(t, "the neighbours are on the topic", func() bool {
-			return len(g.topics[TopicConflicts].ListPeers()) == min(1, i)+min(1, nodes-1-i)
-		})
-	}
+	meshed(t, TopicConflicts, all)
 	proof := proofOf(t, "liar", 60)
 	if err := all[0].Conflicts.Accuse(t.Context(), proof.Bytes()); err != nil {
 		t.Fatal(err)
@@ -90,9 +86,7 @@ func TestFalseProofsAreRejectedAndNotPublished(t *testing.T) {
 	honest, hostile := newHost(t), newHost(t)
 	g, m := start(t, honest, Config{}), start(t, hostile, Config{})
 	connect(t, hostile, honest)
-	wait(t, "both on the topic", func() bool {
-		return len(g.topics[TopicConflicts].ListPeers()) == 1 && len(m.topics[TopicConflicts].ListPeers()) == 1
-	})
+	meshed(t, TopicConflicts, []*Gossip{g, m})
 	forged := proofOf(t, "liar", 60)
 	forged.Evidence[1][len(forged.Evidence[1])-1] ^= 1
 	same := proofOf(t, "liar", 60)
@@ -163,11 +157,8 @@ func TestForksReachWhoeverKnowsTheNode(t *testing.T) {
 			connect(t, h, hosts[i-1])
 		}
 	}
-	for i, g := range all {
-		wait(t, "the neighbours are on the topic", func() bool {
-			return len(g.topics[TopicForks].ListPeers()) == min(1, i)+min(1, nodes-1-i)
-		})
-	}
+	meshed(t, TopicForks, all)
+	meshed(t, TopicCapacity, all)
 	known := func(name string) {
 		if err := all[0].Publish(t.Context(), offerOf(t, name, 1, nil)); err != nil {
 			t.Fatal(err)

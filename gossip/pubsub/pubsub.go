@@ -4,7 +4,6 @@ package pubsub
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	ps "github.com/libp2p/go-libp2p-pubsub"
-	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 
 	"croft/gossip"
@@ -92,8 +90,13 @@ type Gossip struct {
 	subscriptions *subscriptions
 	left          func() // stops hearing of peers that leave
 
-	mu   sync.Mutex
-	view *gossip.View
+	mu      sync.Mutex
+	view    *gossip.View
+	sources gossip.Sources
+	notices gossip.Notices
+
+	intakeMu sync.Mutex
+	intake   gossip.Intake
 
 	optoutMu    sync.Mutex
 	optoutAfter lease.ID // where the next pull of opt-outs begins
@@ -130,14 +133,15 @@ func New(cfg Config) (*Gossip, error) {
 func (g *Gossip) join(ctx context.Context) (err error) {
 	judges := g.judges()
 	topics := slices.Sorted(maps.Keys(judges))
-	score, thresholds := scoring(topics)
 	g.subscriptions = newSubscriptions(topics)
+	g.counts.traffic = newTraffic(topics)
+	score, thresholds := scoring(topics, g.application)
 	// Own messages flood: they are rare, and before the mesh stands, or when it is
 	// hostile, every neighbour is a way out.
 	g.ps, err = ps.NewGossipSub(ctx, g.cfg.Host,
 		ps.WithMessageSignaturePolicy(ps.StrictNoSign), ps.WithNoAuthor(), ps.WithMessageIdFn(messageID),
 		ps.WithFloodPublish(true), ps.WithPeerExchange(false),
-		ps.WithPeerScore(score, thresholds),
+		ps.WithGossipSubParams(mesh()), ps.WithPeerScore(score, thresholds), ps.WithAppSpecificRpcInspector(g.inspect),
 		ps.WithMaxMessageSize(maxMessage), ps.WithValidateQueueSize(validateQueue), ps.WithValidateWorkers(1),
 		ps.WithPeerOutboundQueueSize(peerQueue), ps.WithRawTracer(g.counts),
 		ps.WithSubscriptionFilter(g.subscriptions))
@@ -186,15 +190,6 @@ func (g *Gossip) judges() map[string]ps.ValidatorEx {
 	return judges
 }
 
-// messageID is the same for the same payload whoever publishes it.
-func messageID(m *pb.Message) string {
-	h := sha256.New()
-	h.Write([]byte(m.GetTopic()))
-	h.Write([]byte{0})
-	h.Write(m.GetData())
-	return string(h.Sum(nil))
-}
-
 // Publish puts the node's own offer into its view and tells the others. With no
 // neighbour there is nobody to tell, which is no error: they will pull.
 func (g *Gossip) Publish(ctx context.Context, o offer.Opened) error {
@@ -230,6 +225,13 @@ func (g *Gossip) Offers() []offer.Found {
 		found[i] = offer.NewFound(o, offer.View, now)
 	}
 	return found
+}
+
+// View returns what the view keeps, and its digest.
+func (g *Gossip) View() ([]gossip.Entry, gossip.Digest) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.view.Entries(), g.view.Digest()
 }
 
 // Find answers a request from the view alone.

@@ -82,7 +82,7 @@ func (g *Gossip) keepPulling(ctx context.Context, arrived <-chan peer.ID) {
 				p.step(gossip.Tick{})
 			}
 			if near := g.neighbours(); len(near) > 0 {
-				g.try(ctx, near[rand.N(len(near))])
+				g.try(ctx, near[g.choose(near)])
 			}
 			next := g.cfg.PullEvery/2 + rand.N(g.cfg.PullEvery) // not all at once
 			if turn < len(soon) {
@@ -100,6 +100,18 @@ func (g *Gossip) proofs() []*Proofs {
 		return []*Proofs{g.Conflicts}
 	}
 	return []*Proofs{g.Conflicts, g.Forks}
+}
+
+// choose draws one of those neighbours that answered well so far.
+func (g *Gossip) choose(near []peer.ID) int {
+	all := make([]lease.Principal, len(near))
+	for i, id := range near {
+		all[i] = principal(id)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	good := g.sources.Choose(g.cfg.Now(), all)
+	return good[rand.N(len(good))]
 }
 
 func (g *Gossip) neighbours() []peer.ID {
@@ -142,28 +154,37 @@ func (g *Gossip) Pull(ctx context.Context, from peer.ID) (news int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
 	g.mu.Lock()
-	req := gossip.PullRequest{Digest: g.view.Digest()}
+	pull := g.view.Pull(g.cfg.Now(), principal(from))
+	req, more := pull.Next()
 	g.mu.Unlock()
-	for range gossip.MaxPages {
+	for more {
 		b, err := g.ask(ctx, from, Protocol, req, gossip.MaxPage)
 		if err != nil {
-			return news, fmt.Errorf("pulling the view from %s: %w", from, err)
+			return pull.News(), fmt.Errorf("pulling the view from %s: %w", from, err)
 		}
 		page, err := gossip.DecodePullPage(b)
 		if err == nil {
-			var n int
-			n, err = g.take(from, page.Offers, g.step)
-			news += n
+			var effects []gossip.Effect
+			g.mu.Lock()
+			effects, err = pull.Take(g.cfg.Now(), page)
+			req, more = pull.Next()
+			g.mu.Unlock()
+			if v := g.tell(effects); v.Judgement == judge.Reject {
+				g.counts.add("pull:" + string(v.Reason))
+			}
 		}
 		if err != nil {
-			return news, fmt.Errorf("pulling the view from %s: %w", from, err)
+			return pull.News(), fmt.Errorf("pulling the view from %s: %w", from, err)
 		}
-		if page.After.IsZero() || len(page.Offers) == 0 {
-			break
-		}
-		req.After = page.After
 	}
-	return news, nil
+	g.mu.Lock()
+	omitted := g.sources.Judge(g.cfg.Now(), pull)
+	g.mu.Unlock()
+	for who, n := range omitted {
+		g.counts.addSome("pull:omitted", uint64(n))
+		g.cfg.Log.Debug("a neighbour lacks what others have", "node", who.Short(), "offers", n)
+	}
+	return pull.News(), nil
 }
 
 // take judges what a page holds, up to the first that nobody honest would send.
@@ -240,6 +261,12 @@ func (g *Gossip) exchange(s network.Stream, answer func(req []byte) (page any, e
 	out, err := lease.Encode(page)
 	if err != nil {
 		return "encode", err
+	}
+	g.intakeMu.Lock()
+	ok := g.intake.Answer(g.cfg.Now(), principal(s.Conn().RemotePeer()), len(out))
+	g.intakeMu.Unlock()
+	if !ok {
+		return "allowance", errAnswers
 	}
 	if _, err := s.Write(out); err != nil {
 		return "write", err

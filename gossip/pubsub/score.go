@@ -10,9 +10,10 @@ import (
 )
 
 // scoring makes rejections cost something: three leave a neighbour out of the
-// gossip, five leave it unheard, and in ten minutes all is forgotten. Nothing
-// else is scored: sharing an address is no offence in a lab or behind a NAT.
-func scoring(topics []string) (*ps.PeerScoreParams, *ps.PeerScoreThresholds) {
+// gossip, five leave it unheard, and in ten minutes all is forgotten. Who floods
+// leaves the mesh. Nothing else is scored: sharing an address is no offence in a lab
+// or behind a NAT.
+func scoring(topics []string, application func(peer.ID) float64) (*ps.PeerScoreParams, *ps.PeerScoreThresholds) {
 	params := map[string]*ps.TopicScoreParams{}
 	for _, topic := range topics {
 		params[topic] = topicScore()
@@ -20,7 +21,8 @@ func scoring(topics []string) (*ps.PeerScoreParams, *ps.PeerScoreThresholds) {
 	return &ps.PeerScoreParams{
 			SkipAtomicValidation: true,
 			Topics:               params,
-			AppSpecificScore:     func(peer.ID) float64 { return 0 },
+			AppSpecificScore:     application,
+			AppSpecificWeight:    1,
 			DecayInterval:        time.Second,
 			DecayToZero:          0.01,
 			RetainScore:          10 * time.Minute,

@@ -28,12 +28,13 @@ func (g *Gossip) leases(_ context.Context, from peer.ID, m *ps.Message) ps.Valid
 	if from == g.cfg.Host.ID() {
 		return ps.ValidationAccept
 	}
-	n, err := gossip.OpenNotice(m.Data, g.cfg.Now())
-	if err == nil && g.cfg.OnNotice != nil {
+	g.mu.Lock()
+	n, verdict := g.notices.Receive(g.cfg.Now(), m.Data, g.view.Has)
+	g.mu.Unlock()
+	if verdict.Judgement == judge.Accept && g.cfg.OnNotice != nil {
 		g.cfg.OnNotice(n)
 	}
-	judgement, reason := judge.Of(err)
-	return g.result(gossip.Verdict{Judgement: judgement, Reason: reason})
+	return g.result(verdict)
 }
 
 // optouts judges one opt-out, and keeps it.

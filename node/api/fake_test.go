@@ -30,7 +30,7 @@ type fake struct {
 }
 
 func (f *fake) node() Node {
-	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f}
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f, Overlay: f}
 }
 
 func (*fake) Wish(_ context.Context, by Caller, chain [][]byte) (Answer, error) {
@@ -54,6 +54,11 @@ func (*fake) Reload(context.Context) (Policy, error) { return Policy{}, ErrPolic
 func (*fake) Vacancies(_ context.Context, _ Caller, req VacancyRequest) (Vacancies, error) {
 	return Vacancies{Windows: []lease.Term{{From: req.From, Until: req.From + req.Length}}, Seen: req.Until}, nil
 }
+
+func (*fake) Net(context.Context) (Net, error) {
+	return Net{Peers: []Peer{{ID: "12D3KooW", Direct: true}}, Protocols: []ProtocolTraffic{}}, nil
+}
+func (*fake) View(context.Context) (View, error) { return View{}, ErrVisitor }
 
 func (*fake) Calendar(_ context.Context, t lease.Term) (Calendar, error) {
 	return Calendar{Now: 1, Term: t, Pools: []PoolCalendar{}}, nil

@@ -108,4 +108,5 @@ type Node struct {
 	Conflicts Conflicts
 	OptOuts   OptOuts
 	Invites   Inviter
+	Overlay   Overlay
 }

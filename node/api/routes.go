@@ -28,6 +28,7 @@ func Local(n Node, version string) http.Handler {
 	routeDiscovery(api, mux, n.Discovery)
 	routeOwner(api, n.Owner)
 	routeAllFigures(api, n.Owner)
+	routeOverlay(api, n.Overlay)
 	routeRecords(api, n.Slices)
 	routeTopics(api, mux, n.Topics)
 	routeClocks(api, n.Clocks)

@@ -65,6 +65,16 @@ func (w *Way) Books(ctx context.Context) (c []api.Claim, err error) {
 	return c, w.call(ctx, "GET", "/v1/books", nil, &c)
 }
 
+// Net returns whom the node is connected to, and what that costs.
+func (w *Way) Net(ctx context.Context) (n api.Net, err error) {
+	return n, w.call(ctx, "GET", "/v1/net", nil, &n)
+}
+
+// View returns what the node knows of the others by gossip.
+func (w *Way) View(ctx context.Context) (v api.View, err error) {
+	return v, w.call(ctx, "GET", "/v1/view", nil, &v)
+}
+
 // Figures returns what is counted of every sliver on the node.
 func (w *Way) Figures(ctx context.Context) (f []api.Figures, err error) {
 	return f, w.call(ctx, "GET", "/v1/figures", nil, &f)

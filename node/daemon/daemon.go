@@ -214,7 +214,7 @@ func (d *Daemon) Node() api.Node {
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
 		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d}, Topics: d.deps.Topics,
 		Discovery: d.deps.Discovery, Owner: owner{d},
-		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d}, Invites: inviter{d},
+		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d}, Invites: inviter{d}, Overlay: d.deps.Overlay,
 	}
 }
 

@@ -45,6 +45,7 @@ type Deps struct {
 	Forks     Rumours       // the same of forked logs
 	Wire      Wire          // bytes to and from other nodes
 	Reach     Reachability  // how others reach this node; nil: nothing is known
+	Overlay   api.Overlay   // whom this node is connected to, and what it knows of them
 	Slices    SliceIndex    // records of slices, where every node finds them; may be nil
 
 	Topics api.Topics // of slices
@@ -93,6 +94,9 @@ type Publisher interface {
 	Tell(ctx context.Context, notice []byte) error
 	// Known is the number of offers in the view.
 	Known() int
+	// Stretch is by how much this node's periods are to be longer, so that what all
+	// tell one another stays within the budget; 1 is not at all.
+	Stretch() float64
 }
 
 // Wire carries bytes between nodes.

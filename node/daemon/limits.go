@@ -64,6 +64,11 @@ const (
 	contactsLimit = 5 * time.Second
 	contactsHold  = 24 * time.Hour
 
+	// maxPings is the number of peers whose distance is measured at once when
+	// somebody asks, and pingLimit the time for all of them.
+	maxPings  = 16
+	pingLimit = 2 * time.Second
+
 	// drainEvery is how often the flow tables are emptied into the store: what
 	// power loss can take at the most.
 	drainEvery = 5 * time.Second

@@ -78,6 +78,7 @@ func (o *offerLoop) run(ctx context.Context) {
 			o.withdraw() // the daemon goes
 			return
 		}
+		pace.Stretch(o.d.deps.Gossip.Stretch())
 		pace.Changed(freeInAll(&made), made.Total, o.news.Swap(false) || o.placed(&made))
 		wait := retryOffer
 		if !atOnce && !pace.Due(now) {

@@ -52,11 +52,12 @@ type overlay struct {
 	log    *slog.Logger
 
 	lookout
+	traffic *traffic
 }
 
 // newOverlay is one without a host yet.
 func newOverlay(cfg Config, deps *Deps) *overlay {
-	return &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), built: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile)}
+	return &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), built: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile), traffic: newTraffic()}
 }
 
 // listen makes the overlay's host, this machine's own.
@@ -131,7 +132,8 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	}
 	close(o.built)
 	wg.Go(func() { o.first.run(run) })
-	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices = o, o, o, o.dht
+	wg.Go(func() { o.traffic.run(run, o.connected) })
+	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Overlay = o, o, o, o.dht, o
 	if o.wired == nil {
 		return nil // a host of somebody else's: what is around it he knows
 	}

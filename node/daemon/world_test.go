@@ -523,7 +523,8 @@ func (g gossipModel) Tell(_ context.Context, notice []byte) error {
 	return hear(notice)
 }
 
-func (gossipModel) Known() int { return 0 }
+func (gossipModel) Known() int       { return 0 }
+func (gossipModel) Stretch() float64 { return 1 }
 
 type wireModel struct{ plug *plug }
 

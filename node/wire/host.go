@@ -29,6 +29,9 @@ type Config struct {
 	Listen    []string           // multiaddrs, TCP and QUIC
 	UserAgent string             // "" is "croft"
 
+	// Meter counts the bytes of the host's streams; nil: nobody does.
+	Meter *Meter
+
 	// Connections is the number above which those that serve least are dropped,
 	// until three fifths remain. 0 is DefaultConnections.
 	Connections int
@@ -124,6 +127,9 @@ func NewHost(c Config) (*Host, error) {
 		libp2p.EnableNATService(),
 		libp2p.EnableAutoNATv2(),
 		libp2p.EnableHolePunching(holepunch.DirectDialTimeout(punchLimit), holepunch.WithMetricsTracer(made.reach)),
+	}
+	if c.Meter != nil {
+		options = append(options, libp2p.BandwidthReporter(c.Meter))
 	}
 	if c.Relay != nil {
 		made.relay = newMeter(ctx, *c.Relay)

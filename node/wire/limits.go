@@ -86,6 +86,10 @@ const (
 	// its two-byte head and the MAC it fits into one Noise message.
 	maxPiece = 16 << 10
 
+	// maxMetered is the number of protocols that bytes are counted by: a host speaks
+	// some twenty.
+	maxMetered = 64
+
 	// backlog is the number of proved channels that wait for Accept; further
 	// ones wait inside their own bound, PipesTotal.
 	backlog = 16

@@ -5,6 +5,7 @@ package world
 import (
 	"time"
 
+	"croft/gossip"
 	"croft/lease/offer"
 )
 
@@ -12,13 +13,13 @@ const (
 	// epoch is when every scenario begins, in Unix seconds: any instant will do.
 	epoch = 1_800_000_000
 
-	// Of the mesh: GossipSub's own degrees. A neighbour that is silent is given up
-	// after noticeAfter, as keep-alives have it.
-	degree, degreeLow, degreeHigh = 6, 5, 12
+	// Of the mesh. A neighbour that is silent is given up after noticeAfter, as
+	// keep-alives have it.
+	degree, degreeLow, degreeHigh = gossip.Degree, gossip.DegreeLow, gossip.DegreeHigh
 	noticeAfter                   = 10 * time.Second
 
 	// Of pulls: the adapter's own (gossip/pubsub).
-	firstPulls  = 2
+	firstPulls  = 3
 	pullEvery   = time.Minute
 	pullTimeout = 15 * time.Second
 
@@ -53,7 +54,7 @@ const (
 
 	// maxEntries bounds the offers in all views together, entryBytes each: memory.
 	maxEntries = 40_000_000
-	entryBytes = 250
+	entryBytes = 290
 
 	// Of the index: the adapter's own (dht/index), and a find's (node/daemon).
 	replicas, quorum            = 8, 3

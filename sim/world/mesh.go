@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"croft/gossip"
+	"croft/lease"
 	"croft/lease/judge"
 	"croft/lease/offer"
 )
@@ -63,6 +64,7 @@ func (n *peer) settle() {
 		}
 	}
 	n.repeat(0)
+	n.measure()
 }
 
 // begun is when a node has what there was: it tells of itself.
@@ -154,6 +156,7 @@ func (n *peer) publish(made offer.Offer) {
 		n.enroll(&signed)
 	}
 	w.forward(m, n, -1)
+	n.remember(m)
 }
 
 // forward sends a message to the neighbours. A copy to who has it already is
@@ -164,6 +167,7 @@ func (w *World) forward(m *message, n *peer, from int) {
 		if to == from {
 			continue
 		}
+		n.count(kindOffers, len(m.bytes)+envelope)
 		n.spend(w.figures.gossiped, len(m.bytes)+envelope)
 		if m.seen.has(to) {
 			w.figures.duplicates.Add(w.now, 1)
@@ -210,8 +214,11 @@ func (w *World) deliver(m *message, from, to int) {
 		return
 	}
 	w.figures.delivered.Add(w.now, 1)
-	w.figures.delivery.Add(w.now, int64(w.now-m.at))
+	if n.meshed < m.at { // others are told of what there was before they came
+		w.figures.delivery.Add(w.now, int64(w.now-m.at))
+	}
 	w.forward(m, n, from)
+	n.remember(m)
 }
 
 // retire forgets messages of that age, and counts whom they reached of those that
@@ -247,7 +254,7 @@ func (n *peer) repeat(turn int) {
 	}
 	n.later(next, func() {
 		if near := n.around(); len(near) > 0 {
-			n.pull(int(near[n.w.rng.IntN(len(near))]), false)
+			n.pull(n.choose(near), false)
 		} else {
 			n.graft(degree)
 		}
@@ -259,10 +266,19 @@ func (n *peer) repeat(turn int) {
 	})
 }
 
+// choose draws one of those near that answered well.
+func (n *peer) choose(near []int32) int {
+	all := make([]lease.Principal, len(near))
+	for i, to := range near {
+		all[i] = n.w.nodes[to].principal()
+	}
+	good := n.sources.Choose(n.wall(), all)
+	return int(near[good[n.w.rng.IntN(len(good))]])
+}
+
 // pull asks another for what differs, page by page. The first is what a newcomer
 // waits for before it tells of itself.
 func (n *peer) pull(to int, first bool) {
-	req := gossip.PullRequest{Digest: n.view.Digest()}
 	over := false
 	done := func() {
 		if !over && first {
@@ -271,42 +287,60 @@ func (n *peer) pull(to int, first bool) {
 		over = true
 	}
 	n.later(pullTimeout, done)
-	n.page(to, req, done)
+	n.page(to, n.view.Pull(n.wall(), n.w.nodes[to].principal()), done)
 }
 
-func (n *peer) page(to int, req gossip.PullRequest, done func()) {
+func (n *peer) page(to int, pull *gossip.Pull, done func()) {
 	w, life := n.w, n.life
-	w.send(n.index, to, gossip.Partitions*9+40, func() {
+	req, more := pull.Next()
+	if !more {
+		for _, count := range n.sources.Judge(n.wall(), pull) {
+			w.figures.omitted.Add(w.now, uint64(count))
+		}
+		done()
+		return
+	}
+	n.count(kindPulls, pullBytes(req))
+	w.send(n.index, to, pullBytes(req), func() {
 		o := w.nodes[to]
 		if !o.up {
 			return
 		}
 		page := o.view.Page(o.wall(), req)
-		size := 40
-		for _, b := range page.Offers {
-			size += len(b) + 4
-		}
-		w.send(to, n.index, size, func() {
+		o.count(kindPulls, pageBytes(page))
+		w.send(to, n.index, pageBytes(page), func() {
 			if n.life != life {
 				return
 			}
-			kept := 0
-			for _, b := range page.Offers {
-				effects := n.view.Step(n.wall(), gossip.Received{Bytes: b, From: o.principal(), Pulled: true})
-				n.heard(effects)
-				if v := effects[0].(gossip.Verdict); v.Judgement == judge.Accept {
-					kept++
-				}
-			}
-			w.note(n.index, "pulled %d of %d from %d", kept, len(page.Offers), to)
-			n.caughtUp()
-			if page.After.IsZero() {
-				done()
+			had := pull.News()
+			effects, err := pull.Take(n.wall(), page)
+			n.heard(effects)
+			if err != nil {
+				w.breach(n, err) // nobody here is hostile
 				return
 			}
-			n.page(to, gossip.PullRequest{Digest: req.Digest, After: page.After}, done)
+			w.note(n.index, "pulled %d of %d, %d named, from %d", pull.News()-had, len(page.Offers), len(page.Names)/gossip.NameSize, to)
+			n.caughtUp()
+			n.page(to, pull, done)
 		})
 	})
+}
+
+// pullBytes and pageBytes are what a pull and its answer take on the wire.
+func pullBytes(req gossip.PullRequest) int {
+	size := len(req.Want) + envelope
+	if req.Digest != (gossip.Digest{}) {
+		size += 9 * gossip.Partitions
+	}
+	return size
+}
+
+func pageBytes(page gossip.PullPage) int {
+	size := len(page.Names) + envelope
+	for _, b := range page.Offers {
+		size += len(b) + 3
+	}
+	return size
 }
 
 // caughtUp notes when a newcomer has 99 of 100 offers of those that there were.

@@ -46,6 +46,11 @@ type peer struct {
 
 	view      *gossip.View
 	pace      gossip.Pace
+	load      gossip.Load
+	sources   gossip.Sources
+	recent    []recent
+	round     uint64 // of telling others what is recent
+	beating   bool
 	offering  bool // an attempt is on the clock
 	sequence  uint64
 	said      int // how often it had something new to say of itself
@@ -69,6 +74,8 @@ type peer struct {
 	since time.Duration // when it came up last
 	was   time.Duration // how long it was up before
 	sent  uint64        // bytes
+
+	sentOf [kinds]uint64 // of them
 }
 
 func (n *peer) principal() lease.Principal { return n.key.Principal() }
@@ -120,6 +127,7 @@ func (n *peer) start() {
 	n.openIndex()
 	n.view = gossip.NewView(gossip.ViewConfig{Cap: viewCap(w.scn), Open: w.open, Crowd: n.openShards()})
 	n.pace, n.offering, n.neighbour, n.ready, n.target = gossip.Pace{}, false, nil, false, w.told
+	n.load, n.sources, n.recent, n.beating = gossip.Load{}, gossip.Sources{}, nil, false
 	n.since, n.meshed = w.now, w.scn.End
 	w.count(+1)
 	n.openPresence()

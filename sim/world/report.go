@@ -21,6 +21,8 @@ type figures struct {
 	wishes, held, committed, ended, proofs *report.Counter
 	up, running                            *report.Gauge
 	discovery
+	omitted *report.Counter // offers that neighbours were found to leave out
+	stretch stretches
 }
 
 func newFigures(r *report.Recorder) figures {
@@ -33,7 +35,7 @@ func newFigures(r *report.Recorder) figures {
 		lost: r.Counter("messages", "lost"), repeated: r.Counter("packets", "repeated"),
 		doubled: r.Counter("messages", "doubled"), heldBack: r.Counter("messages", "held back"),
 		wishes: r.Counter("leases", "wished"), held: r.Counter("leases", "held"), committed: r.Counter("leases", "committed"), ended: r.Counter("leases", "ended"),
-		proofs: r.Counter("proofs", ""), discovery: newDiscovery(r)}
+		proofs: r.Counter("proofs", ""), omitted: r.Counter("offers", "left out"), discovery: newDiscovery(r)}
 }
 
 // drop counts an offer that a view ignored.
@@ -61,16 +63,12 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 	f := &w.figures
 	links := 0
 	for _, n := range w.nodes {
-		was := n.was
 		if n.up {
-			was += w.now - n.since
 			links += len(n.neighbour)
 			f.known.Observe(int64(n.view.Len()))
 		}
-		if was > time.Second {
-			f.bytes.Observe(int64(float64(n.sent) / was.Seconds()))
-		}
 	}
+	w.reportBytes()
 	if f.due > 0 {
 		f.Set("delivery", "", "share", float64(f.reached)/float64(f.due))
 	}
@@ -106,7 +104,7 @@ var foot = report.Foot{
 	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature", "dht.Holder, dht.Plan and dht.Lookup, where somebody asks the index"},
 	Models: []report.Model{
 		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; no bandwidth"},
-		{What: "mesh", How: "random neighbours, flooding; a silent one is given up after 10 s"},
+		{What: "mesh", How: "random neighbours, flooding, ids to three others a second; nobody is pruned; a silent one is given up after 10 s"},
 		{What: "Kademlia", How: "tables as full as they can be, drawn from who is there; who went stays in them for 30 min"},
 		{What: "contacts", How: "whoever can be reached may be a neighbour"},
 		{What: "probes", How: "over connections that are there; one exchange"},

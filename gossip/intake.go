@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gossip
+
+import (
+	"time"
+
+	"croft/lease"
+)
+
+// Intake bounds what neighbours can make a node look at, and send.
+//
+// A message that is over its neighbour's allowance is dropped before anything of it
+// is remembered: the allowance, not the line, bounds signature checks and what is
+// kept of ids. Honest neighbours stay below it, and what is dropped of them is
+// pulled later. The same goes for the answers to pulls, by bytes, so that nobody
+// has a node upload its view again and again.
+//
+// The zero value is ready. It is not safe for concurrent use.
+type Intake struct {
+	messages, answers rations
+	over              map[lease.Principal]time.Time
+}
+
+// Take reports whether a neighbour's next n messages may be looked at.
+func (i *Intake) Take(now time.Time, from lease.Principal, n int) bool {
+	i.messages.each = limit{MessageBurst, MessageRate}
+	if n == 0 || i.messages.spend(now, from, n) {
+		return true
+	}
+	if i.over == nil {
+		i.over = map[lease.Principal]time.Time{}
+	}
+	for who, at := range i.over {
+		if now.Sub(at) >= Remembered {
+			delete(i.over, who)
+		}
+	}
+	if len(i.over) < maxSenders {
+		i.over[from] = now
+	}
+	return false
+}
+
+// Over reports whether a neighbour has sent more than it may within the last
+// minutes: it should not be one of those that messages are passed on to.
+func (i *Intake) Over(now time.Time, from lease.Principal) bool {
+	at, ok := i.over[from]
+	return ok && now.Sub(at) < Remembered
+}
+
+// Answer reports whether a neighbour that asks may be sent so many bytes more.
+func (i *Intake) Answer(now time.Time, to lease.Principal, bytes int) bool {
+	i.answers.each, i.answers.together = limit{AnswerBurst, AnswerRate}, limit{AnswerBurstAll, AnswerRateAll}
+	return i.answers.spend(now, to, bytes)
+}

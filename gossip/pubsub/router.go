@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+import (
+	"crypto/sha256"
+	"errors"
+
+	ps "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"croft/gossip"
+)
+
+// mesh is GossipSub with the degrees of package gossip. Beside a thin mesh, ids of
+// what is new go to a few others each second; by the router's own rule they would
+// go to a quarter of a hundred neighbours, and cost more than the messages.
+// IDONTWANT stays at messages above 1 KiB: a neighbour that sends us an offer has
+// sent it before it hears from us that we have it.
+func mesh() ps.GossipSubParams {
+	p := ps.DefaultGossipSubParams()
+	p.D, p.Dlo, p.Dhi = gossip.Degree, gossip.DegreeLow, gossip.DegreeHigh
+	p.Dscore, p.Dout = p.Dlo, 0 // the router wants less than half a degree
+	p.Dlazy, p.GossipFactor = gossip.Lazy, 0
+	p.HeartbeatInterval, p.HistoryGossip = gossip.LazyEvery, gossip.LazyRounds
+	return p
+}
+
+// messageID is the same for the same payload whoever publishes it.
+func messageID(m *pb.Message) string {
+	h := sha256.New()
+	h.Write([]byte(m.GetTopic()))
+	h.Write([]byte{0})
+	h.Write(m.GetData())
+	return string(h.Sum(nil)[:gossip.IDSize])
+}
+
+var (
+	errIntake  = errors.New("more messages than a neighbour may send")
+	errAnswers = errors.New("more answers than a neighbour may have")
+)
+
+// inspect drops a packet whose messages are over the neighbour's allowance, before
+// the router remembers anything of it.
+func (g *Gossip) inspect(from peer.ID, rpc *ps.RPC) error {
+	n := len(rpc.GetPublish())
+	g.intakeMu.Lock()
+	ok := g.intake.Take(g.cfg.Now(), principal(from), n)
+	g.intakeMu.Unlock()
+	if !ok {
+		g.counts.addSome("flood:messages", uint64(n))
+		return errIntake
+	}
+	return nil
+}
+
+// application scores a neighbour that floods below those that do not: it leaves the
+// mesh, and is heard all the same.
+func (g *Gossip) application(of peer.ID) float64 {
+	g.intakeMu.Lock()
+	defer g.intakeMu.Unlock()
+	if g.intake.Over(g.cfg.Now(), principal(of)) {
+		return -1
+	}
+	return 0
+}

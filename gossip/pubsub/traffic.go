@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+import (
+	"maps"
+
+	ps "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/proto"
+)
+
+// Control is the name under which Stats counts what the router says beside
+// messages: who is on which topic, who has which message and who wants it.
+const Control = "control"
+
+// Traffic is what went each way: messages, and bytes as the router encodes them.
+type Traffic struct {
+	MessagesIn  uint64 `json:"messages_in"`
+	MessagesOut uint64 `json:"messages_out"`
+	BytesIn     uint64 `json:"bytes_in"`
+	BytesOut    uint64 `json:"bytes_out"`
+}
+
+// traffic counts by topic. Those of other names, which only a stranger sends, are
+// part of what is beside messages: names are not kept.
+type traffic map[string]*Traffic
+
+func newTraffic(topics []string) traffic {
+	t := traffic{Control: {}}
+	for _, topic := range topics {
+		t[topic] = &Traffic{}
+	}
+	return t
+}
+
+func (t traffic) clone() map[string]Traffic {
+	all := map[string]Traffic{}
+	for name, of := range maps.All(t) {
+		all[name] = *of
+	}
+	return all
+}
+
+// RecvRPC and SendRPC hear of every packet of the router's.
+func (c *counters) RecvRPC(rpc *ps.RPC) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.traffic.count(rpc, func(t *Traffic, messages, bytes int) {
+		t.MessagesIn += uint64(messages)
+		t.BytesIn += uint64(bytes)
+	})
+}
+
+func (c *counters) SendRPC(rpc *ps.RPC, _ peer.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.traffic.count(rpc, func(t *Traffic, messages, bytes int) {
+		t.MessagesOut += uint64(messages)
+		t.BytesOut += uint64(bytes)
+	})
+}
+
+func (t traffic) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int)) {
+	rest := proto.Size(&rpc.RPC)
+	for _, m := range rpc.GetPublish() {
+		if of := t[m.GetTopic()]; of != nil && m.GetTopic() != Control {
+			size := proto.Size(m)
+			add(of, 1, size)
+			rest -= size
+		}
+	}
+	if rest > 0 {
+		add(t[Control], 0, rest)
+	}
+}
