@@ -50,8 +50,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 	if err != nil {
 		return offer.Result{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, findLimit)
-	defer cancel()
+	limit := findLimit
 	opt := offer.Options{Salt: f.salt}
 	search := offer.NewSearch(q, opt)
 	pass := func(c offer.Found) error {
@@ -67,8 +66,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 			return res, each(res.Offers, tell)
 		}
 		if res.Matched > 0 {
-			ctx, cancel = context.WithTimeout(ctx, thinLimit)
-			defer cancel()
+			limit = thinLimit
 		}
 		for _, list := range [][]offer.Found{res.Offers, known} { // in the answer's order, then what does not match
 			if err := each(list, pass); err != nil {
@@ -76,6 +74,8 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 			}
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	var missed error
 	cut := false
 	for c, err := range f.walk(ctx, f.search(q, req)) {
@@ -96,7 +96,9 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 		if res.Known == 0 {
 			return offer.Result{}, fmt.Errorf("asking the index: %w", missed)
 		}
-		res.Missed = missed.Error()
+		if res.Missed = missed.Error(); errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			res.Missed = fmt.Sprintf("the index was asked for %s and no longer", limit)
+		}
 	}
 	if q.Ordered() {
 		return res, each(res.Offers, tell)
