@@ -27,11 +27,11 @@ type finder struct {
 	view func() []offer.Found
 	walk func(context.Context, index.Search) iter.Seq2[offer.Found, error]
 	now  func() time.Time
-	salt []byte // tells this seeker from others, who would choose the same among equals
+	opt  offer.Options
 }
 
 func (o *overlay) finder() finder {
-	return finder{view: o.view, walk: o.index.Walk, now: time.Now, salt: []byte(o.host.ID())}
+	return finder{view: o.view, walk: o.index.Walk, now: time.Now, opt: offer.Options{Salt: []byte(o.host.ID())}}
 }
 
 // Find answers a query.
@@ -51,8 +51,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 		return offer.Result{}, err
 	}
 	limit := findLimit
-	opt := offer.Options{Salt: f.salt}
-	search := offer.NewSearch(q, opt)
+	search := offer.NewSearch(q, f.opt)
 	pass := func(c offer.Found) error {
 		if search.Add(f.now(), c) {
 			return tell(c)
@@ -61,7 +60,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 	}
 	if req.View {
 		known := offer.Merge(f.now(), f.view())
-		res := offer.Answer(q, known, opt)
+		res := offer.Answer(q, known, f.opt)
 		if res.Matched >= enough(req, q) {
 			return res, each(res.Offers, tell)
 		}
@@ -74,11 +73,11 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 			}
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	walking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var missed error
 	cut := false
-	for c, err := range f.walk(ctx, f.search(q, req)) {
+	for c, err := range f.walk(walking, f.search(q, req)) {
 		if err != nil {
 			missed = err
 			continue
@@ -90,13 +89,13 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 			break
 		}
 	}
-	res := offer.Answer(q, search.Known(f.now()), opt)
+	res := offer.Answer(q, search.Known(f.now()), f.opt)
 	res.More = cut
 	if missed != nil && !errors.Is(missed, kad.ErrAlone) {
 		if res.Known == 0 {
 			return offer.Result{}, fmt.Errorf("asking the index: %w", missed)
 		}
-		if res.Missed = missed.Error(); errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if res.Missed = missed.Error(); errors.Is(walking.Err(), context.DeadlineExceeded) {
 			res.Missed = fmt.Sprintf("the index was asked for %s and no longer", limit)
 		}
 	}
@@ -111,7 +110,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 func (f finder) search(q offer.Query, req offer.FindRequest) index.Search {
 	s := index.Search{Query: q, Reasons: req.Explain}
 	if q.Limit > 0 && !q.Ordered() {
-		s.From = lease.Principal(sha256.Sum256(append([]byte("walk from "), f.salt...)))
+		s.From = lease.Principal(sha256.Sum256(append([]byte("walk from "), f.opt.Salt...)))
 	}
 	return s
 }

@@ -49,8 +49,8 @@ func at(t *testing.T, source offer.Source, drawn ...string) (all []offer.Found) 
 func (s *sources) find(t *testing.T, req offer.FindRequest) (told []string, res offer.Result, err error) {
 	t.Helper()
 	f := finder{
-		now:  func() time.Time { return foundAt },
-		salt: []byte("seeker"),
+		now: func() time.Time { return foundAt },
+		opt: offer.Options{Salt: []byte("seeker")},
 		view: func() []offer.Found {
 			s.asked = append(s.asked, "view")
 			return s.view

@@ -91,7 +91,7 @@ func (n *member) offer(t *testing.T, country string, closed bool) {
 
 // find answers as a daemon does.
 func (n *member) find(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
-	return finder{view: n.gossip.Offers, walk: n.index.Walk, now: time.Now, salt: []byte(n.name)}.
+	return finder{view: n.gossip.Offers, walk: n.index.Walk, now: time.Now, opt: offer.Options{Salt: []byte(n.name)}}.
 		find(ctx, req, func(offer.Found) error { return nil })
 }
 
