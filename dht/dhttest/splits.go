@@ -11,10 +11,10 @@ import (
 	"croft/lease/offer"
 )
 
-// RunSplits checks a net of 24 nodes whose buckets hold four offers, freshly made
+// RunSplits checks a net of 13 nodes whose buckets hold two offers, freshly made
 // for each property.
 func RunSplits(t *testing.T, open func(t *testing.T, nodes, perBucket int) Net) {
-	const nodes, perBucket = 24, 4
+	const nodes, perBucket = 13, 2
 	for _, c := range []struct {
 		name  string
 		check func(t *testing.T, n Net)
@@ -46,19 +46,19 @@ func all(t *testing.T, net Net, n int, sequence uint64) (everywhere, swiss []str
 }
 
 func foundInParts(t *testing.T, n Net) {
-	everywhere, swiss := all(t, n, 24, 1)
-	for _, from := range []int{0, 11, 23} {
+	everywhere, swiss := all(t, n, 13, 1)
+	for _, from := range []int{0, 6, 12} {
 		expect(t, n, from, "", everywhere...)
 		expect(t, n, from, "country=CH", swiss...)
 		expect(t, n, from, "country=CH & cpu>=1000", swiss...)
 	}
-	everywhere, _ = all(t, n, 24, 2)
+	everywhere, _ = all(t, n, 13, 2)
 	expect(t, n, 5, "", everywhere...)
 }
 
 func withdrawnFromParts(t *testing.T, n Net) {
-	everywhere, swiss := all(t, n, 24, 1)
-	for i := 23; i >= 6; i -= 3 {
+	everywhere, swiss := all(t, n, 13, 1)
+	for i := 12; i >= 3; i -= 3 {
 		name := fmt.Sprintf("n%02d", i)
 		withdraw(t, n, i, Offer(t, n.Now(), name, 2, closed))
 		gone := func(found string) bool { return found == name+"@1" }
@@ -69,12 +69,12 @@ func withdrawnFromParts(t *testing.T, n Net) {
 }
 
 func partsComeBack(t *testing.T, n Net) {
-	all(t, n, 24, 1)
+	all(t, n, 13, 1)
 	n.Advance((offer.MaxValid - 60) * time.Second)
-	few, _ := all(t, n, 2, 2)
+	few, _ := all(t, n, 1, 2)
 	n.Advance(60 * time.Second) // the others have run out
 	expect(t, n, 3, "", few...)
-	few, _ = all(t, n, 3, 3)
+	few, _ = all(t, n, 2, 3)
 	expect(t, n, 3, "", few...)
 	n.Advance((offer.MaxValid - 1) * time.Second)
 	expect(t, n, 3, "", few...)

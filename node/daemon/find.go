@@ -38,7 +38,7 @@ type finder struct {
 }
 
 func (o *overlay) finder() finder {
-	return finder{view: o.view, walk: o.index.Walk, now: time.Now, opt: o.options(), here: o.here, answer: o.rtts.answer}
+	return finder{view: o.view, walk: o.index.Walk, now: o.now, opt: o.options(), here: o.here, answer: o.rtts.answer}
 }
 
 func (f finder) answered(ctx context.Context, q offer.Query, found []offer.Found) offer.Result {
@@ -71,8 +71,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 	if err != nil {
 		return offer.Result{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, findLimit)
-	defer cancel()
+	limit := findLimit
 	search := offer.NewSearch(q, f.opt)
 	pass := func(c offer.Found) error {
 		if f.here != nil && !f.here(&c.Offer) {
@@ -90,8 +89,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 			return res, each(res.Offers, tell)
 		}
 		if res.Matched > 0 {
-			ctx, cancel = context.WithTimeout(ctx, thinLimit)
-			defer cancel()
+			limit = thinLimit
 		}
 		for _, list := range [][]offer.Found{res.Offers, known} { // in the answer's order, then what does not match
 			if err := each(list, pass); err != nil {
@@ -99,9 +97,11 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 			}
 		}
 	}
+	walking, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	var missed error
 	cut := false
-	for c, err := range f.walk(ctx, f.search(q, req)) {
+	for c, err := range f.walk(walking, f.search(q, req)) {
 		if err != nil {
 			missed = err
 			continue
@@ -119,7 +119,9 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 		if res.Known == 0 {
 			return offer.Result{}, fmt.Errorf("asking the index: %w", missed)
 		}
-		res.Missed = missed.Error()
+		if res.Missed = missed.Error(); errors.Is(walking.Err(), context.DeadlineExceeded) {
+			res.Missed = fmt.Sprintf("the index was asked for %s and no longer", limit)
+		}
 	}
 	if q.Ordered() {
 		return res, each(res.Offers, tell)

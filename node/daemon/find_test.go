@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"croft/dht/index"
@@ -146,6 +147,31 @@ func TestFindAsksTheViewFirstAndTellsAtOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who knows something already does not wait long for the index, and says so.
+func TestFindGivesTheIndexAMomentOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := finder{
+			now:  func() time.Time { return foundAt },
+			view: func() []offer.Found { return at(t, offer.View, "a@1:900") },
+			walk: func(ctx context.Context, _ index.Search) iter.Seq2[offer.Found, error] {
+				return func(yield func(offer.Found, error) bool) {
+					<-ctx.Done()
+					yield(offer.Found{}, ctx.Err())
+				}
+			},
+		}
+		quiet := func(offer.Found) error { return nil }
+		began := time.Now()
+		res, err := f.find(t.Context(), offer.FindRequest{View: true}, quiet)
+		if err != nil || res.Matched != 1 || res.Missed != "the index was asked for 2s and no longer" || time.Since(began) != thinLimit {
+			t.Errorf("after %s: %+v, %v", time.Since(began), res, err)
+		}
+		if _, err := f.find(t.Context(), offer.FindRequest{}, quiet); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("knowing nothing: %v", err)
+		}
+	})
 }
 
 func TestFindFailsWhereNothingCouldBeRead(t *testing.T) {

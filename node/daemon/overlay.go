@@ -49,6 +49,7 @@ type overlay struct {
 	kept   chan struct{}    // closed when the index registers no more
 	built  chan struct{}    // closed when all of this is set
 	keep   func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
+	now    func() time.Time
 	log    *slog.Logger
 
 	lookout
@@ -57,7 +58,7 @@ type overlay struct {
 
 // newOverlay is one without a host yet.
 func newOverlay(cfg Config, deps *Deps) *overlay {
-	return &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), built: make(chan struct{}), log: deps.Log, keep: filterFor(cfg.Profile), traffic: newTraffic()}
+	return &overlay{offers: make(chan offer.Opened, 1), heard: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, kept: make(chan struct{}), built: make(chan struct{}), now: deps.Clock.Wall, log: deps.Log, keep: filterFor(cfg.Profile), traffic: newTraffic()}
 }
 
 // listen makes the overlay's host, this machine's own.
