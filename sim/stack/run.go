@@ -20,9 +20,7 @@ import (
 
 // Options are of a run.
 type Options struct {
-	// Dir is where the daemons keep what is not in their journals; "" is a temporary
-	// directory, in memory where there is one.
-	Dir string
+	Dir string // where the daemons keep what is not in their journals
 	// Progress is called now and then; may be nil.
 	Progress func(report.Progress)
 	// Abandon leaves everything running when the report is there: the process ends.
@@ -55,15 +53,9 @@ type Stack struct {
 // Run plays a scenario to its end, or until ctx is done: then what there is comes
 // back, marked as partial. It is called in a bubble, and ctx may come from outside of
 // it. The error is ErrCannot, or of what should not be.
-func Run(ctx context.Context, scn *scenario.Scenario, opt Options) (_ *report.Report, err error) {
+func Run(ctx context.Context, scn *scenario.Scenario, opt Options) (*report.Report, error) {
 	if err := cannot(scn); err != nil {
 		return nil, err
-	}
-	if opt.Dir == "" {
-		if opt.Dir, err = scratch(); err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(opt.Dir)
 	}
 	s, err := newStack(scn, opt.Dir)
 	if err != nil {
