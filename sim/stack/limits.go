@@ -37,7 +37,9 @@ const (
 	// Of the disk: how long an fsync takes.
 	syncLeast, syncMost = 300 * time.Microsecond, 4 * time.Millisecond
 
-	// beat is how often a run looks whether it was interrupted, and tells how far it is.
+	// look is how often a run looks whether it was interrupted: a second of a join takes
+	// a while. beat is how often it tells how far it is.
+	look = 50 * time.Millisecond
 	beat = time.Second
 
 	// settled is the age at which a copy of an offer that did not come counts as lost.

@@ -125,10 +125,11 @@ func (s *Stack) in(d time.Duration, do func()) {
 // wait lets time go by until the end, and reports whether it was cut short. Whoever
 // interrupts is outside of the bubble, so nobody can wait for him: he is looked for.
 func (s *Stack) wait(ctx context.Context, opt Options) (partial bool) {
-	for {
+	for told := -beat; ; {
 		at := s.now()
 		up, err := s.state(at)
-		if opt.Progress != nil {
+		if opt.Progress != nil && at-told >= beat {
+			told = at
 			opt.Progress(report.Progress{Now: at, End: s.scn.End, Up: up})
 		}
 		switch {
@@ -137,11 +138,11 @@ func (s *Stack) wait(ctx context.Context, opt Options) (partial bool) {
 		case at >= s.scn.End:
 			return false
 		}
-		<-time.After(min(beat, s.scn.End-at))
+		<-time.After(min(look, s.scn.End-at))
 	}
 }
 
-// state is looked at once a beat.
+// state is looked at again and again.
 func (s *Stack) state(at time.Duration) (up int, err error) {
 	s.mu.Lock()
 	up, err = s.up, s.err
