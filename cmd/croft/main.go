@@ -33,7 +33,7 @@ func main() {
 		os.Exit(warden.Main(args[1:]))
 	case len(args) > 2 && args[0] == "lab" && args[1] == "relay":
 		os.Exit(lab.RelayMain(args[2:]))
-	case len(args) == 3 && args[0] == "sim" && args[1] == "child":
+	case len(args) == 4 && args[0] == "sim" && args[1] == "child":
 		stack.Main(args[2:])
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

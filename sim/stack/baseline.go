@@ -91,7 +91,8 @@ func RunLean(ctx context.Context, s *scenario.Scenario, progress func(report.Pro
 		for i := range wave {
 			wg.Go(func() {
 				l := leaves[first+i]
-				if err := l.join(leaves[:max(first, 1)]); err != nil {
+				<-time.After(time.Duration(i) * 2 * time.Millisecond) // not all at once, nor by the first alone
+				if err := l.join(leaves[:first+i]); err != nil {
 					failed.Store(&err)
 				}
 				_ = l.dht.PutValue(context.Background(), leafKey(first+i), []byte("value")) // the gets will tell
@@ -178,11 +179,8 @@ func newLeaf(f *lean.Fabric, seed uint64, i int) (*leaf, error) {
 
 // join makes the leaf known to others, by some of those that are there.
 func (l *leaf) join(there []*leaf) error {
-	for range contacts {
+	for range min(contacts, len(there)) {
 		o := there[rand.N(len(there))].host
-		if o == l.host {
-			continue
-		}
 		if err := l.host.Connect(context.Background(), peer.AddrInfo{ID: o.ID(), Addrs: o.Addrs()}); err != nil {
 			return fmt.Errorf("joining: %w", err)
 		}

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -68,9 +69,15 @@ func Play(ctx context.Context, s *scenario.Scenario, cfg Config) (*report.Report
 	return l.Report, nil
 }
 
-// child runs one process to its end and returns its last line.
+// child runs one process to its end and returns its last line. Its files go when it
+// has gone, whichever way.
 func (cfg Config) child(ctx context.Context, s *scenario.Scenario, what string) (last line, err error) {
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), cfg.Self[0], append(cfg.Self[1:], what)...)
+	dir, err := scratch()
+	if err != nil {
+		return last, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), cfg.Self[0], append(slices.Clone(cfg.Self[1:]), what, dir)...)
 	cmd.Stdin = strings.NewReader(s.String())
 	var trouble tail
 	cmd.Stderr = &trouble
@@ -121,7 +128,7 @@ func (t *tail) Write(b []byte) (int, error) {
 }
 
 // Main is the child: it plays what stdin has and never returns. args is what to play,
-// stack or lean.
+// stack or lean, and the directory for its files.
 func Main(args []string) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -136,7 +143,7 @@ func Main(args []string) {
 	if err == nil {
 		s, err = scenario.Parse(string(text))
 	}
-	if err != nil || len(args) != 1 {
+	if err != nil || len(args) != 2 {
 		say(line{Error: fmt.Sprintf("playing %q: %v", args, err)})
 		os.Exit(1)
 	}
@@ -147,7 +154,7 @@ func Main(args []string) {
 		if args[0] == "lean" {
 			l.Lean, err = RunLean(ctx, s, progress)
 		} else {
-			l.Report, err = Run(ctx, s, Options{Progress: progress, Abandon: true})
+			l.Report, err = Run(ctx, s, Options{Dir: args[1], Progress: progress, Abandon: true})
 		}
 		if err != nil {
 			l = line{Error: err.Error()}

@@ -5,10 +5,10 @@ package stack
 import "time"
 
 const (
-	// maxNodes is what 24 GB hold; nodeBytes is what one was measured to take among
-	// a thousand.
-	maxNodes  = 12_000
-	nodeBytes = 2 << 20
+	// maxNodes is what 24 GB hold; nodeBytes is what one was measured to take while
+	// fifty join a second: most of it are the stacks of look-ups under way.
+	maxNodes  = 3_000
+	nodeBytes = 8 << 20
 
 	// loud is the number of a node's connections that gossip and the daemon know of. A
 	// machine's connection manager keeps it to 96 to 160, which would take 20 kB at both
@@ -37,7 +37,9 @@ const (
 	// Of the disk: how long an fsync takes.
 	syncLeast, syncMost = 300 * time.Microsecond, 4 * time.Millisecond
 
-	// beat is how often a run looks whether it was interrupted, and tells how far it is.
+	// look is how often a run looks whether it was interrupted: a second of a join takes
+	// a while. beat is how often it tells how far it is.
+	look = 50 * time.Millisecond
 	beat = time.Second
 
 	// settled is the age at which a copy of an offer that did not come counts as lost.

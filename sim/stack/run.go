@@ -20,9 +20,7 @@ import (
 
 // Options are of a run.
 type Options struct {
-	// Dir is where the daemons keep what is not in their journals; "" is a temporary
-	// directory, in memory where there is one.
-	Dir string
+	Dir string // where the daemons keep what is not in their journals
 	// Progress is called now and then; may be nil.
 	Progress func(report.Progress)
 	// Abandon leaves everything running when the report is there: the process ends.
@@ -55,15 +53,9 @@ type Stack struct {
 // Run plays a scenario to its end, or until ctx is done: then what there is comes
 // back, marked as partial. It is called in a bubble, and ctx may come from outside of
 // it. The error is ErrCannot, or of what should not be.
-func Run(ctx context.Context, scn *scenario.Scenario, opt Options) (_ *report.Report, err error) {
+func Run(ctx context.Context, scn *scenario.Scenario, opt Options) (*report.Report, error) {
 	if err := cannot(scn); err != nil {
 		return nil, err
-	}
-	if opt.Dir == "" {
-		if opt.Dir, err = scratch(); err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(opt.Dir)
 	}
 	s, err := newStack(scn, opt.Dir)
 	if err != nil {
@@ -133,10 +125,11 @@ func (s *Stack) in(d time.Duration, do func()) {
 // wait lets time go by until the end, and reports whether it was cut short. Whoever
 // interrupts is outside of the bubble, so nobody can wait for him: he is looked for.
 func (s *Stack) wait(ctx context.Context, opt Options) (partial bool) {
-	for {
+	for told := -beat; ; {
 		at := s.now()
 		up, err := s.state(at)
-		if opt.Progress != nil {
+		if opt.Progress != nil && at-told >= beat {
+			told = at
 			opt.Progress(report.Progress{Now: at, End: s.scn.End, Up: up})
 		}
 		switch {
@@ -145,11 +138,11 @@ func (s *Stack) wait(ctx context.Context, opt Options) (partial bool) {
 		case at >= s.scn.End:
 			return false
 		}
-		<-time.After(min(beat, s.scn.End-at))
+		<-time.After(min(look, s.scn.End-at))
 	}
 }
 
-// state is looked at once a beat.
+// state is looked at again and again.
 func (s *Stack) state(at time.Duration) (up int, err error) {
 	s.mu.Lock()
 	up, err = s.up, s.err

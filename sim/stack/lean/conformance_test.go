@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -96,7 +97,7 @@ func leanHost(t *testing.T, f *Fabric, i int) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr, err := ma.NewMultiaddr("/ip4/198.18.0." + string(rune('1'+i)) + "/udp/4001/quic-v1")
+	addr, err := ma.NewMultiaddr(fmt.Sprintf("/ip4/198.18.0.%d/udp/4001/quic-v1", i+1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,3 +117,50 @@ func TestDialTakesTime(t *testing.T) {
 		}
 	})
 }
+
+// Of connections past the bound nobody is told, but streams go over them; they end
+// when nothing does. Who has few is given one by who is full.
+func TestQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := NewFabric(flat{})
+		var all []*Host
+		for i := range 9 {
+			h := leanHost(t, f, i)
+			h.most = 4
+			all = append(all, h)
+			defer h.Close()
+		}
+		hub := all[0]
+		hub.SetStreamHandler(protoA, func(s network.Stream) { s.Close() })
+		for _, h := range all[1:] {
+			if err := h.Connect(t.Context(), peer.AddrInfo{ID: hub.ID(), Addrs: hub.Addrs()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := len(hub.Network().Peers()); n != 8 {
+			t.Errorf("newcomers are %d neighbours of the first, want twice its bound", n)
+		}
+		last := leanHost(t, f, 9)
+		last.most = 4
+		defer last.Close()
+		if err := last.Connect(t.Context(), peer.AddrInfo{ID: hub.ID(), Addrs: hub.Addrs()}); err != nil {
+			t.Fatal(err)
+		}
+		if len(last.Network().Peers()) != 0 || last.Network().Connectedness(hub.ID()) != network.NotConnected {
+			t.Error("a connection past the bound is told of")
+		}
+		s, err := last.NewStream(t.Context(), hub.ID(), protoA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("a stream over a quiet connection: %v", err)
+		}
+		s.Close()
+		links := f.Links()
+		<-time.After(2 * QuietFor)
+		if f.Links() != links-1 {
+			t.Errorf("%d connections, and then %d: the quiet one should have ended", links, f.Links())
+		}
+	})
+}

@@ -30,9 +30,10 @@ type Config struct {
 	Key   crypto.PrivKey
 	Addr  ma.Multiaddr // where it listens
 	Agent string       // what identify tells of its program
-	// Loud bounds the connections of which events, Peers and Conns tell; 0: all do.
-	// Others are there for streams, and end when nothing goes over them for a while: so
-	// a node's look-ups do not make half of the network its neighbours in gossip.
+	// Loud bounds, to twice as many where newcomers ask, the connections of which Peers, Conns and Connectedness tell; 0: all
+	// do. Others are identified and there for streams, and end when nothing goes over
+	// them for a while: so a node's look-ups do not make half of the network its
+	// neighbours in gossip.
 	Loud int
 }
 

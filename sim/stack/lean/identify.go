@@ -4,6 +4,7 @@ package lean
 
 import (
 	"slices"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/peerstore"
@@ -23,11 +24,11 @@ func (c *conn) identify() {
 	}
 	protocols, addrs := o.mux.Protocols(), []ma.Multiaddr{o.addr}
 	_ = h.store.SetProtocols(o.id, protocols...) // a peerstore in memory refuses nothing
+	ttl := time.Duration(peerstore.ConnectedAddrTTL)
 	if c.link.quiet {
-		h.store.AddAddrs(o.id, addrs, peerstore.RecentlyConnectedAddrTTL)
-		return
+		ttl = peerstore.RecentlyConnectedAddrTTL
 	}
-	h.store.AddAddrs(o.id, addrs, peerstore.ConnectedAddrTTL)
+	h.store.AddAddrs(o.id, addrs, ttl)
 	h.emit(func() {
 		_ = h.identified.Emit(event.EvtPeerIdentificationCompleted{Peer: o.id, Conn: c, ListenAddrs: addrs, Protocols: protocols,
 			AgentVersion: o.agent, ProtocolVersion: "croft/1", ObservedAddr: h.addr})

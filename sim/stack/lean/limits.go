@@ -26,7 +26,7 @@ const (
 	// negotiateTimeout bounds the choice of a stream's protocol, as in a basic host.
 	negotiateTimeout = 10 * time.Second
 
-	// QuietFor is how long a connection lasts of which nobody above was told and that
+	// QuietFor is how long a connection lasts that Peers and Conns do not tell of and that
 	// nothing goes over. Kademlia has a goroutine wait at each that was asked over.
 	QuietFor = 10 * time.Second
 

@@ -81,14 +81,20 @@ func (l *link) tell(from int, do func()) bool {
 	return true
 }
 
-// reserve makes room for a loud connection at both ends, if there is.
+// reserve makes room for a loud connection at both ends, if there is. Who has few gets
+// one from whom it asks, full or not: else a newcomer among the full hears of nothing.
 func (f *Fabric) reserve(a, b *Host) (loud bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, h := range []*Host{a, b} {
-		if h.most > 0 && h.loud >= h.most {
-			return false
+	full := func(h, other *Host) bool {
+		most := h.most
+		if other.loud < other.most/2 {
+			most *= 2
 		}
+		return most > 0 && h.loud >= most
+	}
+	if full(a, b) || full(b, a) {
+		return false
 	}
 	a.loud++
 	b.loud++

@@ -249,7 +249,9 @@ func (s *swarm) ClosePeer(p peer.ID) error {
 
 // Connectedness implements [network.Dialer].
 func (s *swarm) Connectedness(p peer.ID) network.Connectedness {
-	if s.best(p) != nil {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	if len(s.h.open[p]) > 0 {
 		return network.Connected
 	}
 	return network.NotConnected
