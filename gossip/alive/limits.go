@@ -38,13 +38,13 @@ const (
 	// count. Whoever was refuted so has no say for a while.
 	Gap = time.Minute
 
-	// RefuteGap is the least time between two refutations: others take one offer in
-	// ten seconds.
-	RefuteGap = 10 * time.Second
+	// RefuteGap is the least time between two refutations. Others take three offers
+	// at once and one in ten seconds: every other one is left for what is news.
+	RefuteGap = 20 * time.Second
 
 	// LostPeriod is the time between two probes of a node that was left out, and
 	// maxLost the number of those that are still probed by who suspects them.
-	LostPeriod = 30 * time.Second
+	LostPeriod = 15 * time.Second
 	maxLost    = 16
 
 	// maxAccusers bounds those kept of one node: as many as are plausible, and some

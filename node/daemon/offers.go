@@ -32,7 +32,6 @@ type offerLoop struct {
 	stale chan struct{} // capacity of one: a poke is not counted
 	news  atomic.Bool   // something else than free capacity changed
 	last  uint64        // sequence of the newest offer
-	told  offer.Offer   // the last one that was published
 	short bool          // it was told that not all pools have room in it
 }
 
@@ -79,7 +78,7 @@ func (o *offerLoop) run(ctx context.Context) {
 			return
 		}
 		pace.Stretch(o.d.deps.Gossip.Stretch())
-		pace.Changed(freeInAll(&made), made.Total, o.news.Swap(false) || o.placed(&made))
+		pace.Changed(freeInAll(&made), made.Total, o.news.Swap(false))
 		wait := retryOffer
 		if !atOnce && !pace.Due(now) {
 			at, _ := pace.NextWake()
@@ -88,21 +87,11 @@ func (o *offerLoop) run(ctx context.Context) {
 			o.d.deps.Log.Warn("nobody was told of this node's offer", "err", err)
 		} else {
 			pace.Published(now)
-			o.told = made
 			at, _ := pace.NextWake()
 			wait = at.Sub(now)
 		}
-		if refute != nil && o.told.Coordinate == nil {
-			wait = min(wait, placeEvery)
-		}
 		timer.Reset(wait)
 	}
-}
-
-// placed reports whether the node has found out where it is and told nobody. That
-// it moves is no news: the next offer says it.
-func (o *offerLoop) placed(made *offer.Offer) bool {
-	return made.Coordinate != nil && o.told.Coordinate == nil
 }
 
 // check reports as a bad configuration what no offer may say.

@@ -3,8 +3,6 @@
 package daemon
 
 import (
-	"time"
-
 	"croft/gossip/alive"
 	"croft/gossip/pubsub"
 	"croft/lease/offer"
@@ -18,10 +16,6 @@ type Presence interface {
 	// Coordinate is where the node is; nil while it does not know.
 	Coordinate() *offer.Coordinate
 }
-
-// placeEvery is how often a node that has not told yet where it is looks whether it
-// knows.
-const placeEvery = 30 * time.Second
 
 // lookout is what the overlay has to look at others.
 type lookout struct {

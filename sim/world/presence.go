@@ -25,7 +25,6 @@ type presence struct {
 	tickAt time.Duration // when it will be woken, if ticks
 	ticks  bool
 	must   bool         // a newer offer is due whatever the pace says
-	told   bool         // where it is
 	was    map[int]bool // whom it leaves out, as the figures have heard
 }
 
@@ -62,9 +61,6 @@ func (n *peer) heard(effects []gossip.Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case gossip.Stored:
-			if e.Offer.Node == n.principal() {
-				n.live.told = e.Offer.Coordinate != nil
-			}
 			if e.Offer.Closed {
 				n.look(alive.Gone{Node: e.Offer.Node})
 			} else {
@@ -149,8 +145,7 @@ func (n *peer) sample(to int, suspicion []byte, done func()) {
 	})
 }
 
-// roam samples the way to a node at random once in a period, and has the node tell
-// where it is once it knows.
+// roam samples the way to a node at random once in a period.
 func (n *peer) roam() {
 	n.later(alive.Period, func() {
 		w := n.w
@@ -159,9 +154,6 @@ func (n *peer) roam() {
 				n.sample(i, nil, func() {})
 				break
 			}
-		}
-		if _, settled := n.live.place.Coordinate(); settled && !n.live.told {
-			n.offer(true)
 		}
 		n.roam()
 	})
