@@ -220,6 +220,7 @@ func (a *app) netShow() *cobra.Command {
 					fmt.Fprintf(w, "policy\tthe newest is refused: %s\n", s.PolicyFault)
 				}
 				fmt.Fprintf(w, "peers\t%d\nknown\t%d offers\n", s.Peers, s.Known)
+				showReach(w, s.Reach)
 				if !s.Hosting {
 					fmt.Fprintf(w, "visitor\thosts nothing\n")
 					return
