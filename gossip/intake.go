@@ -18,8 +18,8 @@ import (
 //
 // The zero value is ready. It is not safe for concurrent use.
 type Intake struct {
-	messages, answers rations
-	over              map[lease.Principal]time.Time
+	messages, answers, slices rations
+	over                      map[lease.Principal]time.Time
 }
 
 // Take reports whether a neighbour's next n messages may be looked at.
@@ -40,6 +40,14 @@ func (i *Intake) Take(now time.Time, from lease.Principal, n int) bool {
 		i.over[from] = now
 	}
 	return false
+}
+
+// Carry reports whether so many bytes more on topics of slices may be looked at. They
+// are apart from the others, and who sends too much is in nobody's way: what is over
+// is lost, as slices have no pulls.
+func (i *Intake) Carry(now time.Time, from lease.Principal, bytes int) bool {
+	i.slices.each = limit{SliceBurst, SliceRate}
+	return i.slices.spend(now, from, bytes)
 }
 
 // Over reports whether a neighbour has sent more than it may within the last

@@ -40,6 +40,11 @@ const (
 	MessageBurst = 4096
 	MessageRate  = 24
 
+	// SliceBurst and SliceRate are the bytes of one neighbour on topics of slices that
+	// are looked at, at once and each second after: two topics at their fullest.
+	SliceBurst = 4 << 20
+	SliceRate  = 256 << 10
+
 	// NoticeBurst and NoticeRate are the notices of one node that are passed on, at once
 	// and each second after: as many as wait to be sent.
 	NoticeBurst = 64

@@ -60,7 +60,7 @@ func TestRootSimWorlds(t *testing.T) {
 func TestRootSimLabPartition(t *testing.T) {
 	needLab(t)
 	file := filepath.Join(t.TempDir(), "cut.sim")
-	text := "nodes 3\nat 13s fault partition count=1 for=12s\nat 15s change\nend 28s\nexpect delivery share < 0.9\nexpect safety\n"
+	text := "nodes 3\nat 13s fault partition count=1 for=20s\nat 15s change\nend 36s\nexpect delivery share < 0.9\nexpect safety\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -208,7 +208,9 @@ func (x *Index) Keep(ctx context.Context, offers <-chan offer.Opened) {
 		switch {
 		case err != nil && ctx.Err() == nil:
 			x.cfg.Log.Info("offer not registered, trying again", "sequence", current.Sequence, "err", err)
-			tries = 0
+			if reg.Holders == 0 { // else they have answered: no room is no reason to hurry
+				tries = 0
+			}
 		default:
 			x.cfg.Log.Debug("offer registered", "sequence", current.Sequence, "holders", reg.Holders, "silent", reg.Silent, "depth", reg.Depth)
 		}

@@ -266,7 +266,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	all := joined(t, 3)
 	d := all[1]
 	idle := func() bool { d.mu.Lock(); defer d.mu.Unlock(); return d.inFlight == 0 }
-	wait(t, "what joining asked is over", idle)
+	wait(t, "what joining asked is over, and it knows both", func() bool { return idle() && d.Size() == 2 })
 	gate := make(chan struct{})
 	var under sync.WaitGroup
 	for range maxAsks {

@@ -27,5 +27,9 @@ var Channels = []Channel{
 	// A program's image is its owner's upload, from before there is a sliver.
 	{Name: "blobs", Routes: []string{"blob", "append"}, Open: "not charged; the node's quota of blobs"},
 	{Name: "record", Routes: []string{"rows", "flows"}, Test: "node/daemon.TestTheRecordIsCharged"},
+	// A search is the way in's own, and what is said on topics comes from people: slivers
+	// have no way to either yet.
+	{Name: "find", Routes: []string{"seek"}, Open: "no sliver's bytes"},
+	{Name: "topics", Routes: []string{"hear"}, Open: "no sliver's bytes yet"},
 	{Name: "pipe", Routes: []string{"pipe"}, Open: "carries the others to the node of the sliver"},
 }

@@ -50,13 +50,14 @@ type Liveness struct {
 
 func newLiveness(g *Gossip, cfg LivenessConfig) *Liveness {
 	l := &Liveness{g: g, cfg: cfg, kick: make(chan struct{}, 1), asks: make(chan alive.Probe, maxProbes), busy: make(chan struct{}, maxProbes), open: make(chan struct{}, maxProbed)}
-	l.watch = alive.NewWatch(alive.Config{Self: cfg.Key.Principal(), Key: cfg.Key, Offer: g.offer, Phase: rand.N(alive.Period)})
+	l.watch = alive.NewWatch(alive.Config{Self: cfg.Key.Principal(), Key: cfg.Key, Offer: g.Offer, Phase: rand.N(alive.Period)})
 	l.place = vivaldi.New(vivaldi.Config{Seed: rand.Uint64()})
 	return l
 }
 
 // offer is what the view has of a node.
-func (g *Gossip) offer(node lease.Principal) (*offer.Opened, bool) {
+// Offer returns the newest offer of a node in the view, not to be changed.
+func (g *Gossip) Offer(node lease.Principal) (*offer.Opened, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.view.Offer(node)
@@ -159,7 +160,7 @@ func (l *Liveness) meet(ctx context.Context) {
 	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
 	for _, id := range peers {
 		node := principal(id)
-		if _, ok := l.g.offer(node); !ok || !l.g.speaks(id, ProtocolAlive) {
+		if _, ok := l.g.Offer(node); !ok || !l.g.speaks(id, ProtocolAlive) {
 			continue
 		}
 		select {
@@ -192,7 +193,7 @@ func (l *Liveness) sample(ctx context.Context, node lease.Principal, suspicion [
 // Learn takes a round trip that was measured by a probe.
 func (l *Liveness) Learn(node lease.Principal, rtt time.Duration, echo alive.Echo) {
 	var least time.Duration
-	if o, ok := l.g.offer(node); ok && l.cfg.Position != nil {
+	if o, ok := l.g.Offer(node); ok && l.cfg.Position != nil {
 		least = offer.Light(l.cfg.Position(), o.Attributes.Position)
 	}
 	l.mu.Lock()

@@ -204,7 +204,7 @@ func TestTheDeadAreLeftOut(t *testing.T) {
 	}
 	for _, m := range rest[1:] {
 		wait(t, "it is back", func() bool {
-			o, ok := m.gossip.offer(dead.id())
+			o, ok := m.gossip.Offer(dead.id())
 			return ok && o.Sequence == 2 && m.gossip.Liveness.Standing(&o.Offer) == alive.Present
 		})
 	}

@@ -100,7 +100,9 @@ func (c *counters) meshed(p peer.ID, topic string, in bool) {
 	defer c.mu.Unlock()
 	switch mesh := c.meshes[topic]; {
 	case !in:
-		delete(mesh, p)
+		if delete(mesh, p); len(mesh) == 0 {
+			delete(c.meshes, topic)
+		}
 	case mesh == nil:
 		c.meshes[topic] = map[peer.ID]bool{p: true}
 	default:

@@ -112,10 +112,11 @@ func (s *Slices) absent(t *openTopic, holders []peer.AddrInfo) {
 func (s *Slices) attendance(place topic.Place, term int64) ([]byte, error) {
 	now := s.g.cfg.Now().Unix()
 	a := topic.Attendance{Node: s.cfg.Key.Principal(), Place: place, Made: now, Until: now + term}
-	addrs := s.g.cfg.Host.Addrs()
-	slices.SortStableFunc(addrs, func(a, b multiaddr.Multiaddr) int { // those that help nobody else come last
-		return cmp.Compare(btoi(manet.IsIPLoopback(a)), btoi(manet.IsIPLoopback(b)))
-	})
+	addrs := slices.Clone(s.g.cfg.Host.Addrs())
+	if s.cfg.Dialable != nil {
+		addrs = s.cfg.Dialable(addrs)
+	}
+	slices.SortStableFunc(addrs, func(a, b multiaddr.Multiaddr) int { return cmp.Compare(use(a), use(b)) })
 	for _, addr := range addrs {
 		if b := addr.Bytes(); len(a.Addrs) < topic.MaxAddrs && len(b) <= topic.MaxAddr {
 			a.Addrs = append(a.Addrs, b)
@@ -124,11 +125,16 @@ func (s *Slices) attendance(place topic.Place, term int64) ([]byte, error) {
 	return topic.SealAttendance(a, s.cfg.Key)
 }
 
-func btoi(b bool) int {
-	if b {
-		return 1
+// use orders addresses: that of a relay says how to reach a node behind NAT, and a
+// loopback helps nobody else.
+func use(a multiaddr.Multiaddr) int {
+	switch _, err := a.ValueForProtocol(multiaddr.P_CIRCUIT); {
+	case err == nil:
+		return 0
+	case manet.IsIPLoopback(a):
+		return 2
 	}
-	return 0
+	return 1
 }
 
 // other reads who else is at a place.
@@ -191,7 +197,10 @@ func (s *Slices) connect(ctx context.Context, t *openTopic, peers []peer.AddrInf
 				s.g.counts.add("meeting:unreachable")
 				return
 			}
-			s.g.cfg.Host.ConnManager().TagPeer(p.ID, "topic", topicTag)
+			s.g.cfg.Host.ConnManager().TagPeer(p.ID, t.name.String(), topicTag)
+			s.mu.Lock()
+			t.met[p.ID] = true
+			s.mu.Unlock()
 		})
 	}
 	dials.Wait()

@@ -14,6 +14,8 @@ import (
 
 	ps "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"croft/gossip"
 	"croft/lease"
@@ -133,7 +135,7 @@ func New(cfg Config) (*Gossip, error) {
 func (g *Gossip) join(ctx context.Context) (err error) {
 	judges := g.judges()
 	topics := slices.Sorted(maps.Keys(judges))
-	g.subscriptions = newSubscriptions(topics)
+	g.subscriptions = newSubscriptions(topics, func(id peer.ID) bool { return g.cfg.Host.Network().Connectedness(id) != network.NotConnected })
 	g.counts.traffic = newTraffic(topics)
 	score, thresholds := scoring(topics, g.application)
 	// Own messages flood: they are rare, and before the mesh stands, or when it is

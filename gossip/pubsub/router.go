@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"croft/gossip"
+	"croft/gossip/topic"
 )
 
 // mesh is GossipSub with the degrees of package gossip. Beside a thin mesh, ids of
@@ -44,9 +45,21 @@ var (
 // inspect drops a packet whose messages are over the neighbour's allowance, before
 // the router remembers anything of it.
 func (g *Gossip) inspect(from peer.ID, rpc *ps.RPC) error {
-	n := len(rpc.GetPublish())
+	who, now, n := principal(from), g.cfg.Now(), 0
 	g.intakeMu.Lock()
-	ok := g.intake.Take(g.cfg.Now(), principal(from), n)
+	kept := rpc.Publish[:0]
+	for _, m := range rpc.Publish {
+		switch {
+		case !topic.Named(m.GetTopic()):
+			n++
+		case !g.intake.Carry(now, who, len(m.GetData())):
+			g.counts.add("flood:slices")
+			continue
+		}
+		kept = append(kept, m)
+	}
+	rpc.Publish = kept
+	ok := g.intake.Take(now, who, n)
 	g.intakeMu.Unlock()
 	if !ok {
 		g.counts.addSome("flood:messages", uint64(n))

@@ -60,6 +60,7 @@ type openTopic struct {
 	stop    context.CancelFunc
 	unrelay ps.RelayCancelFunc
 	readers map[*Subscription]struct{}
+	met     map[peer.ID]bool // whose connections are kept for it
 }
 
 // Unpublished says why a message was not published: the node would not take it
@@ -247,7 +248,7 @@ func (s *Slices) enter(name topic.Name) (*openTopic, error) {
 	if v := s.step(topic.Join{Name: name}); v.Judgement != judge.Accept {
 		return nil, fmt.Errorf("%s: %w", gossip.Verdict(v), ErrRefused)
 	}
-	t := &openTopic{name: name, users: 1, readers: map[*Subscription]struct{}{}}
+	t := &openTopic{name: name, users: 1, readers: map[*Subscription]struct{}{}, met: map[peer.ID]bool{}}
 	err := s.g.ps.RegisterTopicValidator(name.String(), s.validator(name), ps.WithValidatorInline(true))
 	if err == nil {
 		if t.handle, err = s.g.ps.Join(name.String()); err != nil {
@@ -292,6 +293,9 @@ func (s *Slices) shut(t *openTopic) {
 	}
 	delete(s.open, t.name)
 	t.stop()
+	for id := range t.met {
+		s.g.cfg.Host.ConnManager().UntagPeer(id, t.name.String())
+	}
 	s.step(topic.Leave{Name: t.name})
 	if err := errors.Join(t.handle.Close(), s.g.ps.UnregisterTopicValidator(t.name.String())); err != nil && s.ctx.Err() == nil {
 		s.g.cfg.Log.Warn("a topic is not left whole", "topic", t.name, "err", err)

@@ -218,7 +218,7 @@ func TestAPublisherFindsTheSubscribers(t *testing.T) {
 
 // One peer cannot make us remember topics without end.
 func TestSubscriptionsOfOnePeerAreBounded(t *testing.T) {
-	s := newSubscriptions([]string{TopicCapacity})
+	s := newSubscriptions([]string{TopicCapacity}, func(id peer.ID) bool { return id != "gone" })
 	if !s.CanSubscribe(TopicCapacity) || !s.CanSubscribe(status.String()) || s.CanSubscribe("slice/x") || s.CanSubscribe("other") {
 		t.Error("topics are not told apart")
 	}
@@ -237,6 +237,9 @@ func TestSubscriptionsOfOnePeerAreBounded(t *testing.T) {
 	}
 	if kept, _ := s.FilterIncomingSubscriptions("peer", subscribe(TopicCapacity)); len(kept) != 1 {
 		t.Error("a shared topic finds no room")
+	}
+	if kept, _ := s.FilterIncomingSubscriptions("gone", subscribe(status.String())); len(kept) != 0 || s.his["gone"] != nil {
+		t.Error("one that is gone is remembered")
 	}
 	if kept, _ := s.FilterIncomingSubscriptions("another", subscribe(status.String())); len(kept) != 1 {
 		t.Error("another peer finds no room")

@@ -18,13 +18,14 @@ import (
 // peer says only once to what it subscribes.
 type subscriptions struct {
 	shared map[string]bool
+	there  func(peer.ID) bool // whether a peer is connected
 
 	mu  sync.Mutex
 	his map[peer.ID]map[string]bool // topics of slices
 }
 
-func newSubscriptions(shared []string) *subscriptions {
-	s := &subscriptions{shared: map[string]bool{}, his: map[peer.ID]map[string]bool{}}
+func newSubscriptions(shared []string, there func(peer.ID) bool) *subscriptions {
+	s := &subscriptions{shared: map[string]bool{}, there: there, his: map[peer.ID]map[string]bool{}}
 	for _, t := range shared {
 		s.shared[t] = true
 	}
@@ -51,7 +52,7 @@ func (s *subscriptions) FilterIncomingSubscriptions(from peer.ID, subs []*pb.RPC
 		case s.shared[name]:
 		case !sub.GetSubscribe():
 			delete(his, name)
-		case len(his) >= maxHisTopics && !his[name]:
+		case len(his) >= maxHisTopics && !his[name], his == nil && !s.there(from): // his last words come after he left
 			continue
 		default:
 			if his == nil {
@@ -68,7 +69,7 @@ func (s *subscriptions) FilterIncomingSubscriptions(from peer.ID, subs []*pb.RPC
 // gone forgets the peers that leave.
 func (s *subscriptions) gone() network.Notifiee {
 	return &network.NotifyBundle{DisconnectedF: func(n network.Network, c network.Conn) {
-		if n.Connectedness(c.RemotePeer()) == network.Connected {
+		if n.Connectedness(c.RemotePeer()) != network.NotConnected {
 			return
 		}
 		s.mu.Lock()

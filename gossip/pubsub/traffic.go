@@ -8,11 +8,16 @@ import (
 	ps "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
+
+	"croft/gossip/topic"
 )
 
 // Control is the name under which Stats counts what the router says beside
 // messages: who is on which topic, who has which message and who wants it.
 const Control = "control"
+
+// OnSlices is the name under which it counts the topics of slices, all together.
+const OnSlices = "slices"
 
 // Traffic is what went each way: messages, and bytes as the router encodes them.
 type Traffic struct {
@@ -27,7 +32,7 @@ type Traffic struct {
 type traffic map[string]*Traffic
 
 func newTraffic(topics []string) traffic {
-	t := traffic{Control: {}}
+	t := traffic{Control: {}, OnSlices: {}}
 	for _, topic := range topics {
 		t[topic] = &Traffic{}
 	}
@@ -64,7 +69,11 @@ func (c *counters) SendRPC(rpc *ps.RPC, _ peer.ID) {
 func (t traffic) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int)) {
 	rest := proto.Size(&rpc.RPC)
 	for _, m := range rpc.GetPublish() {
-		if of := t[m.GetTopic()]; of != nil && m.GetTopic() != Control {
+		name := m.GetTopic()
+		if topic.Named(name) {
+			name = OnSlices
+		}
+		if of := t[name]; of != nil && m.GetTopic() != Control && m.GetTopic() != OnSlices {
 			size := proto.Size(m)
 			add(of, 1, size)
 			rest -= size

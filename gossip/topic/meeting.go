@@ -64,7 +64,7 @@ func (m *Meeting) Attend(now time.Time, b []byte, from netip.Prefix) (Met, error
 	here := slices.DeleteFunc(m.places[a.Place], func(o attendee) bool { return o.Until < now.Unix() })
 	at := slices.IndexFunc(here, func(o attendee) bool { return o.Node == a.Node })
 	switch {
-	case at >= 0 && here[at].Made > a.Made: // an older one that somebody repeats
+	case at >= 0 && here[at].Made >= a.Made: // an older one, or the same, that anybody may repeat
 	case at >= 0:
 		here = slices.Delete(here, at, at+1)
 		fallthrough

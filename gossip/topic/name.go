@@ -28,6 +28,10 @@ func (n Name) String() string {
 	return prefix + n.Owner.String() + "/" + n.Slice + "/" + n.Topic
 }
 
+// Named reports whether a name in GossipSub may be that of a slice's topic, without
+// reading it.
+func Named(s string) bool { return strings.HasPrefix(s, prefix) }
+
 // ParseName reads what String prints.
 func ParseName(s string) (Name, error) {
 	rest, ok := strings.CutPrefix(s, prefix)

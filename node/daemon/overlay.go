@@ -131,6 +131,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	if o.first, err = newFirstContact(o, cfg); err != nil {
 		return err
 	}
+	n.open.add(func() error { o.host.RemoveStreamHandler(ContactsProtocol); return nil })
 	close(o.built)
 	wg.Go(func() { o.first.run(run) })
 	wg.Go(func() { o.traffic.run(run, o.connected) })
@@ -289,12 +290,11 @@ func (o *overlay) Pipe(ctx context.Context, to lease.Principal) (net.Conn, error
 
 // locate puts what is known of a node's addresses where the host looks for them.
 func (o *overlay) locate(ctx context.Context, id peer.ID, to lease.Principal) {
-	for _, f := range o.view() {
-		if f.Offer.Node != to {
-			continue
+	if o.gossip != nil {
+		if told, ok := o.gossip.Offer(to); ok {
+			o.host.Peerstore().AddAddrs(id, o.claimed(told.Addrs), offerValid)
+			return
 		}
-		o.host.Peerstore().AddAddrs(id, o.claimed(f.Offer.Addrs), offerValid)
-		return
 	}
 	if info, err := o.dht.FindNode(ctx, to); err == nil {
 		o.host.Peerstore().AddAddrs(id, info.Addrs, offerValid)

@@ -3,8 +3,12 @@
 package daemon
 
 import (
+	"context"
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"croft/gossip/alive"
 	"croft/gossip/pubsub"
+	"croft/lease"
 	"croft/lease/offer"
 	"croft/node/wire"
 )
@@ -25,7 +29,16 @@ type lookout struct {
 }
 
 func newLookout(o *overlay) lookout {
-	return lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locate), rtts: o.newRTTs(), suspected: make(chan struct{}, 1)}
+	return lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), suspected: make(chan struct{}, 1)}
+}
+
+// locateOnce is locate for who may ask before all of the overlay is built.
+func (o *overlay) locateOnce(ctx context.Context, id peer.ID, to lease.Principal) {
+	select {
+	case <-o.built:
+		o.locate(ctx, id, to)
+	case <-ctx.Done():
+	}
 }
 
 // presence is what the overlay knows of it.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 
 	"croft/gossip"
 	"croft/node/api"
@@ -44,12 +46,16 @@ func (t *traffic) run(ctx context.Context, connected func(peer.ID) bool) {
 	}
 }
 
-// measure adds up everything but pipes, which carry what people send.
+// others are the protocols by which others' bytes go: pipes, and what a relay passes
+// on, at the node that relays and at those for whom it does.
+var others = []protocol.ID{wire.PipeProtocol, proto.ProtoIDv2Hop, proto.ProtoIDv2Stop}
+
+// measure adds up everything but what is carried for others.
 func (t *traffic) measure(now time.Time, connected func(peer.ID) bool) {
 	t.meter.Turn(now, connected)
 	var in, out int64
-	for proto, s := range t.meter.GetBandwidthByProtocol() {
-		if proto != wire.PipeProtocol {
+	for id, s := range t.meter.GetBandwidthByProtocol() {
+		if !slices.Contains(others, id) {
 			in, out = in+s.TotalIn, out+s.TotalOut
 		}
 	}
