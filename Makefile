@@ -46,8 +46,8 @@ clean: ## 1 s | remove what was built
 
 # Test
 
-test: setup-test ## 5 min | every test; those that need root only as root
-	go test -timeout 10m $(T)
+test: setup-test ## 10 min | every test; those that need root only as root
+	go test -timeout 20m $(T)
 
 test-root: setup-test ## 1 min | only tests with the real kernel; fail where they cannot run
 	CROFT_REQUIRE_ROOT=1 go test -count=1 -timeout 10m -run Root $(T)
