@@ -50,7 +50,7 @@ test: setup-test ## 10 min | every test; those that need root only as root
 	go test -timeout 20m $(T)
 
 test-root: setup-test ## 1 min | only tests with the real kernel; fail where they cannot run
-	CROFT_REQUIRE_ROOT=1 go test -count=1 -timeout 10m -run Root $(T)
+	CROFT_REQUIRE_ROOT=1 go test -count=1 -timeout 20m -run Root $(T)
 
 load: setup-test ## 11 min | a node under random load by all mechanisms, killed again and again; needs root; CROFT_LOAD=DURATION
 	CROFT_REQUIRE_ROOT=1 CROFT_LOAD=$${CROFT_LOAD:-10m} go test -count=1 -timeout 12h -v -run RootLoad ./cmd/croft
@@ -60,7 +60,7 @@ check-deep: load ## 1 h | 100,000 random histories of ledger and purses, CROFT_H
 	CROFT_HISTORIES=$${CROFT_HISTORIES:-100000} go test -count=1 -timeout 12h ./lease/adversary ./lease/purse
 
 race: setup-test ## 5 min | every test under the race detector
-	CGO_ENABLED=1 go test -race -timeout 20m $(T)
+	CGO_ENABLED=1 go test -race -timeout 40m $(T)
 
 fuzz: ## 30 s each | every fuzz target for FUZZTIME
 	scripts/fuzz $(FUZZTIME)
