@@ -2,11 +2,7 @@
 
 package gossip
 
-import (
-	"time"
-
-	"croft/lease"
-)
+import "time"
 
 // allowance is a number of something, such as bytes, that may be had at once, and
 // comes back with time.
@@ -31,24 +27,24 @@ func (a *allowance) refill(now time.Time) {
 	}
 }
 
-// rations are the allowances of neighbours, and one of all of them together.
-type rations struct {
+// rations are the allowances of neighbours, or of networks, and one of all of them
+// together.
+type rations[K comparable] struct {
 	each, together limit // together zero: there is none
-	of             map[lease.Principal]*allowance
+	of             map[K]*allowance
 	all            *allowance
 }
 
-// spend takes n of the neighbour's allowance and of that of all together, or of
-// neither.
-func (r *rations) spend(now time.Time, from lease.Principal, n int) bool {
+// own is the neighbour's allowance, with what time brought.
+func (r *rations[K]) own(now time.Time, from K) *allowance {
 	if r.of == nil {
-		r.of = map[lease.Principal]*allowance{}
+		r.of = map[K]*allowance{}
 		r.all = newAllowance(now, r.together)
 	}
 	own, ok := r.of[from]
 	if !ok {
 		if r.prune(now); len(r.of) >= 2*maxSenders {
-			from = lease.Principal{} // a crowd of keys has one allowance
+			from = *new(K) // a crowd of keys has one allowance
 		}
 		if own = r.of[from]; own == nil {
 			own = newAllowance(now, r.each)
@@ -56,6 +52,13 @@ func (r *rations) spend(now time.Time, from lease.Principal, n int) bool {
 		}
 	}
 	own.refill(now)
+	return own
+}
+
+// spend takes n of the neighbour's allowance and of that of all together, or of
+// neither.
+func (r *rations[K]) spend(now time.Time, from K, n int) bool {
+	own := r.own(now, from)
 	if own.left < n {
 		return false
 	}
@@ -71,7 +74,7 @@ func (r *rations) spend(now time.Time, from lease.Principal, n int) bool {
 
 // prune forgets the neighbours that have all their allowance back when there are
 // many: they would get the same again.
-func (r *rations) prune(now time.Time) {
+func (r *rations[K]) prune(now time.Time) {
 	if len(r.of) < maxSenders {
 		return
 	}

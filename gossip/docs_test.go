@@ -45,6 +45,7 @@ func TestVerdictsAreDocumented(t *testing.T) {
 		fmt.Sprintf("at most %d against one principal", PerAccused),
 		fmt.Sprintf("%s bytes at once and %s a second", thousands(ProofBurst), thousands(ProofRate)),
 		fmt.Sprintf("%s and %s together", thousands(ProofBurstAll), thousands(ProofRateAll)),
+		fmt.Sprintf("all together %s and %s beyond %s and %d for each", thousands(AnswerBurstAll), thousands(AnswerRateAll), thousands(AnswerBurstFirst), AnswerRateFirst),
 	} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("docs/protocol/gossip.md does not say %q", want)

@@ -3,6 +3,7 @@
 package gossip
 
 import (
+	"net/netip"
 	"time"
 
 	"croft/lease"
@@ -13,13 +14,31 @@ import (
 // A message that is over its neighbour's allowance is dropped before anything of it
 // is remembered: the allowance, not the line, bounds signature checks and what is
 // kept of ids. Honest neighbours stay below it, and what is dropped of them is
-// pulled later. The same goes for the answers to pulls, by bytes, so that nobody
-// has a node upload its view again and again.
+// pulled later. The same goes for answers, by bytes and for each kind of them, so
+// that nobody has a node upload its view again and again; what a source network gets
+// first is not of what all share, so that others cannot use it up.
 //
 // The zero value is ready. It is not safe for concurrent use.
 type Intake struct {
-	messages, answers, slices rations
-	over                      map[lease.Principal]time.Time
+	messages, slices rations[lease.Principal]
+	answers          [kinds]answers
+	over             map[lease.Principal]time.Time
+}
+
+// Kind is of what an answer is: each has its own allowances.
+type Kind int
+
+const (
+	Views Kind = iota // and proofs
+	OptOuts
+	Meetings
+	kinds
+)
+
+// answers are the bytes that may be sent of one kind.
+type answers struct {
+	keys  rations[lease.Principal]
+	first rations[netip.Prefix]
 }
 
 // Take reports whether a neighbour's next n messages may be looked at.
@@ -57,8 +76,16 @@ func (i *Intake) Over(now time.Time, from lease.Principal) bool {
 	return ok && now.Sub(at) < Remembered
 }
 
-// Answer reports whether a neighbour that asks may be sent so many bytes more.
-func (i *Intake) Answer(now time.Time, to lease.Principal, bytes int) bool {
-	i.answers.each, i.answers.together = limit{AnswerBurst, AnswerRate}, limit{AnswerBurstAll, AnswerRateAll}
-	return i.answers.spend(now, to, bytes)
+// Answer reports whether a neighbour of a source network that asks may be sent so
+// many bytes more.
+func (i *Intake) Answer(now time.Time, kind Kind, to lease.Principal, from netip.Prefix, bytes int) bool {
+	a := &i.answers[kind]
+	a.keys.each, a.keys.together = limit{AnswerBurst, AnswerRate}, limit{AnswerBurstAll, AnswerRateAll}
+	a.first.each = limit{AnswerBurstFirst, AnswerRateFirst}
+	own := a.keys.own(now, to)
+	if own.left >= bytes && a.first.spend(now, from, bytes) {
+		own.left -= bytes
+		return true
+	}
+	return a.keys.spend(now, to, bytes)
 }

@@ -4,6 +4,7 @@ package gossip
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -59,26 +60,43 @@ func TestIntakeIsBoundedItself(t *testing.T) {
 	}
 }
 
-// Who asks again and again gets a full view, and then a little; a crowd gets two.
+// Who asks again and again gets a full view, and then a little; a crowd of one network
+// gets two, and what comes first.
 func TestAnswersAreBounded(t *testing.T) {
 	var i Intake
+	home := netip.MustParsePrefix("192.0.2.0/24")
 	got, crowd := 0, 0
 	for range 1000 {
-		if i.Answer(noon, numbered(-1), MaxPage) {
+		if i.Answer(noon, Views, numbered(-1), home, MaxPage) {
 			got += MaxPage
 		}
 	}
 	for n := range 50 {
 		for range 200 {
-			if i.Answer(noon, numbered(n), MaxPage) {
+			if i.Answer(noon, Views, numbered(n), home, MaxPage) {
 				crowd += MaxPage
 			}
 		}
 	}
-	if got > AnswerBurst || got < AnswerBurst-MaxPage || got+crowd > AnswerBurstAll {
+	if got > AnswerBurst || got < AnswerBurst-MaxPage || got+crowd > AnswerBurstAll+AnswerBurstFirst || got+crowd < AnswerBurstAll {
 		t.Errorf("one got %d bytes, a crowd %d", got, crowd)
 	}
-	if !i.Answer(noon.Add(time.Minute), numbered(-2), AnswerRateAll) {
-		t.Error("nothing comes back")
+	if i.Answer(noon, Views, numbered(-2), home, MaxPage) || !i.Answer(noon.Add(time.Minute), Views, numbered(-2), home, AnswerRateAll) {
+		t.Error("there is more at once, or nothing comes back")
+	}
+	// Whatever they had, there is a first part for another network, and for each kind.
+	away, first := netip.MustParsePrefix("2001:db8:1::/48"), 0
+	for n := range 200 {
+		if i.Answer(noon, Views, numbered(100+n), away, MaxPage) {
+			first += MaxPage
+		}
+	}
+	if first > AnswerBurstFirst || first < AnswerBurstFirst-MaxPage {
+		t.Errorf("another network got %d bytes", first)
+	}
+	for _, kind := range []Kind{OptOuts, Meetings} {
+		if !i.Answer(noon, kind, numbered(-1), home, AnswerBurst) {
+			t.Errorf("kind %d is used up with the views", kind)
+		}
 	}
 }

@@ -50,13 +50,21 @@ const (
 	NoticeBurst = 64
 	NoticeRate  = 1
 
-	// AnswerBurst and AnswerRate are the bytes of answers to pulls that one neighbour
+	// AnswerBurst and AnswerRate are the bytes of answers of one kind that one neighbour
 	// gets at once and each second after, those with All what all get: a full view
-	// each, and two full views and a tenth of the budget together.
+	// each, and two full views and a tenth of the budget together. Two keys can have
+	// all of that, so those with First come before, which source networks have each
+	// for itself: a view of 1,250 nodes, and then each minute two pulls of views that differ
+	// in little. Neighbours of 160 networks have no more of it than the budget; the
+	// 2,048 networks that are told apart have 2 Mbit/s, which a home router sends, and
+	// who has so many fills its line without asking anything.
 	AnswerBurst    = DefaultCap * offer.MaxOffer
 	AnswerRate     = 1000
 	AnswerBurstAll = 2 * DefaultCap * offer.MaxOffer
 	AnswerRateAll  = Budget / 10
+
+	AnswerBurstFirst = AnswerBurst / 8
+	AnswerRateFirst  = AnswerRate / 8
 
 	// MinGap, MaxGap and MinChange are the pace of publication: see [Pace].
 	MinGap    = 10 * time.Second

@@ -62,7 +62,7 @@ func OpenNotice(b []byte, now time.Time) (n Notice, err error) {
 // Notices judges notices. Nothing is kept of them, so that all there is to hold
 // against a flood is who may send any: nodes that have an offer, and each only so
 // many. The zero value is ready. It is not safe for concurrent use.
-type Notices struct{ sent rations }
+type Notices struct{ sent rations[lease.Principal] }
 
 // Receive judges a notice at now. What is known is whether a node has an offer.
 func (n *Notices) Receive(now time.Time, b []byte, known func(lease.Principal) bool) (Notice, Verdict) {

@@ -51,7 +51,7 @@ type Proofs struct {
 	brought map[lease.Principal]int // and by whom; zero is the node itself
 	size    int                     // bytes of all kept
 	judged  judged
-	rations rations // bytes to be verified
+	rations rations[lease.Principal] // bytes to be verified
 	wake    time.Time
 }
 
@@ -76,7 +76,7 @@ func NewProofs(cfg ProofsConfig) *Proofs {
 	}
 	return &Proofs{cfg: cfg, kept: map[lease.ID]*proof{}, accused: map[lease.Principal]int{},
 		brought: map[lease.Principal]int{}, judged: newJudged(),
-		rations: rations{each: limit{cfg.Burst, ProofRate}, together: limit{ProofBurstAll, ProofRateAll}}}
+		rations: rations[lease.Principal]{each: limit{cfg.Burst, ProofRate}, together: limit{ProofBurstAll, ProofRateAll}}}
 }
 
 // NewForks returns an empty store for proofs that a node has signed two logs, one a

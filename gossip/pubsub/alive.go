@@ -41,7 +41,7 @@ type Liveness struct {
 	kick chan struct{} // the loop is to look at the clock again
 	asks chan alive.Probe
 	busy chan struct{} // a place for each probe under way
-	open chan struct{} // and for each that is answered
+	open *slots        // and for each that is answered
 
 	mu    sync.Mutex // taken before that of the view
 	watch *alive.Watch
@@ -49,7 +49,7 @@ type Liveness struct {
 }
 
 func newLiveness(g *Gossip, cfg LivenessConfig) *Liveness {
-	l := &Liveness{g: g, cfg: cfg, kick: make(chan struct{}, 1), asks: make(chan alive.Probe, maxProbes), busy: make(chan struct{}, maxProbes), open: make(chan struct{}, maxProbed)}
+	l := &Liveness{g: g, cfg: cfg, kick: make(chan struct{}, 1), asks: make(chan alive.Probe, maxProbes), busy: make(chan struct{}, maxProbes), open: newSlots(maxProbed, maxProbedPeer)}
 	l.watch = alive.NewWatch(alive.Config{Self: cfg.Key.Principal(), Key: cfg.Key, Offer: g.Offer, Phase: rand.N(alive.Period)})
 	l.place = vivaldi.New(vivaldi.Config{Seed: rand.Uint64()})
 	return l
@@ -206,18 +206,17 @@ func (l *Liveness) Learn(node lease.Principal, rtt time.Duration, echo alive.Ech
 
 // serve answers one probe.
 func (l *Liveness) serve(s network.Stream) {
-	select {
-	case l.open <- struct{}{}:
-		defer func() { <-l.open }()
-	default:
-		l.g.counts.add("liveness:busy")
+	back, why := l.open.take(s.Conn())
+	if why != "" {
+		l.g.counts.add("liveness:" + why)
 		s.Reset()
 		return
 	}
-	err := s.SetDeadline(time.Now().Add(serveTimeout))
+	err := s.SetDeadline(time.Now().Add(alive.Timeout)) // the asker waits no longer
 	if err == nil {
 		err = answer(s, func(b []byte) { l.result(l.step(l.g.ctx, alive.Received{Bytes: b})) }, l.echo)
 	}
+	back()
 	if err != nil {
 		l.g.counts.add("liveness:unanswered")
 		s.Reset()

@@ -218,3 +218,17 @@ func done(all []*member, o *offer.Offer) bool {
 	}
 	return true
 }
+
+// Who opens probes and says nothing does not keep others from being answered.
+func TestSilentProbesLeaveRoom(t *testing.T) {
+	a, b, quiet := newMember(t, "a", clock), newMember(t, "b", clock), newHost(t)
+	connect(t, a.host, b.host)
+	connect(t, quiet, b.host)
+	silent(t, quiet, b.host.ID(), ProtocolAlive, maxProbed)
+	wait(t, "what is too much of them is refused", func() bool { return b.gossip.Stats().Drops["liveness:crowded"] > 0 })
+	ctx, cancel := context.WithTimeout(t.Context(), alive.Timeout)
+	defer cancel()
+	if _, _, err := a.prober.Probe(ctx, b.id(), nil); err != nil {
+		t.Error(err, b.gossip.Stats().Drops)
+	}
+}

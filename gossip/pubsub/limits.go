@@ -55,8 +55,15 @@ const (
 	// topicTag is what a connection to a subscriber is worth to the connection
 	// manager: more than a stranger's, less than a neighbour's in the shared mesh.
 	topicTag = 5
-	// maxServed bounds the inbound pulls under way; more are reset.
-	maxServed = 16
+	// maxServed bounds the inbound pulls under way, 8 MiB of pages, and maxServedPeer
+	// those of one peer, who asks for one page after the other; a source network has
+	// a quarter. More are reset.
+	maxServed     = 32
+	maxServedPeer = 2
+	// maxMeetings and maxMeetingsPeer are the same for attendances, apart from pulls:
+	// a peer attends for several topics at once.
+	maxMeetings     = 32
+	maxMeetingsPeer = 4
 )
 
 // soon is when the first pulls by the clock happen, each after the one before.

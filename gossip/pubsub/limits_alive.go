@@ -11,6 +11,10 @@ const (
 	// maxProbed bounds the probes that are answered at once; more are reset. Five
 	// nodes probe another every five seconds, and seekers measure it.
 	maxProbed = 64
+	// maxProbedPeer bounds those of one peer, which needs one, or one by chance as
+	// well; a source network has a quarter. Honest probes that find no place make
+	// their askers suspect the node.
+	maxProbedPeer = 2
 	// dialTimeout bounds a dial, which goes on when its probe is given up: the next
 	// one finds the connection.
 	dialTimeout = 10 * time.Second

@@ -17,6 +17,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"croft/gossip"
 	"croft/gossip/topic"
 )
 
@@ -215,7 +216,7 @@ func (s *Slices) here(b []byte, from netip.Prefix) (topic.Met, error) {
 
 // hold answers attendances of others.
 func (s *Slices) hold(stream network.Stream) {
-	s.g.serve(stream, func(b []byte) (any, error) { return s.here(b, source(stream.Conn())) })
+	s.g.serve(stream, s.g.meetings, gossip.Meetings, func(b []byte) (any, error) { return s.here(b, source(stream.Conn())) })
 }
 
 // source is what counts as one source network: a /24 of IPv4, a /48 of IPv6; all

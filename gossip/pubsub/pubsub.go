@@ -86,11 +86,12 @@ type Gossip struct {
 	topics map[string]*ps.Topic
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
-	served chan struct{}
 	counts *counters
 
 	subscriptions *subscriptions
 	left          func() // stops hearing of peers that leave
+
+	served, meetings *slots // for inbound pulls and attendances
 
 	mu      sync.Mutex
 	view    *gossip.View
@@ -116,7 +117,7 @@ func New(cfg Config) (*Gossip, error) {
 		cfg.PullEvery = pullEvery
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &Gossip{cfg: cfg, ctx: ctx, cancel: cancel, topics: map[string]*ps.Topic{}, served: make(chan struct{}, maxServed),
+	g := &Gossip{cfg: cfg, ctx: ctx, cancel: cancel, topics: map[string]*ps.Topic{}, served: newSlots(maxServed, maxServedPeer), meetings: newSlots(maxMeetings, maxMeetingsPeer),
 		counts: newCounters(), view: gossip.NewView(cfg.View)}
 	g.Conflicts = &Proofs{g: g, topic: TopicConflicts, proto: ProtocolProofs, kept: gossip.NewProofs(gossip.ProofsConfig{})}
 	if cfg.ReadFork != nil {

@@ -34,12 +34,12 @@ func (g *Gossip) startPulling(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.cfg.Host.SetStreamHandler(Protocol, func(s network.Stream) { g.serve(s, g.viewPage) })
+	g.cfg.Host.SetStreamHandler(Protocol, func(s network.Stream) { g.serve(s, g.served, gossip.Views, g.viewPage) })
 	for _, p := range g.proofs() {
-		g.cfg.Host.SetStreamHandler(p.proto, func(s network.Stream) { g.serve(s, p.page) })
+		g.cfg.Host.SetStreamHandler(p.proto, func(s network.Stream) { g.serve(s, g.served, gossip.Views, p.page) })
 	}
 	if g.cfg.OptOuts != nil {
-		g.cfg.Host.SetStreamHandler(ProtocolOptOuts, func(s network.Stream) { g.serve(s, g.optoutPage) })
+		g.cfg.Host.SetStreamHandler(ProtocolOptOuts, func(s network.Stream) { g.serve(s, g.served, gossip.OptOuts, g.optoutPage) })
 	}
 	arrived := make(chan peer.ID, firstPulls)
 	g.loops.Go(func() { // drains at once: whoever emits an event waits for its slowest reader
@@ -227,17 +227,17 @@ func (g *Gossip) ask(ctx context.Context, from peer.ID, proto protocol.ID, req a
 	return b, nil
 }
 
-// serve answers one pull with one page.
-func (g *Gossip) serve(s network.Stream, answer func(req []byte) (page any, err error)) {
-	select {
-	case g.served <- struct{}{}:
-		defer func() { <-g.served }()
-	default:
-		g.counts.add("serve:busy")
+// serve answers one pull with one page, if one of the slots is free.
+func (g *Gossip) serve(s network.Stream, of *slots, kind gossip.Kind, answer func(req []byte) (page any, err error)) {
+	back, why := of.take(s.Conn())
+	if why != "" {
+		g.counts.add("serve:" + why)
 		s.Reset()
 		return
 	}
-	if reason, err := g.exchange(s, answer); err != nil {
+	reason, err := g.exchange(s, kind, answer)
+	back()
+	if err != nil {
 		g.counts.add("serve:" + reason)
 		g.cfg.Log.Debug("pull refused", "peer", s.Conn().RemotePeer(), "reason", reason, "err", err)
 		s.Reset()
@@ -246,7 +246,7 @@ func (g *Gossip) serve(s network.Stream, answer func(req []byte) (page any, err 
 	s.Close()
 }
 
-func (g *Gossip) exchange(s network.Stream, answer func(req []byte) (page any, err error)) (string, error) {
+func (g *Gossip) exchange(s network.Stream, kind gossip.Kind, answer func(req []byte) (page any, err error)) (string, error) {
 	if err := s.SetDeadline(time.Now().Add(serveTimeout)); err != nil {
 		return "deadline", err
 	}
@@ -263,7 +263,7 @@ func (g *Gossip) exchange(s network.Stream, answer func(req []byte) (page any, e
 		return "encode", err
 	}
 	g.intakeMu.Lock()
-	ok := g.intake.Answer(g.cfg.Now(), principal(s.Conn().RemotePeer()), len(out))
+	ok := g.intake.Answer(g.cfg.Now(), kind, principal(s.Conn().RemotePeer()), source(s.Conn()), len(out))
 	g.intakeMu.Unlock()
 	if !ok {
 		return "allowance", errAnswers
