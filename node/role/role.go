@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package role
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Role is one management job of a node.
+type Role struct {
+	Name     string
+	Question string // what its tenant is asked
+	Version  int    // of its calls; 0: it cannot be handed over yet
+	Calls    []Call // at most five
+	Leaves   string // what leaves the node to a tenant that is not built in
+	Compared string // how agreement of two answers is told
+}
+
+// Call is one question of a role.
+type Call struct {
+	Name string
+
+	// Within is how long a tenant has for the answer while somebody else could be
+	// asked after it; Last is how long the last of the chain has.
+	Within, Last time.Duration
+
+	Bytes int // of an answer, all lines together, at most MaxAnswer
+}
+
+// discovery's deadlines: three seconds are ten times what an answer from memory
+// takes across a continent, and what a person still waits for. The last has time
+// for a walk through the index and to measure round trips.
+const (
+	findWithin = 3 * time.Second
+	findLast   = 15 * time.Second
+)
+
+// Discovery is the role that finds nodes.
+func Discovery() Role { r, _ := Lookup("discovery"); return r }
+
+// All returns every role, in the order in which people are told of them.
+func All() []Role {
+	return []Role{
+		{Name: "discovery", Question: "query → offers, with reasons", Version: 1,
+			Calls:    []Call{{Name: "find", Within: findWithin, Last: findLast, Bytes: MaxAnswer}},
+			Leaves:   "the query; nothing of who asks",
+			Compared: "overlap of the nodes in the first 20 offers, after verification"},
+		{Name: "allocator", Question: "ask and node state → terms or refusal"},
+		{Name: "keeper", Question: "slice and what is seen of it → what to renew, replace, add"},
+		{Name: "monitor", Question: "measurements → health of nodes, offers contradicted"},
+		{Name: "images", Question: "digest → who has it"},
+		{Name: "names", Question: "petname ↔ principal, groups, credentials"},
+		{Name: "topology", Question: "who is near whom; paths around trouble"},
+		{Name: "updates", Question: "which signed release to run"},
+		{Name: "packets", Question: "may this packet pass"},
+		{Name: "bootstrap", Question: "first contacts for newcomers"},
+	}
+}
+
+// Lookup returns the role of a name.
+func Lookup(name string) (Role, error) {
+	for _, r := range All() {
+		if r.Name == name {
+			return r, nil
+		}
+	}
+	return Role{}, fmt.Errorf("role %.40q: %w", name, ErrRole)
+}
+
+// Call returns the call of a name.
+func (r Role) Call(name string) (Call, bool) {
+	for _, c := range r.Calls {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Call{}, false
+}
+
+// String names the role with its version, as in "discovery/1".
+func (r Role) String() string { return r.Name + "/" + strconv.Itoa(r.Version) }
+
+// ParseVersioned reads a role as a tenant names it, such as "discovery/1". One
+// that cannot be handed over yet, or not in that version, is [ErrRole].
+func ParseVersioned(s string) (Role, error) {
+	name, version, ok := strings.Cut(s, "/")
+	r, err := Lookup(name)
+	switch {
+	case err != nil:
+		return r, err
+	case r.Version == 0:
+		return r, fmt.Errorf("role %s cannot be handed over yet: %w", name, ErrRole)
+	case !ok || version != strconv.Itoa(r.Version):
+		return r, fmt.Errorf("role %.40q: this node speaks %s: %w", s, r, ErrRole)
+	}
+	return r, nil
+}
