@@ -41,7 +41,7 @@ func Bundle(s Spec, h Host) *specs.Spec {
 		// Without a leased disk there is nothing that a write could be charged to.
 		Root:    &specs.Root{Path: h.Root, Readonly: s.RSet[lease.Disk] == 0},
 		Process: Process(s, h),
-		Mounts:  mounts(s.RSet[lease.Memory], h.Files),
+		Mounts:  mounts(s.RSet[lease.Memory], h.Files, s.Door),
 		Annotations: map[string]string{
 			"croft.sliver": s.Sliver,
 			"croft.slice":  s.Slice,
@@ -97,7 +97,7 @@ func Process(s Spec, h Host) *specs.Process {
 // mounts lists the file systems of a sliver. There is no /sys of the kernel: it
 // cannot be mounted over a network namespace that the node owns, and a bind of
 // the node's would show the node.
-func mounts(memory uint64, files string) []specs.Mount {
+func mounts(memory uint64, files, door string) []specs.Mount {
 	tmpfs := func(at, mode string, size uint64, more ...string) specs.Mount {
 		opts := append([]string{"nosuid", "nodev", "mode=" + mode, "size=" + strconv.FormatUint(size, 10)}, more...)
 		return specs.Mount{Destination: at, Type: "tmpfs", Source: "tmpfs", Options: opts}
@@ -122,6 +122,9 @@ func mounts(memory uint64, files string) []specs.Mount {
 			Destination: "/etc/" + name, Type: "bind", Source: path.Join(files, name),
 			Options: []string{"bind", "ro", "nosuid", "nodev", "noexec"},
 		})
+	}
+	if door != "" {
+		list = append(list, specs.Mount{Destination: DoorAt, Type: "bind", Source: door, Options: []string{"bind", "ro", "nosuid", "nodev", "noexec"}})
 	}
 	return list
 }

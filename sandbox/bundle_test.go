@@ -36,7 +36,7 @@ func someSpec(t testing.TB) sandbox.Spec {
 		RSet:     rset(t, "cpu=250 memory=64MiB disk=32MiB pids=32 io=1MiB"),
 		NetNS:    "/run/netns/croft-k3v5qa-3",
 		Resolver: netip.MustParseAddr("169.254.53.53"),
-		Deadline: 1_000_000_000,
+		Deadline: 1_000_000_000, Door: "/run/croft-k3v5qa/d/abcdefghijklmnop",
 	}
 }
 
@@ -56,7 +56,7 @@ func layout(t testing.TB, mode string) sandbox.Layout {
 // without a writable layer, a network and a resolver.
 func TestBundle(t *testing.T) {
 	bare := someSpec(t)
-	bare.RSet, bare.NetNS, bare.Resolver = rset(t, "cpu=10 memory=6MiB pids=8"), "", netip.Addr{}
+	bare.RSet, bare.NetNS, bare.Resolver, bare.Door = rset(t, "cpu=10 memory=6MiB pids=8"), "", netip.Addr{}, ""
 	bare.Program.Kind, bare.Program.Args, bare.Program.Cwd = sandbox.RootFS, []string{"sh"}, "/srv"
 	for _, c := range []struct {
 		golden, mode string

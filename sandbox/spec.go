@@ -23,7 +23,12 @@ type Spec struct {
 	Resolver netip.Addr    `json:"resolver,omitzero"` // name server; none if zero
 	Deadline int64         `json:"deadline"`          // boot clock, ns
 	Restart  RestartPolicy `json:"restart,omitzero"`
+	Door     string        `json:"door,omitempty"` // the node's directory that is read-only at DoorAt; none if empty
 }
+
+// DoorAt is where a sliver finds the directory with its node's socket. A directory,
+// so that what a later daemon makes in it is seen.
+const DoorAt = "/run/croft"
 
 // RestartPolicy says what happens when the program ends by itself.
 type RestartPolicy struct {
@@ -75,6 +80,8 @@ func (s Spec) Check() error {
 		return bad("place %d is outside 0…%d", s.Place, MaxPlaces-1)
 	case s.NetNS != "" && !path.IsAbs(s.NetNS):
 		return bad("network namespace %q is not an absolute path", s.NetNS)
+	case s.Door != "" && (!path.IsAbs(s.Door) || hasControl(s.Door)):
+		return bad("door %q is not an absolute path", s.Door)
 	case s.Deadline <= 0:
 		return bad("no deadline")
 	case s.Restart.When != "" && s.Restart.When != Never && s.Restart.When != OnFailure && s.Restart.When != Always:

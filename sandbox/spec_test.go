@@ -25,6 +25,7 @@ func TestSpecCheck(t *testing.T) {
 		"place":           {func(s *sandbox.Spec) { s.Place = sandbox.MaxPlaces }, sandbox.ErrSpec},
 		"negative place":  {func(s *sandbox.Spec) { s.Place = -1 }, sandbox.ErrSpec},
 		"relative netns":  {func(s *sandbox.Spec) { s.NetNS = "x" }, sandbox.ErrSpec},
+		"relative door":   {func(s *sandbox.Spec) { s.Door = "door" }, sandbox.ErrSpec},
 		"no deadline":     {func(s *sandbox.Spec) { s.Deadline = 0 }, sandbox.ErrSpec},
 		"restart":         {func(s *sandbox.Spec) { s.Restart.When = "maybe" }, sandbox.ErrSpec},
 		"slice":           {func(s *sandbox.Spec) { s.Slice = "a\nb" }, sandbox.ErrSpec},
