@@ -75,6 +75,7 @@ var rooms = map[string]room{
 	"node/wire":    {floor: 2},
 
 	"node/daemon":     {floor: 3},
+	"node/door":       {floor: 3},
 	"node/agent/host": {floor: 3},
 	"node/api":        {floor: 3},
 	"node/web":        {floor: 3},

@@ -19,12 +19,13 @@ const (
 	ChannelDNS     Channel = 8  // names that the node resolves for it
 	ChannelCapture Channel = 9  // its packets, captured
 	ChannelRecord  Channel = 10 // its recorded flows, sent to its slice's owner
+	ChannelShim    Channel = 11 // what it asks the node through its door, and the answers
 )
 
 var channels = [...]string{
 	ChannelLogs: "logs", ChannelExec: "exec", ChannelCopy: "cp", ChannelForward: "forward",
 	ChannelPublish: "publish", ChannelRole: "role", ChannelTunnel: "tunnel", ChannelDNS: "dns",
-	ChannelCapture: "capture", ChannelRecord: "record",
+	ChannelCapture: "capture", ChannelRecord: "record", ChannelShim: "shim",
 }
 
 // Channels returns all of them, in the order of their numbers.

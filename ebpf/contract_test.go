@@ -133,7 +133,7 @@ func TestChannelsAreNamed(t *testing.T) {
 			t.Errorf("%q reads as %d, %v", c, back, err)
 		}
 	}
-	for _, c := range []Channel{0, ChannelRecord + 1} {
+	for _, c := range []Channel{0, ChannelShim + 1} {
 		if err := c.Check(); !errors.Is(err, ErrField) {
 			t.Errorf("%s: %v", c, err)
 		}
