@@ -20,16 +20,17 @@ var Channels = []Channel{
 	{Name: "cp", Open: "there is none yet"},
 	{Name: "forward", Open: "there is none yet"},
 	{Name: "publish", Open: "there is none yet"},
-	{Name: "role", Open: "there is none yet"},
+	{Name: "role", Test: "node/door.TestASliverServesARole"},
+	{Name: "shim", Routes: []string{"offers"}, Test: "node/door.TestASliverAsks"},
 	{Name: "tunnel", Open: "there is none yet"},
 	{Name: "dns", Item: "dns"},
 	{Name: "capture", Routes: []string{"capture"}, Test: "node/daemon.TestCapturesAreFewAndBounded"},
 	// A program's image is its owner's upload, from before there is a sliver.
 	{Name: "blobs", Routes: []string{"blob", "append"}, Open: "not charged; the node's quota of blobs"},
 	{Name: "record", Routes: []string{"rows", "flows"}, Test: "node/daemon.TestTheRecordIsCharged"},
-	// A search is the way in's own, and what is said on topics comes from people: slivers
-	// have no way to either yet.
-	{Name: "find", Routes: []string{"seek"}, Open: "no sliver's bytes"},
+	// A person's search is the way in's own, a sliver's the channel shim; what is said on
+	// topics comes from people: slivers have no way to it yet.
+	{Name: "find", Routes: []string{"seek"}, Open: "no sliver's bytes, or shim"},
 	{Name: "topics", Routes: []string{"hear"}, Open: "no sliver's bytes yet"},
 	{Name: "pipe", Routes: []string{"pipe"}, Open: "carries the others to the node of the sliver"},
 }

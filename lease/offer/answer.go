@@ -40,6 +40,9 @@ type Result struct {
 	Nearest string    `json:"nearest,omitempty"` // what to loosen, where something nearly matched
 	More    bool      `json:"more,omitempty"`    // the limit ended the search: nobody looked for more
 	Missed  string    `json:"missed,omitempty"`  // what could not be read, so that offers may be missing
+
+	Tenant  string `json:"tenant,omitempty"`  // who answered: builtin, or a slice
+	Instead string `json:"instead,omitempty"` // who was asked before it, and why that is no answer
 }
 
 // Removed is what one constraint did.

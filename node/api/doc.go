@@ -3,13 +3,15 @@
 // Package api is a node's HTTP interface: one route for each thing that a
 // person can ask of it.
 //
-// The same routes are served in two places, and the place decides what a caller
+// Routes are served in three places, and the place decides what a caller
 // may do:
 //
 //   - [Local] on the node's unix socket. Whoever may open the socket owns the
 //     way in: find, status, give tickets, and a byte pipe to any node.
 //   - [Remote] inside a Noise channel end to end. The caller is the principal
 //     that proved its key there, and acts on its own leases and slivers only.
+//   - [Door] on the socket that a node makes for a sliver: other routes, by which
+//     the sliver asks of itself and of what its node knows.
 //
 // Control of a slice is by key alone, so a lease on this very node is reached
 // through the pipe too: the way in never acts for anybody.

@@ -59,6 +59,9 @@ var statuses = []struct {
 	{ErrUpgrade, http.StatusUpgradeRequired},
 	{ErrPolicy, http.StatusUnprocessableEntity},
 	{ErrAgain, http.StatusServiceUnavailable},
+	{ErrNobody, http.StatusServiceUnavailable},
+	{ErrNoRole, http.StatusNotFound},
+	{ErrRole, http.StatusConflict},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout},
 	{context.Canceled, http.StatusGatewayTimeout}, // who is still there to read it has met callLimit
 }

@@ -30,7 +30,21 @@ type fake struct {
 }
 
 func (f *fake) node() Node {
-	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f, Overlay: f}
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f, Overlay: f, Roles: f}
+}
+
+func (*fake) Roles(context.Context) ([]Role, error) { return []Role{{Role: "discovery"}}, nil }
+func (*fake) Decide(_ context.Context, role string, wish RoleWish) (Role, error) {
+	if role != "discovery" {
+		return Role{}, ErrNoRole
+	}
+	return Role{Role: role, Tenants: []RoleTenant{{Tenant: wish.Tenant, Place: wish.Do}}}, nil
+}
+func (*fake) Self(context.Context) (Self, error)              { return Self{Sliver: "abcd"}, nil }
+func (*fake) Neighbours(context.Context) ([]Neighbour, error) { return []Neighbour{}, nil }
+func (*fake) Lease(context.Context) (Tenancy, error)          { return Tenancy{}, ErrNotRunning }
+func (f *fake) Offers(_ context.Context, since int64, tell func(offer.Found) error) error {
+	return tell(offer.Found{Offer: offer.Offer{Made: since}})
 }
 
 func (*fake) Wish(_ context.Context, by Caller, chain [][]byte) (Answer, error) {

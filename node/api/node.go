@@ -109,4 +109,5 @@ type Node struct {
 	OptOuts   OptOuts
 	Invites   Inviter
 	Overlay   Overlay
+	Roles     Roles
 }

@@ -48,10 +48,11 @@ type Config struct {
 	SiteCert   []byte     // signed by the site's key
 	SiteFile   string     // where that is, for the next one
 	Resolver   []netip.AddrPort
-	Runtime    string // path of runc; empty: found
-	Courtesy   string // where the courtesy page is, as :4080; empty: nowhere
-	Contact    string // where the owner can be reached, for whom slivers send packets to
-	Policy     string // the owner's policy; empty: policy.toml in the state directory, if it is there
+	Runtime    string                // path of runc; empty: found
+	Courtesy   string                // where the courtesy page is, as :4080; empty: nowhere
+	Contact    string                // where the owner can be reached, for whom slivers send packets to
+	Roles      map[string]RoleConfig // by role; what is missing is as the defaults
+	Policy     string                // the owner's policy; empty: policy.toml in the state directory, if it is there
 }
 
 // Bounds are limits of the daemon that an owner may want otherwise.
@@ -94,27 +95,28 @@ var ErrConfig = errors.New("bad configuration")
 
 // file is croft.toml.
 type file struct {
-	Name       string            `toml:"name"`
-	Listen     []string          `toml:"listen"`
-	Join       []string          `toml:"join"`
-	Profile    Profile           `toml:"profile"`
-	Open       []string          `toml:"open"`
-	Visitor    bool              `toml:"visitor"`
-	Resolver   []string          `toml:"resolver"`
-	Runtime    string            `toml:"runtime"`
-	SiteCert   string            `toml:"site_cert"`
-	Policy     string            `toml:"policy"`
-	Places     int               `toml:"places"`
-	BlobQuota  string            `toml:"blob_quota"`
-	AuditQuota string            `toml:"audit_quota"`
-	Conns      int               `toml:"connections"`
-	Attributes Attributes        `toml:"attributes"`
-	Labels     map[string]string `toml:"labels"`
-	Capacity   map[string]string `toml:"capacity"`
-	Commons    map[string]string `toml:"commons"`
-	Slivers    sliverTable       `toml:"slivers"`
-	Relay      relayTable        `toml:"relay"`
-	Audit      auditTable        `toml:"audit"`
+	Name       string               `toml:"name"`
+	Listen     []string             `toml:"listen"`
+	Join       []string             `toml:"join"`
+	Profile    Profile              `toml:"profile"`
+	Open       []string             `toml:"open"`
+	Visitor    bool                 `toml:"visitor"`
+	Resolver   []string             `toml:"resolver"`
+	Runtime    string               `toml:"runtime"`
+	SiteCert   string               `toml:"site_cert"`
+	Policy     string               `toml:"policy"`
+	Places     int                  `toml:"places"`
+	BlobQuota  string               `toml:"blob_quota"`
+	AuditQuota string               `toml:"audit_quota"`
+	Conns      int                  `toml:"connections"`
+	Attributes Attributes           `toml:"attributes"`
+	Labels     map[string]string    `toml:"labels"`
+	Capacity   map[string]string    `toml:"capacity"`
+	Commons    map[string]string    `toml:"commons"`
+	Slivers    sliverTable          `toml:"slivers"`
+	Relay      relayTable           `toml:"relay"`
+	Audit      auditTable           `toml:"audit"`
+	Roles      map[string]roleTable `toml:"roles"`
 }
 
 // sliverTable is what holds for each sliver although no lease states it.
@@ -195,6 +197,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	set(octets(&cfg.Bounds.Audit, "audit_quota", f.AuditQuota))
 	set(carried(&cfg.Bounds.Relay, f.Relay))
 	set(segment(&cfg.Bounds.Segment, f.Audit.Segment))
+	set(handed(&cfg.Roles, f.Roles))
 	if f.SiteCert != "" {
 		if !filepath.IsAbs(f.SiteCert) {
 			f.SiteCert = filepath.Join(dir, f.SiteCert)

@@ -76,6 +76,9 @@ type Daemon struct {
 	slices   *sliceRecords
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
 	looking  sync.WaitGroup
+	roles    *roles
+	doorways *doors // nil: slivers have none
+	opened   *openedOffers
 	sessions sessions
 	started  time.Time
 	joined   atomic.Pointer[time.Time]
@@ -116,15 +119,22 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 			d.forks = newForks(d.witness, deps.Forks)
 		}
 	}
-	if err := d.load(); err != nil {
+	d.opened = newOpenedOffers(&d.deps)
+	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
+	}
+	if deps.Hosting != nil && deps.Hosting.Doors != nil {
+		d.doorways = newDoors(d)
+	}
+	if err := d.load(); err != nil {
+		return nil, errors.Join(err, d.roles.close())
 	}
 	d.time = newLedgerTime(deps.Clock, time.Unix(d.core.Last(), 0))
 	if deps.Hosting != nil {
 		d.tenures = newTenures(deps.Hosting.Audit, deps.Clock)
 	}
 	d.slivers = &executor{host: deps.Hosting, time: d.time, tenures: d.tenures, bounds: cfg.Bounds, warn: deps.Log.Warn, submit: d.submit,
-		bind: d.status.bound, works: map[string]*work{}, over: map[string]sandbox.Status{}}
+		bind: d.status.bound, doors: d.doorways, works: map[string]*work{}, over: map[string]sandbox.Status{}}
 	return d, nil
 }
 
@@ -146,10 +156,13 @@ func (d *Daemon) coreConfig() node.Config {
 func (d *Daemon) Run(ctx context.Context) error {
 	doors, err := d.listen()
 	if err != nil {
-		return errors.Join(err, d.journal.Close())
+		return errors.Join(err, d.journal.Close(), d.roles.close())
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	d.slivers.ctx = ctx
+	if d.doorways != nil {
+		d.doorways.ctx = ctx
+	}
 	var reports <-chan sandbox.Status
 	if d.deps.Hosting != nil {
 		reports = d.deps.Hosting.Runtime.Watch(ctx) // before the look at what there is, so that no end is missed
@@ -192,6 +205,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	err = g.Wait()
 	d.sessions.wait()
 	d.slivers.wg.Wait()
+	if d.doorways != nil {
+		d.doorways.wait.Wait()
+	}
 	d.looking.Wait()
 	return errors.Join(err, d.shut())
 }
@@ -205,7 +221,7 @@ func (d *Daemon) shut() error {
 		defer cancel()
 		errs = append(errs, d.drain(ctx))
 	}
-	return errors.Join(append(errs, d.journal.Close())...)
+	return errors.Join(append(errs, d.roles.close(), d.journal.Close())...)
 }
 
 // Node is what the API serves.
@@ -213,7 +229,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
 		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d}, Topics: d.deps.Topics,
-		Discovery: d.deps.Discovery, Owner: owner{d},
+		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles,
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d}, Invites: inviter{d}, Overlay: d.deps.Overlay,
 	}
 }

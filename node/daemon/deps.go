@@ -38,15 +38,17 @@ type Deps struct {
 	// the way in.
 	Socket func() (net.Listener, error)
 
-	Discovery api.Discovery // query → offers, with reasons
-	Gossip    Publisher     // offers, notices → whoever wants to know
-	Presence  Presence      // who is there; nil: a visitor does not watch
-	Rumours   Rumours       // proofs ↔ everybody; nil: a visitor hears of none
-	Forks     Rumours       // the same of forked logs
-	Wire      Wire          // bytes to and from other nodes
-	Reach     Reachability  // how others reach this node; nil: nothing is known
-	Overlay   api.Overlay   // whom this node is connected to, and what it knows of them
-	Slices    SliceIndex    // records of slices, where every node finds them; may be nil
+	Discovery api.Discovery        // query → offers, with reasons: the built-in tenant; nil: there is none
+	Seeker    Seeker               // what the node knows of others besides their offers; nil: nothing
+	Heard     func() []offer.Found // the offers that gossip brought; nil: none
+	Gossip    Publisher            // offers, notices → whoever wants to know
+	Presence  Presence             // who is there; nil: a visitor does not watch
+	Rumours   Rumours              // proofs ↔ everybody; nil: a visitor hears of none
+	Forks     Rumours              // the same of forked logs
+	Wire      Wire                 // bytes to and from other nodes
+	Reach     Reachability         // how others reach this node; nil: nothing is known
+	Overlay   api.Overlay          // whom this node is connected to, and what it knows of them
+	Slices    SliceIndex           // records of slices, where every node finds them; may be nil
 
 	Topics api.Topics // of slices
 
@@ -76,6 +78,7 @@ type Hosting struct {
 	Audit   AuditStore
 	Log     AuditLog // of the same record; nil: it is not signed
 	Taps    Taps     // nil: packets cannot be captured
+	Doors   Doors    // nil: slivers have no way to ask the node
 }
 
 // OpenJournal is a journal until it is closed.
@@ -157,6 +160,13 @@ type Taps interface {
 type Tap interface {
 	slivernet.Source
 	io.Closer
+}
+
+// Doors makes the sockets of slivers: see package node/door.
+type Doors interface {
+	// Open makes a sliver's socket anew, in the directory that it had before.
+	Open(sliver string) (l net.Listener, dir string, err error)
+	Remove(sliver string) error
 }
 
 // AuditLog is that record made tamper-evident.

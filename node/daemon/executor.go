@@ -24,6 +24,7 @@ type executor struct {
 	warn    func(msg string, args ...any)
 	submit  func(context.Context, node.Input) error
 	bind    func(sliver string, att slivernet.Attachment)
+	doors   *doors
 	ctx     context.Context
 
 	mu    sync.Mutex

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !no_builtin_discovery
+
 package daemon
 
 import (
@@ -15,12 +17,13 @@ import (
 	"croft/dht/kad"
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/node/api"
 )
 
-const (
-	thinLimit = 2 * time.Second // for the index, when the view knows something already
-	fullPage  = 20              // matches that a query without a limit is content with
-)
+const thinLimit = 2 * time.Second // for the index, when the view knows something already
+
+// builtin is the tenant of the role discovery that every node begins with.
+func (o *overlay) builtin() api.Discovery { return o }
 
 // finder answers queries: from the view first, and from the index where that is
 // thin or not wanted.
@@ -137,24 +140,4 @@ func (f finder) search(q offer.Query, req offer.FindRequest) index.Search {
 		s.From = lease.Principal(sha256.Sum256(append([]byte("walk from "), f.opt.Salt...)))
 	}
 	return s
-}
-
-// enough is how many matches make asking the index as well unnecessary.
-func enough(req offer.FindRequest, q offer.Query) int {
-	switch {
-	case req.Enough > 0:
-		return req.Enough
-	case q.Limit > 0:
-		return q.Limit
-	}
-	return fullPage
-}
-
-func each(list []offer.Found, do func(offer.Found) error) error {
-	for _, f := range list {
-		if err := do(f); err != nil {
-			return err
-		}
-	}
-	return nil
 }

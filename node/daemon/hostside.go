@@ -37,6 +37,13 @@ func Carriages() []Carriage {
 		{"GET /v1/audit/flows", ebpf.ChannelRecord, ""}, // without a sliver there: the network's allowance
 		{"GET /v1/audit/rows", ebpf.ChannelRecord, ""},  // the same; the node's owner, on the socket, pays nothing
 		{"resolver", ebpf.ChannelDNS, ""},
+		{"door: serve", ebpf.ChannelRole, ""},
+		{"door: GET /v1/self", ebpf.ChannelShim, ""},
+		{"door: GET /v1/slivers", ebpf.ChannelShim, ""},
+		{"door: GET /v1/lease", ebpf.ChannelShim, ""},
+		{"door: GET /v1/find", ebpf.ChannelShim, ""},
+		{"door: POST /v1/find", ebpf.ChannelShim, ""},
+		{"door: GET /v1/offers", ebpf.ChannelShim, ""},
 
 		{"GET /v1/slivers", 0, about},
 		{"GET /v1/slivers/{sliver}/traffic", 0, about},

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -26,14 +27,7 @@ import (
 // Every route that a stranger reaches says what it carries. A new one fails here
 // until somebody has decided whether it moves a sliver's bytes.
 func TestEveryRouteSaysWhatItCarries(t *testing.T) {
-	w := httptest.NewRecorder()
-	api.Remote(api.Node{}, "test").ServeHTTP(w, httptest.NewRequest("GET", "/v1/openapi.json", nil))
-	var doc struct {
-		Paths map[string]map[string]any
-	}
-	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
-		t.Fatal(err)
-	}
+	ways := append(routesOf(t, "", api.Remote(api.Node{}, "test")), routesOf(t, "door: ", api.Door(shim{}, "test"))...)
 	listed := map[string]Carriage{}
 	for _, c := range Carriages() {
 		if _, twice := listed[c.Way]; twice || (c.Channel == 0) == (c.Why == "") {
@@ -44,19 +38,36 @@ func TestEveryRouteSaysWhatItCarries(t *testing.T) {
 		}
 		listed[c.Way] = c
 	}
-	for path, methods := range doc.Paths {
-		for method := range methods {
-			way := strings.ToUpper(method) + " " + path
-			if _, ok := listed[way]; !ok {
-				t.Errorf("%s is not in Carriages: does it move bytes of a sliver? Then charge them to a channel", way)
-			}
-			delete(listed, way)
+	for _, way := range ways {
+		if _, ok := listed[way]; !ok {
+			t.Errorf("%s is not in Carriages: does it move bytes of a sliver? Then charge them to a channel", way)
 		}
+		delete(listed, way)
 	}
-	delete(listed, "resolver") // TestRootResolverCharges, ebpf/net
+	delete(listed, "door: serve") // TestASliverServesARole, node/door
+	delete(listed, "resolver")    // TestRootResolverCharges, ebpf/net
 	for way := range listed {
 		t.Errorf("%s is no route", way)
 	}
+}
+
+// routesOf are the operations of a handler's own OpenAPI document.
+func routesOf(t *testing.T, prefix string, h http.Handler) (ways []string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/v1/openapi.json", nil))
+	var doc struct {
+		Paths map[string]map[string]any
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			ways = append(ways, prefix+strings.ToUpper(method)+" "+path)
+		}
+	}
+	return ways
 }
 
 // What the node moves for a sliver is charged to its lease, in the direction in

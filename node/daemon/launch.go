@@ -45,9 +45,13 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 		return fmt.Errorf("raising the link: %w", err)
 	}
 	x.bind(e.Sliver, att)
+	door, err := x.doors.begin(e.Sliver, l)
+	if err != nil {
+		return err
+	}
 	err = x.host.Runtime.Start(ctx, sandbox.Spec{
 		Sliver: e.Sliver, Slice: l.Slice + "@" + l.SliceOwner().Short(), Hostname: l.Slice, Place: e.Place,
-		Program: program, RSet: l.RSet, NetNS: att.NetNS, Resolver: slivernet.Resolver, Deadline: deadline,
+		Program: program, RSet: l.RSet, NetNS: att.NetNS, Resolver: slivernet.Resolver, Deadline: deadline, Door: door,
 	})
 	if err != nil {
 		return fmt.Errorf("starting the program: %w", err)
@@ -154,6 +158,9 @@ func (x *executor) remove(ctx context.Context, name string) error {
 	}
 	if err := x.host.Runtime.Remove(ctx, name); err != nil {
 		return fmt.Errorf("removing the sandbox: %w", err)
+	}
+	if err := x.doors.end(name); err != nil {
+		return err
 	}
 	if err := x.host.Guard.Detach(ctx, name); err != nil {
 		return fmt.Errorf("detaching the guard: %w", err)

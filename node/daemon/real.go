@@ -20,6 +20,7 @@ import (
 	slivernet "croft/ebpf/net"
 	"croft/lease/sign"
 	"croft/node/api"
+	"croft/node/door"
 	"croft/sandbox/image"
 	"croft/sandbox/warden"
 )
@@ -122,7 +123,7 @@ func (n *Node) Greeting() api.Status {
 
 // host opens everything that slivers need.
 func (n *Node) host(ctx context.Context, cfg Config, key *sign.Key, tag string, log *slog.Logger) (*Hosting, error) {
-	h := &Hosting{}
+	h := &Hosting{Doors: door.DirOf(tag)}
 	images, err := image.Open(filepath.Join(cfg.State, "images"), cfg.Bounds.Blobs)
 	if err != nil {
 		return nil, err

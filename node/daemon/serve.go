@@ -15,26 +15,26 @@ import (
 	"croft/node/api"
 )
 
-// door is one listener and what is served there.
-type door struct {
+// entrance is one listener and what is served there.
+type entrance struct {
 	listener net.Listener
 	server   *http.Server
 }
 
 // listen opens all doors: the unix socket, the channels from other nodes, and the
 // courtesy page where there is one.
-func (d *Daemon) listen() ([]door, error) {
+func (d *Daemon) listen() ([]entrance, error) {
 	local, err := d.deps.Socket()
 	if err != nil {
 		return nil, err
 	}
-	doors := []door{}
+	doors := []entrance{}
 	if d.deps.Courtesy != nil {
 		l, err := d.deps.Courtesy()
 		if err != nil {
 			return nil, errors.Join(err, local.Close())
 		}
-		doors = append(doors, door{newCrowded(l), d.newCourtesy()})
+		doors = append(doors, entrance{newCrowded(l), d.newCourtesy()})
 	}
 	n := d.Node()
 	far := d.newHTTP(late(func() http.Handler { return api.Remote(n, Version) }))
@@ -48,7 +48,7 @@ func (d *Daemon) listen() ([]door, error) {
 		}
 		return api.WithCaller(ctx, p)
 	}
-	return append(doors, door{local, d.newHTTP(late(func() http.Handler { return api.Local(n, Version) }))}, door{d.deps.Wire.Channels(), far}), nil
+	return append(doors, entrance{local, d.newHTTP(late(func() http.Handler { return api.Local(n, Version) }))}, entrance{d.deps.Wire.Channels(), far}), nil
 }
 
 func (d *Daemon) newHTTP(h http.Handler) *http.Server { return api.Server(d.sessions.around(h)) }
@@ -100,7 +100,7 @@ func (s *sessions) wait() {
 
 // serve serves at a door until ctx ends, with which every request's own ends.
 // What does not answer then is cut off.
-func (s *sessions) serve(ctx context.Context, d door) error {
+func (s *sessions) serve(ctx context.Context, d entrance) error {
 	d.server.BaseContext = func(net.Listener) context.Context { return ctx }
 	served := make(chan error, 1)
 	go func() { served <- d.server.Serve(d.listener) }()

@@ -13,6 +13,7 @@ import (
 
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
+	"croft/node/door"
 	"croft/node/journal"
 	"croft/sandbox/image"
 	"croft/sandbox/warden"
@@ -43,6 +44,7 @@ func Wipe(ctx context.Context, state string) error {
 	tag := Tag(key.Principal())
 	return errors.Join(
 		wipeSlivers(ctx, state, tag),
+		door.DirOf(tag).Wipe(),
 		kernel.Destroy("", tag),
 		slivernet.Destroy(ctx, tag),
 		removeIfThere(Socket(state)))

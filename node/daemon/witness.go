@@ -132,10 +132,11 @@ func accused(f *audit.Fork) lease.Principal {
 func (w *witness) nodes(ctx context.Context) ([]audit.Candidate, error) {
 	ctx, cancel := context.WithTimeout(ctx, findLimit)
 	defer cancel()
-	if w.d.deps.Discovery == nil {
-		return nil, api.ErrUnreachable
+	var by api.Discovery = discovery{d: w.d}
+	if w.d.deps.Discovery != nil { // whom this node watches is its own affair
+		by = w.d.deps.Discovery
 	}
-	res, err := w.d.deps.Discovery.Find(ctx, offer.FindRequest{View: true, Enough: 1})
+	res, err := by.Find(ctx, offer.FindRequest{View: true, Enough: 1})
 	if err != nil {
 		return nil, err
 	}

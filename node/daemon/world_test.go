@@ -27,6 +27,7 @@ import (
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
+	"croft/node/api"
 	"croft/node/journal"
 	"croft/sandbox"
 )
@@ -55,7 +56,10 @@ type world struct {
 	tenures  audit.Tenures
 	rows     []audit.Row      // in the record
 	failing  map[string]error // call → what it returns
-	starting chan struct{}    // if set, Start waits for it or its context
+	finds    api.Discovery    // what is built in
+	doors    *doorModel       // of slivers; nil: they have none
+	roles    map[string]RoleConfig
+	starting chan struct{} // if set, Start waits for it or its context
 	offers   []offer.Opened
 	closed   int
 	told     [][]byte // proofs published
@@ -157,6 +161,10 @@ func (m *world) boot() *life {
 		Gossip: gossipModel{l}, Presence: m.presence, Rumours: rumourModel{l}, Wire: wireModel{newPlug()},
 		Hosting: &Hosting{Network: networkModel{l}, Guard: guardModel{l}, Runtime: runtimeModel{l}, Blobs: blobModel{}, Audit: auditModel{l}},
 	}
+	deps.Discovery = m.finds
+	if m.doors != nil {
+		deps.Hosting.Doors = m.doors
+	}
 	if m.hosts != nil {
 		m.hosts(l, deps.Hosting)
 	}
@@ -164,7 +172,7 @@ func (m *world) boot() *life {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	l.d, err = New(Config{Name: "n1", State: m.state, Capacity: capacity, Bounds: Bounds{Places: 8}}, deps, nil)
+	l.d, err = New(Config{Name: "n1", State: m.state, Capacity: capacity, Roles: m.roles, Bounds: Bounds{Places: 8}}, deps, nil)
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func (s *street) Charge(_ context.Context, sliver string, d ebpf.Direction, ch e
 	return nil
 }
 
-func (s *street) Enter(r role.Role, who role.Tenant, t *Tenant) (func(), error) {
+func (s *street) Enter(r role.Role, who role.Tenant, t *Tenant) (func(error), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuse != nil {
@@ -89,7 +89,7 @@ func (s *street) Enter(r role.Role, who role.Tenant, t *Tenant) (func(), error) 
 		s.t.Errorf("%s serves %s", who, r)
 	}
 	s.tenants = append(s.tenants, t)
-	return func() {
+	return func(error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.left++

@@ -34,9 +34,10 @@ func (s Sliver) Tenant() role.Tenant { return role.SliceTenant(s.Label, s.Owner)
 
 // Roles takes in who serves a role.
 type Roles interface {
-	// Enter: t serves r for who from now on, until leave is called. The error is
+	// Enter: t serves r for who from now on, until leave is called with
+	// why it does not any more. The error is
 	// [ErrServed] where another connection does so already.
-	Enter(r role.Role, who role.Tenant, t *Tenant) (leave func(), err error)
+	Enter(r role.Role, who role.Tenant, t *Tenant) (leave func(why error), err error)
 }
 
 // House is what the doors of a node have in common.
@@ -158,11 +159,12 @@ func (h *House) serve(ctx context.Context, t *Tenant, who Sliver) error {
 	}
 	r, err := role.ParseServe(line)
 	if err == nil {
-		var leave func()
+		var leave func(error)
 		t.write(role.Greeting{OK: &role.Welcome{Role: r.String(), Node: h.Node.String(), Slice: who.Tenant(), InFlight: role.MaxInFlight, Bytes: role.MaxAnswer}})
 		if leave, err = h.Roles.Enter(r, who.Tenant(), t); err == nil {
-			defer leave()
-			return t.run(ctx)
+			err = t.run(ctx)
+			leave(err)
+			return err
 		}
 		t.unsay()
 	}

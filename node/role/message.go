@@ -41,7 +41,10 @@ type (
 	// Here: a tenant can be asked from now on.
 	Here struct{ Tenant Tenant }
 	// Gone: it cannot any more; what it was asked it will not answer.
-	Gone struct{ Tenant Tenant }
+	Gone struct {
+		Tenant Tenant
+		Why    string // empty: it went
+	}
 	// Ask is a request. Its ID is not that of another under way.
 	Ask struct {
 		ID   uint64
@@ -85,7 +88,12 @@ func (i Drop) String() string    { return fmt.Sprintf("drop %s ref=%d", i.Tenant
 func (i Promote) String() string { return fmt.Sprintf("promote %s ref=%d", i.Tenant, i.Ref) }
 func (i Demote) String() string  { return fmt.Sprintf("demote ref=%d", i.Ref) }
 func (i Here) String() string    { return "here " + string(i.Tenant) }
-func (i Gone) String() string    { return "gone " + string(i.Tenant) }
+func (i Gone) String() string {
+	if i.Why != "" {
+		return fmt.Sprintf("gone %s why=%q", i.Tenant, i.Why)
+	}
+	return "gone " + string(i.Tenant)
+}
 func (i Ask) String() string {
 	s := fmt.Sprintf("ask %d %s", i.ID, i.Call)
 	if i.Own {
@@ -140,6 +148,7 @@ type (
 	Give struct {
 		ID     uint64
 		Tenant Tenant
+		Why    string // somebody else failed before; empty: nobody did
 	}
 	// Fail tells who asked that nobody answers, and why.
 	Fail struct {
@@ -177,8 +186,13 @@ func (e Put) String() string {
 	}
 	return s
 }
-func (e Cancel) String() string  { return fmt.Sprintf("cancel %d at %s", e.ID, e.Tenant) }
-func (e Give) String() string    { return fmt.Sprintf("give %d of %s", e.ID, e.Tenant) }
+func (e Cancel) String() string { return fmt.Sprintf("cancel %d at %s", e.ID, e.Tenant) }
+func (e Give) String() string {
+	if e.Why != "" {
+		return fmt.Sprintf("give %d of %s, for %s", e.ID, e.Tenant, e.Why)
+	}
+	return fmt.Sprintf("give %d of %s", e.ID, e.Tenant)
+}
 func (e Fail) String() string    { return fmt.Sprintf("fail %d why=%q", e.ID, e.Why) }
 func (e Compare) String() string { return fmt.Sprintf("compare %d %s with %s", e.ID, e.Tenant, e.With) }
 func (e Say) String() string     { return "say " + strconv.Quote(e.Text) }

@@ -3,6 +3,7 @@
 package role
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,6 +43,9 @@ func (p *put) open() bool { return p.state == waiting || p.state == comparing }
 
 // ids are the requests under way, in their order.
 func (s *Succession) ids() []uint64 { return slices.Sorted(maps.Keys(s.requests)) }
+
+// Open reports whether anything of a request is still awaited.
+func (s *Succession) Open(id uint64) bool { return s.requests[id] != nil }
 
 func (s *Succession) ask(in Ask) {
 	call, ok := s.cfg.Role.Call(in.Call)
@@ -127,7 +131,7 @@ func (s *Succession) engage(r *request, p *put) {
 func (s *Succession) give(r *request, p *put) {
 	p.state = closed
 	r.given, r.over = p.tenant, true
-	s.emit(Give{r.id, p.tenant})
+	s.emit(Give{r.id, p.tenant, r.why})
 	s.compare(r)
 }
 
@@ -255,11 +259,11 @@ func (s *Succession) close(r *request, p *put) {
 	p.state = closed
 }
 
-func (s *Succession) gone(t Tenant) {
+func (s *Succession) gone(t Tenant, why string) {
 	delete(s.here, t)
 	for _, id := range s.ids() {
 		if r, p := s.waits(id, t); p != nil {
-			s.failure(r, p, "went away")
+			s.failure(r, p, cmp.Or(why, "went away"))
 		}
 	}
 }

@@ -124,7 +124,7 @@ func (s *Succession) Step(now time.Time, in Input) []Effect {
 	case Here:
 		s.here[in.Tenant] = true
 	case Gone:
-		s.gone(in.Tenant)
+		s.gone(in.Tenant, in.Why)
 	case Ask:
 		s.ask(in)
 	case Abandon:

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"croft/lease"
+	"croft/lease/offer"
+	"croft/node/api"
+	"croft/node/role"
+)
+
+// discovery answers queries by whoever fills the role: docs/roles/discovery.md. What
+// is told of an answer was verified.
+type discovery struct {
+	d   *Daemon
+	own bool        // who asks is one of the node's own people
+	not role.Tenant // who asks, if it is a sliver's slice
+}
+
+// Find answers a query.
+func (f discovery) Find(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
+	return f.Seek(ctx, req, func(offer.Found) error { return nil })
+}
+
+// Seek answers a query and tells matches as soon as they are sure to be answers,
+// whoever brought them.
+func (f discovery) Seek(ctx context.Context, req offer.FindRequest, tell func(offer.Found) error) (offer.Result, error) {
+	q, err := req.Parse()
+	if err != nil {
+		return offer.Result{}, err
+	}
+	ask, err := json.Marshal(findAskOf(req, q))
+	if err != nil {
+		return offer.Result{}, fmt.Errorf("writing the question: %w", err)
+	}
+	office := f.d.roles.offices[role.Discovery().Name]
+	s := &seeking{d: f.d, query: q, search: offer.NewSearch(q, f.d.seeker().Options()), more: make(chan struct{}, 1)}
+	id, a := office.begin(inquiry{call: "find", ask: ask, own: f.own, not: f.not,
+		read:    func(t role.Tenant, trial bool) reading { return &findReading{seeking: s, tenant: t, trial: trial} },
+		compare: func(given, other any) float64 { return agreement(q, given, other) }})
+	for {
+		select {
+		case <-s.more:
+			if err := each(s.take(), tell); err != nil {
+				office.abandon(id)
+				return offer.Result{}, err
+			}
+		case <-ctx.Done():
+			office.abandon(id)
+			return offer.Result{}, context.Cause(ctx)
+		case v := <-a.result:
+			if v.err != nil {
+				return offer.Result{}, v.err
+			}
+			if err := each(s.take(), tell); err != nil {
+				return offer.Result{}, err
+			}
+			res := v.answer.(offer.Result)
+			res.Tenant, res.Instead = string(v.tenant), v.instead
+			if q.Ordered() {
+				return res, each(res.Offers, tell)
+			}
+			return res, nil
+		}
+	}
+}
+
+// seeking is one query under way: what can be told of it already.
+type seeking struct {
+	d     *Daemon
+	query offer.Query
+
+	mu     sync.Mutex
+	search *offer.Search
+	list   []offer.Found
+	more   chan struct{}
+}
+
+// found takes a verified match.
+func (s *seeking) found(f offer.Found) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.search.Add(s.d.deps.Clock.Wall(), f) {
+		s.list = append(s.list, f)
+		select {
+		case s.more <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (s *seeking) take() (list []offer.Found) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, s.list = s.list, nil
+	return list
+}
+
+// agreement is how many of the first nodes of two answers are the same. Where a
+// query wants any few of many, it is whether both found as many.
+func agreement(q offer.Query, given, other any) float64 {
+	a, b := first(given), first(other)
+	most := max(len(a), len(b))
+	switch {
+	case most == 0:
+		return 1
+	case q.Limit > 0 && !q.Ordered():
+		return float64(min(len(a), len(b))) / float64(most)
+	}
+	same := 0
+	for _, node := range a {
+		if slices.Contains(b, node) {
+			same++
+		}
+	}
+	return float64(same) / float64(most)
+}
+
+func first(answer any) (nodes []lease.Principal) {
+	res, _ := answer.(offer.Result)
+	for _, f := range res.Offers[:min(len(res.Offers), compared)] {
+		nodes = append(nodes, f.Offer.Node)
+	}
+	return nodes
+}
+
+// Seeker is what the node adds to the offers that a tenant finds: what it knows of
+// the way to nodes and of who does not answer, and how it chooses among equals.
+type Seeker interface {
+	Present(o *offer.Offer) bool
+	Options() offer.Options
+	// Answer is [offer.Answer]; it measures what the query asks of the way.
+	Answer(ctx context.Context, q offer.Query, found []offer.Found) offer.Result
+}
+
+func (d *Daemon) seeker() Seeker {
+	if d.deps.Seeker == nil {
+		return blind{}
+	}
+	return d.deps.Seeker
+}
+
+// blind knows nothing of other nodes but their offers.
+type blind struct{}
+
+func (blind) Present(*offer.Offer) bool { return true }
+func (blind) Options() offer.Options    { return offer.Options{} }
+func (blind) Answer(_ context.Context, q offer.Query, found []offer.Found) offer.Result {
+	return offer.Answer(q, found, offer.Options{})
+}
+
+// openedOffers are offers that were verified, by their bytes: several answers have
+// the same.
+type openedOffers struct {
+	mu   sync.Mutex
+	open func([]byte) (*offer.Opened, error)
+	seen map[string]*offer.Opened
+}
+
+func newOpenedOffers(deps *Deps) *openedOffers {
+	o := &openedOffers{open: deps.OpenOffer, seen: map[string]*offer.Opened{}}
+	if o.open == nil {
+		o.open = func(b []byte) (*offer.Opened, error) {
+			opened, err := offer.Open(b, checkSite)
+			return &opened, err
+		}
+	}
+	return o
+}
+
+func (o *openedOffers) get(b []byte) (*offer.Opened, error) {
+	o.mu.Lock()
+	known := o.seen[string(b)]
+	o.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	opened, err := o.open(b)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.seen) >= maxOpened {
+		clear(o.seen) // they are cheap to have again
+	}
+	o.seen[string(b)] = opened
+	return opened, nil
+}
+
+// errLie says that a tenant's answer is none: what it says is refuted by itself.
+var errLie = errors.New("lied")
+
+var _ api.Discovery = discovery{}

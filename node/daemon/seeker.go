@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+
+	"croft/lease/offer"
+)
+
+// fullPage is the number of matches that a query without a limit is content with.
+const fullPage = 20
+
+// seeker is what this node knows of the others by its own probes.
+type seeker struct{ o *overlay }
+
+func (s seeker) Present(f *offer.Offer) bool { return s.o.here(f) }
+func (s seeker) Options() offer.Options      { return s.o.options() }
+func (s seeker) Answer(ctx context.Context, q offer.Query, found []offer.Found) offer.Result {
+	return s.o.rtts.answer(ctx, q, found, s.o.options())
+}
+
+// enough is how many matches make asking the index as well unnecessary.
+func enough(req offer.FindRequest, q offer.Query) int {
+	switch {
+	case req.Enough > 0:
+		return req.Enough
+	case q.Limit > 0:
+		return q.Limit
+	}
+	return fullPage
+}
+
+func each(list []offer.Found, do func(offer.Found) error) error {
+	for _, f := range list {
+		if err := do(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
