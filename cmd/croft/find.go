@@ -16,6 +16,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/node/role"
 )
 
 func (a *app) find() *cobra.Command {
@@ -139,6 +140,11 @@ func caret(query string, column int) string {
 
 // endOfFound says what there is besides what was printed, and why.
 func (a *app) endOfFound(res offer.Result, explain bool) error {
+	if res.Instead != "" {
+		a.say("%s: %s answered instead", printable(res.Instead), role.Tenant(res.Tenant).Short())
+	} else if t := role.Tenant(res.Tenant); t != role.Builtin && t != "" {
+		a.say("answered by %s", t.Short())
+	}
 	if explain || res.Matched == 0 {
 		a.explain(res)
 	} else if res.More {
