@@ -142,7 +142,7 @@ func caret(query string, column int) string {
 func (a *app) endOfFound(res offer.Result, explain bool) error {
 	if res.Instead != "" {
 		a.say("%s: %s answered instead", printable(res.Instead), role.Tenant(res.Tenant).Short())
-	} else if t := role.Tenant(res.Tenant); t != role.Builtin && t != "" {
+	} else if t := role.Tenant(res.Tenant); t != role.Builtin && t != "" && !a.json {
 		a.say("answered by %s", t.Short())
 	}
 	if explain || res.Matched == 0 {

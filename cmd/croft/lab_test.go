@@ -98,10 +98,10 @@ func needLab(t *testing.T) {
 }
 
 // build builds the binary into a directory that goes with the test.
-func build(t *testing.T) string {
+func build(t *testing.T, tags ...string) string {
 	t.Helper()
 	croft := filepath.Join(t.TempDir(), "croft")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", croft, ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", strings.Join(tags, ","), "-o", croft, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building croft: %v\n%s", err, out)
