@@ -57,6 +57,9 @@ func (a *app) complete(root *cobra.Command) {
 	for _, verb := range []string{"ticket show", "ticket verify", "ticket split"} {
 		at(root, verb).ValidArgsFunction = orFile(first(a.myTickets))
 	}
+	for _, verb := range []string{"show", "try", "promote", "demote", "drop"} {
+		at(root, "role "+verb).ValidArgsFunction = completer(first(fixed("discovery")))
+	}
 	must(at(root, "net").RegisterFlagCompletionFunc("require", completer(fixed("direct"))))
 	must(at(root, "run").RegisterFlagCompletionFunc("ticket", orFile(a.myTickets)))
 	must(at(root, "ticket give").RegisterFlagCompletionFunc("from", orFile(a.myTickets)))
