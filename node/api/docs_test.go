@@ -56,6 +56,26 @@ func TestRoutesAreDocumented(t *testing.T) {
 	}
 }
 
+// So does the table of docs/roles/README.md, of what slivers ask.
+func TestDoorsRoutesAreDocumented(t *testing.T) {
+	b, err := os.ReadFile("../../docs/roles/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for _, m := range regexp.MustCompile("`(GET|POST) (/v1/[^`?]*)").FindAllStringSubmatch(string(b), -1) {
+		if m[2] != "/v1/openapi.json" {
+			documented = append(documented, m[1]+" "+m[2])
+		}
+	}
+	served := described(t, Door(new(fake), "test"))
+	slices.Sort(documented)
+	slices.Sort(served)
+	if !slices.Equal(served, documented) {
+		t.Errorf("served %q\ndocumented %q", served, documented)
+	}
+}
+
 // described returns the routes of a handler's own OpenAPI document.
 func described(t *testing.T, h http.Handler) (routes []string) {
 	t.Helper()

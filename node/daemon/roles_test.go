@@ -306,6 +306,42 @@ func TestRolesSurviveTheDaemon(t *testing.T) {
 	})
 }
 
+// A sliver's door goes with it, and so does what it serves.
+func TestDoorsGoWithTheirSlivers(t *testing.T) {
+	inOffice(t, func(t *testing.T, h *hired) {
+		s := serve(t, h.m.doors.dial(t, h.sliver), func(role.Question) []string { return []string{`{"id":%d,"done":{}}`} })
+		h.decide("try", h.slice)
+		h.decide("promote", h.slice)
+		h.m.pass(2 * time.Hour) // its lease is over
+		if len(h.m.doors.doors) != 0 {
+			t.Errorf("left: %v", h.m.doors.doors)
+		}
+		select {
+		case <-s.over:
+		default:
+			t.Error("it is still connected")
+		}
+		if got := h.tenant(h.slice); got.Place != "incumbent" || got.Here {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// What a tenant forges as an end, or counts, reaches nobody's terminal as it is.
+func TestWhatATenantSaysIsPlain(t *testing.T) {
+	inOffice(t, func(t *testing.T, h *hired) {
+		serve(t, h.m.doors.dial(t, h.sliver), func(role.Question) []string {
+			return []string{`{"id":%d,"done":{"known":3,"matched":0,"missed":"gone\u001b[2J","nearest":"\u0007none","removed":[{"constraint":"cpu>=9","count":1,"alone":1}]}}`}
+		})
+		h.decide("try", h.slice)
+		h.decide("promote", h.slice)
+		_, res := h.find("country=FR")
+		if res.Missed != "gone[2J" || res.Nearest != "none" || res.Known != 3 || len(res.Removed) != 1 || res.Removed[0].Constraint != "country=FR" {
+			t.Errorf("%+v", res)
+		}
+	})
+}
+
 // What cannot be written down is not decided.
 func TestRolesNeedADisk(t *testing.T) {
 	inOffice(t, func(t *testing.T, h *hired) {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"croft/lease"
 	"croft/lease/offer"
@@ -33,6 +34,12 @@ func (t findTenant) Call(ctx context.Context, what role.Call, ask json.RawMessag
 	var a findAsk
 	if err := exact(ask, &a); err != nil {
 		return nil, &role.Failure{Code: "ask", Text: err.Error()}
+	}
+	if by, ok := ctx.Deadline(); ok { // what was found by then is an answer still
+		var cancel context.CancelFunc
+		left := time.Until(by)
+		ctx, cancel = context.WithTimeout(ctx, left-left/10)
+		defer cancel()
 	}
 	sent, full := map[lease.Principal]uint64{}, false
 	bytes, parts := 0, 0
