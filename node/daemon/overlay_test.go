@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !no_builtin_discovery
+
 // Routing, index and gossip together, between real hosts on loopback. The three
 // never import one another; what joins them here is what a daemon does: the view
 // first, the index where the view is thin or off.
