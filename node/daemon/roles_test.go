@@ -36,18 +36,21 @@ type hired struct {
 // three nodes, and a sliver of alice's slice.
 func inOffice(t *testing.T, f func(t *testing.T, h *hired)) {
 	t.Helper()
-	inBubble(t, func(t *testing.T, m *world) {
-		now := time.Now()
-		h := &hired{t: t, m: m, built: &known{offers: []offer.Opened{offerOf(t, now, "a", "NL", 1000), offerOf(t, now, "b", "DE", 2000), offerOf(t, now, "c", "NL", 3000)}}}
-		m.finds, m.doors = h.built, newDoorModel()
-		h.life = m.boot()
-		alice := newPerson(t, "alice")
-		h.sliver = lease.SliverName(alice.run(h.life, "a", time.Hour))
-		m.settle()
-		h.pays()
-		h.slice = string(role.SliceTenant("ron", alice.key().Principal()))
-		f(t, h)
-	})
+	inBubble(t, func(t *testing.T, m *world) { f(t, hire(t, m)) })
+}
+
+func hire(t *testing.T, m *world) *hired {
+	t.Helper()
+	now := time.Now()
+	h := &hired{t: t, m: m, built: &known{offers: []offer.Opened{offerOf(t, now, "a", "NL", 1000), offerOf(t, now, "b", "DE", 2000), offerOf(t, now, "c", "NL", 3000)}}}
+	m.finds, m.doors = h.built, newDoorModel()
+	h.life = m.boot()
+	alice := newPerson(t, "alice")
+	h.sliver = lease.SliverName(alice.run(h.life, "a", time.Hour))
+	m.settle()
+	h.pays()
+	h.slice = string(role.SliceTenant("ron", alice.key().Principal()))
+	return h
 }
 
 // pays: the lease holds what the node moves both ways, also of who floods.
@@ -386,6 +389,28 @@ func TestASliverFindsByItsDoor(t *testing.T) {
 			t.Errorf("asked itself %d times, %v", asked, err)
 		}
 	})
+}
+
+// What slivers ask a challenger is told of only where the owner's configuration says
+// so.
+func TestWhoseRequestsAreShared(t *testing.T) {
+	for share, want := range map[role.Share]int{role.ShareOwn: 1, role.ShareAll: 2} {
+		inBubble(t, func(t *testing.T, m *world) {
+			m.roles = map[string]RoleConfig{"discovery": {Share: share}}
+			h := hire(t, m)
+			s := serve(t, m.doors.dial(t, h.sliver), func(role.Question) []string { return []string{`{"id":%d,"done":{}}`} })
+			h.decide("try", h.slice)
+			bob := door.Sliver{Name: "bobs", Label: "web", Owner: newPerson(t, "bob").key().Principal()}
+			if _, err := (shim{h.d, bob}).Find(t.Context(), offer.FindRequest{}); err != nil {
+				t.Fatal(err)
+			}
+			h.find("")
+			m.pass(time.Second)
+			if got := h.tenant(h.slice); int(got.Asked) != want || len(s.seen) != want {
+				t.Errorf("share=%s: asked %d times, want %d", share, got.Asked, want)
+			}
+		})
+	}
 }
 
 func TestOwnersWishes(t *testing.T) {

@@ -130,7 +130,7 @@ func serve(t *testing.T, c net.Conn, answer func(q role.Question) []string) *ser
 }
 
 // offerOf is a node's offer, as it travels.
-func offerOf(t *testing.T, now time.Time, name, country string, cpu uint64) offer.Opened {
+func offerOf(t testing.TB, now time.Time, name, country string, cpu uint64) offer.Opened {
 	t.Helper()
 	o := &offer.Offer{Node: leasetest.Who(name), Name: name, Sequence: 1, Made: now.Unix(), Until: now.Unix() + 600, Total: lease.RSet{lease.CPU: cpu},
 		Attributes: offer.Attributes{Country: country}, Free: []offer.Free{{Pool: lease.PoolCommons, RSet: lease.RSet{lease.CPU: cpu}}}}

@@ -389,6 +389,26 @@ func TestConnectionsAreFew(t *testing.T) {
 	})
 }
 
+// Who breaks the protocol again and again is let in no faster than a sliver may dial.
+func TestDialsArePaced(t *testing.T) {
+	inStreet(t, func(t *testing.T, s *street) {
+		began := time.Now()
+		const dials = dialBurst + 2*dialRate
+		for range dials {
+			v := s.dial()
+			v.say("{what}")
+			for v.hear() != "" {
+			}
+		}
+		if took := time.Since(began); took < 1900*time.Millisecond || took > 3*time.Second { // in virtual time
+			t.Errorf("%d dials took %s", dials, took)
+		}
+		if n := s.house.Counts()["broke the role protocol"]; n < dials-1 {
+			t.Errorf("%d of %d are counted", n, dials)
+		}
+	})
+}
+
 // The directory stays when the socket is made anew: a sliver has it mounted.
 func TestSocketsAreMadeAnew(t *testing.T) {
 	top, err := os.MkdirTemp("", "doors")
