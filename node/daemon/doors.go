@@ -36,7 +36,7 @@ func newDoors(d *Daemon) *doors {
 	x := &doors{d: d, in: d.deps.Hosting.Doors, open: map[string]openDoor{}}
 	x.house = &door.House{Node: d.deps.Key.Principal(), Guard: d.deps.Hosting.Guard, Roles: d.roles, Log: d.deps.Log,
 		HTTP: func(who door.Sliver) *http.Server {
-			return api.Server(d.sessions.around(late(func() http.Handler { return api.Door(shim{d, who}, Version) })))
+			return api.Server(d.sessions.around(late(func() http.Handler { return api.Door(newShim(d, who), Version) })))
 		}}
 	return x
 }

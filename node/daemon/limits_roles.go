@@ -15,6 +15,11 @@ const (
 	// for more looks at no more.
 	compared = 20
 
+	// shimFindBurst is how many queries a sliver may ask at once, and shimFinds how many
+	// a second after: each may have the node walk the index and measure round trips.
+	shimFindBurst = 20
+	shimFinds     = 2
+
 	// maxSource is the size in bytes of what a tenant calls where an offer is from.
 	maxSource = 16
 )

@@ -141,7 +141,7 @@ func (o *office) atDoor(b *testing.B, d *Daemon, kind string) (role.Tenant, func
 	}
 	who := door.Sliver{Name: "abcd", Label: kind, Owner: leasetest.Who("alice")}
 	house := &door.House{Node: d.deps.Key.Principal(), Guard: noCharge{}, Roles: d.roles, Log: d.deps.Log,
-		HTTP: func(who door.Sliver) *http.Server { return api.Server(api.Door(shim{d, who}, Version)) }}
+		HTTP: func(who door.Sliver) *http.Server { return api.Server(api.Door(newShim(d, who), Version)) }}
 	ctx, cancel := context.WithCancel(b.Context())
 	over := make(chan error, 1)
 	go func() { over <- house.Serve(ctx, l, who) }()

@@ -385,7 +385,7 @@ func TestASliverFindsByItsDoor(t *testing.T) {
 			t.Errorf("answered %.600s", text)
 		}
 		h.decide("promote", h.slice)
-		if _, err := (shim{h.d, door.Sliver{Name: h.sliver, Label: "ron", Owner: newPerson(t, "alice").key().Principal()}}).Find(t.Context(), offer.FindRequest{}); err != nil || asked != 0 {
+		if _, err := newShim(h.d, door.Sliver{Name: h.sliver, Label: "ron", Owner: newPerson(t, "alice").key().Principal()}).Find(t.Context(), offer.FindRequest{}); err != nil || asked != 0 {
 			t.Errorf("asked itself %d times, %v", asked, err)
 		}
 	})
@@ -401,7 +401,7 @@ func TestWhoseRequestsAreShared(t *testing.T) {
 			s := serve(t, m.doors.dial(t, h.sliver), func(role.Question) []string { return []string{`{"id":%d,"done":{}}`} })
 			h.decide("try", h.slice)
 			bob := door.Sliver{Name: "bobs", Label: "web", Owner: newPerson(t, "bob").key().Principal()}
-			if _, err := (shim{h.d, bob}).Find(t.Context(), offer.FindRequest{}); err != nil {
+			if _, err := newShim(h.d, bob).Find(t.Context(), offer.FindRequest{}); err != nil {
 				t.Fatal(err)
 			}
 			h.find("")
@@ -411,6 +411,25 @@ func TestWhoseRequestsAreShared(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A sliver has the node look for others no faster than the bound.
+func TestSliversFindByTheirMeasure(t *testing.T) {
+	inOffice(t, func(t *testing.T, h *hired) {
+		s := newShim(h.d, door.Sliver{Name: h.sliver, Label: "ron", Owner: newPerson(t, "alice").key().Principal()})
+		for range shimFindBurst {
+			if _, err := s.Find(t.Context(), offer.FindRequest{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Find(t.Context(), offer.FindRequest{}); !errors.Is(err, api.ErrBusy) {
+			t.Errorf("one more: %v", err)
+		}
+		h.m.pass(time.Second)
+		if _, err := s.Find(t.Context(), offer.FindRequest{}); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestOwnersWishes(t *testing.T) {

@@ -4,6 +4,9 @@ package daemon
 
 import (
 	"context"
+	"fmt"
+
+	"golang.org/x/time/rate"
 
 	"croft/lease"
 	"croft/lease/offer"
@@ -13,17 +16,25 @@ import (
 
 // shim is what one sliver may ask.
 type shim struct {
-	d   *Daemon
-	who door.Sliver
+	d    *Daemon
+	who  door.Sliver
+	asks *rate.Limiter // of queries
+}
+
+func newShim(d *Daemon, who door.Sliver) shim {
+	return shim{d, who, rate.NewLimiter(shimFinds, shimFindBurst)}
 }
 
 func (s shim) discovery() discovery { return discovery{d: s.d, not: s.who.Tenant()} }
 
 func (s shim) Find(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
-	return s.discovery().Find(ctx, req)
+	return s.Seek(ctx, req, func(offer.Found) error { return nil })
 }
 
 func (s shim) Seek(ctx context.Context, req offer.FindRequest, tell func(offer.Found) error) (offer.Result, error) {
+	if !s.asks.Allow() {
+		return offer.Result{}, fmt.Errorf("%w: %d queries at once, and %d a second", api.ErrBusy, shimFindBurst, shimFinds)
+	}
 	return s.discovery().Seek(ctx, req, tell)
 }
 
