@@ -140,12 +140,15 @@ func (r *findReading) end(raw json.RawMessage) (any, error) {
 	if done.Known < 0 || done.Matched < 0 || done.Matched > done.Known && done.Known > 0 {
 		return nil, fmt.Errorf("%w: %d of %d match", errLie, done.Matched, done.Known)
 	}
-	res.Known = max(done.Known, res.Known)
-	if !r.query.AsksRTT() { // else who is near enough only the node knows
-		res.Matched = max(done.Matched, res.Matched)
-		if removed, ok := accounted(r.query, done); ok {
-			res.Removed = removed
+	far := res.Known - res.Matched // of those that were sent: only the node knows who is near
+	res.Known, res.Matched = max(done.Known, res.Known), max(done.Matched-far, res.Matched)
+	if removed, ok := accounted(r.query, done); ok {
+		for i, c := range r.query.Constraints {
+			if c.Attr == rttAttr {
+				removed[i].Count, removed[i].Alone = max(removed[i].Count, res.Removed[i].Count), max(removed[i].Alone, res.Removed[i].Alone)
+			}
 		}
+		res.Removed = removed
 	}
 	if n := role.Printable(done.Nearest, role.MaxText); n != "" && res.Matched == 0 {
 		res.Nearest = n

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"croft/ebpf"
 	"croft/lease"
+	"croft/lease/leasetest"
 	"croft/lease/offer"
 	"croft/node/api"
 	"croft/node/door"
@@ -343,6 +345,38 @@ func TestWhatATenantSaysIsPlain(t *testing.T) {
 			t.Errorf("%+v", res)
 		}
 	})
+}
+
+// Who is near the node finds out itself: what others send is cut to that, and counted.
+func TestRoundTripsAreTheNodes(t *testing.T) {
+	inOffice(t, func(t *testing.T, h *hired) {
+		h.d.deps.Seeker = near{leasetest.Who("c")}
+		serve(t, h.m.doors.dial(t, h.sliver), func(role.Question) []string {
+			return []string{line(h.built.offers[0], h.built.offers[2]), `{"id":%d,"done":{"known":3,"matched":2,"removed":[{"constraint":"country=NL","count":1,"alone":1},{"constraint":"rtt<10ms","count":0,"alone":0}]}}`}
+		})
+		h.decide("try", h.slice)
+		h.decide("promote", h.slice)
+		names, res := h.find("country=NL & rtt<10ms")
+		if fmt.Sprint(names) != "[c]" || res.Tenant != h.slice || res.Known != 3 || res.Matched != 1 || res.Removed[0].Count != 1 || res.Removed[1].Count != 1 {
+			t.Errorf("%v, %+v", names, res)
+		}
+	})
+}
+
+// near has one node a millisecond away, and all others a second.
+type near struct{ node lease.Principal }
+
+func (near) Present(*offer.Offer) bool { return true }
+func (n near) Options() offer.Options {
+	return offer.Options{Measured: func(p lease.Principal) offer.Measured {
+		if p == n.node {
+			return offer.Measured{RTT: time.Millisecond}
+		}
+		return offer.Measured{RTT: time.Second}
+	}}
+}
+func (n near) Answer(_ context.Context, q offer.Query, found []offer.Found) offer.Result {
+	return offer.Answer(q, found, n.Options())
 }
 
 // What cannot be written down is not decided.
