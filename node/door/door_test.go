@@ -453,3 +453,22 @@ func TestSocketsAreMadeAnew(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
+
+// An answer ends once, also while who asked has not looked at its end yet.
+func TestAnswersEndOnce(t *testing.T) {
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	tenant := newTenant(&paid{Conn: there, ctx: t.Context()})
+	if _, _, err := tenant.begin(t.Context(), role.Call{Name: "find", Bytes: 256}, json.RawMessage("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := tenant.take([]byte(`{"id":1,"done":{}}`)); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{`{"id":1,"done":{}}`, `{"id":1,"part":{}}`, `{"id":1,"error":{"code":"no","text":""}}`} {
+		if err := tenant.take([]byte(line)); !errors.Is(err, ErrBroke) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
