@@ -14,6 +14,10 @@ const (
 	// tenants are all busy, and who asks is told so.
 	MaxRequests = 256
 
+	// MaxPerSlice is the number of requests of one asking slice at once: a few of
+	// them leave room for others in the half of everything that slivers may have.
+	MaxPerSlice = 8
+
 	// MaxLine is the size in bytes of one line between node and tenant, its end
 	// not counted: what a reader buffers before anything is understood.
 	MaxLine = 64 << 10
@@ -52,6 +56,10 @@ const (
 
 	// SayEvery is how often one tenant's failures are told.
 	SayEvery = time.Minute
+
+	// MaxWhole is how long a request may take in all, however many are silent: nobody
+	// waits for longer.
+	MaxWhole = 30 * time.Second
 
 	// CompareWithin is how long a comparison of two answers in hand may take.
 	CompareWithin = 10 * time.Second

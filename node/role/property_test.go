@@ -191,7 +191,7 @@ func TestATenantThatHangsIsBounded(t *testing.T) {
 				counts[string(e.Tenant)]++
 			case role.Fail:
 				counts["fail"]++
-				if !strings.Contains(e.Why, "nobody") {
+				if e.Why != "builtin is busy" {
 					t.Error(e)
 				}
 			}
@@ -199,6 +199,70 @@ func TestATenantThatHangsIsBounded(t *testing.T) {
 	}
 	if counts[string(a)] != role.MaxInFlight || counts["builtin"] != role.MaxInFlight || counts["fail"] != 2*role.MaxRequests-2*role.MaxInFlight {
 		t.Errorf("asked: %v", counts)
+	}
+}
+
+// Slivers leave half of everything to the node's own people.
+func TestSliversLeaveRoom(t *testing.T) {
+	s := role.New(role.Config{Role: role.Discovery(), Builtin: true})
+	id := uint64(0)
+	ask := func(own bool, not role.Tenant) (put bool, why string) {
+		id++
+		for _, e := range s.Step(start, role.Ask{ID: id, Call: "find", Own: own, Not: not}) {
+			switch e := e.(type) {
+			case role.Put:
+				put = true
+			case role.Fail:
+				why = e.Why
+			}
+		}
+		return put, why
+	}
+	slices := 0
+	for n := range role.MaxRequests {
+		if put, why := ask(false, tenant("s"+string(rune('a'+n%26)))); put {
+			slices++
+		} else if why != "builtin is busy" && !strings.HasPrefix(why, "busy: 8 requests of this slice") {
+			t.Fatal(why)
+		}
+	}
+	own := 0
+	for range role.MaxRequests {
+		if put, _ := ask(true, ""); put {
+			own++
+		}
+	}
+	if slices != role.MaxInFlight/2 || own != role.MaxInFlight/2 {
+		t.Errorf("%d requests of slivers are put, and %d of the node's own people", slices, own)
+	}
+}
+
+// However many are silent, who asks has his end in time.
+func TestARequestEndsInTime(t *testing.T) {
+	s := role.New(role.Config{Role: role.Discovery()})
+	for n := range role.MaxHolders {
+		who := tenant("s" + string(rune('a'+n)))
+		for _, in := range []role.Input{role.Here{Tenant: who}, role.Try{Tenant: who}, role.Promote{Tenant: who}} {
+			s.Step(start, in)
+		}
+	}
+	now := start
+	out := s.Step(now, role.Ask{ID: 1, Call: "find", Own: true})
+	for asked := 0; ; asked++ {
+		for _, e := range out {
+			if _, ok := e.(role.Fail); ok {
+				if took := now.Sub(start); took > role.MaxWhole || asked != role.MaxHolders {
+					t.Errorf("%d are asked, for %s", asked, took)
+				}
+				return
+			}
+		}
+		wake, ok := s.NextWake()
+		if !ok {
+			t.Fatal("it has no end")
+		}
+		now = wake
+		out = s.Step(now, role.Tick{})
 	}
 }
 

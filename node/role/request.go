@@ -15,11 +15,14 @@ import (
 type request struct {
 	id    uint64
 	call  Call
+	own   bool
+	end   time.Time // nobody is asked after it
 	not   Tenant
 	puts  []*put // in the order in which they were asked
 	given Tenant // whose answer was given; empty: none yet
 	over  bool   // who asked has an answer, or was told that there is none
-	why   string // the last failure
+	why   string // the last failure, or why somebody is not asked
+	fails bool   // who was asked for good failed
 }
 
 // put is one tenant that is asked.
@@ -58,53 +61,111 @@ func (s *Succession) ask(in Ask) {
 		return
 	case s.requests[in.ID] != nil:
 		return // a mistake of who numbers them: the first goes on
+	case !in.Own && s.count(func(r *request) bool { return !r.own }) >= MaxRequests/2:
+		s.emit(Fail{in.ID, fmt.Sprintf("busy: %d requests of slivers are under way, and no more are taken", MaxRequests/2)})
+		return
+	case in.Not != "" && s.count(func(r *request) bool { return r.not == in.Not }) >= MaxPerSlice:
+		s.emit(Fail{in.ID, fmt.Sprintf("busy: %d requests of this slice are under way, and no more are taken", MaxPerSlice)})
+		return
 	}
-	r := &request{id: in.ID, call: call, not: in.Not}
+	r := &request{id: in.ID, call: call, own: in.Own, not: in.Not, end: s.now.Add(MaxWhole)}
 	s.requests[in.ID] = r
 	asked, ok := s.next(r)
 	if !ok || !in.Own && s.cfg.Share != ShareAll {
 		return
 	}
-	by := r.puts[0].by
+	by := s.now.Add(call.Within) // as any but the last is given: it does not tell a trial
 	for _, h := range s.trials {
-		if h.Tenant != in.Not && h.Tenant != asked && s.here[h.Tenant] && s.inFlight(h.Tenant) < MaxInFlight {
+		if h.Tenant != in.Not && h.Tenant != asked && s.here[h.Tenant] && !s.full(h.Tenant, in.Own) {
 			s.put(r, &put{tenant: h.Tenant, trial: true, by: by})
 		}
 	}
+}
+
+// count counts the requests under way.
+func (s *Succession) count(which func(*request) bool) (n int) {
+	for _, r := range s.requests {
+		if which(r) {
+			n++
+		}
+	}
+	return n
+}
+
+// full reports whether a tenant is asked no more at the moment. Half of what it has in
+// flight is left to the node's own people.
+func (s *Succession) full(t Tenant, own bool) bool {
+	all, slivers := 0, 0
+	for _, r := range s.requests {
+		if p := r.of(t); p != nil && p.state == waiting {
+			if all++; !r.own {
+				slivers++
+			}
+		}
+	}
+	return all >= MaxInFlight || !own && slivers >= MaxInFlight/2
 }
 
 // next asks who comes next in the chain, and returns him, or false where there is
 // nobody. Who failed of late is asked only when there is nobody else.
 func (s *Succession) next(r *request) (Tenant, bool) {
 	var fit, resting []Tenant
-	for _, t := range s.Chain() {
-		p := r.of(t)
+	chain, busy := s.Chain(), ""
+	passed := "" // why the first in line is not asked
+	for i, t := range chain {
+		p, why := r.of(t), ""
 		switch {
 		case p != nil && (p.state == closed || !p.trial) || t == r.not:
-		case p == nil && (!s.here[t] || s.inFlight(t) >= MaxInFlight):
+		case p == nil && !s.here[t]:
+			why = "is not there"
+		case p == nil && s.full(t, r.own):
+			why = "is busy"
+			busy = t.Short() + " " + why
 		case s.now.Before(s.of(t).until):
+			why = "failed just now"
 			resting = append(resting, t)
 		default:
 			fit = append(fit, t)
 		}
+		if i == 0 && len(r.puts) == 0 {
+			passed = why
+		}
 	}
 	list := append(fit, resting...)
-	if len(list) == 0 {
-		why := "nobody who fills this role is there"
-		if r.why != "" {
+	if len(list) == 0 || !s.now.Before(r.end) {
+		why := cmp.Or(busy, "nobody who fills this role is there")
+		switch {
+		case len(list) > 0:
+			why = fmt.Sprintf("%s, and no answer came in %s", r.why, MaxWhole)
+		case r.why != "":
 			why = r.why + ", and there is nobody else"
 		}
 		r.over = true
 		s.emit(Fail{r.id, why})
 		return "", false
 	}
-	if p := r.of(list[0]); p != nil { // it is asked as a challenger already
-		s.engage(r, p)
+	if passed != "" && list[0] != chain[0] {
+		r.why = chain[0].Short() + " " + passed
+		if st := s.of(chain[0]); st.tell(s.now) {
+			s.say("%s: %s is asked instead", r.why, list[0].Short())
+		}
+	}
+	p := r.of(list[0])
+	if p != nil && p.state == answered { // as a challenger
+		p.trial = false
+		s.give(r, p)
 		return list[0], true
 	}
 	within := r.call.Within
 	if len(fit) <= 1 {
 		within = r.call.Last
+	}
+	within = min(within, r.end.Sub(s.now))
+	if p != nil { // it has begun for less, and is asked anew
+		s.emit(Cancel{r.id, p.tenant})
+		p.trial, p.by = false, s.now.Add(within)
+		s.emit(Put{r.id, p.tenant, r.call, p.by, false})
+		return list[0], true
 	}
 	s.put(r, &put{tenant: list[0], by: s.now.Add(within)})
 	return list[0], true
@@ -120,14 +181,6 @@ func (r *request) of(t Tenant) *put {
 	return nil
 }
 
-// engage has a fallback that happens to be tried as well answer for good.
-func (s *Succession) engage(r *request, p *put) {
-	p.trial = false
-	if p.state == answered {
-		s.give(r, p)
-	}
-}
-
 func (s *Succession) give(r *request, p *put) {
 	p.state = closed
 	r.given, r.over = p.tenant, true
@@ -141,18 +194,6 @@ func (s *Succession) put(r *request, p *put) {
 	st.asked = s.now
 	st.score.Asked++
 	s.emit(Put{r.id, p.tenant, r.call, p.by, p.trial})
-}
-
-// inFlight counts what a tenant is asked at the moment.
-func (s *Succession) inFlight(t Tenant) (n int) {
-	for _, r := range s.requests {
-		for _, p := range r.puts {
-			if p.tenant == t && p.state == waiting {
-				n++
-			}
-		}
-	}
-	return n
 }
 
 // waits is the put of a tenant that waits for its answer.
@@ -219,27 +260,38 @@ func (s *Succession) failure(r *request, p *put, why string) {
 	st := s.of(p.tenant)
 	st.score.failed(why)
 	if p.trial {
-		if r.why == "" { // else nobody knows whose fault it is
+		if !r.fails { // else nobody knows whose fault it is
 			st.score.compared(0)
 		}
 		return
 	}
-	st.rest = min(max(2*st.rest, MinRest), MaxRest)
-	st.until = s.now.Add(st.rest)
+	r.fails = true
+	if !s.now.Before(st.until) { // what was under way with it fails as one
+		st.rest = min(max(2*st.rest, MinRest), MaxRest)
+		st.until = s.now.Add(st.rest)
+	}
 	r.why = p.tenant.Short() + " " + why
 	next := "nobody"
 	if t, ok := s.next(r); ok {
 		next = t.Short()
 	}
 	st.untold++
-	if st.said.IsZero() || s.now.Sub(st.said) >= SayEvery {
+	if times := st.untold; st.tell(s.now) {
 		more := ""
-		if st.untold > 1 {
-			more = fmt.Sprintf("; it failed %d times since this was last told", st.untold)
+		if times > 1 {
+			more = fmt.Sprintf("; it failed %d times since this was last told", times)
 		}
-		s.say("%s %s: %s is asked instead, %[1]s not for %[4]s%[5]s", p.tenant.Short(), why, next, st.rest, more)
-		st.said, st.untold = s.now, 0
+		s.say("%s %s: %s is asked instead, %[1]s not for %[4]s%[5]s", p.tenant.Short(), why, next, st.until.Sub(s.now), more)
 	}
+}
+
+// tell reports whether something of a tenant is told now, or it was of late.
+func (st *standing) tell(now time.Time) bool {
+	if !st.said.IsZero() && now.Sub(st.said) < SayEvery {
+		return false
+	}
+	st.said, st.untold = now, 0
+	return true
 }
 
 // well: a tenant answered.
@@ -247,7 +299,10 @@ func (s *Succession) well(t Tenant) {
 	st := s.of(t)
 	if st.rest > 0 {
 		st.rest, st.until = 0, s.now
-		s.say("%s answers again", t.Short())
+		if st.again.IsZero() || s.now.Sub(st.again) >= SayEvery {
+			st.again = s.now
+			s.say("%s answers again", t.Short())
+		}
 	}
 }
 

@@ -56,6 +56,7 @@ type standing struct {
 	until time.Time     // it is passed over
 
 	said   time.Time // when its failures were told
+	again  time.Time // when it was told that it answers again
 	untold int       // since
 }
 
