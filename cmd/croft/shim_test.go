@@ -77,7 +77,7 @@ func TestShimAndDoorAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(top) })
-	l, at, err := door.Dir(filepath.Join(top, "n", "d")).Open("abcd")
+	l, at, err := door.Dir(filepath.Join(top, "n", "d")).Open("abcd", door.Users{First: uint32(os.Getuid()), Count: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

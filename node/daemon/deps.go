@@ -19,6 +19,7 @@ import (
 	"croft/lease/sign"
 	"croft/node"
 	"croft/node/api"
+	"croft/node/door"
 	"croft/sandbox"
 )
 
@@ -164,8 +165,9 @@ type Tap interface {
 
 // Doors makes the sockets of slivers: see package node/door.
 type Doors interface {
-	// Open makes a sliver's socket anew, in the directory that it had before.
-	Open(sliver string) (l net.Listener, dir string, err error)
+	// Open makes a sliver's socket anew, in the directory that it had before. None but
+	// its users are let in.
+	Open(sliver string, of door.Users) (l net.Listener, dir string, err error)
 	Remove(sliver string) error
 }
 

@@ -11,6 +11,7 @@ import (
 	"croft/lease"
 	"croft/node/api"
 	"croft/node/door"
+	"croft/sandbox"
 )
 
 // doors are the sockets of this node's slivers. One is made, or made anew, with each
@@ -43,7 +44,7 @@ func newDoors(d *Daemon) *doors {
 
 // begin serves a sliver's door and returns the directory in which it is; nothing
 // where this node has none.
-func (x *doors) begin(sliver string, l *lease.Lease) (dir string, err error) {
+func (x *doors) begin(sliver string, place int, l *lease.Lease) (dir string, err error) {
 	if x == nil {
 		return "", nil
 	}
@@ -52,7 +53,7 @@ func (x *doors) begin(sliver string, l *lease.Lease) (dir string, err error) {
 	if o, ok := x.open[sliver]; ok {
 		return o.dir, nil
 	}
-	listener, dir, err := x.in.Open(sliver)
+	listener, dir, err := x.in.Open(sliver, door.Users{First: sandbox.UIDBase(place), Count: sandbox.UIDs})
 	if err != nil {
 		return "", err
 	}

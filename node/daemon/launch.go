@@ -45,7 +45,7 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 		return fmt.Errorf("raising the link: %w", err)
 	}
 	x.bind(e.Sliver, att)
-	door, err := x.doors.begin(e.Sliver, l)
+	door, err := x.doors.begin(e.Sliver, e.Place, l)
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,7 @@ func (o *office) atDoor(b *testing.B, d *Daemon, kind string) (role.Tenant, func
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, at, err := door.Dir(filepath.Join(top, "n", "d")).Open("abcd")
+	l, at, err := door.Dir(filepath.Join(top, "n", "d")).Open("abcd", door.Users{First: uint32(os.Getuid()), Count: 1})
 	if err != nil {
 		b.Fatal(err)
 	}

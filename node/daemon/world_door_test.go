@@ -17,6 +17,7 @@ import (
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
+	"croft/node/door"
 	"croft/node/role"
 )
 
@@ -25,14 +26,16 @@ type doorModel struct {
 	mu    sync.Mutex
 	doors map[string]*doorPlug
 	made  int
+	users door.Users // of the last
 }
 
 func newDoorModel() *doorModel { return &doorModel{doors: map[string]*doorPlug{}} }
 
-func (m *doorModel) Open(sliver string) (net.Listener, string, error) {
+func (m *doorModel) Open(sliver string, of door.Users) (net.Listener, string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.made++
+	m.users = of
 	m.doors[sliver] = &doorPlug{dials: make(chan net.Conn), over: make(chan struct{})}
 	return m.doors[sliver], "/run/doors/" + sliver, nil
 }

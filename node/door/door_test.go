@@ -30,6 +30,7 @@ type street struct {
 	t     *testing.T
 	house *House
 	dials chan net.Conn
+	fails chan error // of Accept
 	over  chan struct{}
 
 	mu      sync.Mutex
@@ -37,12 +38,13 @@ type street struct {
 	tenants []*Tenant
 	left    int
 	refuse  error
+	broke   bool // nothing is paid for
 }
 
 // inStreet runs f in virtual time.
 func inStreet(t *testing.T, f func(t *testing.T, s *street)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &street{t: t, dials: make(chan net.Conn), over: make(chan struct{}), charged: map[string]uint64{}}
+		s := &street{t: t, dials: make(chan net.Conn), fails: make(chan error), over: make(chan struct{}), charged: map[string]uint64{}}
 		s.house = &House{Node: leasetest.Key("node").Principal(), Guard: s, Roles: s, Log: slog.New(slog.DiscardHandler), HTTP: func(who Sliver) *http.Server {
 			return &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s asks %s\n", who.Name, r.URL) })}
 		}}
@@ -65,6 +67,8 @@ func (s *street) Accept() (net.Conn, error) {
 	select {
 	case c := <-s.dials:
 		return c, nil
+	case err := <-s.fails:
+		return nil, err
 	case <-s.over:
 		return nil, net.ErrClosed
 	}
@@ -72,8 +76,13 @@ func (s *street) Accept() (net.Conn, error) {
 func (s *street) Close() error   { close(s.over); return nil }
 func (s *street) Addr() net.Addr { return &net.UnixAddr{Name: "door", Net: "unix"} }
 
-func (s *street) Charge(_ context.Context, sliver string, d ebpf.Direction, ch ebpf.Channel, n uint64) error {
+func (s *street) Charge(ctx context.Context, sliver string, d ebpf.Direction, ch ebpf.Channel, n uint64) error {
 	s.mu.Lock()
+	if s.broke && d == ebpf.Ingress {
+		s.mu.Unlock()
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	defer s.mu.Unlock()
 	s.charged[sliver+" "+ch.String()+" "+d.String()] += n
 	return nil
@@ -417,7 +426,7 @@ func TestSocketsAreMadeAnew(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(top) })
 	d := Dir(filepath.Join(top, "n", "d"))
-	first, at, err := d.Open("abcd")
+	first, at, err := d.Open("abcd", me())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,9 +435,9 @@ func TestSocketsAreMadeAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first.(*net.UnixListener).SetUnlinkOnClose(false) // as a daemon does that is killed
+	first.(listener).SetUnlinkOnClose(false) // as a daemon does that is killed
 	first.Close()
-	second, again, err := d.Open("abcd")
+	second, again, err := d.Open("abcd", me())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -459,7 +468,7 @@ func TestAnswersEndOnce(t *testing.T) {
 	here, there := net.Pipe()
 	defer here.Close()
 	defer there.Close()
-	tenant := newTenant(&paid{Conn: there, ctx: t.Context()})
+	tenant := newTenant(&paid{Conn: there, ctx: t.Context(), stop: func() {}})
 	if _, _, err := tenant.begin(t.Context(), role.Call{Name: "find", Bytes: 256}, json.RawMessage("{}")); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,9 @@ var (
 	// ErrAsk says that a question is too long for a line.
 	ErrAsk = errors.New("the question is too long")
 
+	// errStranger says that who dials is not of the sliver.
+	errStranger = errors.New("not a user of the sliver")
+
 	// ErrBroke says that a tenant does not keep to the protocol.
 	ErrBroke = errors.New("broke the role protocol")
 )

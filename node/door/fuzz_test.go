@@ -22,7 +22,7 @@ func FuzzTenant(f *testing.F) {
 		here, there := net.Pipe()
 		defer here.Close()
 		defer there.Close()
-		tenant := newTenant(&paid{Conn: there, ctx: context.Background()})
+		tenant := newTenant(&paid{Conn: there, ctx: context.Background(), stop: func() {}})
 		calls := make([]*call, 3)
 		for i := range calls {
 			id, c, err := tenant.begin(t.Context(), role.Call{Name: "find", Bytes: 256}, json.RawMessage("{}"))

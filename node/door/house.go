@@ -50,6 +50,7 @@ type House struct {
 
 	mu     sync.Mutex
 	counts map[string]uint64
+	open   int // connections, of all doors
 }
 
 // Counts says how often a connection was refused or closed, by reason.
@@ -68,8 +69,25 @@ func (h *House) count(reason string) {
 	h.counts[reason]++
 }
 
-// Serve serves a sliver's door until ctx ends; the listener and all connections are
-// closed then.
+// enter takes a connection into account, if there is room for it in the node.
+func (h *House) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open >= maxOpen {
+		return false
+	}
+	h.open++
+	return true
+}
+
+func (h *House) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open--
+}
+
+// Serve serves a sliver's door until ctx ends, or somebody else closes the listener,
+// which is an error; the listener and all connections are closed then.
 func (h *House) Serve(ctx context.Context, l net.Listener, who Sliver) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var open sync.WaitGroup
@@ -90,13 +108,29 @@ func (h *House) Serve(ctx context.Context, l net.Listener, who Sliver) error {
 	})
 	room := make(chan struct{}, maxConns)
 	dials := rate.NewLimiter(dialRate, dialBurst)
+	logs := newSparing()
 	for {
 		c, err := l.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("listening for sliver %s: %w", who.Name, err)
+		case errors.Is(err, errStranger):
+			h.count("not of the sliver") // and not at its cost: its own dials wait for none
+			continue
+		default: // of descriptors there may be some again in a moment
+			h.count("could not be accepted")
+			h.Log.Log(ctx, logs.level("accept", slog.LevelWarn), "a sliver cannot dial this node at the moment", "sliver", who.Name, "err", err)
+			if !pause(ctx, acceptPause) {
 				return nil
 			}
-			return fmt.Errorf("listening for sliver %s: %w", who.Name, err)
+			continue
+		}
+		if dials.Wait(ctx) != nil { // also who is let in no further pays for each
+			c.Close()
+			return nil
 		}
 		select {
 		case room <- struct{}{}:
@@ -105,21 +139,36 @@ func (h *House) Serve(ctx context.Context, l net.Listener, who Sliver) error {
 			c.Close()
 			continue
 		}
+		if !h.enter() {
+			<-room
+			h.count("more connections than the node takes")
+			c.Close()
+			continue
+		}
 		open.Go(func() {
-			defer func() { <-room }()
+			defer func() { h.leave(); <-room }()
 			stop := context.AfterFunc(ctx, func() { c.Close() })
 			defer stop()
 			defer c.Close()
-			h.meet(ctx, c, who, web)
+			h.meet(ctx, c, who, web, logs)
 		})
-		if dials.Wait(ctx) != nil {
-			return nil
-		}
+	}
+}
+
+// pause waits, and reports whether ctx lasts still.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
 // meet learns what a connection is, and serves it to its end.
-func (h *House) meet(ctx context.Context, c net.Conn, who Sliver, web *hall) {
+func (h *House) meet(ctx context.Context, c net.Conn, who Sliver, web *hall, logs *sparing) {
 	_ = c.SetReadDeadline(time.Now().Add(firstByte))
 	r := bufio.NewReaderSize(c, role.MaxLine+1)
 	first, err := r.Peek(1)
@@ -127,23 +176,26 @@ func (h *House) meet(ctx context.Context, c net.Conn, who Sliver, web *hall) {
 		h.count("said nothing")
 		return
 	}
+	during, stop := context.WithCancel(ctx)
+	defer stop()
+	in := &paid{Conn: c, r: r, ctx: during, stop: stop, meter: pace.Meter{Guard: h.Guard, Sliver: who.Name, Channel: ebpf.ChannelShim}}
 	if first[0] != '{' {
-		in := &paid{Conn: c, r: r, ctx: ctx, meter: pace.Meter{Guard: h.Guard, Sliver: who.Name, Channel: ebpf.ChannelShim}}
 		_ = c.SetReadDeadline(time.Time{})
 		web.admit(ctx, in)
 		return
 	}
-	t := newTenant(&paid{Conn: c, r: r, ctx: ctx, meter: pace.Meter{Guard: h.Guard, Sliver: who.Name, Channel: ebpf.ChannelRole}})
+	in.meter.Channel = ebpf.ChannelRole
+	t := newTenant(in)
 	err = h.serve(ctx, t, who)
 	t.end(err)
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case errors.Is(err, ErrBroke), errors.Is(err, role.ErrLine):
 		h.count("broke the role protocol")
-		h.Log.Warn("a tenant broke the role protocol, and is hung up on", "slice", who.Tenant(), "sliver", who.Name, "why", err)
+		h.Log.Log(ctx, logs.level("broke", slog.LevelWarn), "a tenant broke the role protocol, and is hung up on", "slice", who.Tenant(), "sliver", who.Name, "why", err)
 	case errors.Is(err, errRefused):
 		h.count("refused a role")
-		h.Log.Info("a sliver is refused a role", "slice", who.Tenant(), "sliver", who.Name, "why", err)
+		h.Log.Log(ctx, logs.level("refused", slog.LevelInfo), "a sliver is refused a role", "slice", who.Tenant(), "sliver", who.Name, "why", err)
 	default:
 		h.Log.Debug("a tenant has gone", "slice", who.Tenant(), "sliver", who.Name, "why", err)
 	}
@@ -168,14 +220,12 @@ func (h *House) serve(ctx context.Context, t *Tenant, who Sliver) error {
 		}
 		t.unsay()
 	}
-	code := "refused"
+	code := "line"
 	switch {
 	case errors.Is(err, ErrServed):
 		code = "served"
 	case errors.Is(err, role.ErrRole):
 		code = "role"
-	case errors.Is(err, role.ErrLine):
-		code = "line"
 	}
 	t.write(role.Greeting{Error: &role.Failure{Code: code, Text: role.Printable(err.Error(), role.MaxText)}})
 	return errors.Join(errRefused, err, t.flush())

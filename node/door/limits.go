@@ -10,6 +10,17 @@ const (
 	// may serve, and some to ask by.
 	maxConns = 8
 
+	// maxOpen is the number of connections of all slivers: each holds two buffers of a
+	// line, 64 MiB together.
+	maxOpen = 512
+
+	// acceptPause is how long a door rests after it could not take a connection in,
+	// mostly for want of descriptors.
+	acceptPause = 100 * time.Millisecond
+
+	// tellEvery is how often the log tells what a sliver does wrong, of each kind.
+	tellEvery = time.Minute
+
 	// dialRate and dialBurst bound how often in a second a sliver may dial: each costs
 	// the node some memory and, for a moment, a goroutine.
 	dialRate  = 20

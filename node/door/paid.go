@@ -19,6 +19,7 @@ type paid struct {
 	net.Conn
 	r     *bufio.Reader // what was read ahead
 	ctx   context.Context
+	stop  context.CancelFunc // of ctx: what waits to be paid for waits no longer than the connection
 	meter pace.Meter
 	once  sync.Once
 	over  chan struct{} // closed when the connection is; nil: nobody waits
@@ -34,6 +35,7 @@ func (p *paid) Write(b []byte) (int, error) {
 
 func (p *paid) Close() error {
 	err := p.Conn.Close()
+	p.stop()
 	if p.over != nil {
 		p.once.Do(func() { close(p.over) })
 	}
