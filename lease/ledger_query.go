@@ -3,6 +3,7 @@
 package lease
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 )
@@ -91,6 +92,11 @@ func (l *Ledger) Owner(p Principal) []Entry {
 	return l.entries(func(b *booking) bool { return b.owner == p })
 }
 
+// Slice returns those for one slice, oldest first.
+func (l *Ledger) Slice(owner Principal, label string) []Entry {
+	return l.entries(func(b *booking) bool { return b.owner == owner && b.slice == label })
+}
+
 func (l *Ledger) entries(keep func(*booking) bool) []Entry {
 	list := []Entry{}
 	for _, b := range l.aged(keep) {
@@ -110,9 +116,13 @@ func (l *Ledger) Lease(id ID) (Entry, bool) {
 // Sliver returns the entry under which a sliver runs, or else its newest one.
 func (l *Ledger) Sliver(name string) (Entry, bool) {
 	var found *booking
+	prefix, err := text.DecodeString(name)
+	if err != nil || len(name) != sliverName {
+		return Entry{}, false
+	}
 	for _, x := range l.timers {
 		b, ok := x.(*booking)
-		if !ok || b.lease.IsZero() || SliverName(b.sliver) != name {
+		if !ok || b.lease.IsZero() || !bytes.HasPrefix(b.sliver[:], prefix) {
 			continue
 		}
 		if b.state.Live() && b.begun(l.now) {

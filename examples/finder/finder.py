@@ -20,7 +20,7 @@ import time
 
 SOCKET = os.environ.get("CROFT_SOCKET", "/run/croft/node.sock")
 COLLECT = 2.0          # seconds between two looks at what the node heard
-OVERLAP = 30           # seconds by which looks overlap: an offer arrives after it was made
+OVERLAP = 30           # seconds by which looks overlap, should the clock be set back
 LINE = 60_000          # bytes of a line, below the protocol's bound
 ANSWER = 900_000       # bytes of an answer, below the protocol's bound
 
@@ -94,14 +94,15 @@ def free(offer, pool, resource):
 
 
 def version(text):
-    """The first three numbers of a version, twenty bits each; None without any."""
+    """The first three numbers of a version, twenty bits each; None without any, or where
+    one is too large or a dot has none after it."""
     value = 0
     for i in range(3):
         digits = ""
-        while text and text[0].isdigit():
+        while text and text[0] in "0123456789":
             digits, text = digits + text[0], text[1:]
-        if not digits:
-            return None if i == 0 else value
+        if not digits or len(digits) > 100 or int(digits) >= 1 << 20:
+            return None
         value |= int(digits) << (20 * (2 - i))
         if not text.startswith("."):
             return value
@@ -150,6 +151,17 @@ def texts(offer, attr):
     return [at.get(attr, "")]
 
 
+def fold(text):
+    """Text with each letter folded by itself, as the node compares it."""
+    out = ""
+    for c in text:
+        folded = c.casefold()
+        if len(folded) != 1:
+            folded = c.lower()
+        out += folded if len(folded) == 1 else c
+    return out
+
+
 COMPARE = {"=": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b,
            "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b}
 
@@ -161,7 +173,7 @@ def holds(c, offer):
     if "number" in c:
         have = number(offer, c["attr"])
         return c["op"] == "!=" if have is None else COMPARE[c["op"]](have, c["number"])
-    same = any(t and t.lower() == c["value"].lower() for t in texts(offer, c["attr"]))
+    same = any(t and fold(t) == fold(c["value"]) for t in texts(offer, c["attr"]))
     return same == (c["op"] == "=")
 
 

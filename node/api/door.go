@@ -75,7 +75,7 @@ func Door(s Shim, version string) http.Handler {
 	routeDiscovery(api, mux, s)
 	raw(api, mux, heardOffers(s), huma.Operation{Method: "GET", Path: "/v1/offers", OperationID: "offers",
 		Summary: "The offers that this node heard of, one in a line", Parameters: []*huma.Param{
-			inQuery("since", "only those made since then, Unix seconds")}},
+			inQuery("since", "only those that came to this node since then, Unix seconds")}},
 		http.StatusOK, mediaRows)
 	return mux
 }
@@ -92,10 +92,11 @@ func heardOffers(s Shim) http.Handler {
 			Fail(w, err)
 			return
 		}
-		out.begin()
 		enc := json.NewEncoder(out)
 		if err := s.Offers(r.Context(), since, func(f offer.Found) error { return enc.Encode(f) }); err != nil {
 			out.broke(err)
+			return
 		}
+		out.begin() // with nothing in it
 	})
 }

@@ -79,6 +79,7 @@ type Daemon struct {
 	roles    *roles
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
+	arrivals arrivals
 	sessions sessions
 	started  time.Time
 	joined   atomic.Pointer[time.Time]

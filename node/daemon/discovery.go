@@ -29,8 +29,8 @@ func (f discovery) Find(ctx context.Context, req offer.FindRequest) (offer.Resul
 	return f.Seek(ctx, req, func(offer.Found) error { return nil })
 }
 
-// Seek answers a query and tells matches as soon as they are sure to be answers,
-// whoever brought them.
+// Seek answers a query and tells matches as soon as they are sure to be of the answer:
+// those of the built-in as they come, those of a slice when its answer is given.
 func (f discovery) Seek(ctx context.Context, req offer.FindRequest, tell func(offer.Found) error) (offer.Result, error) {
 	q, err := req.Parse()
 	if err != nil {
@@ -41,10 +41,10 @@ func (f discovery) Seek(ctx context.Context, req offer.FindRequest, tell func(of
 		return offer.Result{}, fmt.Errorf("writing the question: %w", err)
 	}
 	office := f.d.roles.offices[role.Discovery().Name]
-	s := &seeking{d: f.d, query: q, search: offer.NewSearch(q, f.d.seeker().Options()), more: make(chan struct{}, 1)}
+	s := &seeking{d: f.d, query: q, taken: map[lease.Principal]bool{}, search: offer.NewSearch(q, f.d.seeker().Options()), more: make(chan struct{}, 1)}
 	id, a := office.begin(inquiry{call: "find", ask: ask, own: f.own, not: f.not,
-		read:    func(t role.Tenant, trial bool) reading { return &findReading{seeking: s, tenant: t, trial: trial} },
-		compare: func(given, other any) float64 { return agreement(q, given, other) }})
+		read:    func(t role.Tenant, trial bool) reading { return newFindReading(s, t, trial) },
+		compare: func(given, other any) float64 { return agreement(q, given.(*findAnswer), other.(*findAnswer)) }})
 	for {
 		select {
 		case <-s.more:
@@ -59,18 +59,41 @@ func (f discovery) Seek(ctx context.Context, req offer.FindRequest, tell func(of
 			if v.err != nil {
 				return offer.Result{}, v.err
 			}
-			if err := each(s.take(), tell); err != nil {
-				return offer.Result{}, err
-			}
-			res := v.answer.(offer.Result)
+			res := v.answer.(*findAnswer).result(ctx)
 			res.Tenant, res.Instead = string(v.tenant), v.instead
-			if q.Ordered() {
-				return res, each(res.Offers, tell)
+			if f.not != "" {
+				res = discreet(res)
+			}
+			told := s.told()
+			for _, o := range res.Offers {
+				if told[o.Offer.Node] {
+					continue
+				}
+				if err := tell(o); err != nil {
+					return offer.Result{}, err
+				}
 			}
 			return res, nil
 		}
 	}
 }
+
+// discreet is a result without what tells a sliver who fills the role: whose slice that
+// is, and what it says, is between it and the node's owner.
+func discreet(res offer.Result) offer.Result {
+	if res.Tenant != string(role.Builtin) {
+		res.Missed, res.Nearest = "", ""
+		res.Offers = slices.Clone(res.Offers)
+		for i := range res.Offers {
+			res.Offers[i].Source = discreetSource
+		}
+	}
+	res.Tenant, res.Instead = "", ""
+	return res
+}
+
+// discreetSource is where a sliver is told that an offer is from.
+const discreetSource offer.Source = "node"
 
 // seeking is one query under way: what can be told of it already.
 type seeking struct {
@@ -80,6 +103,7 @@ type seeking struct {
 	mu     sync.Mutex
 	search *offer.Search
 	list   []offer.Found
+	taken  map[lease.Principal]bool
 	more   chan struct{}
 }
 
@@ -100,35 +124,35 @@ func (s *seeking) take() (list []offer.Found) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list, s.list = s.list, nil
+	for _, f := range list {
+		s.taken[f.Offer.Node] = true
+	}
 	return list
 }
 
+// told are the nodes that were told already.
+func (s *seeking) told() map[lease.Principal]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken
+}
+
 // agreement is how many of the first nodes of two answers are the same. Where a
-// query wants any few of many, it is whether both found as many.
-func agreement(q offer.Query, given, other any) float64 {
-	a, b := first(given), first(other)
-	most := max(len(a), len(b))
-	switch {
-	case most == 0:
-		return 1
-	case q.Limit > 0 && !q.Ordered():
-		return float64(min(len(a), len(b))) / float64(most)
-	}
+// query wants any few of many, it is whether both found as many, of nodes that
+// somebody else knows of too. What does not match counts as found by nobody else.
+func agreement(q offer.Query, given, other *findAnswer) float64 {
+	a, b := given.first, other.first
+	most := max(len(a), len(b)+other.wrong)
 	same := 0
-	for _, node := range a {
-		if slices.Contains(b, node) {
+	for _, node := range b {
+		if slices.Contains(a, node) || q.Limit > 0 && !q.Ordered() && other.heard[node] {
 			same++
 		}
 	}
-	return float64(same) / float64(most)
-}
-
-func first(answer any) (nodes []lease.Principal) {
-	res, _ := answer.(offer.Result)
-	for _, f := range res.Offers[:min(len(res.Offers), compared)] {
-		nodes = append(nodes, f.Offer.Node)
+	if most == 0 {
+		return 1
 	}
-	return nodes
+	return float64(min(same, most)) / float64(most)
 }
 
 // Seeker is what the node adds to the offers that a tenant finds: what it knows of

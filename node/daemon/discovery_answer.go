@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
+	"croft/lease"
 	"croft/lease/offer"
 	"croft/node/role"
 )
@@ -83,6 +85,18 @@ type findReading struct {
 	tenant role.Tenant
 	trial  bool
 	offers []offer.Found
+	wrong  map[lease.Principal]bool // nodes that do not match
+	sent   map[offerKey]bool        // what came once counts once
+}
+
+func newFindReading(s *seeking, t role.Tenant, trial bool) *findReading {
+	return &findReading{seeking: s, tenant: t, trial: trial, wrong: map[lease.Principal]bool{}, sent: map[offerKey]bool{}}
+}
+
+// offerKey is one offer of a node.
+type offerKey struct {
+	node     lease.Principal
+	sequence uint64
 }
 
 func (r *findReading) part(raw json.RawMessage) error {
@@ -100,8 +114,9 @@ func (r *findReading) part(raw json.RawMessage) error {
 }
 
 // verify takes an offer that is what the tenant says: signed by the node, and a match.
-// One that lapsed on the way is passed over, as is that of a node which does not
-// answer: who has not heard of it is no liar.
+// One that does not match is left out: pages can be read in more than one way, and it
+// is the node that reads last. One that lapsed on the way is passed over, as is that of
+// a node which does not answer: who has not heard of it is no liar.
 func (r *findReading) verify(o findOffer, now time.Time) error {
 	opened, err := r.d.opened.get(o.Signed)
 	switch {
@@ -110,15 +125,21 @@ func (r *findReading) verify(o findOffer, now time.Time) error {
 	case opened.Closed || opened.Fresh(now) != nil || !r.d.seeker().Present(&opened.Offer):
 		return nil
 	}
+	key := offerKey{opened.Offer.Node, opened.Offer.Sequence}
+	if r.sent[key] {
+		return nil
+	}
+	r.sent[key] = true
 	for _, c := range r.query.Constraints {
 		if c.Attr != rttAttr && !c.Holds(&opened.Offer, offer.Measured{}) {
-			return fmt.Errorf("%w: it brings %s, for which %s does not hold", errLie, opened.Display(), c)
+			r.wrong[opened.Offer.Node] = true
+			return nil
 		}
 	}
 	source := offer.Source(cmp.Or(role.Printable(string(o.Source), maxSource), role.Printable(r.tenant.Short(), maxSource)))
 	f := offer.NewFound(*opened, source, now)
 	r.offers = append(r.offers, f)
-	if !r.trial {
+	if !r.trial && r.tenant == role.Builtin { // of a slice's answer the end may yet refute all
 		r.found(f)
 	}
 	return nil
@@ -127,20 +148,52 @@ func (r *findReading) verify(o findOffer, now time.Time) error {
 // rttAttr is the attribute that the node measures itself.
 const rttAttr = "rtt"
 
-// end makes the answer: the node's own order, and of the tenant's account what can
-// be true.
+// findAnswer is an answer that was verified, but for what is yet to be measured.
+type findAnswer struct {
+	reading *findReading
+	done    findDone
+
+	// What it is compared by: the first nodes as far as they are measured already, how
+	// many were sent that do not match, and who of the first is in the node's own view.
+	first []lease.Principal
+	wrong int
+	heard map[lease.Principal]bool
+}
+
+// end reads the end of an answer. Nothing is measured yet: that is not for who is
+// merely tried, and no tenant's time.
 func (r *findReading) end(raw json.RawMessage) (any, error) {
-	var done findDone
-	if err := exact(raw, &done); err != nil {
+	a := &findAnswer{reading: r, wrong: len(r.wrong)}
+	if err := exact(raw, &a.done); err != nil {
 		return nil, fmt.Errorf("%w: an end that is none: %w", errLie, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), measureLimit)
-	defer cancel()
-	res := r.d.seeker().Answer(ctx, r.query, offer.Merge(r.d.deps.Clock.Wall(), r.offers))
-	if done.Known < 0 || done.Matched < 0 || done.Matched > done.Known && done.Known > 0 {
-		return nil, fmt.Errorf("%w: %d of %d match", errLie, done.Matched, done.Known)
+	if d := a.done; d.Known < 0 || d.Matched < 0 || d.Matched > d.Known && d.Known > 0 {
+		return nil, fmt.Errorf("%w: %d of %d match", errLie, d.Matched, d.Known)
 	}
-	far := res.Known - res.Matched // of those that were sent: only the node knows who is near
+	r.offers = offer.Merge(r.d.deps.Clock.Wall(), r.offers)
+	seen := offer.Answer(r.query, r.offers, r.d.seeker().Options())
+	for _, f := range seen.Offers[:min(len(seen.Offers), compared)] {
+		a.first = append(a.first, f.Offer.Node)
+	}
+	if r.trial && r.query.Limit > 0 && !r.query.Ordered() && r.d.deps.Heard != nil {
+		a.heard = map[lease.Principal]bool{}
+		for _, f := range r.d.deps.Heard() {
+			if slices.Contains(a.first, f.Offer.Node) {
+				a.heard[f.Offer.Node] = true
+			}
+		}
+	}
+	return a, nil
+}
+
+// result makes the result: the node's own order, and of the tenant's account what can
+// be true.
+func (a *findAnswer) result(ctx context.Context) offer.Result {
+	r, done := a.reading, a.done
+	ctx, cancel := context.WithTimeout(ctx, measureLimit)
+	defer cancel()
+	res := r.d.seeker().Answer(ctx, r.query, r.offers)
+	far := res.Known - res.Matched + a.wrong // of those that were sent: only the node knows who is near
 	res.Known, res.Matched = max(done.Known, res.Known), max(done.Matched-far, res.Matched)
 	if removed, ok := accounted(r.query, done); ok {
 		for i, c := range r.query.Constraints {
@@ -154,7 +207,7 @@ func (r *findReading) end(raw json.RawMessage) (any, error) {
 		res.Nearest = n
 	}
 	res.More, res.Missed = done.More, role.Printable(done.Missed, role.MaxText)
-	return res, nil
+	return res
 }
 
 // accounted is what each constraint removed, if the tenant's account is of this

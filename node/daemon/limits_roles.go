@@ -20,6 +20,13 @@ const (
 	shimFindBurst = 20
 	shimFinds     = 2
 
+	// shimAskBurst is how much a sliver may ask about itself at once, and shimAsks how
+	// much a second after: each look is a step of the node's one loop, among all that it
+	// does for others. shimOffersCost is what the offers count as, which are copied.
+	shimAskBurst   = 40
+	shimAsks       = 20
+	shimOffersCost = 10
+
 	// maxSource is the size in bytes of what a tenant calls where an offer is from.
 	maxSource = 16
 )

@@ -61,6 +61,7 @@ type asking struct {
 	inquiry
 	result chan verdict // capacity of one
 	cancel map[role.Tenant]context.CancelFunc
+	turn   map[role.Tenant]int // which put to a tenant counts: it may be asked anew
 	got    map[role.Tenant]any
 }
 
@@ -74,7 +75,7 @@ type verdict struct {
 
 func newOffice(cfg role.Config, builtin tenant, dir string, log *slog.Logger) (*office, error) {
 	cfg.Builtin, cfg.Share = builtin != nil, cmp.Or(cfg.Share, role.ShareOwn)
-	o := &office{cfg: cfg, log: log, tenants: map[role.Tenant]tenant{}, asks: map[uint64]*asking{}, book: officeBook{dir: dir}}
+	o := &office{cfg: cfg, log: log, tenants: map[role.Tenant]tenant{}, asks: map[uint64]*asking{}, book: officeBook{dir: dir, log: log}}
 	if builtin != nil {
 		o.tenants[role.Builtin] = builtin
 	}
@@ -143,7 +144,7 @@ func (o *office) decide(in role.Input) (why string, err error) {
 func (o *office) begin(q inquiry) (uint64, *asking) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	a := &asking{inquiry: q, result: make(chan verdict, 1), cancel: map[role.Tenant]context.CancelFunc{}, got: map[role.Tenant]any{}}
+	a := &asking{inquiry: q, result: make(chan verdict, 1), cancel: map[role.Tenant]context.CancelFunc{}, turn: map[role.Tenant]int{}, got: map[role.Tenant]any{}}
 	o.last++
 	if o.shut {
 		a.result <- verdict{err: api.ErrStopping}
@@ -223,6 +224,8 @@ func (o *office) put(e role.Put) {
 	a, t := o.asks[e.ID], o.tenants[e.Tenant]
 	ctx, cancel := context.WithDeadline(o.ctx, e.By)
 	a.cancel[e.Tenant] = cancel
+	a.turn[e.Tenant]++
+	turn := a.turn[e.Tenant]
 	o.puts.Go(func() {
 		defer cancel()
 		began := time.Now()
@@ -237,6 +240,9 @@ func (o *office) put(e role.Put) {
 		}
 		o.mu.Lock()
 		defer o.mu.Unlock()
+		if a.turn[e.Tenant] != turn {
+			return // it was asked anew meanwhile
+		}
 		a.got[e.Tenant] = got
 		o.step(role.Answered{ID: e.ID, Tenant: e.Tenant, Why: failing(err), Took: time.Since(began)})
 	})

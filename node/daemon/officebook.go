@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -19,6 +20,7 @@ type officeBook struct {
 	dir     string
 	journal *journal.Journal
 	facts   []role.Fact // durable
+	log     *slog.Logger
 }
 
 // open reads what there is.
@@ -30,7 +32,11 @@ func (b *officeBook) open() error {
 }
 
 func (b *officeBook) begin() error {
-	if err := os.MkdirAll(filepath.Dir(b.dir), 0o700); err != nil {
+	above := filepath.Dir(b.dir)
+	if err := os.MkdirAll(above, 0o700); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(above)); err != nil { // the journal syncs those below
 		return err
 	}
 	j, records, err := journal.Open(b.dir, journal.Options{Ballast: -1})
@@ -69,7 +75,9 @@ func (b *officeBook) keep(batch []role.Effect) error {
 		return errors.Join(err, b.journal.Close(), b.begin())
 	}
 	if b.facts = append(b.facts, facts...); len(b.facts) > maxRoleFacts {
-		return b.shorten()
+		if err := b.shorten(); err != nil { // what was to be kept is: the journal is long, and that is all
+			b.log.Warn("the journal of a role could not be shortened", "err", err)
+		}
 	}
 	return nil
 }
@@ -90,6 +98,15 @@ func (b *officeBook) shorten() error {
 	}
 	b.facts = facts
 	return nil
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 func (b *officeBook) close() error {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"croft/lease"
 	"croft/lease/offer"
 	"croft/node/role"
 )
@@ -33,8 +34,8 @@ func FuzzFindAnswer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &seeking{d: d, query: q, search: offer.NewSearch(q, offer.Options{}), more: make(chan struct{}, 1)}
-		r := &findReading{seeking: s, tenant: role.Builtin}
+		s := &seeking{d: d, query: q, taken: map[lease.Principal]bool{}, search: offer.NewSearch(q, offer.Options{}), more: make(chan struct{}, 1)}
+		r := newFindReading(s, role.Builtin, false)
 		if r.part(one) != nil {
 			return
 		}
@@ -42,7 +43,7 @@ func FuzzFindAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		res := got.(offer.Result)
+		res := got.(*findAnswer).result(t.Context())
 		for _, o := range append(s.take(), res.Offers...) {
 			if opened, err := offer.Open(o.Bytes, checkSite); err != nil || opened.Attributes.Country != "NL" {
 				t.Fatalf("answered %+v, %v", o, err)

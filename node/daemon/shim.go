@@ -4,7 +4,9 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -16,13 +18,22 @@ import (
 
 // shim is what one sliver may ask.
 type shim struct {
-	d    *Daemon
-	who  door.Sliver
-	asks *rate.Limiter // of queries
+	d     *Daemon
+	who   door.Sliver
+	finds *rate.Limiter // queries
+	asks  *rate.Limiter // all of what it asks, by what that costs
 }
 
 func newShim(d *Daemon, who door.Sliver) shim {
-	return shim{d, who, rate.NewLimiter(shimFinds, shimFindBurst)}
+	return shim{d, who, rate.NewLimiter(shimFinds, shimFindBurst), rate.NewLimiter(shimAsks, shimAskBurst)}
+}
+
+// may is an error where a sliver asks more than its share.
+func (s shim) may(cost int) error {
+	if !s.asks.AllowN(time.Now(), cost) {
+		return fmt.Errorf("%w: this sliver asks too often", api.ErrBusy)
+	}
+	return nil
 }
 
 func (s shim) discovery() discovery { return discovery{d: s.d, not: s.who.Tenant()} }
@@ -32,29 +43,36 @@ func (s shim) Find(ctx context.Context, req offer.FindRequest) (offer.Result, er
 }
 
 func (s shim) Seek(ctx context.Context, req offer.FindRequest, tell func(offer.Found) error) (offer.Result, error) {
-	if !s.asks.Allow() {
+	if !s.finds.Allow() {
 		return offer.Result{}, fmt.Errorf("%w: %d queries at once, and %d a second", api.ErrBusy, shimFindBurst, shimFinds)
 	}
-	return s.discovery().Seek(ctx, req, tell)
+	res, err := s.discovery().Seek(ctx, req, tell)
+	if errors.Is(err, api.ErrNobody) { // what others said is for the node's owner
+		s.d.deps.Log.Debug("nobody answers what a sliver asks", "sliver", s.who.Name, "err", err)
+		return offer.Result{}, api.ErrNobody
+	}
+	return res, err
 }
 
 func (s shim) Self(context.Context) (api.Self, error) {
+	if err := s.may(1); err != nil {
+		return api.Self{}, err
+	}
 	return api.Self{Sliver: s.who.Name, Slice: string(s.who.Tenant()), Label: s.who.Label, Owner: s.who.Owner,
 		Node: s.d.deps.Key.Principal(), Name: s.d.cfg.Name, Shim: api.ShimVersion}, nil
 }
 
 func (s shim) Neighbours(ctx context.Context) ([]api.Neighbour, error) {
-	entries, err := look(ctx, s.d, func(l *lease.Ledger) (list []lease.Entry) {
-		for _, e := range l.Leases() {
-			if e.Sliver != "" && e.State.Live() && e.Slice == s.who.Label && e.Owner == s.who.Owner {
-				list = append(list, e)
-			}
-		}
-		return list
-	})
+	if err := s.may(1); err != nil {
+		return nil, err
+	}
+	entries, err := look(ctx, s.d, func(l *lease.Ledger) []lease.Entry { return l.Slice(s.who.Owner, s.who.Label) })
 	out := []api.Neighbour{}
 	now := s.d.time.now().Unix()
 	for _, e := range entries {
+		if e.Sliver == "" || !e.State.Live() {
+			continue
+		}
 		o := s.d.sliverOf(e, now)
 		out = append(out, api.Neighbour{Sliver: e.Sliver, Node: s.d.deps.Key.Principal(), State: o.Run, Public: o.Public, Ports: e.Ports, Self: e.Sliver == s.who.Name})
 	}
@@ -62,6 +80,9 @@ func (s shim) Neighbours(ctx context.Context) ([]api.Neighbour, error) {
 }
 
 func (s shim) Lease(ctx context.Context) (api.Tenancy, error) {
+	if err := s.may(1); err != nil {
+		return api.Tenancy{}, err
+	}
 	e, err := look(ctx, s.d, func(l *lease.Ledger) lease.Entry {
 		e, _ := l.Sliver(s.who.Name)
 		return e
@@ -77,13 +98,13 @@ func (s shim) Lease(ctx context.Context) (api.Tenancy, error) {
 }
 
 func (s shim) Offers(ctx context.Context, since int64, tell func(offer.Found) error) error {
+	if err := s.may(shimOffersCost); err != nil {
+		return err
+	}
 	if s.d.deps.Heard == nil {
 		return nil
 	}
-	for _, f := range s.d.deps.Heard() {
-		if f.Offer.Made < since {
-			continue
-		}
+	for _, f := range s.d.arrivals.since(since, s.d.deps.Clock.Wall().Unix(), s.d.deps.Heard()) {
 		if err := tell(f); err != nil || ctx.Err() != nil {
 			return err
 		}
