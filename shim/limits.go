@@ -9,6 +9,13 @@ const (
 	// what the role protocol allows.
 	maxLine = 64 << 10
 
+	// maxWhole and maxParts are the size in bytes of all lines of an answer, and their
+	// number without the end: what the role protocol allows. maxEnd is left for the end,
+	// a line.
+	maxWhole = 1 << 20
+	maxParts = 4096 - 1
+	maxEnd   = maxLine
+
 	// maxAnswer bounds what is read of an answer of the node.
 	maxAnswer = 64 << 20
 

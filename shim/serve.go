@@ -21,7 +21,8 @@ type Request struct {
 }
 
 // Handler answers a question: it may call Part any number of times, and what it
-// returns is the end of the answer. Its context ends when nobody waits any more. An
+// returns is the end of the answer; Part returns an error where the answer would have
+// more than the node takes. Its context ends when nobody waits any more. An
 // error is told to the node, which asks somebody else; a [*Failure] keeps its code.
 type Handler func(ctx context.Context, r Request) (done any, err error)
 
@@ -100,7 +101,7 @@ func (n *Node) serve(ctx context.Context, role string, h Handler) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, maxLine+1)
-	if err := s.say(map[string]string{"serve": role}); err != nil {
+	if err := s.say(nil, map[string]string{"serve": role}); err != nil {
 		return err
 	}
 	var greeting struct {
@@ -146,7 +147,8 @@ func (s *session) take(ctx context.Context, q question) {
 			defer s.mu.Unlock()
 			delete(s.cancels, q.ID)
 		}()
-		done, err := s.h(ctx, Request{Call: q.Call, Ask: q.Ask, Part: func(v any) error { return s.answer(ctx, reply{ID: q.ID, Part: v}) }})
+		a := &answer{}
+		done, err := s.h(ctx, Request{Call: q.Call, Ask: q.Ask, Part: func(v any) error { return s.answer(ctx, a, reply{ID: q.ID, Part: v}) }})
 		last := reply{ID: q.ID, Done: done}
 		if err != nil {
 			last.Done = nil
@@ -156,34 +158,52 @@ func (s *session) take(ctx context.Context, q question) {
 		} else if done == nil {
 			last.Done = struct{}{}
 		}
-		if err := s.answer(ctx, last); errors.Is(err, errLong) {
-			last.Done, last.Error = nil, &Failure{Code: "long", Text: err.Error()}
-			_ = s.answer(ctx, last) // a node that has gone waits for none
+		code := "failed"
+		switch err := s.answer(ctx, a, last); {
+		case errors.Is(err, errLong):
+			code = "long"
+			fallthrough
+		case errors.Is(err, errWrite):
+			last.Done, last.Error = nil, &Failure{Code: code, Text: err.Error()}
+			_ = s.say(a, last) // a node that has gone waits for none
 		}
 	})
 }
 
-// errLong says that an answer wants more parts.
-var errLong = errors.New("a line of an answer is too long")
+// errLong says that an answer wants more parts, or fewer, and errWrite that it is no JSON.
+var (
+	errLong  = errors.New("a line of an answer is too long")
+	errFull  = fmt.Errorf("the answer is too long: %d bytes and %d parts at the most", maxWhole-maxEnd, maxParts)
+	errWrite = errors.New("writing an answer")
+)
+
+// answer is what was sent of one. Beyond its bounds the node would hang up.
+type answer struct{ bytes, parts int }
 
 // answer sends a line of an answer, unless nobody waits for it.
-func (s *session) answer(ctx context.Context, r reply) error {
+func (s *session) answer(ctx context.Context, a *answer, r reply) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return s.say(r)
+	return s.say(a, r)
 }
 
-func (s *session) say(v any) error {
+func (s *session) say(a *answer, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("writing an answer: %w", err)
+		return fmt.Errorf("%w: %w", errWrite, err)
 	}
 	if len(b) > maxLine {
 		return fmt.Errorf("%w: %d bytes, limit %d", errLong, len(b), maxLine)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r, ok := v.(reply); ok && r.Part != nil {
+		if a.bytes+len(b) > maxWhole-maxEnd || a.parts >= maxParts {
+			return errFull
+		}
+		a.bytes, a.parts = a.bytes+len(b), a.parts+1
+	}
 	_, err = s.conn.Write(append(b, '\n'))
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,20 @@ func TestServe(t *testing.T) {
 					return nil, err
 				}
 				return nil, nil
+			case `"much"`:
+				for n := range maxParts + 2 {
+					if err := r.Part(n); err != nil {
+						return nil, &Failure{Code: "much", Text: strconv.Itoa(n)}
+					}
+				}
+			case `"large"`:
+				for n := range maxWhole {
+					if err := r.Part(strings.Repeat("x", maxLine-100)); err != nil {
+						return nil, &Failure{Code: "large", Text: strconv.Itoa(n)}
+					}
+				}
+			case `"unwritable"`:
+				return func() {}, nil
 			case `"busy"`:
 				return nil, &Failure{Code: "busy", Text: "later"}
 			case `"long"`:
@@ -80,6 +95,19 @@ func TestServe(t *testing.T) {
 		hear(`{"id":3,"error":{"code":"busy","text":"later"}}`)
 		fmt.Fprintln(c, `{"id":4,"call":"find","within_ms":60000,"ask":"long"}`)
 		hear(fmt.Sprintf(`{"id":4,"error":{"code":"long","text":"a line of an answer is too long: %d bytes, limit %d"}}`, maxLine+18, maxLine))
+		fmt.Fprintln(c, `{"id":5,"call":"find","within_ms":60000,"ask":"unwritable"}`)
+		hear(`{"id":5,"error":{"code":"failed","text":"writing an answer: json: unsupported type: func()"}}`)
+		fmt.Fprintln(c, `{"id":6,"call":"find","within_ms":60000,"ask":"much"}`)
+		for n := range maxParts {
+			hear(fmt.Sprintf(`{"id":6,"part":%d}`, n))
+		}
+		hear(fmt.Sprintf(`{"id":6,"error":{"code":"much","text":"%d"}}`, maxParts))
+		fmt.Fprintln(c, `{"id":7,"call":"find","within_ms":60000,"ask":"large"}`)
+		n := (maxWhole - maxEnd) / (maxLine - 100 + 18)
+		for range n {
+			hear(fmt.Sprintf(`{"id":7,"part":"%s"}`, strings.Repeat("x", maxLine-100)))
+		}
+		hear(fmt.Sprintf(`{"id":7,"error":{"code":"large","text":"%d"}}`, n))
 		fmt.Fprintln(c, `{"id":1,"cancel":true}`)
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("a question that is taken back ends with %v", err)
