@@ -136,3 +136,9 @@ func (d dist) sigma(got int) float64 {
 	}
 	return math.Max(math.Sqrt2*math.Erfcinv(tail), 0) // a tail of 1 is -0
 }
+
+// ConflictSpread is the standard deviation of the share of so many trials that have
+// a conflict.
+func (l Law) ConflictSpread(trials int) float64 {
+	return math.Sqrt(l.conflicts().variance() / float64(trials))
+}

@@ -2,7 +2,10 @@
 
 package binomial
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Result is what came of the trials.
 type Result struct {
@@ -42,3 +45,6 @@ func (r *Result) Sigma() float64 {
 	return max(l.conflicts().times(r.Trials).sigma(r.Conflicts), l.rejects().times(r.Trials).sigma(r.Refused),
 		l.uses().times(r.Trials).sigma(r.Leased), redeems.times(r.Trials).sigma(r.Redeems))
 }
+
+// Virtual is how long the trials took on the ledger's clock.
+func (r *Result) Virtual() time.Duration { return time.Duration(r.Trials) * pace * time.Second }
