@@ -65,7 +65,7 @@ func TestTheSameHourTwice(t *testing.T) {
 func TestUtilisationIsWithinReach(t *testing.T) {
 	cfg := Config{Seed: 2, Load: 1.2, Length: 30 * time.Minute, Death: 8 * time.Minute}
 	late := map[[2]int]float64{}
-	for _, degree := range []int{100, 200} {
+	for _, degree := range []int{100, 125, 200} {
 		for _, dead := range []int{0, 2} {
 			cfg.Degree, cfg.Dead = uint16(degree), dead
 			r := play(t, cfg)

@@ -114,8 +114,12 @@ func (p *player) hours(do *scenario.Agents, t *report.Table, dead, degree int, t
 	if dead == 0 {
 		ofOrphans = nil
 	}
+	lasting := report.Cell(within)
+	if term < length { // what the dead passed on has run out
+		lasting = nil
+	}
 	p.rec.Set("refusals", name, "count", refused)
-	t.Add(fmt.Sprintf("%d, %g, %s", dead, float64(degree)/100, report.Span(term)), p.cell("utilisation", name, "share", mean), report.Cell(spread), report.Cell(within),
+	t.Add(fmt.Sprintf("%d, %g, %s", dead, float64(degree)/100, report.Span(term)), p.cell("utilisation", name, "share", mean), report.Cell(spread), lasting,
 		p.cell("served", name, "share", after.Share()), ofOrphans, p.cell("refusals", name, "share", refused/float64(max(after.Wishes, 1))))
 	return mean, spread, within, nil
 }

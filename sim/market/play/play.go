@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 	"time"
 
 	"croft/sim/market/binomial"
@@ -139,14 +140,20 @@ func foot(s *scenario.Scenario) report.Foot {
 		Real:  []string{"lease.Ledger", "purse.Purse", "every statement, signed and verified"},
 		Omits: []string{"the network: whatever is sent is there at once", "disks and crashes", "slivers"},
 	}
+	said := map[string]bool{}
 	for _, t := range s.Trials {
+		word, _, _ := strings.Cut(t.String(), " ")
+		if said[word] {
+			continue
+		}
+		said[word] = true
 		switch do := t.Do.(type) {
 		case *scenario.Agents:
 			f.Real = append(f.Real, "agent.Agent")
 			f.Models = append(f.Models, report.Model{What: "users of agents", How: "wishes at random, for 2 to 6 minutes, to the own agent and then to the others; four nodes are tried"})
 		case *scenario.Burst:
 			f.Models = append(f.Models, report.Model{What: "a deadline", How: fmt.Sprintf("one node; demand doubles every 36 h to %d %% of the units, and is 25 %% before and after; "+
-				"who wants something wants it for 1 to 5 h, planned up to %s ahead, and comes with probability %g; nobody asks twice", do.Peak, do.Ahead, do.Come)})
+				"who wants something wants it for 1 to 5 h, planned up to %s ahead, and comes with probability %g; nobody asks twice", do.Peak, report.Span(do.Ahead), do.Come)})
 		}
 	}
 	return f
