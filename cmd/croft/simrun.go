@@ -69,7 +69,7 @@ until then is reported. A run that failed writes NAME.replay, with which
 	c.Flags().Uint64Var(&seed, "seed", 0, "this seed instead of the scenario's")
 	c.Flags().StringSliceVar(&worlds, "world", []string{worldNames[0]}, "where it is played: "+strings.Join(worldNames, ", ")+" (several, with commas between them)")
 	c.Flags().StringVar(&html, "html", "", "write the report with plots into this file, too")
-	c.Flags().BoolVar(&a.baseline, "baseline", false, "of the stack: compare its cost with that of a bare DHT and one topic, played before")
+	c.Flags().BoolVar(&a.baseline, "baseline", false, "play what it is to be compared with, too: in the world finds against one and two index servers, in the stack a bare DHT and one topic")
 	return c
 }
 

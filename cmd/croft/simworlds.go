@@ -33,7 +33,7 @@ func (a *app) worlds() map[string]player {
 			if s.Market() {
 				return market.Run(ctx, s, market.Options{Progress: progress})
 			}
-			return world.Run(ctx, s, world.Options{Progress: progress})
+			return world.Run(ctx, s, world.Options{Progress: progress, Baseline: a.baseline})
 		},
 		"stack": a.playStack,
 		"lab": func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error) {
