@@ -55,6 +55,7 @@ type World struct {
 	slices   map[string]*run
 	inOrder  []*run
 	figures  figures
+	use      use
 	err      error
 }
 
