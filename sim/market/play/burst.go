@@ -23,7 +23,7 @@ func (p *player) burst(do *scenario.Burst) error {
 		Note: "refused: of those who came; got: of all that those who came wanted, what was in use; shares refuse nobody, and each has less; last day: the one before the deadline"}
 	used, refused, part := curve("Utilisation before a deadline", "units in use"), curve("Refused before a deadline", "of those who came"),
 		curve("Got before a deadline", "of what those who came wanted")
-	used.Lines = append(used.Lines, report.Line{Name: "demand", Law: true})
+	demand := report.Line{Name: "demand, to 100 %", Law: true}
 	for _, c := range list {
 		c.Units, c.Days, c.Peak, c.Come, c.Ahead, c.Seed = do.Units, do.Days, do.Peak, do.Come, do.Ahead, p.scn.Seed
 		r, err := burst.Run(p.ctx, c)
@@ -42,8 +42,8 @@ func (p *player) burst(do *scenario.Burst) error {
 		const slots = int(24 * time.Hour / burst.Every)
 		for i, s := range r.Slots {
 			at := (time.Duration(i)*burst.Every + burst.Every/2).Seconds()
-			if len(used.Lines) == 1 || len(used.Lines[0].Points) < len(r.Slots) {
-				used.Lines[0].Points = append(used.Lines[0].Points, report.Point{X: at, Y: min(c.Demand(time.Duration(at)*time.Second), 1)})
+			if len(demand.Points) < len(r.Slots) {
+				demand.Points = append(demand.Points, report.Point{X: at, Y: min(c.Demand(time.Duration(at)*time.Second), 1)})
 			}
 			a.Points = append(a.Points, report.Point{X: at, Y: s.Used})
 			if s.Came > 0 {
@@ -64,6 +64,7 @@ func (p *player) burst(do *scenario.Burst) error {
 		t.Add(c.Case(), p.cell("utilisation", c.Case(), "share", r.Whole.Used), report.Cell(day.Used), p.cell("refusals", c.Case(), "share", 1-served(r.Whole)),
 			report.Cell(1-served(day)), got(r.Whole), got(day), report.Cell(float64(soldOut)), report.Cell(float64(noRoom)))
 	}
+	used.Lines = append(used.Lines, demand)
 	p.rec.Table(t)
 	for _, c := range []report.Curve{used, refused, part} {
 		p.rec.Curve(c)

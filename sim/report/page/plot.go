@@ -129,6 +129,8 @@ func (p *plot) SVG() template.HTML {
 func tick(v float64, unit string, ticks []float64) string {
 	if unit == "s" && len(ticks) > 1 && ticks[0] == 0 {
 		switch {
+		case ticks[1] >= 24*3600:
+			return report.Text(v/(24*3600), "d")
 		case ticks[1] >= 3600:
 			return report.Text(v/3600, "h")
 		case ticks[1] >= 60:
@@ -204,8 +206,8 @@ func (p *plot) extent() (lowX, highX, lowY, highY float64) {
 	return lowX, math.Max(highX, p.x.high), lowY, cmp.Or(math.Max(highY, p.y.high), 1)
 }
 
-// Key is an entry of the legend.
-type Key struct{ Class, Name string }
+// Key is an entry of the legend: a line, or a dot.
+type Key struct{ Class, Path, Name string }
 
 // Legend names the lines, unless there is only one.
 func (p *plot) Legend() (keys []Key) {
@@ -213,7 +215,11 @@ func (p *plot) Legend() (keys []Key) {
 		return nil
 	}
 	for i, l := range p.lines {
-		keys = append(keys, Key{p.class(i), l.name})
+		k := Key{p.class(i), "M1 4H21", l.name}
+		if l.dots {
+			k.Class, k.Path = k.Class+" dots", "M11 4h.1"
+		}
+		keys = append(keys, k)
 	}
 	return keys
 }
