@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,12 +39,17 @@ until then is reported. A run that failed writes NAME.replay, with which
 ` + "`croft sim replay`" + ` plays the same history. Several runs are laid over one another.`,
 		Example: `  croft sim run safety --seed 7
   croft sim run my.sim --nodes 200 --html my.html
-  croft sim run three --world world,lab`,
+  croft sim run three --world world,lab
+  croft sim run rates --baseline
+  croft sim run oversubscription agents burst --html market.html`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, w := range worlds {
 				if a.worlds()[w] == nil {
 					return usage("docs/simulation.md says what each is", "--world %s: want %s", w, strings.Join(worldNames, " or "))
 				}
+			}
+			if a.baseline && slices.Contains(worlds, "lab") {
+				return usage("docs/simulation.md says what a baseline is", "--baseline: the lab has nothing to compare with")
 			}
 			var list []planned
 			for _, arg := range args {
