@@ -15,6 +15,7 @@ import (
 	"croft/node/daemon"
 	"croft/sim/lab"
 	"croft/sim/lab/play"
+	market "croft/sim/market/play"
 	simreport "croft/sim/report"
 	"croft/sim/scenario"
 	"croft/sim/world"
@@ -29,7 +30,10 @@ var worldNames = []string{"world", "stack", "lab"}
 func (a *app) worlds() map[string]player {
 	return map[string]player{
 		"world": func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error) {
-			return world.Run(ctx, s, world.Options{Progress: progress})
+			if s.Market() {
+				return market.Run(ctx, s, market.Options{Progress: progress})
+			}
+			return world.Run(ctx, s, world.Options{Progress: progress, Baseline: a.baseline})
 		},
 		"stack": a.playStack,
 		"lab": func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error) {

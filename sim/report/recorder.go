@@ -22,6 +22,7 @@ type Recorder struct {
 	values   []Value
 	rows     []Slice
 	curves   []Curve
+	tables   []Table
 }
 
 // NewRecorder begins a report of a scenario in a world of that name.
@@ -153,7 +154,7 @@ func (r *Recorder) Breach(b Breach) {
 func (r *Recorder) Report(now time.Duration, partial bool, history string) *Report {
 	s := r.scn
 	out := &Report{World: r.world, Nodes: s.Nodes.Count, Profile: s.Nodes.Profile, Seed: s.Seed, Partial: partial, Virtual: now, History: history,
-		Slices: r.rows, Curves: r.curves, Safety: r.Safety}
+		Slices: r.rows, Curves: r.curves, Tables: r.tables, Safety: r.Safety}
 	for _, step := range s.Steps {
 		if step.At <= now {
 			_, text, _ := strings.Cut(strings.TrimPrefix(step.String(), "at "), " ")

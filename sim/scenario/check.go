@@ -15,7 +15,7 @@ import (
 // what was not in the file the line is 0.
 func (s *Scenario) Check() error {
 	r := &reader{Scenario: *s, lines: map[string]int{}}
-	if want := few(s.Nodes.Count); want != "" {
+	if want := few(s.Nodes.Count); want != "" && !s.Market() {
 		r.say(0, 0, fmt.Sprintf("%d nodes", s.Nodes.Count), want)
 	} else {
 		r.check()
@@ -39,6 +39,10 @@ func few(count int) (want string) {
 
 // check holds what single lines cannot say against one another.
 func (r *reader) check() {
+	if r.trials > 0 || r.Market() {
+		r.checkMarket()
+		return
+	}
 	if r.lines["nodes"] == 0 && r.Nodes.Count == 0 {
 		r.say(0, 0, "there are no nodes", "want a line such as nodes 100")
 		return
@@ -63,7 +67,7 @@ func (r *reader) check() {
 		r.possible(s, slices)
 	}
 	for _, e := range r.Expects {
-		if _, ok := slices[e.Of]; e.Of != "" && !ok {
+		if _, ok := slices[e.Of]; e.Figure == "slice" && !ok {
 			r.say(e.Line, 1, "there is no slice "+e.Of, "want a step that makes it")
 		}
 	}

@@ -25,7 +25,7 @@ func (u Unit) String() string { return [...]string{"", "share", "s", "B/s"}[u] }
 // Figure is a thing that a run measures.
 type Figure struct {
 	Word  string
-	Of    string          // what it wants the name of, if of anything
+	Of    string          // what it wants the name of, if of anything; in brackets where it may go without
 	Stats map[string]Unit // by statistic; empty: it holds or not
 	What  string          // for people
 }
@@ -62,8 +62,10 @@ var Figures = []Figure{
 	{"bytes", "", spread(Rate), "that a node sends"},
 	{"slice", "NAME", map[string]Unit{"running": Number, "time": Seconds}, "slivers that run; from the question to the last of them"},
 	{"grants", "", map[string]Unit{"count": Number}, "leases that nodes granted"},
-	{"refusals", "", map[string]Unit{"share": Share, "count": Number}, "wishes that nodes refused"},
-	{"utilisation", "", map[string]Unit{"share": Share}, "of what is offered, that was leased"},
+	{"refusals", "[CASE]", map[string]Unit{"share": Share, "count": Number}, "wishes that nodes refused"},
+	{"utilisation", "[CASE]", map[string]Unit{"share": Share}, "of what is offered, that was leased"},
+	{"served", "[CASE]", map[string]Unit{"share": Share}, "wishes that came to a lease"},
+	{"law", "", map[string]Unit{"sigma": Number}, "how far trials are off the binomial law at the most, as improbable as so many standard deviations"},
 	{"proofs", "", map[string]Unit{"count": Number}, "broken promises that nodes proved"},
 }
 

@@ -19,9 +19,8 @@ type reader struct {
 	lines    map[string]int // where each of those that may stand once was
 	mistakes Mistakes
 	width    int // the column after the line that is read
+	trials   int // that there are, with mistakes or not
 }
-
-var commands = []string{"nodes", "seed", "join", "end", "at", "expect", "history"}
 
 // Parse reads a scenario. The error is [Mistakes].
 func Parse(text string) (*Scenario, error) {
@@ -67,7 +66,9 @@ func (r *reader) line(n int, text string) {
 	command, rest := list[0], list[1:]
 	switch name := command.value; {
 	case command.key != "" || command.quoted:
-		r.say(n, command.column, "a line begins with a command", "want one of "+strings.Join(commands, " "))
+		r.say(n, command.column, "a line begins with a command", "want one of "+strings.Join(r.commands(), " "))
+		return
+	case r.trial(n, name, rest):
 		return
 	case name == "at":
 		r.at(n, rest)
@@ -113,7 +114,7 @@ func (r *reader) line(n int, text string) {
 		}
 	default:
 		delete(r.lines, command.value)
-		r.say(n, command.column, "unknown command "+shown(command.value), meant(command.value, commands))
+		r.say(n, command.column, "unknown command "+shown(command.value), meant(command.value, r.commands()))
 	}
 }
 
@@ -210,15 +211,15 @@ func (r *reader) figure(n int, f Figure, rest []word) {
 		usage += " " + f.Of
 	}
 	var stats []string
-	for _, s := range []string{"p50", "p90", "p95", "p99", "max", "mean", "share", "success", "running", "time", "count"} {
+	for _, s := range []string{"p50", "p90", "p95", "p99", "max", "mean", "share", "success", "running", "time", "count", "false", "ratio", "tail", "sigma"} {
 		if _, ok := f.Stats[s]; ok {
 			stats = append(stats, s)
 		}
 	}
-	if f.Of != "" && len(rest) > 0 {
+	if optional := strings.HasPrefix(f.Of, "["); f.Of != "" && len(rest) > 0 && (!optional || len(rest) == 4) {
 		e.Of = rest[0].value
 		if want := text("label", e.Of); want != "" {
-			r.say(n, rest[0].column, f.Of+" is "+shown(e.Of), want)
+			r.say(n, rest[0].column, strings.Trim(f.Of, "[]")+" is "+shown(e.Of), want)
 			return
 		}
 		rest = rest[1:]

@@ -12,6 +12,7 @@ type Scenario struct {
 	Join    Join
 	End     time.Duration // when the run is over
 	Steps   []Step        // in the order of the file
+	Trials  []Trial       // instead of nodes and steps
 	Expects []Expect
 	History string // hash of an earlier run that this one must repeat; may be empty
 }

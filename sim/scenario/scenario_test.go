@@ -62,6 +62,10 @@ func same(a, b *Scenario) bool {
 		for i := range out.Steps {
 			out.Steps[i].Line = 0
 		}
+		out.Trials = append([]Trial{}, s.Trials...)
+		for i := range out.Trials {
+			out.Trials[i].Line = 0
+		}
 		for i := range out.Expects {
 			out.Expects[i].Line = 0
 		}
@@ -161,6 +165,7 @@ func TestDefaultEnd(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(everything)
+	f.Add(market)
 	f.Add("nodes 3 profile=flat\nat 1s slice a nodes=2\nexpect slice a time <= 1.5s")
 	f.Add("nodes 1e3\nexpect delivery p99 <= NaN\nat 1s find where=\"\\\"\"")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -13,6 +13,9 @@ func cannot(s *scenario.Scenario) error {
 	no := func(line int, what, why string) error {
 		return fmt.Errorf("line %d: %s: %w: %s", line, what, ErrCannot, why)
 	}
+	if s.Market() {
+		return no(s.Trials[0].Line, s.Trials[0].String(), "trials have no network")
+	}
 	for _, step := range s.Steps {
 		switch do := step.Do.(type) {
 		case *scenario.Publish:

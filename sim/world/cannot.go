@@ -18,6 +18,9 @@ func cannot(s *scenario.Scenario) error {
 	no := func(line int, what, why string) error {
 		return fmt.Errorf("line %d: %s: %w: %s", line, what, ErrCannot, why)
 	}
+	if s.Market() {
+		return no(s.Trials[0].Line, s.Trials[0].String(), "trials have no network")
+	}
 	for _, step := range s.Steps {
 		switch do := step.Do.(type) {
 		case *scenario.Publish:
@@ -31,8 +34,8 @@ func cannot(s *scenario.Scenario) error {
 	}
 	for _, e := range s.Expects {
 		switch e.Figure {
-		case "utilisation":
-			return no(e.Line, "expect "+e.Figure, "it does not measure that yet")
+		case "law", "served":
+			return no(e.Line, "expect "+e.Figure, "that is of trials, which have no network")
 		}
 	}
 	if entries := s.Nodes.Count * min(s.Nodes.Count, viewCap(s)); entries > maxEntries {

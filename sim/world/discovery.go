@@ -15,6 +15,8 @@ type discovery struct {
 	findable, answered uint64 // finds for which there was something, and that had it
 	pages, filled      uint64 // of those with a page and more
 	gets, got          uint64
+
+	rates []*rated // at which finds were asked
 }
 
 func newDiscovery(r *report.Recorder) discovery {

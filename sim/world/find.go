@@ -24,6 +24,7 @@ type finding struct {
 	requests int
 	over     bool
 	done     func(*finding)
+	rate     *rated // at which it was asked
 }
 
 // find asks so many times, from nodes at random; with each that does without the
@@ -43,17 +44,17 @@ func (w *World) find(do *scenario.Find) {
 			}
 			n := w.nodes[home]
 			if do.View == "off" {
-				w.search(n, q, false)
+				w.search(n, q, false, w.figures.rate(do.Every))
 				n.get(r)
 				return
 			}
-			w.lookAndSearch(n, q)
+			w.lookAndSearch(n, q, do.Every)
 		})
 	}
 }
 
 // lookAndSearch answers from the view, and asks the index where that is thin.
-func (w *World) lookAndSearch(n *peer, q offer.Query) {
+func (w *World) lookAndSearch(n *peer, q offer.Query, every time.Duration) {
 	var seen []offer.Found
 	for _, o := range n.view.Offers(n.wall()) {
 		seen = append(seen, offer.NewFound(o, offer.View, n.wall()))
@@ -68,18 +69,18 @@ func (w *World) lookAndSearch(n *peer, q offer.Query) {
 		w.tally("finds", "answered by the view")
 		return
 	}
-	w.search(n, q, known > 0)
+	w.search(n, q, known > 0, w.figures.rate(every))
 }
 
 // search asks the index.
-func (w *World) search(n *peer, q offer.Query, thin bool) {
+func (w *World) search(n *peer, q offer.Query, thin bool, rate *rated) {
 	there := 0
 	for _, o := range w.nodes {
 		if o != n && o.up && !o.hole && o.latest != nil && matches(q, &o.latest.Offer) {
 			there++
 		}
 	}
-	f := &finding{n: n, q: q, began: w.now, thin: thin, newest: map[lease.Principal]uint64{}, matched: map[lease.Principal]bool{}}
+	f := &finding{n: n, q: q, began: w.now, thin: thin, newest: map[lease.Principal]uint64{}, matched: map[lease.Principal]bool{}, rate: rate}
 	limit := findLimit
 	if thin {
 		limit = thinLimit
@@ -92,8 +93,10 @@ func (w *World) search(n *peer, q offer.Query, thin bool) {
 			return
 		}
 		w.figures.findable++
+		rate.asked++
 		if len(f.matched) > 0 {
 			w.figures.answered++
+			rate.found++
 		}
 		if there >= page {
 			w.figures.pages++
@@ -251,8 +254,10 @@ func (f *finding) take(offers [][]byte) {
 		switch len(f.matched) {
 		case 1:
 			w.figures.lookup.Add(w.now, int64(w.now-f.began))
+			f.rate.lookup.Add(int64(w.now - f.began))
 		case page:
 			w.figures.page.Add(w.now, int64(w.now-f.began))
+			f.rate.page.Add(int64(w.now - f.began))
 		}
 	}
 }

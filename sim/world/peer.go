@@ -130,6 +130,7 @@ func (n *peer) start() {
 	n.load, n.sources, n.recent, n.beating = gossip.Load{}, gossip.Sources{}, nil, false
 	n.since, n.meshed = w.now, w.scn.End
 	w.count(+1)
+	n.offers(+1)
 	n.openPresence()
 	n.oracle.Restarted()
 	n.give(node.Recover{})
@@ -158,6 +159,7 @@ func (n *peer) end() {
 	n.life++
 	n.was += n.w.now - n.since
 	n.w.count(-1)
+	n.offers(-1)
 	if n.ready {
 		n.w.told--
 	}

@@ -76,6 +76,7 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 		f.Set("duplicates", "", "mean", float64(f.duplicates.Total())/float64(got))
 	}
 	f.discovery.report(f.Recorder)
+	w.reportUse(f.Recorder)
 	f.Set("degree", "", "mean", float64(links)/float64(max(w.up, 1)))
 	f.Set("grants", "", "count", float64(f.held.Total()))
 	refused := f.Total("refusals")

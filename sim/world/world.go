@@ -3,6 +3,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 type Options struct {
 	Progress func(Progress) // is called now and then; may be nil
 	Trace    io.Writer      // gets the history, a line each; may be nil
+	Baseline bool           // play servers in the middle beside finds, once the run is over
 }
 
 // Progress is how far a run is.
@@ -53,6 +55,7 @@ type World struct {
 	slices   map[string]*run
 	inOrder  []*run
 	figures  figures
+	use      use
 	err      error
 }
 
@@ -127,7 +130,19 @@ func (w *World) run(ctx context.Context, opt Options) (*report.Report, error) {
 	if w.err == nil {
 		w.err = w.trace.err
 	}
-	return w.report(time.Since(began), partial), w.err
+	var servers []beside
+	wall := time.Since(began)
+	if opt.Baseline && !partial && w.err == nil {
+		if servers, w.err = w.baseline(ctx); ctx.Err() != nil {
+			partial, w.err = true, nil
+		}
+	}
+	w.figures.reportRates(w.figures.Recorder, servers)
+	r := w.report(wall, partial)
+	if opt.Baseline {
+		r.Foot.Notes = append(r.Foot.Notes, cmp.Or(verdict(servers, w.figures.page.Quantile(.5)/1e9), "it asks the index nothing: there is no server to lay beside it"))
+	}
+	return r, w.err
 }
 
 // open is the memory of offers that were opened: their signatures are checked once

@@ -201,7 +201,7 @@ func TestCannot(t *testing.T) {
 	for _, c := range []struct{ line, word string }{
 		{"at 1s slice a nodes=1\nat 2s publish news slice=a", "publish"},
 		{"at 1s fault hostile kind=flood count=1", "hostile flood"},
-		{"expect utilisation share <= 1", "utilisation"},
+		{"expect law sigma <= 3", "law"},
 		{strings.Repeat("at 1s fault partition count=1\n", 33), "partition"},
 	} {
 		_, err := Run(t.Context(), read(t, "nodes 3\n"+c.line), Options{})
