@@ -41,25 +41,21 @@ type Config struct {
 // Index is this node's part of the index: as a holder, and as one who asks.
 type Index struct {
 	cfg  Config
-	self string // salts the choice among equals
-	ask  asker  // over a stream; a test has a shorter way
+	self string  // salts the choice among equals
+	at   dht.Key // where the node lies
+	ask  asker   // over a stream; a test has a shorter way
 
 	mu      sync.Mutex // guards what follows
 	holder  *dht.Holder
 	serving map[netip.Prefix]int // inbound requests under way, by their network
-	sizes   map[dht.Bucket]size  // as last heard, for the planner
-	placed  map[peer.ID]placed   // who may hold the node's own offer
+	sizes   dht.Sizes            // as last heard, for the planner
+	placed  map[dht.Key]placed   // who may hold the node's own offer
 	refuse  map[string]uint64    // requests not served, by reason
-	ignored map[Ignored]uint64   // of what holders said
+	ignored map[dht.Ignored]uint64
 }
 
 // asker sends one request to a peer and reads its response.
 type asker func(ctx context.Context, to peer.AddrInfo, req dht.Request) (dht.Response, error)
-
-type size struct {
-	offers int
-	at     time.Time
-}
 
 // New starts serving, if that is asked for, and is ready to ask.
 func New(cfg Config) (*Index, error) {
@@ -82,8 +78,8 @@ func newIndex(cfg Config, self string) *Index {
 		cfg.Holder.PerBucket = dht.MaxEntries
 	}
 	return &Index{
-		cfg: cfg, self: self, serving: map[netip.Prefix]int{}, holder: dht.NewHolder(cfg.Holder),
-		sizes: map[dht.Bucket]size{}, placed: map[peer.ID]placed{}, refuse: map[string]uint64{}, ignored: map[Ignored]uint64{},
+		cfg: cfg, self: self, at: place(peer.ID(self)), serving: map[netip.Prefix]int{}, holder: dht.NewHolder(cfg.Holder),
+		placed: map[dht.Key]placed{}, refuse: map[string]uint64{}, ignored: map[dht.Ignored]uint64{},
 	}
 }
 
@@ -98,25 +94,11 @@ func (x *Index) Close() error {
 
 // Stats is what `croft net` shows.
 type Stats struct {
-	Entries int                `json:"entries"` // bucket entries held for others
-	Holders int                `json:"holders"` // peers that hold this node's offer
-	Refused map[string]uint64  `json:"refused"` // inbound requests not served, by reason
-	Ignored map[Ignored]uint64 `json:"ignored"` // of what holders answered, by reason
+	Entries int                    `json:"entries"` // bucket entries held for others
+	Holders int                    `json:"holders"` // peers that hold this node's offer
+	Refused map[string]uint64      `json:"refused"` // inbound requests not served, by reason
+	Ignored map[dht.Ignored]uint64 `json:"ignored"` // of what holders answered, by reason
 }
-
-// Ignored is why something that a holder said was of no use.
-type Ignored string
-
-const (
-	Unreadable Ignored = "unreadable" // an offer that does not open: forged, or of the wrong size
-	Alien      Ignored = "alien"      // an offer that does not belong into the bucket
-	Lapsed     Ignored = "lapsed"     // an offer that does not hold, not any more or not yet
-	Older      Ignored = "older"      // an offer of which a newer one is known
-	Disordered Ignored = "disordered" // a page that is not behind its cursor; its holder is read no further
-	Unproved   Ignored = "unproved"   // a split that was neither shown nor confirmed
-	Silent     Ignored = "silent"     // no answer, or none that the protocol allows
-	Excess     Ignored = "excess"     // beyond the bounds of one search: pages, buckets, nodes
-)
 
 // Stats returns a copy of the counters.
 func (x *Index) Stats() Stats {
@@ -124,7 +106,7 @@ func (x *Index) Stats() Stats {
 	defer x.mu.Unlock()
 	s := Stats{Entries: x.holder.Entries(), Refused: maps.Clone(x.refuse), Ignored: maps.Clone(x.ignored)}
 	for _, p := range x.placed {
-		if p.holds {
+		if p.Holds {
 			s.Holders++
 		}
 	}
@@ -149,11 +131,11 @@ func (x *Index) count(reason string) {
 	x.mu.Unlock()
 }
 
-func (x *Index) ignore(why Ignored, n int) {
-	if n > 0 {
-		x.mu.Lock()
-		x.ignored[why] += uint64(n)
-		x.mu.Unlock()
+func (x *Index) ignore(counted map[dht.Ignored]uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for why, n := range counted {
+		x.ignored[why] += n
 	}
 }
 

@@ -130,7 +130,7 @@ func TestLyingAndSilentHoldersDoNoHarm(t *testing.T) {
 	if err != nil || res.Known != 1 || res.Offers[0].Offer.Name != "true" {
 		t.Errorf("found %d, %v", res.Known, err)
 	}
-	if n := x.Stats().Ignored; n[Unreadable] < 2 {
+	if n := x.Stats().Ignored; n[dht.Unreadable] < 2 {
 		t.Errorf("counted %v", n)
 	}
 }

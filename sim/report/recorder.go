@@ -36,6 +36,7 @@ type Measure struct {
 	dist       Dist
 	slots      slots
 	timed      bool
+	parted     []parted // for each instant that something is compared since
 }
 
 // Measure returns the handle of a figure of [scenario.Figures]: the same for the
@@ -44,6 +45,7 @@ func (r *Recorder) Measure(figure, of string) *Measure {
 	m, name, fresh := r.measures.get(figure, of)
 	if fresh {
 		m.figure, m.of = figure, name
+		m.parted = partings(r.scn, figure, name)
 	}
 	return m
 }
@@ -53,6 +55,9 @@ func (m *Measure) Add(now time.Duration, v int64) {
 	m.dist.Add(v)
 	m.slots.add(now, float64(v))
 	m.timed = true
+	for i := range m.parted {
+		m.parted[i].add(now, v)
+	}
 }
 
 // Observe counts one that belongs to no instant.
@@ -205,6 +210,10 @@ func (r *Recorder) Report(now time.Duration, partial bool, history string) *Repo
 		return out
 	}
 	for _, e := range s.Expects {
+		if e.Since > 0 {
+			out.Expects = append(out.Expects, r.compare(e))
+			continue
+		}
 		out.Expects = append(out.Expects, out.judge(e))
 	}
 	if h := s.History; h != "" {

@@ -67,6 +67,7 @@ func (r *reader) check() {
 		r.possible(s, slices)
 	}
 	for _, e := range r.Expects {
+		r.compares(e)
 		if _, ok := slices[e.Of]; e.Figure == "slice" && !ok {
 			r.say(e.Line, 1, "there is no slice "+e.Of, "want a step that makes it")
 		}

@@ -95,7 +95,8 @@ type Expect struct {
 	Of     string // as the figure wants
 	Stat   string // empty: it must hold
 	Op     Op
-	Value  float64 // in Unit; seconds, bytes per second
+	Value  float64       // in Unit; seconds, bytes per second
+	Since  time.Duration // not 0: Value is how many times what it was before then, it may be from then on
 	Line   int
 }
 
@@ -116,6 +117,9 @@ func (e Expect) String() string {
 	}
 	if e.Stat == "" {
 		return s
+	}
+	if e.Since > 0 {
+		return fmt.Sprintf("%s %s %s %sx since %s", s, e.Stat, e.Op, Number.Format(e.Value), span(e.Since))
 	}
 	return fmt.Sprintf("%s %s %s %s", s, e.Stat, e.Op, e.Unit().Format(e.Value))
 }

@@ -232,7 +232,7 @@ func (r *reader) figure(n int, f Figure, rest []word) {
 		r.Expects = append(r.Expects, e)
 		return
 	}
-	if len(rest) != 3 {
+	if len(rest) != 3 && len(rest) != 5 {
 		r.say(n, r.width, "this is not how it is written", fmt.Sprintf("want %s %s <= VALUE", usage, strings.Join(stats, "|")))
 		return
 	}
@@ -248,6 +248,12 @@ func (r *reader) figure(n int, f Figure, rest []word) {
 	}
 	if !known {
 		r.say(n, rest[1].column, "unknown operator "+shown(rest[1].value), "want one of <= >= < > =")
+		return
+	}
+	if len(rest) == 5 || strings.HasSuffix(rest[2].value, "x") {
+		if r.since(n, &e, rest[2], rest[3:]) {
+			r.Expects = append(r.Expects, e)
+		}
 		return
 	}
 	var err error

@@ -40,6 +40,7 @@ expect delivery share >= 99%
 expect bytes mean < 20kB/s
 expect slice ron running >= 25
 expect lookup success > 0.5
+expect lookup p95 <= 2x since 1m
 expect proofs count = 0
 expect safety
 history 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
@@ -76,7 +77,7 @@ func same(a, b *Scenario) bool {
 
 func TestRoundTrip(t *testing.T) {
 	s := parse(t, everything)
-	if len(s.Steps) != 17 || len(s.Expects) != 7 {
+	if len(s.Steps) != 17 || len(s.Expects) != 8 {
 		t.Fatalf("%d steps, %d expectations", len(s.Steps), len(s.Expects))
 	}
 	if got := parse(t, s.String()); !same(s, got) {

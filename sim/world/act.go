@@ -161,5 +161,9 @@ func (n *peer) leave() {
 	n.publish(offer.Offer{Node: n.principal(), Sequence: max(n.sequence, uint64(n.wall().UnixMilli())), Made: now,
 		Until: now + offer.MaxValid, Closed: true})
 	n.left = true
-	n.end()
+	if n.indexed == nil {
+		n.end()
+		return
+	}
+	n.later(withdrawLimit, n.end) // or when the index has been told
 }

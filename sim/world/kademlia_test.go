@@ -99,8 +99,8 @@ func TestWalksFindTheNearest(t *testing.T) {
 					return cmp.Compare(w.tables.spots[a]^spotOf(target), w.tables.spots[b]^spotOf(target))
 				})
 				walks++
-				for _, p := range nearest[:replicas] {
-					if slices.Contains(all[:replicas], p) {
+				for _, p := range nearest[:dht.Replicas] {
+					if slices.Contains(all[:dht.Replicas], p) {
 						found++
 					}
 				}
@@ -110,8 +110,8 @@ func TestWalksFindTheNearest(t *testing.T) {
 	if _, err := w.run(t.Context(), Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if walks != 30 || found < 30*replicas*95/100 {
-		t.Errorf("%d walks found %d of the %d nearest", walks, found, 30*replicas)
+	if walks != 30 || found < 30*dht.Replicas*95/100 {
+		t.Errorf("%d walks found %d of the %d nearest", walks, found, 30*dht.Replicas)
 	}
 }
 

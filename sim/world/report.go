@@ -102,7 +102,7 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 
 // foot says what this world is made of; docs/simulation.md says more.
 var foot = report.Foot{
-	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature", "dht.Holder, dht.Plan and dht.Lookup, where somebody asks the index"},
+	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature", "dht.Holder, dht.Registration, dht.Search and dht.Lookup, where somebody asks the index"},
 	Models: []report.Model{
 		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; no bandwidth"},
 		{What: "mesh", How: "random neighbours, flooding, ids to three others a second; nobody is pruned; a silent one is given up after 10 s"},
