@@ -103,7 +103,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 		}
 		n.open.add(deps.OptOuts.close)
 		carried.View, carried.OnEffect, carried.ReadFork, carried.OptOuts = gossip.ViewConfig{Check: checkSite, Open: deps.OpenOffer}, o.effect, ReadFork, deps.OptOuts
-		carried.Liveness = o.watching(cfg, deps)
+		carried.Liveness, carried.Retell = o.watching(cfg, deps), o.renew
 	}
 	carrier, err := pubsub.New(carried)
 	if err != nil {
