@@ -41,7 +41,10 @@ type Stats struct {
 
 // Stats returns a copy of the counters.
 func (g *Gossip) Stats() Stats {
-	s := Stats{Neighbours: len(g.topics[TopicCapacity].ListPeers())}
+	var s Stats
+	if t := g.topics[TopicCapacity]; t != nil {
+		s.Neighbours = len(t.ListPeers())
+	}
 	g.mu.Lock()
 	s.Nodes = g.view.Len()
 	g.mu.Unlock()
