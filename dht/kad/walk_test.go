@@ -250,7 +250,7 @@ func TestGarbageInAnAnswer(t *testing.T) {
 	if s := d.Stats(); s.Malformed != 2 || s.Undialable != 2 || s.Surplus != uint64(105-dht.MaxCloser) {
 		t.Errorf("%+v", s)
 	}
-	if drops := d.Stats().Drops(); len(drops) != 3 || drops["lookup malformed"] != 2 {
+	if drops := d.Stats().Drops(); len(drops) != 3 || drops["malformed"] != 2 {
 		t.Errorf("dropped %v", drops)
 	}
 	if got := d.host.Peerstore().Addrs(good); len(got) != 1 || !got[0].Equal(addr[0]) {

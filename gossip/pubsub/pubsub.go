@@ -62,6 +62,10 @@ type Config struct {
 	// visitor has the topics of slices alone.
 	Light bool
 
+	// Retell wants a newer offer of this node published at once: nobody is left who
+	// heard the last. It must not block. Nil: nobody asks.
+	Retell func()
+
 	// Liveness is what it takes to watch who is there. Nil: nobody is watched.
 	Liveness *LivenessConfig
 
@@ -172,6 +176,9 @@ func (g *Gossip) join(ctx context.Context) (err error) {
 	if g.Liveness != nil {
 		g.Liveness.start(ctx)
 	}
+	if g.cfg.Retell != nil {
+		g.loops.Go(func() { g.keepTelling(ctx) })
+	}
 	return g.startPulling(ctx)
 }
 
@@ -200,6 +207,7 @@ func (g *Gossip) Publish(ctx context.Context, o offer.Opened) error {
 	if verdict.Judgement != judge.Accept && verdict.Reason != judge.Duplicate {
 		return fmt.Errorf("publishing offer %d: %s: %w", o.Sequence, verdict, ErrRefused)
 	}
+	g.counts.audience.telling(o.Bytes)
 	if err := g.topics[TopicCapacity].Publish(ctx, o.Bytes); err != nil {
 		return fmt.Errorf("publishing offer %d: %w", o.Sequence, err)
 	}

@@ -73,6 +73,11 @@ func (g *Gossip) keepPulling(ctx context.Context, arrived <-chan peer.ID) {
 		case <-ctx.Done():
 			return
 		case id := <-arrived:
+			if g.counts.audience.missed() { // as if it were new
+				clear(pulled)
+				turn = 1
+				timer.Reset(soon[0])
+			}
 			if len(pulled) < firstPulls && !pulled[id] && g.try(ctx, id) {
 				pulled[id] = true
 			}
@@ -82,7 +87,9 @@ func (g *Gossip) keepPulling(ctx context.Context, arrived <-chan peer.ID) {
 				p.step(gossip.Tick{})
 			}
 			if near := g.neighbours(); len(near) > 0 {
-				g.try(ctx, near[g.choose(near)])
+				if g.try(ctx, near[g.choose(near)]) {
+					g.counts.audience.pulled()
+				}
 			}
 			next := g.cfg.PullEvery/2 + rand.N(g.cfg.PullEvery) // not all at once
 			if turn < len(soon) {

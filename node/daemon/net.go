@@ -25,12 +25,12 @@ import (
 func (o *overlay) Net(ctx context.Context) (api.Net, error) {
 	load, stretch := o.traffic.load()
 	n := api.Net{At: time.Now().UTC(), Since: o.traffic.since.UTC(), Budget: gossip.Budget, Load: load, Stretch: stretch,
-		Peers: o.peers(ctx), Topics: []api.TopicTraffic{}, Protocols: o.traffic.protocols(), Drops: map[string]uint64{}}
-	if o.gossip == nil {
+		Peers: o.peers(ctx), Topics: []api.TopicTraffic{}, Protocols: o.traffic.protocols(), Drops: o.drops()}
+	if o.carrier == nil {
 		return n, nil
 	}
-	s := o.gossip.Stats()
-	n.Delivered, n.Doubles, n.Drops = s.Delivered, s.Doubles, s.Drops
+	s := o.carrier.Stats()
+	n.Delivered, n.Doubles = s.Delivered, s.Doubles
 	for topic, t := range s.Traffic {
 		n.Topics = append(n.Topics, api.TopicTraffic{Topic: topic, Mesh: s.Meshes[topic],
 			MessagesIn: t.MessagesIn, MessagesOut: t.MessagesOut, In: t.BytesIn, Out: t.BytesOut})

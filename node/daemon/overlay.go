@@ -36,21 +36,22 @@ const findLimit = 10 * time.Second
 
 // overlay is this node's place among the others: routing, index, gossip, pipes.
 type overlay struct {
-	host   host.Host
-	wired  *wire.Host // the same, with how others reach it; nil: it is not this machine's
-	first  *firstContact
-	dht    *kad.DHT
-	index  *index.Index
-	gossip *pubsub.Gossip // nil: a visitor keeps no view
-	pipes  *wire.Listener
-	ctx    context.Context // ends when the node closes
-	offers chan offer.Opened
-	heard  [2]chan struct{} // capacity of one: the proofs of broken promises, of forks, may be others
-	kept   chan struct{}    // closed when the index registers no more
-	built  chan struct{}    // closed when all of this is set
-	keep   func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
-	now    func() time.Time
-	log    *slog.Logger
+	host    host.Host
+	wired   *wire.Host // the same, with how others reach it; nil: it is not this machine's
+	first   *firstContact
+	dht     *kad.DHT
+	index   *index.Index
+	gossip  *pubsub.Gossip // nil: a visitor keeps no view
+	carrier *pubsub.Gossip // the same, or what a visitor has of it: the topics of slices
+	pipes   *wire.Listener
+	ctx     context.Context // ends when the node closes
+	offers  chan offer.Opened
+	heard   [2]chan struct{} // capacity of one: the proofs of broken promises, of forks, may be others
+	kept    chan struct{}    // closed when the index registers no more
+	built   chan struct{}    // closed when all of this is set
+	keep    func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
+	now     func() time.Time
+	log     *slog.Logger
 
 	lookout
 	traffic *traffic
@@ -103,16 +104,15 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 		}
 		n.open.add(deps.OptOuts.close)
 		carried.View, carried.OnEffect, carried.ReadFork, carried.OptOuts = gossip.ViewConfig{Check: checkSite, Open: deps.OpenOffer}, o.effect, ReadFork, deps.OptOuts
-		carried.Liveness = o.watching(cfg, deps)
+		carried.Liveness, carried.Retell = o.watching(cfg, deps), o.renew
 	}
-	carrier, err := pubsub.New(carried)
-	if err != nil {
+	if o.carrier, err = pubsub.New(carried); err != nil {
 		return err
 	}
-	n.open.add(carrier.Close)
-	deps.Topics = topics{carrier.Slices}
+	n.open.add(o.carrier.Close)
+	deps.Topics = topics{o.carrier.Slices}
 	if full {
-		o.gossip = carrier
+		o.gossip = o.carrier
 		deps.Presence = presence{o.gossip.Liveness, o.suspected}
 		deps.Rumours, deps.Forks = rumours{o.gossip.Conflicts, o.heard[0]}, rumours{o.gossip.Forks, o.heard[1]}
 		o.watch(cfg, deps)

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pubsub
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// cut ends all connections between two hosts, and waits until both know.
+func cut(t *testing.T, a, b host.Host) {
+	t.Helper()
+	if err := a.Network().ClosePeer(b.ID()); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the connection is gone", func() bool {
+		return a.Network().Connectedness(b.ID()) == network.NotConnected && b.Network().Connectedness(a.ID()) == network.NotConnected
+	})
+}
+
+// An offer that was told while the node was cut off is wanted again when it is back,
+// once; and while somebody is there who heard it, nothing is.
+func TestWhatNobodyHeardIsToldAgain(t *testing.T) {
+	sleeper, other := newHost(t), newHost(t)
+	var again atomic.Int32
+	// No pull repairs it within the time of this test but those that follow a return.
+	one := start(t, sleeper, Config{PullEvery: time.Hour, Retell: func() { again.Add(1) }})
+	two := start(t, other, Config{PullEvery: time.Hour})
+	connect(t, sleeper, other)
+	meshed(t, TopicCapacity, []*Gossip{one, two})
+	publish := func(sequence uint64) {
+		t.Helper()
+		if err := one.Publish(t.Context(), offerOf(t, "sleeper", sequence, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(1)
+	wait(t, "the offer has arrived", func() bool { return len(two.Offers()) == 1 })
+	if n := again.Load(); n != 0 {
+		t.Fatalf("it wants it told again %d times while it was heard", n)
+	}
+
+	cut(t, sleeper, other)
+	wait(t, "the router knows", func() bool { return one.Stats().Neighbours == 0 && two.Stats().Neighbours == 0 })
+	publish(2)
+	connect(t, sleeper, other)
+	wait(t, "it wants the offer told again", func() bool { return again.Load() == 1 })
+	publish(3)
+	wait(t, "the newest has arrived", func() bool { return two.Offers()[0].Offer.Sequence == 3 })
+	if n := again.Load(); n != 1 {
+		t.Errorf("it wanted it %d times", n)
+	}
+}
+
+func TestHalfOfTheNeighboursLost(t *testing.T) {
+	a := newAudience()
+	for _, id := range []string{"a", "b", "c", "d"} {
+		a.came(peer.ID(id))
+	}
+	a.went(peer.ID("a"))
+	a.went(peer.ID("a")) // it was not there any more
+	if a.missed() {
+		t.Error("one of four is taken for many")
+	}
+	a.went(peer.ID("b"))
+	if !a.missed() || a.missed() {
+		t.Error("two of four are not counted, or twice")
+	}
+	a.went(peer.ID("c"))
+	a.pulled()
+	if a.missed() {
+		t.Error("what was pulled is missed")
+	}
+}
