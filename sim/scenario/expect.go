@@ -60,6 +60,7 @@ var Figures = []Figure{
 	{"suspicions", "", map[string]Unit{"count": Number, "false": Number}, "that nodes told; of nodes that were there"},
 	{"coordinate", "", spread(Number), "error of an estimated round-trip time, as a share of the time"},
 	{"bytes", "", spread(Rate), "that a node sends"},
+	{"topic", "", with(spread(Seconds), "share", Share), "from a sliver's saying something on a topic to each other sliver of its slice"},
 	{"slice", "NAME", map[string]Unit{"running": Number, "time": Seconds}, "slivers that run; from the question to the last of them"},
 	{"grants", "", map[string]Unit{"count": Number}, "leases that nodes granted"},
 	{"refusals", "", map[string]Unit{"share": Share, "count": Number}, "wishes that nodes refused"},

@@ -24,6 +24,7 @@ type figures struct {
 	published, delivered              *report.Counter
 	wishes, held                      *report.Counter
 	up                                *report.Gauge
+	talk                              *report.Talk
 	asked, found                      uint64
 }
 
@@ -33,7 +34,7 @@ func (f *figures) init(s *scenario.Scenario) {
 	f.delivery, f.latejoin, f.lookup, f.bytes = r.Measure("delivery", ""), r.Measure("latejoin", ""), r.Measure("lookup", ""), r.Measure("bytes", "")
 	f.published, f.delivered = r.Counter("offers", "published"), r.Counter("offers", "delivered")
 	f.wishes, f.held = r.Counter("leases", "wished"), r.Counter("leases", "held")
-	f.up = r.Gauge("nodes", "up")
+	f.up, f.talk = r.Gauge("nodes", "up"), r.Talk()
 }
 
 // granted and refused count what nodes answered to wishes.
@@ -86,6 +87,7 @@ func (s *Stack) report(partial bool, began costs) *report.Report {
 		f.Set("lookup", "", "success", float64(f.found)/float64(f.asked))
 	}
 	f.Set("degree", "", "mean", float64(links)/float64(max(up, 1)))
+	f.talk.Close(s.now(), s.there)
 	refused := f.Total("refusals")
 	f.Set("grants", "", "count", float64(f.held.Total()))
 	f.Set("refusals", "", "count", float64(refused))
@@ -131,5 +133,5 @@ var foot = report.Foot{
 		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; the image is everywhere; no packets"},
 		{What: "journal's disk", How: "0.3 to 4 ms an fsync; a torn one keeps what was synced and some bytes more; other files are the machine's own"},
 	},
-	Omits: []string{"exact replay", "safety by the oracle", "topics of slices", "hostile nodes", "NAT, relays and mDNS", "the record of packets and its log"},
+	Omits: []string{"exact replay", "safety by the oracle", "hostile nodes", "NAT, relays and mDNS", "the record of packets and its log"},
 }

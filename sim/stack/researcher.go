@@ -39,6 +39,8 @@ type researcher struct {
 	mu      sync.Mutex // guards what follows
 	nodes   map[lease.Principal]*client.Node
 	record  slice.Record
+	topics  []lease.Topic // of the slice's own record, of which
+	said    uint64        // was the last sequence
 	whole   time.Duration // when all of it ran
 	outcome string
 	why     []string
