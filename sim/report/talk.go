@@ -2,7 +2,10 @@
 
 package report
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Talk keeps the books of what is said on topics of slices: who said what when, who
 // should hear it, and when he did. It makes the figure topic.
@@ -39,11 +42,11 @@ func (t *Talk) Say(id string, at time.Duration, to []int, lead time.Duration) {
 	t.said.Add(at, 1)
 }
 
-// Hear notes that a node has heard a message. What comes again, and what nobody has
-// said, counts for nothing.
+// Hear notes that a node has heard a message. What comes again, to whom it was not
+// said, and what nobody has said counts for nothing.
 func (t *Talk) Hear(id string, node int, at time.Duration) {
 	s := t.all[id]
-	if s == nil {
+	if s == nil || !slices.Contains(s.to, node) {
 		return
 	}
 	if _, again := s.heard[node]; again {

@@ -17,6 +17,7 @@ func TestTalk(t *testing.T) {
 	talk.Hear("a", 1, at+time.Second)                 // again
 	talk.Hear("a", 2, at+HeardWithin+1)               // too late
 	talk.Hear("b", 2, at)                             // nobody said that
+	talk.Hear("a", 0, at)                             // he said it
 	talk.Say("c", 115*time.Second, []int{1, 2}, lead) // it may be on the way
 	talk.Close(2*time.Minute, func(n int) (time.Duration, bool) {
 		return []time.Duration{0, 0, at - lead, 0, at}[n], n != 3 // the third has died, the fourth came late
