@@ -57,6 +57,13 @@ func (t *Talk) Hear(id string, node int, at time.Duration) {
 	t.took.Add(at, int64(max(at-s.at, 0)))
 }
 
+// Made says when a message was made, by who does not know it when he says it.
+func (t *Talk) Made(id string, at time.Duration) {
+	if s := t.all[id]; s != nil {
+		s.at = at
+	}
+}
+
 // Unsaid counts a message that its own node did not take, by reason.
 func (t *Talk) Unsaid(at time.Duration, reason string) {
 	t.r.Counter("topics", "not said: "+reason).Add(at, 1)

@@ -12,7 +12,8 @@ func TestTalk(t *testing.T) {
 	r := NewRecorder("world", read(t, "nodes 5\nend 2m"))
 	talk := r.Talk()
 	const at, lead = 30 * time.Second, 10 * time.Second
-	talk.Say("a", at, []int{1, 2, 3, 4}, lead)
+	talk.Say("a", at-time.Second, []int{1, 2, 3, 4}, lead)
+	talk.Made("a", at)
 	talk.Hear("a", 1, at+40*time.Millisecond)
 	talk.Hear("a", 1, at+time.Second)                 // again
 	talk.Hear("a", 2, at+HeardWithin+1)               // too late
