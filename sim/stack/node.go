@@ -24,7 +24,6 @@ import (
 	"croft/lease/offer"
 	"croft/lease/sign"
 	"croft/node/daemon"
-	"croft/node/journal"
 	"croft/sim/stack/lean"
 )
 
@@ -36,6 +35,8 @@ type node struct {
 	addr    ma.Multiaddr
 	machine *machine
 	state   string // directory
+
+	promises promises
 
 	turn turn     // held while a daemon comes or goes; guards what follows
 	left bool     // for good
@@ -166,28 +167,12 @@ func (n *node) assemble() (*running, *daemon.Deps, error) {
 	deps := &daemon.Deps{Key: n.key, Clock: n.machine, Log: slog.New(slog.DiscardHandler), Hosting: hosting,
 		Socket:      func() (net.Listener, error) { return newDoor(), nil },
 		OpenOffer:   func(b []byte) (*offer.Opened, error) { return n.s.open(n, b) },
-		OpenJournal: l.openJournal}
+		OpenJournal: func() (daemon.OpenJournal, [][]byte, error) { return n.openBook(l) }}
 	d, err := daemon.Assemble(context.Background(), n.config(), deps, host)
 	if err != nil {
 		return nil, nil, errors.Join(err, host.Close())
 	}
 	return &running{daemon: d, host: host, life: l, ended: make(chan struct{})}, deps, nil
-}
-
-// openJournal opens what the machine's disk has.
-func (l *life) openJournal() (daemon.OpenJournal, [][]byte, error) {
-	if err := l.does(); err != nil {
-		return nil, nil, err
-	}
-	l.mu.Lock()
-	d := l.disk
-	l.mu.Unlock()
-	j, records, err := journal.Open("journal", journal.Options{Disk: d, Ballast: -1})
-	if err != nil {
-		return nil, nil, err
-	}
-	opened, kept := daemon.Books(j, records)
-	return opened, kept, nil
 }
 
 // kill ends the daemon as kill -9 does. Torn has what it was writing cut at any byte,

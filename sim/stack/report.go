@@ -30,7 +30,7 @@ type figures struct {
 
 func (f *figures) init(s *scenario.Scenario) {
 	r := report.NewRecorder("stack", s)
-	f.Recorder = r
+	f.Recorder, r.Safety = r, &report.Safety{}
 	f.delivery, f.latejoin, f.lookup, f.bytes = r.Measure("delivery", ""), r.Measure("latejoin", ""), r.Measure("lookup", ""), r.Measure("bytes", "")
 	f.published, f.delivered = r.Counter("offers", "published"), r.Counter("offers", "delivered")
 	f.wishes, f.held = r.Counter("leases", "wished"), r.Counter("leases", "held")
@@ -38,7 +38,8 @@ func (f *figures) init(s *scenario.Scenario) {
 }
 
 // granted and refused count what nodes answered to wishes.
-func (s *Stack) granted() {
+func (s *Stack) granted(by lease.Principal, statements [][]byte) {
+	s.told(by, statements)
 	s.figures.Lock()
 	defer s.figures.Unlock()
 	s.figures.held.Add(s.now(), 1)
@@ -133,5 +134,5 @@ var foot = report.Foot{
 		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; the image is everywhere; no packets"},
 		{What: "journal's disk", How: "0.3 to 4 ms an fsync; a torn one keeps what was synced and some bytes more; other files are the machine's own"},
 	},
-	Omits: []string{"exact replay", "safety by the oracle", "hostile nodes", "NAT, relays and mDNS", "the record of packets and its log"},
+	Omits: []string{"exact replay", "hostile nodes", "NAT, relays and mDNS", "the record of packets and its log"},
 }

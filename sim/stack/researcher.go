@@ -221,7 +221,7 @@ func (r *researcher) perform(ctx context.Context, e slice.Effect) []slice.Input 
 		case len(answer.Statements) == 0:
 			return one(slice.Failed{Node: e.Node, Trouble: slice.Bad, Text: "an empty answer"})
 		}
-		r.s.granted()
+		r.s.granted(e.Node, answer.Statements)
 		return one(slice.Held{Node: e.Node, Hold: answer.Statements[0], Left: time.Duration(answer.Left) * time.Second})
 	case slice.CommitHold:
 		answer, err := r.node(e.Node).Commit(ctx, e.Hold)
@@ -233,6 +233,7 @@ func (r *researcher) perform(ctx context.Context, e slice.Effect) []slice.Input 
 		case len(answer.Statements) == 0:
 			return one(slice.Failed{Node: e.Node, Trouble: slice.Bad, Text: "an empty answer"})
 		}
+		r.s.told(e.Node, answer.Statements)
 		return one(slice.Committed{Node: e.Node, Lease: answer.Statements[0]})
 	case slice.CloseClaim:
 		answer, err := r.node(e.Node).End(ctx, e.Statement)
