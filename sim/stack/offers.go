@@ -78,7 +78,11 @@ func (o *offers) retire(at time.Duration) {
 
 // came notes that an offer is in a node's view. It is called with the offers locked.
 func (s *Stack) came(n *node, t *told, at time.Duration) {
-	if t.origin < 0 || !t.had.mark(n.index) || t.offer.Closed {
+	if t.origin < 0 {
+		return
+	}
+	news := t.had.mark(n.index) // a daemon before this one may have had it
+	if t.offer.Closed {
 		return
 	}
 	n.books.Lock()
@@ -100,6 +104,7 @@ func (s *Stack) came(n *node, t *told, at time.Duration) {
 		s.figures.latejoin.Add(at, int64(late))
 	}
 	switch {
+	case !news:
 	case n.index == t.origin:
 		s.figures.published.Add(at, 1)
 	case up && since < t.at:
