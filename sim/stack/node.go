@@ -129,16 +129,18 @@ func (n *node) start() {
 	if n.left || n.now != nil || n.s.over() {
 		return
 	}
+	target := n.s.present()
+	n.books.Lock() // it hears of others before it is said to be up
+	n.told, n.since, n.seen, n.seenCount, n.target = false, n.s.now(), newBits(len(n.s.nodes)), 0, target
+	n.books.Unlock()
 	r, deps, err := n.assemble()
 	if err != nil {
 		n.s.fail(fmt.Errorf("starting node %d: %w", n.index, err))
 		return
 	}
 	n.now = r
-	target := n.s.present()
 	n.books.Lock()
-	n.up, n.told, n.since, n.deps, n.host = true, false, n.s.now(), deps, r.host
-	n.seen, n.seenCount, n.target = newBits(len(n.s.nodes)), 0, target
+	n.up, n.deps, n.host = true, deps, r.host
 	n.books.Unlock()
 	n.s.changed(1)
 	ctx, cancel := context.WithCancel(context.Background())
