@@ -52,7 +52,7 @@ var Figures = []Figure{
 	{"latejoin", "", spread(Seconds), "from a node's joining to 99 % of the view"},
 	{"duplicates", "", map[string]Unit{"mean": Number}, "copies of an offer that came to a node which had it"},
 	{"known", "", spread(Number), "nodes in a node's view at the end"},
-	{"degree", "", map[string]Unit{"mean": Number}, "neighbours of a node in the mesh"},
+	{"degree", "", spread(Number), "neighbours of a node in the mesh"},
 	{"lookup", "", asked(), "a find by the index, from the question to the first match"},
 	{"page", "", asked(), "the same to a page of 20 matches"},
 	{"get", "", with(spread(Seconds), "success", Share), "a plain look-up of a record on the DHT"},

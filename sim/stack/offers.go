@@ -10,6 +10,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/lease/sign"
 )
 
 // offers is the memory of all offers that were opened: each is verified once, and
@@ -53,7 +54,7 @@ func (s *Stack) open(n *node, b []byte) (*offer.Opened, error) {
 	t := o.known[id]
 	if t == nil {
 		o.real++
-		opened, err := offer.Open(b, nil)
+		opened, err := offer.Open(b, checkSite)
 		if err != nil {
 			return &opened, err
 		}
@@ -66,6 +67,18 @@ func (s *Stack) open(n *node, b []byte) (*offer.Opened, error) {
 	}
 	s.came(n, t, at)
 	return t.offer, nil
+}
+
+// checkSite is how a site's word for a node is judged, as by the daemon.
+func checkSite(site, node lease.Principal, certificate []byte) error {
+	c, err := sign.OpenSite(certificate)
+	if err == nil && c.Site != site {
+		err = lease.ErrNotHolder
+	}
+	if err == nil {
+		err = c.Holds(node, time.Now().Unix())
+	}
+	return err
 }
 
 // retire forgets offers that have lapsed everywhere.

@@ -175,6 +175,7 @@ func (s *Stack) close(abandon bool) error {
 	}
 	all.Wait()
 	s.work.Wait()
+	<-time.After(lean.DialTimeout) // who was dialled by those that have ended
 	return err
 }
 

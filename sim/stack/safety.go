@@ -238,3 +238,23 @@ func (s *Stack) breach(n *node, err error) {
 	defer s.figures.Unlock()
 	s.figures.Breach(report.Breach{At: s.now(), Node: n.index, Text: err.Error()})
 }
+
+// proofs counts the broken promises that nodes know to be proved.
+func (s *Stack) proofs() int {
+	known := map[lease.ID]bool{}
+	for _, n := range s.nodes {
+		select {
+		case n.turn <- struct{}{}:
+		default:
+			continue
+		}
+		if n.now != nil {
+			list, _ := n.now.daemon.Node().Conflicts.Conflicts(context.Background()) // what there is in memory
+			for _, c := range list {
+				known[c.ID] = true
+			}
+		}
+		<-n.turn
+	}
+	return len(known)
+}

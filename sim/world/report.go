@@ -24,6 +24,7 @@ type figures struct {
 	omitted *report.Counter // offers that neighbours were found to leave out
 	stretch stretches
 	talk    *report.Talk
+	degree  *report.Measure
 }
 
 func newFigures(r *report.Recorder) figures {
@@ -36,7 +37,7 @@ func newFigures(r *report.Recorder) figures {
 		lost: r.Counter("messages", "lost"), repeated: r.Counter("packets", "repeated"),
 		doubled: r.Counter("messages", "doubled"), heldBack: r.Counter("messages", "held back"),
 		wishes: r.Counter("leases", "wished"), held: r.Counter("leases", "held"), committed: r.Counter("leases", "committed"), ended: r.Counter("leases", "ended"),
-		proofs: r.Counter("proofs", ""), omitted: r.Counter("offers", "left out"), discovery: newDiscovery(r), talk: r.Talk()}
+		proofs: r.Counter("proofs", ""), omitted: r.Counter("offers", "left out"), discovery: newDiscovery(r), talk: r.Talk(), degree: r.Measure("degree", "")}
 }
 
 // drop counts an offer that a view ignored.
@@ -62,10 +63,9 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 	}
 	w.closePresence()
 	f := &w.figures
-	links := 0
 	for _, n := range w.nodes {
 		if n.up {
-			links += len(n.neighbour)
+			f.degree.Observe(int64(len(n.neighbour)))
 			f.known.Observe(int64(n.view.Len()))
 		}
 	}
@@ -77,7 +77,6 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 		f.Set("duplicates", "", "mean", float64(f.duplicates.Total())/float64(got))
 	}
 	f.discovery.report(f.Recorder)
-	f.Set("degree", "", "mean", float64(links)/float64(max(w.up, 1)))
 	f.Set("grants", "", "count", float64(f.held.Total()))
 	refused := f.Total("refusals")
 	f.Set("refusals", "", "count", float64(refused))
