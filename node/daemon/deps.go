@@ -14,6 +14,7 @@ import (
 	"croft/ebpf"
 	"croft/ebpf/audit"
 	slivernet "croft/ebpf/net"
+	"croft/gossip/alive"
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/lease/sign"
@@ -53,6 +54,10 @@ type Deps struct {
 	// OpenOffer reads an offer as [offer.Open] does, site certificates checked, which
 	// it is if nil. Who has many nodes in one process reads each offer once for all.
 	OpenOffer func([]byte) (*offer.Opened, error)
+
+	// OnPresence hears whom this node suspects and leaves out; may be nil. It must not
+	// block.
+	OnPresence func(alive.Effect)
 
 	// OptOuts are the addresses that asked to be left alone; nil: a visitor sends to
 	// nobody. Courtesy opens the door of the page that tells them how; nil: there is

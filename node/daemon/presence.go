@@ -61,7 +61,7 @@ func (p presence) Coordinate() *offer.Coordinate {
 // watching is what gossip needs to watch who is there. The offers of this node say
 // where it stands.
 func (o *overlay) watching(cfg Config, deps *Deps) *pubsub.LivenessConfig {
-	return &pubsub.LivenessConfig{Key: deps.Key, Prober: o.prober,
+	return &pubsub.LivenessConfig{Key: deps.Key, Prober: o.prober, OnEffect: deps.OnPresence,
 		Position: func() *offer.Position { return position(cfg) }, Refute: o.renew}
 }
 

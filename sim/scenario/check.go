@@ -94,7 +94,7 @@ func (r *reader) defaultEnd(joined time.Duration) time.Duration {
 		case *Find:
 			at += time.Duration(do.Count) * do.Every
 		case *Publish:
-			at += time.Duration(do.Count) * do.Every
+			at += do.After + time.Duration(do.Count)*do.Every
 		}
 		last = max(last, min(at, MaxLength))
 	}

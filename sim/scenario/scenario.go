@@ -70,13 +70,15 @@ type Find struct {
 	View  string        `key:"view" one:"on off" default:"on"`
 }
 
-// Publish has a slice's slivers send on a topic of the slice.
+// Publish has a slice's slivers speak on a topic of the slice: its owner says that
+// they may, all subscribe, and a while after that one after the other says something.
 type Publish struct {
 	Topic string        `pos:"TOPIC" kind:"label"`
 	Slice string        `key:"slice" kind:"label" need:"yes"`
-	Bytes int           `key:"bytes" min:"1" max:"65536" default:"512"`
-	Count int           `key:"count" min:"1" max:"100000" default:"1"`
+	Bytes int           `key:"bytes" min:"8" max:"16384" default:"512"`
+	Count int           `key:"count" min:"1" max:"10000" default:"1"`
 	Every time.Duration `key:"every" default:"1s"`
+	After time.Duration `key:"after" default:"10s"` // for them to find one another
 }
 
 // Change has nodes say something new of themselves, so that there is news.

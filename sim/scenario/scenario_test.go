@@ -21,7 +21,7 @@ end 40m
 at 1m  slice ron nodes=25 where="cpu>=500 & country!=DE" spread=site term=1h rset=cpu=200,memory=64MiB partial=yes
 at 2m  renew ron for=2h
 at 2m  find where="cpu>=100 limit 20" count=10 every=500ms view=off
-at 3m  publish news slice=ron bytes=100 count=5 every=1s
+at 3m  publish news slice=ron bytes=100 count=5 every=1s after=20s
 at 4m  change fraction=10%
 at 4m  leave count=3
 at 5m  fault loss rate=0.05 for=60s

@@ -25,6 +25,8 @@ func (s *Stack) act(step scenario.Step) {
 		for i := range do.Count {
 			s.in(time.Duration(i)*do.Every, func() { s.find(do) })
 		}
+	case *scenario.Publish:
+		s.publish(do)
 	case *scenario.Change:
 		for _, n := range s.choose(do.Who, (*node).isPresent) {
 			n.change()

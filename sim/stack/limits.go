@@ -37,6 +37,14 @@ const (
 	// Of the disk: how long an fsync takes.
 	syncLeast, syncMost = 300 * time.Microsecond, 4 * time.Millisecond
 
+	// checkEvery is how often the ledgers of nodes are looked at that decided something,
+	// and sweepEvery those of all. outlive is what a sliver may live longer than its
+	// lease, and endLimit what it takes at most to end one whose lease is over.
+	checkEvery = time.Second
+	sweepEvery = 30 * time.Second
+	outlive    = 2 * time.Second
+	endLimit   = 10 * time.Second
+
 	// look is how often a run looks whether it was interrupted: a second of a join takes
 	// a while. beat is how often it tells how far it is.
 	look = 50 * time.Millisecond

@@ -33,6 +33,8 @@ type machine struct {
 	slivers map[string]*sliver
 	watch   map[*watcher]bool
 	tenures audit.Tenures
+
+	deathless bool // a broken sandbox, to see the checks notice: it ends nothing
 }
 
 func newMachine() *machine {

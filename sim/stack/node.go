@@ -17,14 +17,12 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/lease/sign"
 	"croft/node/daemon"
-	"croft/node/journal"
 	"croft/sim/stack/lean"
 )
 
@@ -36,6 +34,10 @@ type node struct {
 	addr    ma.Multiaddr
 	machine *machine
 	state   string // directory
+
+	certificate []byte // its site's, that it is its own
+
+	promises promises
 
 	turn turn     // held while a daemon comes or goes; guards what follows
 	left bool     // for good
@@ -89,7 +91,22 @@ func (s *Stack) newNode(i int) (*node, error) {
 	if n.addr, err = addrOf(i); err != nil {
 		return nil, err
 	}
+	if n.certificate, err = s.certify(n); err != nil {
+		return nil, err
+	}
 	return n, os.MkdirAll(filepath.Join(n.state, "node"), 0o700)
+}
+
+// certify has a node's site say that it is its own: suspicions count by sites.
+func (s *Stack) certify(n *node) ([]byte, error) {
+	name := fmt.Sprintf("s%d", s.profile.Place(n.index).Site)
+	site := keyOf(s.scn.Seed, "site "+name)
+	signed, err := sign.SealSite(sign.SiteCert{Site: site.Principal(), Node: n.key.Principal(), Name: name,
+		From: s.began.Add(-24 * time.Hour).Unix(), Until: s.began.Add(366 * 24 * time.Hour).Unix()}, site)
+	if err != nil {
+		return nil, fmt.Errorf("certifying node %d: %w", n.index, err)
+	}
+	return signed.Bytes(), nil
 }
 
 // addrOf is where a node listens.
@@ -106,7 +123,7 @@ func (n *node) config() daemon.Config {
 	cfg := daemon.Config{Name: fmt.Sprintf("s%d/n%d", at.Site, n.index), State: n.state, Profile: daemon.ProfileLab, Capacity: capacity,
 		Listen: []string{n.addr.String()}, Bounds: daemon.DefaultConfig().Bounds,
 		Attributes: daemon.Attributes{Country: at.Country, Region: at.Region, City: at.City, Lat: at.Lat, Lon: at.Lon, AS: at.AS}}
-	cfg.Bounds.Places = places
+	cfg.Bounds.Places, cfg.SiteCert = places, n.certificate
 	for _, o := range n.s.contacts(n) {
 		cfg.Join = append(cfg.Join, o.addr.String()+"/p2p/"+o.peer())
 	}
@@ -128,18 +145,21 @@ func (n *node) start() {
 	if n.left || n.now != nil || n.s.over() {
 		return
 	}
+	target := n.s.present()
+	n.books.Lock() // it hears of others before it is said to be up
+	n.told, n.since, n.seen, n.seenCount, n.target = false, n.s.now(), newBits(len(n.s.nodes)), 0, target
+	n.books.Unlock()
 	r, deps, err := n.assemble()
 	if err != nil {
 		n.s.fail(fmt.Errorf("starting node %d: %w", n.index, err))
 		return
 	}
 	n.now = r
-	target := n.s.present()
 	n.books.Lock()
-	n.up, n.told, n.since, n.deps, n.host = true, false, n.s.now(), deps, r.host
-	n.seen, n.seenCount, n.target = newBits(len(n.s.nodes)), 0, target
+	n.up, n.deps, n.host = true, deps, r.host
 	n.books.Unlock()
 	n.s.changed(1)
+	n.returned()
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() {
@@ -165,29 +185,14 @@ func (n *node) assemble() (*running, *daemon.Deps, error) {
 	}
 	deps := &daemon.Deps{Key: n.key, Clock: n.machine, Log: slog.New(slog.DiscardHandler), Hosting: hosting,
 		Socket:      func() (net.Listener, error) { return newDoor(), nil },
+		OnPresence:  n.presence,
 		OpenOffer:   func(b []byte) (*offer.Opened, error) { return n.s.open(n, b) },
-		OpenJournal: l.openJournal}
+		OpenJournal: func() (daemon.OpenJournal, [][]byte, error) { return n.openBook(l) }}
 	d, err := daemon.Assemble(context.Background(), n.config(), deps, host)
 	if err != nil {
 		return nil, nil, errors.Join(err, host.Close())
 	}
 	return &running{daemon: d, host: host, life: l, ended: make(chan struct{})}, deps, nil
-}
-
-// openJournal opens what the machine's disk has.
-func (l *life) openJournal() (daemon.OpenJournal, [][]byte, error) {
-	if err := l.does(); err != nil {
-		return nil, nil, err
-	}
-	l.mu.Lock()
-	d := l.disk
-	l.mu.Unlock()
-	j, records, err := journal.Open("journal", journal.Options{Disk: d, Ballast: -1})
-	if err != nil {
-		return nil, nil, err
-	}
-	opened, kept := daemon.Books(j, records)
-	return opened, kept, nil
 }
 
 // kill ends the daemon as kill -9 does. Torn has what it was writing cut at any byte,
@@ -198,6 +203,7 @@ func (n *node) kill(torn, power bool) {
 	if r == nil {
 		return
 	}
+	n.died()
 	r.life.dead.Store(true)
 	n.machine.mu.Lock()
 	n.machine.disk = n.machine.disk.after(torn || power, n.s.draw)
@@ -244,23 +250,6 @@ func (n *node) isPresent() bool {
 	n.books.Lock()
 	defer n.books.Unlock()
 	return n.up && n.told
-}
-
-// links counts the node's connections.
-func (n *node) links() int {
-	n.books.Lock()
-	h := n.host
-	n.books.Unlock()
-	if h == nil {
-		return 0
-	}
-	open := 0
-	for _, c := range h.Network().Conns() {
-		if c.Stat().Direction != network.DirUnknown {
-			open++
-		}
-	}
-	return open
 }
 
 // bytes is what it has sent, and in how long.

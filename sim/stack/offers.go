@@ -10,6 +10,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/lease/sign"
 )
 
 // offers is the memory of all offers that were opened: each is verified once, and
@@ -53,7 +54,7 @@ func (s *Stack) open(n *node, b []byte) (*offer.Opened, error) {
 	t := o.known[id]
 	if t == nil {
 		o.real++
-		opened, err := offer.Open(b, nil)
+		opened, err := offer.Open(b, checkSite)
 		if err != nil {
 			return &opened, err
 		}
@@ -68,6 +69,18 @@ func (s *Stack) open(n *node, b []byte) (*offer.Opened, error) {
 	return t.offer, nil
 }
 
+// checkSite is how a site's word for a node is judged, as by the daemon.
+func checkSite(site, node lease.Principal, certificate []byte) error {
+	c, err := sign.OpenSite(certificate)
+	if err == nil && c.Site != site {
+		err = lease.ErrNotHolder
+	}
+	if err == nil {
+		err = c.Holds(node, time.Now().Unix())
+	}
+	return err
+}
+
 // retire forgets offers that have lapsed everywhere.
 func (o *offers) retire(at time.Duration) {
 	for len(o.order) > 0 && at-o.order[0].at > 2*offer.MaxValid*time.Second {
@@ -78,7 +91,11 @@ func (o *offers) retire(at time.Duration) {
 
 // came notes that an offer is in a node's view. It is called with the offers locked.
 func (s *Stack) came(n *node, t *told, at time.Duration) {
-	if t.origin < 0 || !t.had.mark(n.index) || t.offer.Closed {
+	if t.origin < 0 {
+		return
+	}
+	news := t.had.mark(n.index) // a daemon before this one may have had it
+	if t.offer.Closed {
 		return
 	}
 	n.books.Lock()
@@ -100,6 +117,7 @@ func (s *Stack) came(n *node, t *told, at time.Duration) {
 		s.figures.latejoin.Add(at, int64(late))
 	}
 	switch {
+	case !news:
 	case n.index == t.origin:
 		s.figures.published.Add(at, 1)
 	case up && since < t.at:

@@ -24,20 +24,27 @@ type figures struct {
 	published, delivered              *report.Counter
 	wishes, held                      *report.Counter
 	up                                *report.Gauge
+	talk                              *report.Talk
+	deaths                            *report.Deaths
+	told, falsely, leftOut            *report.Counter // suspicions
+	degree                            *report.Measure
 	asked, found                      uint64
 }
 
 func (f *figures) init(s *scenario.Scenario) {
 	r := report.NewRecorder("stack", s)
-	f.Recorder = r
+	f.Recorder, r.Safety = r, &report.Safety{}
 	f.delivery, f.latejoin, f.lookup, f.bytes = r.Measure("delivery", ""), r.Measure("latejoin", ""), r.Measure("lookup", ""), r.Measure("bytes", "")
 	f.published, f.delivered = r.Counter("offers", "published"), r.Counter("offers", "delivered")
 	f.wishes, f.held = r.Counter("leases", "wished"), r.Counter("leases", "held")
-	f.up = r.Gauge("nodes", "up")
+	f.deaths, f.degree = r.Deaths(), r.Measure("degree", "")
+	f.told, f.falsely, f.leftOut = r.Counter("suspicions", "told"), r.Counter("suspicions", "false"), r.Counter("suspicions", "left out though there")
+	f.up, f.talk = r.Gauge("nodes", "up"), r.Talk()
 }
 
 // granted and refused count what nodes answered to wishes.
-func (s *Stack) granted() {
+func (s *Stack) granted(by lease.Principal, statements [][]byte) {
+	s.told(by, statements)
 	s.figures.Lock()
 	defer s.figures.Unlock()
 	s.figures.held.Add(s.now(), 1)
@@ -64,18 +71,18 @@ func newCosts() costs {
 // report closes the books.
 func (s *Stack) report(partial bool, began costs) *report.Report {
 	due, reached := s.share()
-	links, up, sum := 0, 0, uint64(0)
+	sum, first, copies := uint64(0), uint64(0), uint64(0)
 	for _, n := range s.nodes {
-		links += n.links()
-		if n.isPresent() {
-			up++
+		if mesh, one, more, ok := n.meshes(); ok {
+			s.figures.degree.Observe(int64(mesh))
+			first, copies = first+one, copies+more
 		}
 		if sent, was := n.bytes(); was > time.Second {
 			s.figures.bytes.Observe(int64(float64(sent) / was.Seconds()))
 			sum += sent
 		}
 	}
-	count := goroutines()
+	off, proved, count := s.coordinates(), s.proofs(), goroutines()
 	f := &s.figures
 	f.Lock()
 	defer f.Unlock()
@@ -85,7 +92,15 @@ func (s *Stack) report(partial bool, began costs) *report.Report {
 	if f.asked > 0 {
 		f.Set("lookup", "", "success", float64(f.found)/float64(f.asked))
 	}
-	f.Set("degree", "", "mean", float64(links)/float64(max(up, 1)))
+	if first > 0 {
+		f.Set("duplicates", "", "mean", float64(copies)/float64(first))
+	}
+	f.deaths.Close(s.now())
+	f.Set("suspicions", "", "count", float64(f.told.Total()))
+	f.Set("suspicions", "", "false", float64(f.falsely.Total()))
+	f.Spread("coordinate", "", off)
+	f.Set("proofs", "", "count", float64(proved))
+	f.talk.Close(s.now(), s.there)
 	refused := f.Total("refusals")
 	f.Set("grants", "", "count", float64(f.held.Total()))
 	f.Set("refusals", "", "count", float64(refused))
@@ -131,5 +146,5 @@ var foot = report.Foot{
 		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; the image is everywhere; no packets"},
 		{What: "journal's disk", How: "0.3 to 4 ms an fsync; a torn one keeps what was synced and some bytes more; other files are the machine's own"},
 	},
-	Omits: []string{"exact replay", "safety by the oracle", "topics of slices", "hostile nodes", "NAT, relays and mDNS", "the record of packets and its log"},
+	Omits: []string{"exact replay", "hostile nodes", "NAT, relays and mDNS", "the record of packets and its log"},
 }

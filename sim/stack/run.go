@@ -46,6 +46,7 @@ type Stack struct {
 	up      int
 	ending  bool
 	err     error
+	checks  int // looks at ledgers
 	slices  map[string]*researcher
 	inOrder []*researcher
 }
@@ -61,9 +62,14 @@ func Run(ctx context.Context, scn *scenario.Scenario, opt Options) (*report.Repo
 	if err != nil {
 		return nil, err
 	}
+	return s.run(ctx, opt)
+}
+
+func (s *Stack) run(ctx context.Context, opt Options) (*report.Report, error) {
 	clock := newCosts()
 	s.schedule()
 	partial := s.wait(ctx, opt)
+	s.check(true)
 	r := s.report(partial, clock)
 	if err := s.close(opt.Abandon); err != nil {
 		return nil, err
@@ -106,6 +112,7 @@ func (s *Stack) schedule() {
 	for _, step := range s.scn.Steps {
 		s.in(step.At, func() { s.act(step) })
 	}
+	s.guard()
 	for i, n := range s.nodes {
 		s.in(time.Duration(i/s.scn.Join.Wave)*s.scn.Join.Every+time.Duration(s.draw(int(100*time.Millisecond))), n.start)
 	}
@@ -168,6 +175,7 @@ func (s *Stack) close(abandon bool) error {
 	}
 	all.Wait()
 	s.work.Wait()
+	<-time.After(lean.DialTimeout) // who was dialled by those that have ended
 	return err
 }
 

@@ -22,6 +22,8 @@ func (w *World) act(step scenario.Step) {
 		w.stop(do)
 	case *scenario.Find:
 		w.find(do)
+	case *scenario.Publish:
+		w.speak(do)
 	case *scenario.Change:
 		for _, n := range w.choose(do.Who, w.present) {
 			n.said++

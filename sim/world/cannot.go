@@ -23,8 +23,6 @@ func cannot(s *scenario.Scenario) error {
 	}
 	for _, step := range s.Steps {
 		switch do := step.Do.(type) {
-		case *scenario.Publish:
-			return no(step.Line, step.Name(), "it has no topics of slices yet")
 		case *scenario.Hostile:
 			return no(step.Line, step.Name()+" "+do.Kind, "everybody in it keeps the rules so far")
 		}

@@ -51,9 +51,10 @@ func (n *peer) join() {
 // settle finds neighbours, and pulls.
 func (n *peer) settle() {
 	n.meshed = n.w.now
-	if n.indexed != nil {
+	if n.w.tables != nil {
 		n.w.tables.enter(n.index)
 	}
+	n.resubscribe()
 	n.graft(degree)
 	if len(n.neighbour) == 0 {
 		n.begun()

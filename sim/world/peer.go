@@ -70,6 +70,7 @@ type peer struct {
 	indexed  *indexed     // nil: the index is not played
 	sharded  *sharded     // nil: everybody hears everybody
 	latest   *offer.Opened
+	topics   *topical // nil: nobody speaks
 
 	since time.Duration // when it came up last
 	was   time.Duration // how long it was up before
@@ -132,6 +133,7 @@ func (n *peer) start() {
 	w.count(+1)
 	n.offers(+1)
 	n.openPresence()
+	n.openTopics()
 	n.oracle.Restarted()
 	n.give(node.Recover{})
 }
@@ -165,6 +167,7 @@ func (n *peer) end() {
 	}
 	n.core, n.view, n.inbox, n.busy, n.live = nil, nil, nil, false, nil
 	n.answers, n.watch = nil, nil
+	n.closeTopics()
 	n.closeIndex()
 	n.closeShards()
 	n.w.silent(n)

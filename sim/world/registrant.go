@@ -43,14 +43,16 @@ func (n *peer) openIndex() {
 	}
 	w.tables.name(n.index, keyspace(peerID(n.principal())), n.address())
 	n.patience = dht.Patience{}
+	if !playsIndex(w.scn) {
+		return // there are tables for what else is looked up
+	}
 	n.indexed = &indexed{holder: dht.NewHolder(dht.HolderConfig{Open: w.open}), placed: map[dht.Key]dht.Placed{}}
 }
 
 // closeIndex ends it.
 func (n *peer) closeIndex() {
 	n.hangUp()
-	if n.indexed != nil {
-		n.indexed = nil
+	if n.indexed = nil; n.w.tables != nil {
 		n.w.in(refreshed, n.w.tables.leave(n.index))
 	}
 }

@@ -41,22 +41,24 @@ type World struct {
 	up      int
 	slivers int // that run
 	wires   wires
-	tables  *tables // nil: nobody asks the index
+	tables  *tables // nil: nobody looks anything up
 	areas   *areas  // nil: everybody hears everybody
 	refs    uint64  // of inputs to cores
 
-	messages []*message // that are recognised, oldest first
-	aged     []*message // whose offers may still hold
-	told     int        // nodes that are up and have told of themselves
-	opened   map[*byte]*offer.Opened
-	verified map[*byte]error         // suspicions
-	known    map[lease.Principal]int // nodes
-	deaths   []*death
-	slices   map[string]*run
-	inOrder  []*run
-	figures  figures
-	use      use
-	err      error
+	messages  []*message // that are recognised, oldest first
+	aged      []*message // whose offers may still hold
+	told      int        // nodes that are up and have told of themselves
+	opened    map[*byte]*offer.Opened
+	verified  map[*byte]error         // suspicions
+	known     map[lease.Principal]int // nodes
+	deaths    []*death
+	slices    map[string]*run
+	inOrder   []*run
+	speeches  []*speech // on topics of slices
+	forgetful bool      // a broken DHT, to see the checks notice: records of slices are lost
+	figures   figures
+	use       use
+	err       error
 }
 
 // Run plays a scenario to its end, or until ctx is done: then what there is comes
@@ -79,7 +81,7 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 	}
 	w := &World{scn: s, profile: p, rng: rand.New(rand.NewPCG(s.Seed, 0x776f726c64)), trace: newTrace(opt.Trace),
 		opened: map[*byte]*offer.Opened{}, verified: map[*byte]error{}, known: map[lease.Principal]int{}, slices: map[string]*run{}, figures: newFigures(report.NewRecorder("world", s))}
-	if playsIndex(s) {
+	if playsIndex(s) || speaks(s) {
 		w.tables = newTables(s.Seed, s.Nodes.Count)
 	}
 	if shards(s) {

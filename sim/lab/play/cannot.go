@@ -11,7 +11,7 @@ import (
 )
 
 // measured are the figures that can be told from outside.
-var measured = []string{"safety", "delivery", "latejoin", "lookup", "bytes", "slice", "grants"}
+var measured = []string{"safety", "delivery", "latejoin", "lookup", "bytes", "slice", "grants", "topic"}
 
 // cannot returns what a lab does not do of a scenario.
 func cannot(s *scenario.Scenario) error {
@@ -29,8 +29,6 @@ func cannot(s *scenario.Scenario) error {
 	}
 	for _, step := range s.Steps {
 		switch do := step.Do.(type) {
-		case *scenario.Publish:
-			return no(step.Line, step.Name(), "it has no topics of slices yet")
 		case *scenario.Hostile:
 			return no(step.Line, step.Name()+" "+do.Kind, "all its daemons are real ones")
 		case *scenario.Delay, *scenario.Duplicate, *scenario.Reorder:

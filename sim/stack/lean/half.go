@@ -42,6 +42,9 @@ func (h *half) send(p *pair, c parcel) {
 	a.sent.Add(uint64(size))
 	if l.cut || len(h.flight) > 0 && h.flight[len(h.flight)-1].at == 0 {
 		h.flight = append(h.flight, c)
+		if l.reborn.Load() {
+			l.knock(h.from)
+		}
 		return
 	}
 	way, ok := l.fabric.wires.Way(a.index, b.index, size)

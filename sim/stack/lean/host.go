@@ -93,6 +93,7 @@ func (f *Fabric) Host(cfg Config) (*Host, error) {
 		return nil, fmt.Errorf("making host at %s: %w", cfg.Addr, ErrAddress)
 	}
 	f.hosts[string(cfg.Addr.Bytes())] = h
+	f.reborn(h)
 	go h.emitting()
 	ping.NewPingService(h)
 	return h, nil
@@ -149,6 +150,7 @@ func (h *Host) stop(told bool) {
 	h.fabric.mu.Lock()
 	if h.fabric.hosts[string(h.addr.Bytes())] == h {
 		delete(h.fabric.hosts, string(h.addr.Bytes()))
+		h.fabric.killed[h.id] = !told
 	}
 	h.fabric.mu.Unlock()
 	h.mu.Lock()

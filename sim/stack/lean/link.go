@@ -17,6 +17,7 @@ type link struct {
 	ends   [2]*conn // the one that dialled first
 	quiet  bool     // nobody above is told
 	used   atomic.Int64
+	reborn atomic.Bool // one end was killed, and another is in its place
 
 	mu      sync.Mutex // guards what follows, and all streams
 	streams map[*pair]struct{}
