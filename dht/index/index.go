@@ -22,10 +22,13 @@ import (
 // Protocol is the stream protocol's id.
 const Protocol protocol.ID = "/croft/index/1"
 
-// Router finds the peers closest to a key, nearest first, this one not among
+// Router finds the n peers closest to a key, nearest first, this one not among
 // them. Package dht/kad has one.
 type Router interface {
-	Closest(ctx context.Context, key []byte) ([]peer.AddrInfo, error)
+	Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error)
+	// Confirm reports whether peers that Closest returned are still the closest, for
+	// less than another look-up.
+	Confirm(ctx context.Context, key []byte, known []peer.AddrInfo) bool
 }
 
 // Config is fixed for the life of an Index.
@@ -46,11 +49,12 @@ type Index struct {
 
 	mu      sync.Mutex // guards what follows
 	holder  *dht.Holder
-	serving map[netip.Prefix]int // inbound requests under way, by their network
-	sizes   map[dht.Bucket]size  // as last heard, for the planner
-	placed  map[peer.ID]placed   // who may hold the node's own offer
-	refuse  map[string]uint64    // requests not served, by reason
-	ignored map[Ignored]uint64   // of what holders said
+	serving map[netip.Prefix]int        // inbound requests under way, by their network
+	sizes   map[dht.Bucket]size         // as last heard, for the planner
+	placed  map[peer.ID]placed          // who may hold the node's own offer
+	homes   map[dht.Key][]peer.AddrInfo // the closest to each of its buckets
+	refuse  map[string]uint64           // requests not served, by reason
+	ignored map[Ignored]uint64          // of what holders said
 }
 
 // asker sends one request to a peer and reads its response.
@@ -83,7 +87,7 @@ func newIndex(cfg Config, self string) *Index {
 	}
 	return &Index{
 		cfg: cfg, self: self, serving: map[netip.Prefix]int{}, holder: dht.NewHolder(cfg.Holder),
-		sizes: map[dht.Bucket]size{}, placed: map[peer.ID]placed{}, refuse: map[string]uint64{}, ignored: map[Ignored]uint64{},
+		sizes: map[dht.Bucket]size{}, placed: map[peer.ID]placed{}, homes: map[dht.Key][]peer.AddrInfo{}, refuse: map[string]uint64{}, ignored: map[Ignored]uint64{},
 	}
 }
 
@@ -124,7 +128,7 @@ func (x *Index) Stats() Stats {
 	defer x.mu.Unlock()
 	s := Stats{Entries: x.holder.Entries(), Refused: maps.Clone(x.refuse), Ignored: maps.Clone(x.ignored)}
 	for _, p := range x.placed {
-		if p.holds {
+		if len(p.stored) > 0 {
 			s.Holders++
 		}
 	}

@@ -27,9 +27,14 @@ type Registered struct {
 
 // placed is a peer that may hold the node's offer.
 type placed struct {
-	info  peer.AddrInfo
-	keys  []dht.Key
-	holds bool // it said so, the last time it was asked
+	info   peer.AddrInfo
+	keys   []dht.Key
+	stored []dht.Key // where it said that it holds the offer, the last time it was asked
+}
+
+// has reports whether a peer holds the offer wherever it should.
+func (p placed) has(keys []dht.Key) bool {
+	return !slices.ContainsFunc(keys, func(k dht.Key) bool { return !slices.Contains(p.stored, k) })
 }
 
 // Register places an offer at the peers closest to each of its buckets; where too
@@ -37,8 +42,19 @@ type placed struct {
 // deeper and so on. Those that held an earlier one are told of the newer. It is
 // ErrNoHolder when no other peer took it.
 func (x *Index) Register(ctx context.Context, o offer.Opened) (Registered, error) {
+	return x.register(ctx, o, false)
+}
+
+// register leaves those alone that hold this very offer, if they are known to: soon
+// after a registration it is for whoever has come closer since.
+func (x *Index) register(ctx context.Context, o offer.Opened, known bool) (Registered, error) {
 	reg := Registered{Status: map[dht.Status]int{}}
-	now := map[peer.ID]placed{}
+	now, homes := map[peer.ID]placed{}, map[dht.Key][]peer.AddrInfo{}
+	var held map[peer.ID]placed
+	if x.mu.Lock(); known {
+		held = x.placed
+	}
+	x.mu.Unlock()
 	var last error
 	for level, depth := dht.Buckets(&o.Offer), 0; len(level) > 0; depth++ {
 		reg.Depth = depth
@@ -46,11 +62,11 @@ func (x *Index) Register(ctx context.Context, o offer.Opened) (Registered, error
 		if x.cfg.Serve {
 			x.local(dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: keys}, netip.Addr{})
 		}
-		targets, err := x.targets(ctx, keys)
+		targets, err := x.targets(ctx, keys, homes)
 		if err != nil {
 			last = err
 		}
-		verdicts := x.tell(ctx, &reg, now, targets, func(p placed) dht.Request {
+		verdicts := x.tell(ctx, &reg, held, now, targets, func(p placed) dht.Request {
 			return dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: p.keys}
 		})
 		var deeper []dht.Bucket
@@ -62,6 +78,9 @@ func (x *Index) Register(ctx context.Context, o offer.Opened) (Registered, error
 		level = deeper
 	}
 	x.retire(ctx, &reg, now, o)
+	x.mu.Lock()
+	x.homes = homes
+	x.mu.Unlock()
 	switch {
 	case len(now) == 0 && last != nil:
 		return reg, fmt.Errorf("registering offer %d: %w", o.Sequence, last)
@@ -78,7 +97,7 @@ func (x *Index) retire(ctx context.Context, reg *Registered, now map[peer.ID]pla
 	x.mu.Lock()
 	var old []placed
 	for id, p := range x.placed {
-		if _, again := now[id]; !again && p.holds {
+		if _, again := now[id]; !again && len(p.stored) > 0 {
 			for keys := range slices.Chunk(p.keys, dht.MaxBuckets) {
 				old = append(old, placed{info: p.info, keys: keys})
 			}
@@ -86,24 +105,34 @@ func (x *Index) retire(ctx context.Context, reg *Registered, now map[peer.ID]pla
 	}
 	x.placed = now
 	x.mu.Unlock()
-	x.tell(ctx, reg, nil, old, func(p placed) dht.Request {
+	x.tell(ctx, reg, nil, nil, old, func(p placed) dht.Request {
 		return dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: p.keys}
 	})
 }
 
-// targets finds the holders of every key.
-func (x *Index) targets(ctx context.Context, keys []dht.Key) ([]placed, error) {
+// targets finds the holders of every key, those of the last time where they still are,
+// and notes them in homes.
+func (x *Index) targets(ctx context.Context, keys []dht.Key, homes map[dht.Key][]peer.AddrInfo) ([]placed, error) {
 	var mu sync.Mutex
 	var last error
 	byPeer := map[peer.ID]placed{}
+	x.mu.Lock()
+	before := x.homes
+	x.mu.Unlock()
 	each(parallelWalks, keys, func(k dht.Key) {
-		peers, err := x.cfg.Router.Closest(ctx, k[:])
+		peers, err := before[k], error(nil)
+		if len(peers) == 0 || !x.cfg.Router.Confirm(ctx, k[:], peers) {
+			peers, err = x.cfg.Router.Closest(ctx, k[:], replicas)
+			peers = peers[:min(replicas, len(peers))]
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
 			last = err
+		} else {
+			homes[k] = peers
 		}
-		for _, ai := range peers[:min(replicas, len(peers))] {
+		for _, ai := range peers {
 			p := byPeer[ai.ID]
 			p.info, p.keys = ai, append(p.keys, k)
 			byPeer[ai.ID] = p
@@ -116,12 +145,18 @@ func (x *Index) targets(ctx context.Context, keys []dht.Key) ([]placed, error) {
 type verdict struct{ asked, stored, full int }
 
 // tell sends each target its request, adds what they say to reg, and notes in now,
-// if there is one, who has been asked.
-func (x *Index) tell(ctx context.Context, reg *Registered, now map[peer.ID]placed, targets []placed, request func(placed) dht.Request) map[dht.Key]verdict {
+// if there is one, who has been asked. Whoever has all of it by held is not asked.
+func (x *Index) tell(ctx context.Context, reg *Registered, held, now map[peer.ID]placed, targets []placed, request func(placed) dht.Request) map[dht.Key]verdict {
 	var mu sync.Mutex
 	verdicts := map[dht.Key]verdict{}
 	each(parallelAsks, targets, func(p placed) {
-		resp, err := x.ask(ctx, p.info, request(p))
+		var resp dht.Response
+		var err error
+		if held[p.info.ID].has(p.keys) {
+			resp.Status = make([]dht.Status, len(p.keys)) // stored
+		} else {
+			resp, err = x.ask(ctx, p.info, request(p))
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
@@ -136,7 +171,7 @@ func (x *Index) tell(ctx context.Context, reg *Registered, now map[peer.ID]place
 				switch resp.Status[i] {
 				case dht.Stored:
 					v.stored++
-					p.holds = true
+					p.stored = append(p.stored, k)
 				case dht.Full:
 					v.full++
 				}
@@ -148,7 +183,7 @@ func (x *Index) tell(ctx context.Context, reg *Registered, now map[peer.ID]place
 		}
 		if now != nil {
 			before := now[p.info.ID]
-			p.keys, p.holds = append(before.keys, p.keys...), p.holds || before.holds
+			p.keys, p.stored = append(before.keys, p.keys...), append(before.stored, p.stored...)
 			now[p.info.ID] = p
 		}
 	})
@@ -169,7 +204,7 @@ func (x *Index) Withdraw(ctx context.Context, closed offer.Opened) (Registered, 
 	if len(targets) == 0 {
 		return reg, nil
 	}
-	x.tell(ctx, &reg, nil, targets, func(placed) dht.Request { return req })
+	x.tell(ctx, &reg, nil, nil, targets, func(placed) dht.Request { return req })
 	if reg.Holders == 0 {
 		return reg, fmt.Errorf("withdrawing from %d peers: %w", len(targets), ErrNoHolder)
 	}
@@ -188,6 +223,7 @@ func (x *Index) Keep(ctx context.Context, offers <-chan offer.Opened) {
 	defer timer.Stop()
 	tries := 0
 	for {
+		early := false
 		select {
 		case <-ctx.Done():
 			return
@@ -200,11 +236,12 @@ func (x *Index) Keep(ctx context.Context, offers <-chan offer.Opened) {
 			}
 			current = &o
 		case <-timer.C:
+			early = tries < len(again) // later the holders may have lost it, or run out of it
 		}
 		if current == nil {
 			continue
 		}
-		reg, err := x.Register(ctx, *current)
+		reg, err := x.register(ctx, *current, early)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			x.cfg.Log.Info("offer not registered, trying again", "sequence", current.Sequence, "err", err)

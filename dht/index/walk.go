@@ -145,7 +145,7 @@ func (w *walk) holders(ctx context.Context, b dht.Bucket) ([]peer.AddrInfo, erro
 	w.mu.Unlock()
 	c.once.Do(func() {
 		key := b.Key()
-		c.peers, c.err = w.x.cfg.Router.Closest(ctx, key[:])
+		c.peers, c.err = w.x.cfg.Router.Closest(ctx, key[:], replicas)
 		c.peers = c.peers[:min(replicas, len(c.peers))]
 	})
 	return c.peers, c.err
