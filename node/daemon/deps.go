@@ -52,7 +52,10 @@ type Deps struct {
 
 	// OpenOffer reads an offer as [offer.Open] does, site certificates checked, which
 	// it is if nil. Who has many nodes in one process reads each offer once for all.
-	OpenOffer func([]byte) (*offer.Opened, error)
+	// OpenRegistered is the same for what is registered with this node, and what it is
+	// told by those with whom others did.
+	OpenOffer      func([]byte) (*offer.Opened, error)
+	OpenRegistered func([]byte) (*offer.Opened, error)
 
 	// OptOuts are the addresses that asked to be left alone; nil: a visitor sends to
 	// nobody. Courtesy opens the door of the page that tells them how; nil: there is
