@@ -71,9 +71,9 @@ func (e *errand) NextWake() (time.Time, bool) {
 
 func (e *errand) emit(x IndexEffect) { e.out = append(e.out, x) }
 
-func (e *errand) route(k Key, on func(peers []Key, ok bool)) {
+func (e *errand) route(k Key, before []Key, on func(peers []Key, ok bool)) {
 	e.routes[k] = on
-	e.emit(Route{k})
+	e.emit(Route{k, before})
 }
 
 func (e *errand) send(to Key, req Request, on func(Response, bool)) (number int) {

@@ -58,8 +58,12 @@ type IndexEffect interface {
 	indexEffect()
 }
 
-// Route wants the peers nearest to a key looked up.
-type Route struct{ Key Key }
+// Route wants the peers nearest to a key: those of before, nearest first, if they
+// still are, and else others, looked up.
+type Route struct {
+	Key    Key
+	Before []Key
+}
 
 // Send wants a request brought to a peer, or to the node's own holder.
 type Send struct {
@@ -98,7 +102,13 @@ func (Unread) indexEffect()   {}
 func (Measured) indexEffect() {}
 func (Ended) indexEffect()    {}
 
-func (e Route) String() string { return "route " + e.Key.String() }
+func (e Route) String() string {
+	s := "route " + e.Key.String()
+	for _, k := range e.Before {
+		s += " " + k.String()
+	}
+	return s
+}
 func (e Send) String() string {
 	s := fmt.Sprintf("send %d %s %d", e.Number, e.To, e.Request.Op)
 	for _, k := range e.Request.Buckets {

@@ -26,7 +26,7 @@ type model struct {
 type memberOfModel struct {
 	holder *dht.Holder
 	sizes  dht.Sizes
-	placed map[dht.Key]dht.Placed
+	told   dht.Told
 	dead   bool
 }
 
@@ -77,17 +77,17 @@ func (m *model) answer(from int, e dht.Send) dht.IndexInput {
 
 func (m *model) Register(node int, o offer.Opened) error {
 	n := m.members[node]
-	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: keyOf(node), Serves: true, Placed: n.placed})
+	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: keyOf(node), Serves: true, Before: n.told})
 	m.run(node, r.Step, func(dht.IndexEffect) {})
-	reg, placed := r.Result()
-	if n.placed = placed; reg.Status[dht.Stored] == 0 {
+	reg, told := r.Result()
+	if n.told = told; reg.Status[dht.Stored] == 0 {
 		return errors.New("nobody took it")
 	}
 	return nil
 }
 
 func (m *model) Withdraw(node int, o offer.Opened) error {
-	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: keyOf(node), Serves: true, Placed: m.members[node].placed})
+	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: keyOf(node), Serves: true, Before: m.members[node].told})
 	m.run(node, r.Step, func(dht.IndexEffect) {})
 	if reg, _ := r.Result(); reg.Holders == 0 {
 		return errors.New("nobody heard it")

@@ -14,15 +14,35 @@ import (
 // RegistrationConfig is fixed for the life of a Registration.
 type RegistrationConfig struct {
 	Offer  *offer.Opened
-	Self   Key            // this node
-	Serves bool           // it holds buckets itself
-	Placed map[Key]Placed // who was asked the last time; not changed
+	Self   Key  // this node
+	Serves bool // it holds buckets itself
+	Before Told // the last time; not changed
+	Soon   bool // that was for this very offer, and not long ago: who holds it is not asked again
 }
 
-// Placed is what a peer was asked to keep.
-type Placed struct {
-	Keys  []Key
-	Holds bool // it said that it does, of some of them
+// Told is with whom an offer is after a registration.
+type Told struct {
+	Asked map[Key]Placed // by peer
+	Homes map[Key][]Key  // the peers closest to each bucket
+}
+
+// With is whom either told, the later of the two where both did. Both stay as they are.
+func (t Told) With(later Told) Told {
+	all := Told{maps.Clone(t.Asked), maps.Clone(t.Homes)}
+	if all.Asked == nil {
+		return later
+	}
+	maps.Copy(all.Asked, later.Asked)
+	maps.Copy(all.Homes, later.Homes)
+	return all
+}
+
+// Placed is what a peer was asked to keep, and what of that it said that it keeps.
+type Placed struct{ Keys, Stored []Key }
+
+// all reports whether a peer keeps the offer wherever it should.
+func (p Placed) all(keys []Key) bool {
+	return !slices.ContainsFunc(keys, func(k Key) bool { return !slices.Contains(p.Stored, k) })
 }
 
 // Registered is what became of a registration, over all buckets and holders.
@@ -35,19 +55,20 @@ type Registered struct {
 
 // Registration places an offer at the peers closest to each of its buckets; where
 // too many of them are full, at those closest to its part of the bucket, one bit
-// deeper and so on. Those that held an earlier one are told of the newer. An offer
+// deeper and so on. Those that held an earlier one are told of the newer. Whom it
+// found the last time it has confirmed, rather than looked up again. An offer
 // that is closed is withdrawn from all that were asked to keep it. It is not safe
 // for concurrent use.
 type Registration struct {
 	errand
 	cfg RegistrationConfig
 	reg Registered
-	now map[Key]Placed
+	now Told
 }
 
 // NewRegistration returns one that has asked nobody yet.
 func NewRegistration(cfg RegistrationConfig) *Registration {
-	return &Registration{cfg: cfg, reg: Registered{Status: map[Status]int{}}, now: map[Key]Placed{}}
+	return &Registration{cfg: cfg, reg: Registered{Status: map[Status]int{}}, now: Told{map[Key]Placed{}, map[Key][]Key{}}}
 }
 
 // Step advances the registration to now and applies one input. The first step
@@ -62,8 +83,8 @@ func (r *Registration) Step(now time.Time, in IndexInput) []IndexEffect {
 	})
 }
 
-// Result returns what came of it so far, and who was asked to keep the offer.
-func (r *Registration) Result() (Registered, map[Key]Placed) { return r.reg, r.now }
+// Result returns what came of it so far, and who was told.
+func (r *Registration) Result() (Registered, Told) { return r.reg, r.now }
 
 // target is a peer, and what it is asked to keep.
 type target struct {
@@ -94,8 +115,11 @@ func (r *Registration) place(level []Bucket, depth int) {
 	}
 	found := make([][]Key, len(keys))
 	each(ParallelWalks, len(keys), func(i int, next func()) {
-		r.route(keys[i], func(peers []Key, _ bool) {
+		r.route(keys[i], r.cfg.Before.Homes[keys[i]], func(peers []Key, ok bool) {
 			found[i] = peers[:min(Replicas, len(peers))]
+			if ok {
+				r.now.Homes[keys[i]] = found[i]
+			}
 			next()
 		})
 	}, func() {
@@ -129,7 +153,7 @@ func (r *Registration) place(level []Bucket, depth int) {
 func (r *Registration) tell(targets []target, verdicts map[Key]verdict, done func()) {
 	each(ParallelAsks, len(targets), func(i int, next func()) {
 		t := targets[i]
-		r.send(t.peer, r.request(t.keys), func(resp Response, ok bool) {
+		heard := func(resp Response, ok bool) {
 			if ok {
 				r.reg.Holders++
 			} else {
@@ -142,12 +166,17 @@ func (r *Registration) tell(targets []target, verdicts map[Key]verdict, done fun
 				r.judge(t, resp, verdicts)
 			}
 			next()
-		})
+		}
+		if verdicts != nil && r.cfg.Soon && r.cfg.Before.Asked[t.peer].all(t.keys) {
+			heard(Response{Status: slices.Repeat([]Status{Stored}, len(t.keys))}, true)
+			return
+		}
+		r.send(t.peer, r.request(t.keys), heard)
 	}, done)
 }
 
 func (r *Registration) judge(t target, resp Response, verdicts map[Key]verdict) {
-	p := r.now[t.peer]
+	p := r.now.Asked[t.peer]
 	p.Keys = append(p.Keys, t.keys...)
 	for i, k := range t.keys {
 		v := verdicts[k]
@@ -156,14 +185,14 @@ func (r *Registration) judge(t target, resp Response, verdicts map[Key]verdict) 
 			switch resp.Status[i] {
 			case Stored:
 				v.stored++
-				p.Holds = true
+				p.Stored = append(p.Stored, k)
 			case Full:
 				v.full++
 			}
 		}
 		verdicts[k] = v
 	}
-	r.now[t.peer] = p
+	r.now.Asked[t.peer] = p
 }
 
 // retire tells those that held the offer and are not among the closest any more of
@@ -171,9 +200,9 @@ func (r *Registration) judge(t target, resp Response, verdicts map[Key]verdict) 
 // what they have runs out.
 func (r *Registration) retire() {
 	var old []target
-	for _, peer := range r.placed() {
-		p := r.cfg.Placed[peer]
-		if _, still := r.now[peer]; still || !p.Holds {
+	for _, peer := range r.before() {
+		p := r.cfg.Before.Asked[peer]
+		if _, still := r.now.Asked[peer]; still || len(p.Stored) == 0 {
 			continue
 		}
 		for keys := range slices.Chunk(p.Keys, MaxBuckets) {
@@ -189,13 +218,13 @@ func (r *Registration) withdraw() {
 		r.send(r.cfg.Self, r.request(nil), func(Response, bool) {})
 	}
 	var all []target
-	for _, peer := range r.placed() {
+	for _, peer := range r.before() {
 		all = append(all, target{peer: peer})
 	}
 	r.tell(all, nil, r.end)
 }
 
-// placed are the peers that were asked the last time, in order.
-func (r *Registration) placed() []Key {
-	return slices.SortedFunc(maps.Keys(r.cfg.Placed), func(a, b Key) int { return bytes.Compare(a[:], b[:]) })
+// before are the peers that were asked the last time, in order.
+func (r *Registration) before() []Key {
+	return slices.SortedFunc(maps.Keys(r.cfg.Before.Asked), func(a, b Key) int { return bytes.Compare(a[:], b[:]) })
 }

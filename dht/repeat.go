@@ -15,6 +15,10 @@ func (r *Repeat) Newer() {
 	}
 }
 
+// Soon reports whether a repeat of an offer comes so early that whoever held it holds
+// it still: it is for those who have come closer since.
+func (r Repeat) Soon() bool { return r.done < len(again) }
+
 // After returns how long after a registration the next one is due. One that nobody
 // answered begins anew; where holders answered that they have no room, that is no
 // reason to hurry.

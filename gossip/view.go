@@ -286,10 +286,8 @@ func (v *View) behind(node lease.Principal) int {
 // Offers returns the offers that hold at now, withdrawn nodes left out, by node.
 func (v *View) Offers(now time.Time) []offer.Opened {
 	var all []offer.Opened
-	for _, e := range v.order {
-		if !e.offer.Closed && e.offer.Fresh(now) == nil {
-			all = append(all, *e.offer)
-		}
+	for _, o := range v.Live(now) {
+		all = append(all, *o)
 	}
 	return all
 }

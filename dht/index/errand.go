@@ -79,8 +79,9 @@ func (e *errand) run(ctx context.Context, m machine, see func(dht.IndexEffect) b
 func (e *errand) do(ctx context.Context, effect dht.IndexEffect, see func(dht.IndexEffect) bool) bool {
 	switch effect := effect.(type) {
 	case dht.Route:
+		before := e.infos(effect.Before)
 		e.beside(ctx, func() func() dht.IndexInput {
-			peers, err := e.x.cfg.Router.Closest(ctx, effect.Key[:])
+			peers, err := e.x.closest(ctx, effect.Key, before)
 			return func() dht.IndexInput { return e.routed(effect.Key, peers, err) }
 		})
 	case dht.Send:
@@ -117,6 +118,21 @@ func (e *errand) beside(ctx context.Context, do func() (answer func() dht.IndexI
 		case <-ctx.Done():
 		}
 	})
+}
+
+func (e *errand) infos(peers []dht.Key) (list []peer.AddrInfo) {
+	for _, at := range peers {
+		list = append(list, e.peers[at])
+	}
+	return list
+}
+
+// closest are the holders of a bucket: those of before, if they still are.
+func (x *Index) closest(ctx context.Context, key dht.Key, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+	if len(before) > 0 && x.cfg.Router.Confirm(ctx, key[:], before) {
+		return before, nil
+	}
+	return x.cfg.Router.Closest(ctx, key[:], dht.Replicas)
 }
 
 func (e *errand) routed(key dht.Key, peers []peer.AddrInfo, err error) dht.IndexInput {

@@ -22,10 +22,13 @@ import (
 // Protocol is the stream protocol's id.
 const Protocol protocol.ID = "/croft/index/1"
 
-// Router finds the peers closest to a key, nearest first, this one not among
+// Router finds the n peers closest to a key, nearest first, this one not among
 // them. Package dht/kad has one.
 type Router interface {
-	Closest(ctx context.Context, key []byte) ([]peer.AddrInfo, error)
+	Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error)
+	// Confirm reports whether peers that Closest returned are still the closest, for
+	// less than another look-up.
+	Confirm(ctx context.Context, key []byte, known []peer.AddrInfo) bool
 }
 
 // Config is fixed for the life of an Index.
@@ -47,10 +50,11 @@ type Index struct {
 
 	mu      sync.Mutex // guards what follows
 	holder  *dht.Holder
-	serving map[netip.Prefix]int // inbound requests under way, by their network
-	sizes   dht.Sizes            // as last heard, for the planner
-	placed  map[dht.Key]placed   // who may hold the node's own offer
-	refuse  map[string]uint64    // requests not served, by reason
+	serving map[netip.Prefix]int      // inbound requests under way, by their network
+	sizes   dht.Sizes                 // as last heard, for the planner
+	told    dht.Told                  // with whom the node's own offer is
+	infos   map[dht.Key]peer.AddrInfo // of these
+	refuse  map[string]uint64         // requests not served, by reason
 	ignored map[dht.Ignored]uint64
 }
 
@@ -79,7 +83,7 @@ func newIndex(cfg Config, self string) *Index {
 	}
 	return &Index{
 		cfg: cfg, self: self, at: place(peer.ID(self)), serving: map[netip.Prefix]int{}, holder: dht.NewHolder(cfg.Holder),
-		placed: map[dht.Key]placed{}, refuse: map[string]uint64{}, ignored: map[dht.Ignored]uint64{},
+		refuse: map[string]uint64{}, ignored: map[dht.Ignored]uint64{},
 	}
 }
 
@@ -105,8 +109,8 @@ func (x *Index) Stats() Stats {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	s := Stats{Entries: x.holder.Entries(), Refused: maps.Clone(x.refuse), Ignored: maps.Clone(x.ignored)}
-	for _, p := range x.placed {
-		if p.Holds {
+	for _, p := range x.told.Asked {
+		if len(p.Stored) > 0 {
 			s.Holders++
 		}
 	}

@@ -147,7 +147,7 @@ type routes struct {
 	self *member
 }
 
-func (r routes) Closest(_ context.Context, key []byte) ([]peer.AddrInfo, error) {
+func (r routes) Closest(_ context.Context, key []byte, _ int) ([]peer.AddrInfo, error) {
 	r.net.mu.Lock()
 	r.net.looks++
 	r.net.mu.Unlock()
@@ -263,3 +263,6 @@ func TestCostOfAThousandNodes(t *testing.T) {
 		find(query, queries[query])
 	}
 }
+
+// Confirm says that nobody knows: then it is looked up.
+func (r routes) Confirm(context.Context, []byte, []peer.AddrInfo) bool { return false }

@@ -5,6 +5,7 @@ package index
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -13,16 +14,14 @@ import (
 	"croft/lease/offer"
 )
 
-// placed is a peer that may hold the node's offer.
-type placed struct {
-	info peer.AddrInfo
-	dht.Placed
-}
-
 // Register places an offer with its holders: see [dht.Registration]. It is
 // ErrNoHolder when no other peer took it.
 func (x *Index) Register(ctx context.Context, o offer.Opened) (dht.Registered, error) {
-	reg, now, missed, err := x.tell(ctx, o)
+	return x.register(ctx, o, false)
+}
+
+func (x *Index) register(ctx context.Context, o offer.Opened, soon bool) (dht.Registered, error) {
+	reg, now, missed, err := x.tell(ctx, o, soon)
 	switch {
 	case err != nil:
 		return reg, fmt.Errorf("registering offer %d: %w", o.Sequence, err)
@@ -38,9 +37,9 @@ func (x *Index) Register(ctx context.Context, o offer.Opened) (dht.Registered, e
 // Keep before, or it may register the older offer again with somebody new.
 func (x *Index) Withdraw(ctx context.Context, closed offer.Opened) (dht.Registered, error) {
 	x.mu.Lock()
-	asked := len(x.placed)
+	asked := len(x.told.Asked)
 	x.mu.Unlock()
-	reg, _, _, err := x.tell(ctx, closed)
+	reg, _, _, err := x.tell(ctx, closed, false)
 	if err == nil && asked > 0 && reg.Holders == 0 {
 		err = ErrNoHolder
 	}
@@ -48,35 +47,35 @@ func (x *Index) Withdraw(ctx context.Context, closed offer.Opened) (dht.Register
 		return reg, fmt.Errorf("withdrawing from %d peers: %w", asked, err)
 	}
 	x.mu.Lock()
-	clear(x.placed)
+	x.told, x.infos = dht.Told{}, nil
 	x.mu.Unlock()
 	return reg, nil
 }
 
 // tell brings holders an offer, and remembers with whom it is now: so many peers.
-func (x *Index) tell(ctx context.Context, o offer.Opened) (reg dht.Registered, now int, missed, err error) {
-	before, peers := map[dht.Key]dht.Placed{}, map[dht.Key]peer.AddrInfo{}
+func (x *Index) tell(ctx context.Context, o offer.Opened, soon bool) (reg dht.Registered, now int, missed, err error) {
 	x.mu.Lock()
-	for at, p := range x.placed {
-		before[at], peers[at] = p.Placed, p.info
-	}
+	before, peers := x.told, maps.Clone(x.infos)
 	x.mu.Unlock()
-	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: x.at, Serves: x.cfg.Serve, Placed: before})
+	if peers == nil {
+		peers = map[dht.Key]peer.AddrInfo{}
+	}
+	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: x.at, Serves: x.cfg.Serve, Before: before, Soon: soon})
 	e := x.errand(peers)
 	err = e.run(ctx, r, func(dht.IndexEffect) bool { return true })
-	reg, asked := r.Result()
+	reg, told := r.Result()
+	now = len(told.Asked)
 	for _, why := range e.missed {
 		missed = why // any of them
 	}
+	if err != nil || o.Closed { // those from before may hold it still
+		told = before.With(told)
+	}
+	maps.DeleteFunc(peers, func(at dht.Key, _ peer.AddrInfo) bool { _, asked := told.Asked[at]; return !asked })
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if err == nil && !o.Closed { // else those from before may hold it still
-		clear(x.placed)
-	}
-	for at, p := range asked {
-		x.placed[at] = placed{info: peers[at], Placed: p}
-	}
-	return reg, len(asked), missed, err
+	x.told, x.infos = told, peers
+	return reg, now, missed, err
 }
 
 // Keep registers the newest offer that arrives, and repeats it in time, until
@@ -88,6 +87,7 @@ func (x *Index) Keep(ctx context.Context, offers <-chan offer.Opened) {
 	defer timer.Stop()
 	var repeat dht.Repeat
 	for {
+		soon := false
 		select {
 		case <-ctx.Done():
 			return
@@ -100,11 +100,12 @@ func (x *Index) Keep(ctx context.Context, offers <-chan offer.Opened) {
 			}
 			current = &o
 		case <-timer.C:
+			soon = repeat.Soon()
 		}
 		if current == nil {
 			continue
 		}
-		reg, err := x.Register(ctx, *current)
+		reg, err := x.register(ctx, *current, soon)
 		if err != nil && ctx.Err() == nil {
 			x.cfg.Log.Info("offer not registered, trying again", "sequence", current.Sequence, "err", err)
 		} else {

@@ -101,7 +101,7 @@ func TestTheSameAsKadDHT(t *testing.T) {
 		var got []peer.AddrInfo
 		for range 5 { // a walk that the machine had no time for says nothing
 			cut := asker.Stats().Cut
-			if got, err = asker.Closest(t.Context(), []byte(key)); err != nil {
+			if got, err = asker.Closest(t.Context(), []byte(key), dht.LookupClosest); err != nil {
 				t.Fatal(err)
 			}
 			if asker.Stats().Cut == cut {
@@ -126,7 +126,7 @@ func TestAWalkDoesNotWaitForTheSilent(t *testing.T) {
 	asker := all[3]
 	walk := func() error {
 		before := asker.Stats()
-		found, err := asker.Closest(t.Context(), []byte("some key"))
+		found, err := asker.Closest(t.Context(), []byte("some key"), dht.LookupClosest)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +279,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	if err := d.background(func(context.Context) {}); !errors.Is(err, errBusy) {
 		t.Errorf("one more: %v", err)
 	}
-	found, err := d.Closest(t.Context(), []byte("k"))
+	found, err := d.Closest(t.Context(), []byte("k"), dht.LookupClosest)
 	if err != nil || len(found) != 2 {
 		t.Errorf("found %d, %v", len(found), err)
 	}

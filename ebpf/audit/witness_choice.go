@@ -81,8 +81,11 @@ func Witnesses(of lease.Principal, known []Candidate) []lease.Principal {
 }
 
 func score(of, candidate lease.Principal) [sha256.Size]byte {
-	b := append([]byte(WitnessDomain), of[:]...)
-	return sha256.Sum256(append(b, candidate[:]...))
+	var b [len(WitnessDomain) + 2*len(of)]byte
+	n := copy(b[:], WitnessDomain)
+	n += copy(b[n:], of[:])
+	copy(b[n:], candidate[:])
+	return sha256.Sum256(b[:])
 }
 
 // likely reports whether a node can be among the first likelyRank of n: looking

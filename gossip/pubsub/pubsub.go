@@ -227,15 +227,20 @@ func (g *Gossip) Tell(ctx context.Context, notice []byte) error {
 
 // Offers returns what the view holds now, as candidates for merging.
 func (g *Gossip) Offers() []offer.Found {
-	now := g.cfg.Now()
-	g.mu.Lock()
-	opened := g.view.Offers(now)
-	g.mu.Unlock()
+	now, opened := g.cfg.Now(), g.Live()
 	found := make([]offer.Found, len(opened))
 	for i, o := range opened {
-		found[i] = offer.NewFound(o, offer.View, now)
+		found[i] = offer.NewFound(*o, offer.View, now)
 	}
 	return found
+}
+
+// Live returns the same as they are kept, not to be changed: for who goes through all of
+// them now and then.
+func (g *Gossip) Live() []*offer.Opened {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.view.Live(g.cfg.Now())
 }
 
 // View returns what the view keeps, and its digest.

@@ -53,7 +53,10 @@ type Deps struct {
 
 	// OpenOffer reads an offer as [offer.Open] does, site certificates checked, which
 	// it is if nil. Who has many nodes in one process reads each offer once for all.
-	OpenOffer func([]byte) (*offer.Opened, error)
+	// OpenRegistered is the same for what is registered with this node, and what it is
+	// told by those with whom others did.
+	OpenOffer      func([]byte) (*offer.Opened, error)
+	OpenRegistered func([]byte) (*offer.Opened, error)
 
 	// OnPresence hears whom this node suspects and leaves out; may be nil. It must not
 	// block.

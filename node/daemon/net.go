@@ -42,8 +42,8 @@ func (o *overlay) Net(ctx context.Context) (api.Net, error) {
 // peers are the neighbours, by name and id, each asked how far away it is.
 func (o *overlay) peers(ctx context.Context) []api.Peer {
 	names := map[lease.Principal]string{}
-	for _, f := range o.view() {
-		names[f.Offer.Node] = f.Offer.Name
+	for _, f := range o.live() {
+		names[f.Node] = f.Name
 	}
 	list := []api.Peer{}
 	var ids []peer.ID

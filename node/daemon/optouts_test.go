@@ -442,16 +442,16 @@ func TestSightings(t *testing.T) {
 	asked := map[string]int{}
 	at := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 	behind := map[netip.AddrPort]lease.Principal{at("198.18.2.11:4080"): leasetest.Who("b1"), at("198.18.3.11:4080"): leasetest.Who("c1")}
-	claim := func(name string, addrs ...string) offer.Found {
-		return offer.Found{Offer: offer.Offer{Node: leasetest.Who(name), Site: leasetest.Who("site " + name[:1]), Addrs: addrs}}
+	claim := func(name string, addrs ...string) *offer.Opened {
+		return &offer.Opened{Offer: offer.Offer{Node: leasetest.Who(name), Site: leasetest.Who("site " + name[:1]), Addrs: addrs}}
 	}
-	offers := []offer.Found{
+	offers := []*offer.Opened{
 		claim("a1", "/ip4/198.18.1.11/tcp/4001", "/ip4/198.18.1.11/tcp/4080/http"),
 		claim("b1", "/ip4/198.18.2.11/tcp/4001", "/ip4/198.18.2.11/tcp/4080/http", "/ip4/203.0.113.7/tcp/4080/http"), // the latter is not its own
 		claim("c1", "/ip4/198.18.3.11/udp/4001/quic-v1"),                                                             // has no page, and a connection
 		claim("d1", "/ip4/198.18.3.11/tcp/4080/http", "/ip4/203.0.113.9/tcp/4001"),                                   // says that it is where c1 is
 	}
-	s := &sightings{self: leasetest.Who("a1"), offers: func() []offer.Found { return offers },
+	s := &sightings{self: leasetest.Who("a1"), offers: func() []*offer.Opened { return offers },
 		conns: func() map[lease.Principal][]netip.Addr {
 			return map[lease.Principal][]netip.Addr{leasetest.Who("c1"): {netip.MustParseAddr("198.18.3.11")}}
 		},

@@ -84,7 +84,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	n.open.add(o.dht.Close)
 	o.lookout = newLookout(o)
 	n.open.add(o.prober.Close)
-	holder := dht.HolderConfig{Check: checkSite}
+	holder := dht.HolderConfig{Check: checkSite, Open: deps.OpenRegistered}
 	if cfg.Profile == ProfileLab {
 		holder.PerNetwork, holder.PerSite = dht.MaxEntries, dht.MaxEntries
 	}
@@ -151,7 +151,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 func (o *overlay) watch(cfg Config, deps *Deps) {
 	out := deps.OptOuts
 	out.tell = o.gossip.OptOut
-	out.sights = &sightings{self: deps.Key.Principal(), public: cfg.Profile == ProfilePublic, offers: o.view, conns: o.seen, ask: askPresence,
+	out.sights = &sightings{self: deps.Key.Principal(), public: cfg.Profile == ProfilePublic, offers: o.live, conns: o.seen, ask: askPresence,
 		wall: deps.Clock.Wall, tell: func(nodes []optout.Node) { out.step(optout.Known{Nodes: nodes}) },
 		doors: map[netip.AddrPort]sight{}, rests: map[netip.Prefix]time.Time{}}
 	if cfg.Courtesy != "" {
@@ -270,8 +270,17 @@ func (o *overlay) view() []offer.Found {
 	return o.gossip.Offers()
 }
 
+// live is the same, for who goes through all of it again and again: the offers are not
+// to be changed.
+func (o *overlay) live() []*offer.Opened {
+	if o.gossip == nil {
+		return nil
+	}
+	return o.gossip.Live()
+}
+
 // Known is the number of offers in the view.
-func (o *overlay) Known() int { return len(o.view()) }
+func (o *overlay) Known() int { return len(o.live()) }
 
 // Pipe opens bytes to a node: its address is known from its offer, from an
 // earlier connection, or found on the DHT.

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +32,7 @@ import (
 type sightings struct {
 	self   lease.Principal
 	public bool // private addresses do not count
-	offers func() []offer.Found
+	offers func() []*offer.Opened
 	conns  func() map[lease.Principal][]netip.Addr // of open connections, by the node at the other end
 	ask    func(context.Context, netip.AddrPort) (lease.Principal, error)
 	wall   func() time.Time
@@ -66,23 +65,27 @@ func (s *sightings) run(ctx context.Context) {
 func (s *sightings) round(ctx context.Context) (many int) {
 	offers := s.offers()
 	s.knock(ctx, s.due(offers))
-	if nodes := s.nodes(offers); !reflect.DeepEqual(nodes, s.last) && ctx.Err() == nil {
+	if nodes := s.nodes(offers); !slices.EqualFunc(nodes, s.last, sameNode) && ctx.Err() == nil {
 		s.last = nodes
 		s.tell(nodes)
 	}
 	return len(offers)
 }
 
+func sameNode(a, b optout.Node) bool {
+	return a.Principal == b.Principal && a.Site == b.Site && a.Port == b.Port && slices.Equal(a.Addrs, b.Addrs)
+}
+
 // due are the doors to ask at, at most one of a network, those first that were
 // asked least.
-func (s *sightings) due(offers []offer.Found) []netip.AddrPort {
+func (s *sightings) due(offers []*offer.Opened) []netip.AddrPort {
 	now := s.wall()
 	claimed := map[netip.AddrPort]bool{}
 	for _, f := range offers {
-		if f.Offer.Node == s.self {
+		if f.Node == s.self {
 			continue
 		}
-		for _, a := range f.Offer.Addrs {
+		for _, a := range f.Addrs {
 			if door, ok := doorIn(a); ok && s.counts(door.Addr()) {
 				claimed[door] = true
 			}
@@ -147,35 +150,35 @@ func (s *sightings) knock(ctx context.Context, due []netip.AddrPort) {
 }
 
 // nodes are those of the view with the addresses at which they were seen.
-func (s *sightings) nodes(offers []offer.Found) []optout.Node {
+func (s *sightings) nodes(offers []*offer.Opened) []optout.Node {
 	now := s.wall()
 	nodes := slices.Grow([]optout.Node(nil), len(offers)) // nil of none
 	conns := s.conns()
 	for _, f := range offers {
-		n := optout.Node{Principal: f.Offer.Node, Site: f.Offer.Site} // whose certificate the view has checked
+		n := optout.Node{Principal: f.Node, Site: f.Site} // whose certificate the view has checked
 		add := func(a netip.Addr) {
 			if !slices.Contains(n.Addrs, a) {
 				n.Addrs = append(n.Addrs, a)
 			}
 		}
-		for _, claim := range f.Offer.Addrs {
+		for _, claim := range f.Addrs {
 			door, ok := doorIn(claim)
 			if !ok || !s.counts(door.Addr()) || n.Port != 0 && n.Port != door.Port() {
 				continue
 			}
 			seen := s.doors[door]
-			if f.Offer.Node == s.self || seen.node == f.Offer.Node && now.Sub(seen.at) < sightHolds {
+			if f.Node == s.self || seen.node == f.Node && now.Sub(seen.at) < sightHolds {
 				n.Port = door.Port()
 				add(door.Addr())
 			}
 		}
-		open := conns[f.Offer.Node]
-		if len(open) == 0 && f.Offer.Node != s.self {
+		open := conns[f.Node]
+		if len(open) == 0 && f.Node != s.self {
 			nodes = append(nodes, n)
 			continue
 		}
-		for _, claim := range f.Offer.Addrs {
-			if a, ok := wire.IP(claim); ok && s.counts(a) && (f.Offer.Node == s.self || slices.Contains(open, a)) {
+		for _, claim := range f.Addrs {
+			if a, ok := wire.IP(claim); ok && s.counts(a) && (f.Node == s.self || slices.Contains(open, a)) {
 				add(a)
 			}
 		}
@@ -195,6 +198,9 @@ func doorAddr(a netip.AddrPort) string {
 }
 
 func doorIn(multiaddr string) (netip.AddrPort, bool) {
+	if !strings.HasSuffix(multiaddr, "/http") { // most are none
+		return netip.AddrPort{}, false
+	}
 	p := strings.Split(multiaddr, "/")
 	if len(p) != 6 || p[0] != "" || p[1] != "ip4" && p[1] != "ip6" || p[3] != "tcp" || p[5] != "http" {
 		return netip.AddrPort{}, false

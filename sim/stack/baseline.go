@@ -72,7 +72,7 @@ func RunLean(ctx context.Context, s *scenario.Scenario, progress func(report.Pro
 	}
 	clock, began := newCosts(), time.Now()
 	fabric := lean.NewFabric(&wires{profile: p, holes: make([]bool, s.Nodes.Count)})
-	leaves := make([]*leaf, 0, s.Nodes.Count)
+	leaves, memory := make([]*leaf, 0, s.Nodes.Count), newCollector(s.Nodes.Count)
 	for len(leaves) < s.Nodes.Count {
 		if ctx.Err() != nil {
 			return nil, errors.New("interrupted")
@@ -102,6 +102,7 @@ func RunLean(ctx context.Context, s *scenario.Scenario, progress func(report.Pro
 		if err := failed.Load(); err != nil {
 			return nil, *err
 		}
+		memory.pace()
 		progress(report.Progress{Now: time.Since(began), End: s.End, Up: len(leaves)})
 		<-time.After(s.Join.Every)
 	}

@@ -15,9 +15,11 @@ const (
 	// ends each; a mesh has 6 to 12.
 	loud = 16
 
-	// collectAt is how much the heap grows, in hundredths of heap and stacks together,
-	// before garbage is collected: half of what is usual, for memory is what bounds N.
-	collectAt = 50
+	// leastBudget and nodeBudget are the memory that a run may take before garbage is
+	// collected more often than with mostPercent, in bytes: of a thousand nodes 2 GB, of
+	// ten thousand 7. leastPercent bounds how often that is where they keep more.
+	leastBudget, nodeBudget   = 1400 << 20, 560 << 10
+	leastPercent, mostPercent = 25, 400
 
 	// contacts is how many nodes a newcomer is given to join by.
 	contacts = 2

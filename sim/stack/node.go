@@ -184,9 +184,9 @@ func (n *node) assemble() (*running, *daemon.Deps, error) {
 		return nil, nil, errors.Join(err, host.Close())
 	}
 	deps := &daemon.Deps{Key: n.key, Clock: n.machine, Log: slog.New(slog.DiscardHandler), Hosting: hosting,
-		Socket:      func() (net.Listener, error) { return newDoor(), nil },
-		OnPresence:  n.presence,
-		OpenOffer:   func(b []byte) (*offer.Opened, error) { return n.s.open(n, b) },
+		Socket:     func() (net.Listener, error) { return newDoor(), nil },
+		OnPresence: n.presence,
+		OpenOffer:  func(b []byte) (*offer.Opened, error) { return n.s.open(n, b) }, OpenRegistered: n.s.openRegistered,
 		OpenJournal: func() (daemon.OpenJournal, [][]byte, error) { return n.openBook(l) }}
 	d, err := daemon.Assemble(context.Background(), n.config(), deps, host)
 	if err != nil {

@@ -46,17 +46,39 @@ func (b bits) mark(i int) (news bool) {
 
 // open is offer.Open for a node's view.
 func (s *Stack) open(n *node, b []byte) (*offer.Opened, error) {
-	o, at := &s.offers, s.now()
-	id := sha256.Sum256(b)
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	s.offers.mu.Lock()
+	defer s.offers.mu.Unlock()
+	at := s.now()
+	t, err := s.read(b, at)
+	if err != nil {
+		return &offer.Opened{}, err
+	}
+	s.came(n, t, at)
+	return t.offer, nil
+}
+
+// openRegistered is the same for a node's part of the index, which is no view.
+func (s *Stack) openRegistered(b []byte) (*offer.Opened, error) {
+	s.offers.mu.Lock()
+	defer s.offers.mu.Unlock()
+	t, err := s.read(b, s.now())
+	if err != nil {
+		return &offer.Opened{}, err
+	}
+	return t.offer, nil
+}
+
+// read finds an offer among those that were opened, or opens it. It is called with the
+// offers locked.
+func (s *Stack) read(b []byte, at time.Duration) (*told, error) {
+	o, id := &s.offers, sha256.Sum256(b)
 	o.opened++
 	t := o.known[id]
 	if t == nil {
 		o.real++
 		opened, err := offer.Open(b, checkSite)
 		if err != nil {
-			return &opened, err
+			return nil, err
 		}
 		t = &told{offer: &opened, id: id, origin: -1, at: at, had: newBits(len(s.nodes))}
 		if from, ok := s.byKey[opened.Node]; ok {
@@ -65,8 +87,7 @@ func (s *Stack) open(n *node, b []byte) (*offer.Opened, error) {
 		o.known[id], o.order = t, append(o.order, t)
 		o.retire(at)
 	}
-	s.came(n, t, at)
-	return t.offer, nil
+	return t, nil
 }
 
 // checkSite is how a site's word for a node is judged, as by the daemon.

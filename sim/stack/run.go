@@ -132,9 +132,11 @@ func (s *Stack) in(d time.Duration, do func()) {
 // wait lets time go by until the end, and reports whether it was cut short. Whoever
 // interrupts is outside of the bubble, so nobody can wait for him: he is looked for.
 func (s *Stack) wait(ctx context.Context, opt Options) (partial bool) {
+	memory := newCollector(len(s.nodes))
 	for told := -beat; ; {
 		at := s.now()
 		up, err := s.state(at)
+		memory.pace()
 		if opt.Progress != nil && at-told >= beat {
 			told = at
 			opt.Progress(report.Progress{Now: at, End: s.scn.End, Up: up})

@@ -64,14 +64,9 @@ func (e *errand) do(effect dht.IndexEffect) {
 	n := e.n
 	switch effect := effect.(type) {
 	case dht.Route:
-		var k *walk
-		k = n.walk(keyspace(effect.Key[:]), func(nearest []int32) {
-			e.requests += k.asks()
-			in := dht.Routed{Key: effect.Key, Failed: len(nearest) == 0}
-			for _, p := range nearest {
-				in.Peers = append(in.Peers, n.w.tables.ids[p])
-			}
-			e.step(in)
+		n.holders(effect, func(nearest []dht.Key, asks int) {
+			e.requests += asks
+			e.step(dht.Routed{Key: effect.Key, Peers: nearest, Failed: len(nearest) == 0})
 		})
 	case dht.Send:
 		e.requests++

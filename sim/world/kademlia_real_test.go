@@ -95,7 +95,7 @@ func modelWalks(t *testing.T, nodes, walks int) *walked {
 			_, target := targetOf(i)
 			from, began := w.nodes[i%nodes], w.now
 			var k *walk
-			k = from.walk(target, func(nearest []int32) {
+			k = from.walk(target, dht.LookupClosest, func(nearest []int32) {
 				var all, found []dht.Key
 				for o := range w.nodes {
 					if o != from.index {
@@ -146,7 +146,7 @@ func realWalks(t *testing.T, nodes, walks int) *walked {
 		}
 		for i := range 2 * nodes { // tables fill, as they do when nodes register what they offer
 			key, _ := targetOf(-1 - i)
-			if _, err := all[i%nodes].Closest(t.Context(), []byte(key)); err != nil {
+			if _, err := all[i%nodes].Closest(t.Context(), []byte(key), dht.LookupClosest); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -155,7 +155,7 @@ func realWalks(t *testing.T, nodes, walks int) *walked {
 			key, target := targetOf(i)
 			from, began := i%nodes, time.Now()
 			before := all[from].Stats().Asked
-			nearest, err := all[from].Closest(t.Context(), []byte(key))
+			nearest, err := all[from].Closest(t.Context(), []byte(key), dht.LookupClosest)
 			if err != nil {
 				t.Fatal(err)
 			}

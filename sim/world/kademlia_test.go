@@ -88,7 +88,7 @@ func TestWalksFindTheNearest(t *testing.T) {
 		for q := range 30 {
 			target := dht.Key(sha256.Sum256(fmt.Append(nil, "target ", q)))
 			from := w.nodes[q]
-			from.walk(target, func(nearest []int32) {
+			from.walk(target, dht.LookupClosest, func(nearest []int32) {
 				all := []int32{}
 				for i := range w.nodes {
 					if i != from.index {

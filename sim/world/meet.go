@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"croft/dht"
 	"croft/gossip/topic"
 )
 
@@ -44,7 +45,7 @@ func (n *peer) attend(o *openTopic, done func()) {
 		}
 	}
 	from := netip.PrefixFrom(n.address(), 24)
-	n.walk(keyspace(place[:]), func(nearest []int32) {
+	n.walk(keyspace(place[:]), dht.LookupClosest, func(nearest []int32) {
 		holders := nearest[:min(len(nearest), meetHolders)]
 		if m, err := n.topics.meeting.Attend(n.wall(), own, netip.Prefix{}); err == nil { // it may be one of those who hold it
 			met(m)

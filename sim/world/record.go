@@ -24,7 +24,7 @@ func (w *World) record() *record {
 	r := &record{key: keyspace(binary.BigEndian.AppendUint64([]byte("/croft/"), w.rng.Uint64())), there: map[int32]bool{}}
 	if i := w.anyUp(); i >= 0 {
 		n := w.nodes[i]
-		n.walk(r.key, func(nearest []int32) {
+		n.walk(r.key, dht.LookupClosest, func(nearest []int32) {
 			for _, p := range nearest {
 				n.request(int(p), recordSize+findNode, func(o *peer) (func(), int) {
 					r.there[int32(o.index)] = true
@@ -42,7 +42,7 @@ func (n *peer) get(r *record) {
 	if len(r.there) == 0 {
 		return
 	}
-	n.walk(r.key, func(nearest []int32) {
+	n.walk(r.key, dht.LookupClosest, func(nearest []int32) {
 		w.figures.gets++
 		for _, p := range nearest {
 			if r.there[p] {

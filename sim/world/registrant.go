@@ -18,7 +18,7 @@ import (
 type indexed struct {
 	holder *dht.Holder
 	sizes  dht.Sizes
-	placed map[dht.Key]dht.Placed // by whom the node's own offer may be held
+	told   dht.Told // with whom the node's own offer is
 
 	next   *offer.Opened // to register: only the newest matters
 	repeat dht.Repeat
@@ -46,7 +46,7 @@ func (n *peer) openIndex() {
 	if !playsIndex(w.scn) {
 		return // there are tables for what else is looked up
 	}
-	n.indexed = &indexed{holder: dht.NewHolder(dht.HolderConfig{Open: w.open}), placed: map[dht.Key]dht.Placed{}}
+	n.indexed = &indexed{holder: dht.NewHolder(dht.HolderConfig{Open: w.open})}
 }
 
 // closeIndex ends it.
@@ -110,39 +110,39 @@ func (n *peer) enroll(o *offer.Opened) {
 	x.next = o
 	if x.under != nil && o.Closed { // whoever it asked may hold it
 		x.errand.over = true
-		_, asked := x.under.Result()
-		maps.Copy(x.placed, asked)
+		_, told := x.under.Result()
+		x.told = x.told.With(told)
 		x.under = nil
 	}
 	if x.under == nil {
-		n.register()
+		n.register(false)
 	}
 }
 
 // register brings the newest offer to its holders, or takes it from them if it is
 // closed, and sets the clock for the next time.
-func (n *peer) register() {
+func (n *peer) register(soon bool) {
 	x := n.indexed
 	told := x.next
 	x.turn++
 	turn := x.turn
-	m := dht.NewRegistration(dht.RegistrationConfig{Offer: told, Self: n.w.tables.ids[n.index], Serves: true, Placed: x.placed})
+	m := dht.NewRegistration(dht.RegistrationConfig{Offer: told, Self: n.w.tables.ids[n.index], Serves: true, Before: x.told, Soon: soon})
 	x.under = m
 	x.errand = n.errand(m, func(dht.IndexEffect) { // it has but one: the end
 		x.under = nil
-		reg, asked := m.Result()
+		reg, with := m.Result()
 		n.registered(reg)
 		if told.Closed {
 			n.later(0, n.end) // it only waited for that
 			return
 		}
-		if x.placed = asked; x.next != told { // a newer one came meanwhile
-			n.register()
+		if x.told = with; x.next != told { // a newer one came meanwhile
+			n.register(false)
 			return
 		}
 		n.later(x.repeat.After(reg), func() {
 			if x.turn == turn {
-				n.register()
+				n.register(x.repeat.Soon())
 			}
 		})
 	})

@@ -175,7 +175,7 @@ func (n *peer) fetch(e topic.Fetch) {
 // lookUp finds a slice's record: the newest of those nearest to its key who answer.
 func (n *peer) lookUp(owner lease.Principal, label string, done func(lease.OpenedSlice, bool)) {
 	key := dht.RecordKey(owner, label)
-	n.walk(keyspace([]byte(key)), func(nearest []int32) {
+	n.walk(keyspace([]byte(key)), dht.LookupClosest, func(nearest []int32) {
 		var values [][]byte
 		for _, i := range append([]int32{int32(n.index)}, nearest...) {
 			if o := n.w.nodes[i]; o.topics != nil && o.topics.kept[key] != nil {
@@ -197,7 +197,7 @@ func (n *peer) lookUp(owner lease.Principal, label string, done func(lease.Opene
 func (n *peer) put(r lease.OpenedSlice, kept func()) {
 	key := dht.RecordKey(r.Owner, r.Slice)
 	n.topics.keep(key, r.Bytes)
-	n.walk(keyspace([]byte(key)), func(nearest []int32) {
+	n.walk(keyspace([]byte(key)), dht.LookupClosest, func(nearest []int32) {
 		taken := 0
 		for _, p := range nearest {
 			n.request(int(p), len(r.Bytes)+findNode, func(o *peer) (func(), int) {

@@ -22,10 +22,10 @@ type walk struct {
 // addresses.
 const findNode, nodeInfo = 60, 90
 
-// walk begins a look-up; done is called once, if the node lives until then.
-func (n *peer) walk(target dht.Key, done func(nearest []int32)) *walk {
+// walk begins a look-up of so many; done is called once, if the node lives until then.
+func (n *peer) walk(target dht.Key, closest int, done func(nearest []int32)) *walk {
 	t := n.w.tables
-	k := &walk{n: n, target: target, done: done, lookup: dht.NewLookup(dht.LookupConfig{Target: target, Self: t.ids[n.index],
+	k := &walk{n: n, target: target, done: done, lookup: dht.NewLookup(dht.LookupConfig{Target: target, Self: t.ids[n.index], Closest: closest,
 		Known: t.contacts(t.closest(n.index, target, dht.LookupClosest)), Patience: &n.patience})}
 	n.later(0, func() { k.step(dht.Tick{}) })
 	return k

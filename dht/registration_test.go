@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dht_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"croft/dht"
+	"croft/lease/offer"
+	"croft/lease/sign"
+)
+
+// routed plays a registration to its end: whom each look-up finds is fixed, everybody
+// keeps what it is asked to. It returns who was asked, and which look-ups had somebody
+// to confirm.
+func routed(t *testing.T, r *dht.Registration, found []dht.Key) (asked []dht.Key, confirmed, looked int) {
+	t.Helper()
+	for todo := []dht.IndexInput{dht.Tick{}}; len(todo) > 0; todo = todo[1:] {
+		for _, e := range r.Step(time.Unix(1_800_000_000, 0), todo[0]) {
+			switch e := e.(type) {
+			case dht.Route:
+				if looked++; len(e.Before) > 0 {
+					confirmed++
+				}
+				todo = append(todo, dht.Routed{Key: e.Key, Peers: found})
+			case dht.Send:
+				if !slices.Contains(asked, e.To) {
+					asked = append(asked, e.To)
+				}
+				todo = append(todo, dht.Replied{Number: e.Number, Response: dht.Response{Status: slices.Repeat([]dht.Status{dht.Stored}, len(e.Request.Buckets))}})
+			case dht.Ended:
+				return asked, confirmed, looked
+			}
+		}
+	}
+	t.Fatal("it waits for nothing")
+	return nil, 0, 0
+}
+
+// A repeat has the holders of before confirmed, and soon after tells none but those
+// that have come closer since; a later one tells all, who may have lost it.
+func TestARepeatTellsNewcomers(t *testing.T) {
+	key := sign.FromSeed([32]byte{1})
+	o, err := offer.Seal(&offer.Offer{Node: key.Principal(), Sequence: 1, Made: 1_800_000_000, Until: 1_800_000_300}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var peers []dht.Key
+	for i := range dht.Replicas + 1 {
+		peers = append(peers, keyOf(i))
+	}
+	first, late := peers[:dht.Replicas], peers[1:]
+	cfg := dht.RegistrationConfig{Offer: &o, Self: keyOf(99)}
+	r := dht.NewRegistration(cfg)
+	asked, confirmed, looked := routed(t, r, first)
+	if len(asked) != len(first) || confirmed != 0 || looked == 0 {
+		t.Fatalf("at first %d are asked, %d look-ups of %d are of somebody", len(asked), confirmed, looked)
+	}
+	_, cfg.Before = r.Result()
+	for _, c := range []struct {
+		name  string
+		soon  bool
+		found []dht.Key
+		want  int
+	}{
+		{"soon, the same", true, first, 0},
+		{"soon, somebody is closer", true, late, 2}, // it, and who is not among them any more
+		{"later", false, first, len(first)},
+	} {
+		cfg.Soon = c.soon
+		r := dht.NewRegistration(cfg)
+		asked, confirmed, looked := routed(t, r, c.found)
+		if len(asked) != c.want || confirmed != looked {
+			t.Errorf("%s: %d are asked, want %d; %d of %d look-ups confirm", c.name, len(asked), c.want, confirmed, looked)
+		}
+		if reg, told := r.Result(); reg.Holders < len(c.found) || len(told.Asked) != len(c.found) || len(told.Homes) != looked {
+			t.Errorf("%s: %+v, with %d in %d places", c.name, reg, len(told.Asked), len(told.Homes))
+		}
+	}
+	if all := cfg.Before.With(dht.Told{Asked: map[dht.Key]dht.Placed{late[len(late)-1]: {}}}); len(all.Asked) != len(peers) || len(cfg.Before.Asked) != len(first) {
+		t.Errorf("together %d, before %d", len(all.Asked), len(cfg.Before.Asked))
+	}
+}

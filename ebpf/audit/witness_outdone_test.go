@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"croft/lease/leasetest"
+)
+
+// Whoever is outdone is no witness, however nodes are spread over sites, and of those
+// that are none nearly all are seen to be.
+func TestTheOutdoneAreNoWitnesses(t *testing.T) {
+	for sites, least := range map[int]int{2: 0, 3: 0, 4: 75, 40: 85} {
+		var known []Candidate
+		for i := range 120 {
+			site := i % sites
+			if i%3 > 0 {
+				site = 0 // has most
+			}
+			known = append(known, Candidate{Node: leasetest.Who(fmt.Sprint("n", i)), Site: fmt.Sprint(site)})
+		}
+		seen, none := 0, 0
+		for i := range known {
+			chosen := Witnesses(known[i].Node, known)
+			for _, c := range known {
+				is, out := slices.Contains(chosen, c.Node), outdone(c.Node, &known[i], known)
+				if is && out {
+					t.Fatalf("%d sites: a witness of %s is outdone", sites, known[i].Node.Short())
+				}
+				if !is {
+					none++
+				}
+				if out {
+					seen++
+				}
+			}
+		}
+		if seen*100 < least*none {
+			t.Errorf("%d sites: of %d that are no witnesses %d are seen to be none", sites, none, seen)
+		}
+	}
+}
