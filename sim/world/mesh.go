@@ -157,6 +157,7 @@ func (n *peer) publish(made offer.Offer) {
 		n.enroll(&signed)
 	}
 	w.forward(m, n, -1)
+	n.flood(m)
 	n.remember(m)
 }
 

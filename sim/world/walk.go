@@ -72,6 +72,9 @@ func (k *walk) found(e dht.Found) {
 	k.tickAt = -1
 	stats := k.lookup.Stats()
 	w.figures.walk(stats)
+	if e.Cut && !k.n.hole {
+		w.tally("look-ups", "cut off")
+	}
 	w.trace.begin(w.now, k.n.index)
 	w.trace.word("walk")
 	w.trace.number(int64(stats.Asked))
