@@ -58,7 +58,6 @@ func newLiveness(g *Gossip, cfg LivenessConfig) *Liveness {
 	return l
 }
 
-// offer is what the view has of a node.
 // Offer returns the newest offer of a node in the view, not to be changed.
 func (g *Gossip) Offer(node lease.Principal) (*offer.Opened, bool) {
 	g.mu.Lock()

@@ -24,6 +24,7 @@ type audience struct {
 	mu     sync.Mutex
 	newest []byte               // the offer
 	told   map[peer.ID]struct{} // those of its hearers that are still there
+	heard  bool                 // anybody ever was: a newcomer's first offers are for the daemon to repeat
 	open   map[peer.ID]struct{} // neighbours with a stream
 	lost   int                  // streams that ended since the last pull
 }
@@ -48,7 +49,7 @@ func (a *audience) sent(rpc *ps.RPC, to peer.ID) {
 		}
 		a.mu.Lock()
 		if bytes.Equal(m.GetData(), a.newest) {
-			a.told[to] = struct{}{}
+			a.told[to], a.heard = struct{}{}, true
 		}
 		a.mu.Unlock()
 	}
@@ -96,7 +97,7 @@ func (a *audience) look() {
 func (a *audience) untold() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.newest != nil && len(a.told) == 0
+	return a.heard && len(a.told) == 0
 }
 
 // missed reports whether so many neighbours were lost that the view may lack what

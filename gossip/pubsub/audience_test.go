@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	ps "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/proto"
 )
 
 // cut ends all connections between two hosts, and waits until both know.
@@ -75,5 +78,26 @@ func TestHalfOfTheNeighboursLost(t *testing.T) {
 	a.pulled()
 	if a.missed() {
 		t.Error("what was pulled is missed")
+	}
+}
+
+// A newcomer that nobody has heard yet is no node that was cut off.
+func TestANewcomerIsNotToldAgain(t *testing.T) {
+	a := newAudience()
+	a.telling([]byte("first"))
+	a.came("a")
+	if a.untold() {
+		t.Error("it is told again before anybody heard it")
+	}
+	told := &ps.RPC{RPC: pb.RPC{Publish: []*pb.Message{{Topic: proto.String(TopicCapacity), Data: []byte("first")}}}}
+	a.sent(told, "a")
+	a.went("a")
+	if !a.untold() {
+		t.Error("who heard it is gone, and it is not told again")
+	}
+	a.telling([]byte("second"))
+	a.sent(told, "b") // the old one, for somebody else
+	if !a.untold() {
+		t.Error("the old offer is taken for the new one")
 	}
 }

@@ -464,8 +464,10 @@ func TestSightings(t *testing.T) {
 		},
 		wall: func() time.Time { return now }, tell: func(n []optout.Node) { told = n },
 		doors: map[netip.AddrPort]sight{}, rests: map[netip.Prefix]time.Time{}}
-	for range 5 {
-		s.round(t.Context())
+	for i := range 5 {
+		if _, news := s.round(t.Context()); news != (i == 0) {
+			t.Errorf("round %d has news: %t", i, news)
+		}
 		now = now.Add(time.Second)
 	}
 	if asked["203.0.113.7:4080"] != 1 || asked["198.18.2.11:4080"] != 1 || asked["198.18.1.11:4080"] != 0 {
@@ -485,7 +487,7 @@ func TestSightings(t *testing.T) {
 	if asked["203.0.113.7:4080"] != 2 {
 		t.Errorf("a door that did not answer is asked again after a rest: %v", asked)
 	}
-	behind = nil
+	behind, offers = nil, offers[:2]
 	for range 10 {
 		now = now.Add(sightHolds / 9)
 		s.round(t.Context())
@@ -494,6 +496,9 @@ func TestSightings(t *testing.T) {
 		if n.Principal == leasetest.Who("b1") && n.Port != 0 {
 			t.Errorf("b1 is still there: %v", n)
 		}
+	}
+	if len(s.claims) != 5 {
+		t.Errorf("it remembers %d claims, want the 5 of the offers that are left", len(s.claims))
 	}
 	for text, ok := range map[string]bool{"/ip4/1.2.3.4/tcp/80/http": true, "/ip6/2001:db8::1/tcp/80/http": true, "/ip4/1.2.3.4/tcp/0/http": false,
 		"/ip4/1.2.3.4/tcp/80": false, "/ip6/1.2.3.4/tcp/80/http": false, "/dns/x/tcp/80/http": false, "/ip4/1.2.3.4/udp/80/http": false, "/ip4/1.2.3.4/tcp/080/http": false} {

@@ -38,9 +38,16 @@ type sightings struct {
 	wall   func() time.Time
 	tell   func([]optout.Node)
 
-	doors map[netip.AddrPort]sight
-	rests map[netip.Prefix]time.Time
-	last  []optout.Node
+	doors  map[netip.AddrPort]sight
+	rests  map[netip.Prefix]time.Time
+	claims map[string]claim // of the offers of the last round: to read them anew each time cost more than all else that an idle node does
+	last   []optout.Node
+}
+
+// claim is what the text of an address in an offer says: zero values are none.
+type claim struct {
+	door netip.AddrPort
+	ip   netip.Addr
 }
 
 // sight is what is known of a door.
@@ -50,30 +57,57 @@ type sight struct {
 }
 
 func (s *sightings) run(ctx context.Context) {
+	quiet := sightEvery
 	for {
-		many := s.round(ctx)
+		many, news := s.round(ctx)
+		if quiet = min(2*quiet, sightQuiet); news {
+			quiet = sightEvery
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(sightEvery * time.Duration(1+many/100)):
+		case <-time.After(max(quiet, sightEvery*time.Duration(1+many/100))):
 		}
 	}
 }
 
 // round asks at some doors and tells what is known now, if that is news. It returns
-// of how many nodes.
-func (s *sightings) round(ctx context.Context) (many int) {
+// of how many nodes, and whether it had anything to do.
+func (s *sightings) round(ctx context.Context) (many int, news bool) {
 	offers := s.offers()
-	s.knock(ctx, s.due(offers))
+	s.read(offers)
+	due := s.due(offers)
+	s.knock(ctx, due)
+	news = len(due) > 0
 	if nodes := s.nodes(offers); !slices.EqualFunc(nodes, s.last, sameNode) && ctx.Err() == nil {
-		s.last = nodes
+		s.last, news = nodes, true
 		s.tell(nodes)
 	}
-	return len(offers)
+	return len(offers), news
 }
 
 func sameNode(a, b optout.Node) bool {
 	return a.Principal == b.Principal && a.Site == b.Site && a.Port == b.Port && slices.Equal(a.Addrs, b.Addrs)
+}
+
+// read reads the addresses that offers claim, and forgets all others.
+func (s *sightings) read(offers []*offer.Opened) {
+	claims := make(map[string]claim, len(s.claims))
+	for _, f := range offers {
+		for _, text := range f.Addrs {
+			c, known := s.claims[text]
+			if !known {
+				if door, ok := doorIn(text); ok && s.counts(door.Addr()) {
+					c.door = door
+				}
+				if a, ok := wire.IP(text); ok && s.counts(a) {
+					c.ip = a
+				}
+			}
+			claims[text] = c
+		}
+	}
+	s.claims = claims
 }
 
 // due are the doors to ask at, at most one of a network, those first that were
@@ -86,7 +120,7 @@ func (s *sightings) due(offers []*offer.Opened) []netip.AddrPort {
 			continue
 		}
 		for _, a := range f.Addrs {
-			if door, ok := doorIn(a); ok && s.counts(door.Addr()) {
+			if door := s.claims[a].door; door.IsValid() {
 				claimed[door] = true
 			}
 		}
@@ -161,9 +195,9 @@ func (s *sightings) nodes(offers []*offer.Opened) []optout.Node {
 				n.Addrs = append(n.Addrs, a)
 			}
 		}
-		for _, claim := range f.Addrs {
-			door, ok := doorIn(claim)
-			if !ok || !s.counts(door.Addr()) || n.Port != 0 && n.Port != door.Port() {
+		for _, text := range f.Addrs {
+			door := s.claims[text].door
+			if !door.IsValid() || n.Port != 0 && n.Port != door.Port() {
 				continue
 			}
 			seen := s.doors[door]
@@ -177,8 +211,8 @@ func (s *sightings) nodes(offers []*offer.Opened) []optout.Node {
 			nodes = append(nodes, n)
 			continue
 		}
-		for _, claim := range f.Addrs {
-			if a, ok := wire.IP(claim); ok && s.counts(a) && (f.Node == s.self || slices.Contains(open, a)) {
+		for _, text := range f.Addrs {
+			if a := s.claims[text].ip; a.IsValid() && (f.Node == s.self || slices.Contains(open, a)) {
 				add(a)
 			}
 		}
