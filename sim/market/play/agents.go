@@ -26,6 +26,9 @@ func (p *player) agents(do *scenario.Agents) error {
 			{Name: "their users", Unit: "share"}, {Name: "refused by a node", Unit: "share"}},
 		Note: "after the death: machines leased, the most that the living could promise, wishes served, those of the dead agents' users, and refusals a wish; " +
 			fmt.Sprintf("mean of %d runs, ± their standard deviation", do.Runs)}
+	if len(do.Term) > 1 {
+		t.Title += ", by the term of what was passed on"
+	}
 	byDegree, byTerm := []report.Line{}, []report.Line{}
 	for _, term := range do.Term {
 		for _, dead := range do.Dead {

@@ -21,8 +21,8 @@ func (p *player) burst(do *scenario.Burst) error {
 		Columns: []report.Column{{Name: "utilisation", Unit: "share"}, {Name: "last day", Unit: "share"}, {Name: "refused", Unit: "share"}, {Name: "last day", Unit: "share"},
 			{Name: "got", Unit: "share"}, {Name: "last day", Unit: "share"}, {Name: "sold out"}, {Name: "no room"}},
 		Note: "refused: of those who came; got: of all that those who came wanted, what was in use; shares refuse nobody, and each has less; last day: the one before the deadline"}
-	used, refused, part := curve("Utilisation before a deadline", "units in use"), curve("Refused before a deadline", "of those who came"),
-		curve("Got before a deadline", "of what those who came wanted")
+	used, refused, part := curve(do, "Utilisation before a deadline", "units in use"), curve(do, "Refused before a deadline", "of those who came"),
+		curve(do, "Got before a deadline", "of what those who came wanted")
 	demand := report.Line{Name: "demand, to 100 %", Law: true}
 	for _, c := range list {
 		c.Units, c.Days, c.Peak, c.Come, c.Ahead, c.Seed = do.Units, do.Days, do.Peak, do.Come, do.Ahead, p.scn.Seed
@@ -72,8 +72,8 @@ func (p *player) burst(do *scenario.Burst) error {
 	return nil
 }
 
-func curve(title, label string) report.Curve {
-	return report.Curve{Title: title, X: report.Axis{Label: "time of the run", Unit: "s"}, Y: report.Axis{Label: label, Unit: "share"}}
+func curve(do *scenario.Burst, title, label string) report.Curve {
+	return report.Curve{Title: title, X: report.Axis{Label: fmt.Sprintf("time of the run; the deadline is after %d days", do.Days), Unit: "s"}, Y: report.Axis{Label: label, Unit: "share"}}
 }
 
 func served(s burst.Slot) float64 { return float64(s.Served) / float64(max(s.Came, 1)) }
