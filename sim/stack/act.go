@@ -26,7 +26,7 @@ func (s *Stack) act(step scenario.Step) {
 			s.in(time.Duration(i)*do.Every, func() { s.find(do) })
 		}
 	case *scenario.Change:
-		for _, n := range s.choose(do.Who, (*node).isPresent) {
+		for _, n := range s.choose(do.Who, (*node).isOffering) {
 			n.change()
 		}
 	case *scenario.Leave:

@@ -18,6 +18,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"croft/lease"
@@ -33,7 +34,9 @@ type node struct {
 	s       *Stack
 	index   int
 	key     *sign.Key
+	id      peer.ID
 	addr    ma.Multiaddr
+	offers  bool // it has something to offer
 	machine *machine
 	state   string // directory
 
@@ -85,10 +88,18 @@ func keyOf(seed uint64, name string) *sign.Key {
 // measurements (RFC 2544).
 func (s *Stack) newNode(i int) (*node, error) {
 	n := &node{s: s, index: i, key: keyOf(s.scn.Seed, fmt.Sprint("node ", i)), machine: newMachine(), turn: newTurn(), state: filepath.Join(s.dir, fmt.Sprint(i))}
-	var err error
+	key, err := crypto.UnmarshalEd25519PrivateKey(n.key.Private())
+	if err != nil {
+		return nil, err
+	}
+	if n.id, err = peer.IDFromPrivateKey(key); err != nil {
+		return nil, err
+	}
 	if n.addr, err = addrOf(i); err != nil {
 		return nil, err
 	}
+	all, some := s.scn.Nodes.Count, s.scn.Nodes.Offering()
+	n.offers = (i+1)*some/all > i*some/all
 	return n, os.MkdirAll(filepath.Join(n.state, "node"), 0o700)
 }
 
@@ -108,18 +119,9 @@ func (n *node) config() daemon.Config {
 		Attributes: daemon.Attributes{Country: at.Country, Region: at.Region, City: at.City, Lat: at.Lat, Lon: at.Lon, AS: at.AS}}
 	cfg.Bounds.Places = places
 	for _, o := range n.s.contacts(n) {
-		cfg.Join = append(cfg.Join, o.addr.String()+"/p2p/"+o.peer())
+		cfg.Join = append(cfg.Join, o.addr.String()+"/p2p/"+o.id.String())
 	}
 	return cfg
-}
-
-// peer is the node's libp2p id.
-func (n *node) peer() string {
-	key, err := crypto.UnmarshalEd25519PrivateKey(n.key.Private())
-	if err != nil {
-		panic(err) // it is a key
-	}
-	return peerOf(key)
 }
 
 // start brings a daemon up on what the disk has.
@@ -136,10 +138,15 @@ func (n *node) start() {
 	n.now = r
 	target := n.s.present()
 	n.books.Lock()
-	n.up, n.told, n.since, n.deps, n.host = true, false, n.s.now(), deps, r.host
+	n.up, n.told, n.since, n.deps, n.host = true, !n.offers, n.s.now(), deps, r.host
 	n.seen, n.seenCount, n.target = newBits(len(n.s.nodes)), 0, target
 	n.books.Unlock()
 	n.s.changed(1)
+	if n.s.seeds != nil {
+		if err := n.s.seeds.fill(n, deps); err != nil {
+			n.s.fail(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() {
@@ -159,7 +166,7 @@ func (n *node) assemble() (*running, *daemon.Deps, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	l, hosting, err := n.machine.hosting()
+	l, hosting, err := n.machine.hosting(n.offers)
 	if err != nil {
 		return nil, nil, errors.Join(err, host.Close())
 	}
@@ -239,7 +246,18 @@ func (n *node) down() {
 	n.s.changed(-1)
 }
 
-// isPresent reports whether the node is up and has told of itself.
+// isUp reports whether its daemon is there.
+func (n *node) isUp() bool {
+	n.books.Lock()
+	defer n.books.Unlock()
+	return n.up
+}
+
+// isOffering reports whether the node's offer is out.
+func (n *node) isOffering() bool { return n.offers && n.isPresent() }
+
+// isPresent reports whether the node is up and has told of itself, if there is anything
+// to tell.
 func (n *node) isPresent() bool {
 	n.books.Lock()
 	defer n.books.Unlock()
