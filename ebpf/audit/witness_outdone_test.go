@@ -43,3 +43,32 @@ func TestTheOutdoneAreNoWitnesses(t *testing.T) {
 		}
 	}
 }
+
+// Of many candidates the first few are looked at first: what is chosen is the same as
+// of all in order, also where one site has nearly all of them, or all.
+func TestOfManyTheFewSuffice(t *testing.T) {
+	for _, small := range []int{0, 1, 3, 100, 400} {
+		var known []Candidate
+		for i := range 700 {
+			site := "large"
+			if i < small {
+				site = fmt.Sprint("small", i%50)
+			}
+			known = append(known, Candidate{Node: leasetest.Who(fmt.Sprint("n", i)), Site: site})
+		}
+		for i := 0; i < len(known); i += 70 {
+			of := known[i]
+			var all []scored
+			sites := map[string]bool{}
+			for j := range known {
+				if c := &known[j]; c.Node != of.Node {
+					sites[c.Site] = true
+					all = append(all, scored{c, score(of.Node, c.Node), c.Site == of.Site})
+				}
+			}
+			if got, want := Witnesses(of.Node, known), choose(all, min(WitnessSites, len(sites))); !slices.Equal(got, want) {
+				t.Fatalf("%d of small sites: chosen are %v, want %v", small, got, want)
+			}
+		}
+	}
+}

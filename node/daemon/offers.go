@@ -23,6 +23,14 @@ import (
 // that one lost message does not make a node vanish.
 const offerValid = offer.MaxValid * time.Second
 
+// aloneWait is how long the first offer waits for a neighbour to be told: one that goes
+// out before is heard by nobody, and that after the first neighbour only ten seconds
+// later. joinWait is what routing and gossip take to open their streams to it.
+const (
+	aloneWait = time.Second
+	joinWait  = 500 * time.Millisecond
+)
+
 // retryOffer is the wait after an offer that could not be told to anybody.
 const retryOffer = 2 * time.Second
 
@@ -54,19 +62,22 @@ func (o *offerLoop) poke() {
 
 func (o *offerLoop) run(ctx context.Context) {
 	var pace gossip.Pace
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(aloneWait) // a neighbour is news, and wakes it before
 	defer timer.Stop()
 	var refute <-chan struct{}
 	if p := o.d.deps.Presence; p != nil {
 		refute = p.Refute()
 	}
-	for {
+	for first := true; ; {
 		atOnce := false
 		select {
 		case <-ctx.Done():
 			o.withdraw()
 			return
 		case <-o.stale:
+			if first && !o.news.Load() {
+				continue // the timer runs: nobody is there yet
+			}
 		case <-refute:
 			atOnce = true
 		case <-timer.C:
@@ -86,6 +97,7 @@ func (o *offerLoop) run(ctx context.Context) {
 		} else if err := o.publish(ctx, made); err != nil {
 			o.d.deps.Log.Warn("nobody was told of this node's offer", "err", err)
 		} else {
+			first = false
 			pace.Published(now)
 			at, _ := pace.NextWake()
 			wait = at.Sub(now)

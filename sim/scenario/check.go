@@ -59,6 +59,9 @@ func (r *reader) check() {
 	} else if r.End < joined {
 		r.say(r.lines["end"], 1, fmt.Sprintf("it ends at %s, and the last node joins at %s", span(r.End), span(joined)), "want a later end or larger waves")
 	}
+	if r.Nodes.Publishers > r.Nodes.Count {
+		r.say(r.lines["nodes"], 1, fmt.Sprintf("%d publishers of %d nodes", r.Nodes.Publishers, r.Nodes.Count), "want at most all of them")
+	}
 	slices := map[string]time.Duration{}
 	for _, s := range r.Steps {
 		if s.At >= r.End {
@@ -117,8 +120,8 @@ func (r *reader) possible(s Step, slices map[string]time.Duration) {
 			no("slice "+do.Name+" is there already", "want another name")
 		}
 		slices[do.Name] = s.At
-		if do.Nodes > r.Nodes.Count {
-			no(fmt.Sprintf("slice %s wants %d nodes of %d", do.Name, do.Nodes, r.Nodes.Count), "want more nodes or a smaller slice")
+		if most := r.Nodes.Offering(); do.Nodes > most {
+			no(fmt.Sprintf("slice %s wants %d nodes of %d", do.Name, do.Nodes, most), "want more nodes or a smaller slice")
 		}
 	case *Renew:
 		known(do.Name)

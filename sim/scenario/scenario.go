@@ -22,6 +22,19 @@ type Nodes struct {
 	Count   int    `pos:"COUNT"`
 	Profile string `key:"profile" one:"planetlab flat" default:"planetlab"`
 	View    int    `key:"view" min:"1" max:"10000"` // the most nodes that one keeps in its view; 0 is the protocol's own
+	// Publishers is how many have anything to offer; 0 is all. The others route, hold
+	// the index and pass on what is told.
+	Publishers int `key:"publishers" min:"1"`
+	// Seeded has routing tables know from the start who is there.
+	Seeded bool `key:"seeded"`
+}
+
+// Offering is how many have anything to offer.
+func (n Nodes) Offering() int {
+	if n.Publishers > 0 {
+		return n.Publishers
+	}
+	return n.Count
 }
 
 // Join says how they come: so many at once, one wave after the other.

@@ -14,7 +14,7 @@ import (
 // everything uses each word of the language at least once.
 const everything = `
 # all that there is
-nodes 340 profile=planetlab view=500
+nodes 340 profile=planetlab view=500 publishers=300 seeded=yes
 seed 7
 join wave=20 every=2s
 end 40m

@@ -28,7 +28,7 @@ func (s *Stack) act(step scenario.Step) {
 	case *scenario.Publish:
 		s.publish(do)
 	case *scenario.Change:
-		for _, n := range s.choose(do.Who, (*node).isPresent) {
+		for _, n := range s.choose(do.Who, (*node).isOffering) {
 			n.change()
 		}
 	case *scenario.Leave:

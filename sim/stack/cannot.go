@@ -35,8 +35,11 @@ func cannot(s *scenario.Scenario) error {
 		return fmt.Errorf("a history: %w: its runs do not repeat themselves; `--world world` does", ErrCannot)
 	case s.Nodes.View > 0:
 		return fmt.Errorf("view=%d: %w: views are as large as a daemon's", s.Nodes.View, ErrCannot)
-	case s.Nodes.Count > maxNodes:
-		return fmt.Errorf("%d nodes would take %.0f GB: %w: want at most %d", s.Nodes.Count, float64(s.Nodes.Count)*nodeBytes/1e9, ErrCannot, maxNodes)
+	case s.Nodes.Count > maxSeeded:
+		return fmt.Errorf("%d nodes: %w: want at most %d", s.Nodes.Count, ErrCannot, maxSeeded)
+	case s.Nodes.Count > maxNodes && !(s.Nodes.Seeded && s.Nodes.Offering() <= maxPublishers):
+		return fmt.Errorf("%d nodes that all look for one another would take %.0f GB: %w: want at most %d, or seeded=yes publishers=%d", s.Nodes.Count,
+			float64(s.Nodes.Count)*nodeBytes/1e9, ErrCannot, maxNodes, maxPublishers)
 	}
 	return nil
 }

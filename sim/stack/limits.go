@@ -5,10 +5,20 @@ package stack
 import "time"
 
 const (
-	// maxNodes is what 24 GB hold; nodeBytes is what one was measured to take while
-	// fifty join a second: most of it are the stacks of look-ups under way.
+	// maxNodes is what 24 GB hold; nodeBytes is what one of a thousand was measured to
+	// take. Views grow with the number of nodes, and so does that.
 	maxNodes  = 3_000
-	nodeBytes = 8 << 20
+	nodeBytes = 2 << 20
+
+	// maxSeeded is how many there may be whose routing tables are seeded and of whom at
+	// most maxPublishers offer anything: views are small then, and nobody looks for all.
+	maxSeeded     = 12_000
+	maxPublishers = 200
+
+	// seeded is how many a seeded table knows of each direction: half a bucket.
+	// neighbourhood is how many are near: Kademlia's k.
+	seeded        = 10
+	neighbourhood = 20
 
 	// loud is the number of a node's connections that gossip and the daemon know of. A
 	// machine's connection manager keeps it to 96 to 160, which would take 20 kB at both

@@ -64,7 +64,10 @@ func (l *life) does() error {
 }
 
 // hosting is what a daemon gets to run slivers with.
-func (m *machine) hosting() (*life, *daemon.Hosting, error) {
+func (m *machine) hosting(offers bool) (*life, *daemon.Hosting, error) {
+	if !offers {
+		return &life{machine: m}, nil, nil
+	}
 	guard, err := model.Open(m.kernel, model.Config{Resolvers: []netip.Addr{slivernet.Resolver}})
 	if err != nil {
 		return nil, nil, err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"croft/lease"
@@ -31,7 +32,9 @@ type node struct {
 	s       *Stack
 	index   int
 	key     *sign.Key
+	id      peer.ID
 	addr    ma.Multiaddr
+	offers  bool // it has something to offer
 	machine *machine
 	state   string // directory
 
@@ -87,13 +90,21 @@ func keyOf(seed uint64, name string) *sign.Key {
 // measurements (RFC 2544).
 func (s *Stack) newNode(i int) (*node, error) {
 	n := &node{s: s, index: i, key: keyOf(s.scn.Seed, fmt.Sprint("node ", i)), machine: newMachine(), turn: newTurn(), state: filepath.Join(s.dir, fmt.Sprint(i))}
-	var err error
+	key, err := crypto.UnmarshalEd25519PrivateKey(n.key.Private())
+	if err != nil {
+		return nil, err
+	}
+	if n.id, err = peer.IDFromPrivateKey(key); err != nil {
+		return nil, err
+	}
 	if n.addr, err = addrOf(i); err != nil {
 		return nil, err
 	}
 	if n.certificate, err = s.certify(n); err != nil {
 		return nil, err
 	}
+	all, some := s.scn.Nodes.Count, s.scn.Nodes.Offering()
+	n.offers = (i+1)*some/all > i*some/all
 	return n, os.MkdirAll(filepath.Join(n.state, "node"), 0o700)
 }
 
@@ -125,18 +136,9 @@ func (n *node) config() daemon.Config {
 		Attributes: daemon.Attributes{Country: at.Country, Region: at.Region, City: at.City, Lat: at.Lat, Lon: at.Lon, AS: at.AS}}
 	cfg.Bounds.Places, cfg.SiteCert = places, n.certificate
 	for _, o := range n.s.contacts(n) {
-		cfg.Join = append(cfg.Join, o.addr.String()+"/p2p/"+o.peer())
+		cfg.Join = append(cfg.Join, o.addr.String()+"/p2p/"+o.id.String())
 	}
 	return cfg
-}
-
-// peer is the node's libp2p id.
-func (n *node) peer() string {
-	key, err := crypto.UnmarshalEd25519PrivateKey(n.key.Private())
-	if err != nil {
-		panic(err) // it is a key
-	}
-	return peerOf(key)
 }
 
 // start brings a daemon up on what the disk has.
@@ -147,7 +149,7 @@ func (n *node) start() {
 	}
 	target := n.s.present()
 	n.books.Lock() // it hears of others before it is said to be up
-	n.told, n.since, n.seen, n.seenCount, n.target = false, n.s.now(), newBits(len(n.s.nodes)), 0, target
+	n.told, n.since, n.seen, n.seenCount, n.target = !n.offers, n.s.now(), newBits(len(n.s.nodes)), 0, target
 	n.books.Unlock()
 	r, deps, err := n.assemble()
 	if err != nil {
@@ -160,6 +162,11 @@ func (n *node) start() {
 	n.books.Unlock()
 	n.s.changed(1)
 	n.returned()
+	if n.s.seeds != nil {
+		if err := n.s.seeds.fill(n, deps); err != nil {
+			n.s.fail(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() {
@@ -179,7 +186,7 @@ func (n *node) assemble() (*running, *daemon.Deps, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	l, hosting, err := n.machine.hosting()
+	l, hosting, err := n.machine.hosting(n.offers)
 	if err != nil {
 		return nil, nil, errors.Join(err, host.Close())
 	}
@@ -245,7 +252,18 @@ func (n *node) down() {
 	n.s.changed(-1)
 }
 
-// isPresent reports whether the node is up and has told of itself.
+// isUp reports whether its daemon is there.
+func (n *node) isUp() bool {
+	n.books.Lock()
+	defer n.books.Unlock()
+	return n.up
+}
+
+// isOffering reports whether the node's offer is out.
+func (n *node) isOffering() bool { return n.offers && n.isPresent() }
+
+// isPresent reports whether the node is up and has told of itself, if there is anything
+// to tell.
 func (n *node) isPresent() bool {
 	n.books.Lock()
 	defer n.books.Unlock()

@@ -121,6 +121,9 @@ func (s *Stack) report(partial bool, began costs) *report.Report {
 	s.offers.mu.Lock()
 	checked := fmt.Sprintf("views read %d offers, of which %d signatures were checked: each offer is verified once and shared by all", s.offers.opened, s.offers.real)
 	s.offers.mu.Unlock()
+	if s.seeds != nil {
+		r.Foot.Notes = append(r.Foot.Notes, s.seeds.note())
+	}
 	r.Foot.Notes = append(r.Foot.Notes, checked,
 		fmt.Sprintf("%d goroutines and %d connections at the end; %.1f s of processor time; %.0f kB resident a node", count, s.fabric.Links(),
 			(spent.cpu-began.cpu).Seconds(), float64(resident())/1e3/float64(len(s.nodes))))

@@ -39,6 +39,7 @@ type Stack struct {
 	byKey   map[lease.Principal]int
 	offers  offers
 	figures figures
+	seeds   *seeds         // nil: tables fill by look-ups
 	work    sync.WaitGroup // steps under way
 
 	mu      sync.Mutex // guards what follows
@@ -104,11 +105,17 @@ func newStack(scn *scenario.Scenario, dir string) (*Stack, error) {
 		s.nodes = append(s.nodes, n)
 		s.byKey[n.key.Principal()] = i
 	}
+	if scn.Nodes.Seeded {
+		s.seeds = newSeeds(s.nodes)
+	}
 	return s, nil
 }
 
 // schedule has everything of the scenario happen in its time.
 func (s *Stack) schedule() {
+	if s.seeds != nil {
+		s.in(s.scn.Joined()+time.Second, s.seeds.again)
+	}
 	for _, step := range s.scn.Steps {
 		s.in(step.At, func() { s.act(step) })
 	}
@@ -215,7 +222,7 @@ func (s *Stack) draw(n int) int {
 // present counts the nodes whose offers there are.
 func (s *Stack) present() (count int) {
 	for _, n := range s.nodes {
-		if n.isPresent() {
+		if n.isOffering() {
 			count++
 		}
 	}

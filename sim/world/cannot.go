@@ -27,6 +27,9 @@ func cannot(s *scenario.Scenario) error {
 			return no(step.Line, step.Name()+" "+do.Kind, "everybody in it keeps the rules so far")
 		}
 	}
+	if s.Nodes.Publishers > 0 {
+		return fmt.Errorf("publishers=%d: %w: all of its nodes have something to offer", s.Nodes.Publishers, ErrCannot)
+	}
 	if err := tooManyCuts(s.Steps); err != nil {
 		return err
 	}

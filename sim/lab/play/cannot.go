@@ -24,6 +24,9 @@ func cannot(s *scenario.Scenario) error {
 	if s.Nodes.View > 0 {
 		return fmt.Errorf("view=%d: %w: the daemons keep their own bound", s.Nodes.View, report.ErrCannot)
 	}
+	if s.Nodes.Publishers > 0 || s.Nodes.Seeded {
+		return fmt.Errorf("publishers= and seeded=: %w: its daemons are real ones, and all of them offer", report.ErrCannot)
+	}
 	if s.History != "" {
 		return fmt.Errorf("history: %w: real machines never repeat themselves", report.ErrCannot)
 	}
