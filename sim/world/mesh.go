@@ -19,6 +19,7 @@ import (
 
 // message is an offer on its way.
 type message struct {
+	number uint64 // from 1
 	origin int
 	at     time.Duration
 	bytes  []byte
@@ -134,7 +135,8 @@ func (n *peer) publish(made offer.Offer) {
 	}
 	w.opened[&signed.Bytes[0]] = &signed
 	n.heard(n.view.Step(n.wall(), gossip.Local{Bytes: signed.Bytes}))
-	m := &message{origin: n.index, at: w.now, bytes: signed.Bytes}
+	w.figures.published.Add(w.now, 1)
+	m := &message{number: w.figures.published.Total(), origin: n.index, at: w.now, bytes: signed.Bytes}
 	if s := n.sharded; s != nil {
 		m.level = min(s.crowd.Level(w.areas.places[n.index].rank), s.level)
 	}
@@ -150,7 +152,6 @@ func (n *peer) publish(made offer.Offer) {
 	w.note(n.index, "publish %s", signed.ID.Short())
 	w.messages = append(w.messages, m)
 	w.retire(seenFor)
-	w.figures.published.Add(w.now, 1)
 	n.latest = &signed
 	if n.indexed != nil {
 		n.enroll(&signed)
@@ -214,34 +215,11 @@ func (w *World) deliver(m *message, from, to int) {
 		return
 	}
 	w.figures.delivered.Add(w.now, 1)
-	if n.meshed < m.at { // others are told of what there was before they came
+	if w.due(m, n) {
 		w.figures.delivery.Add(w.now, int64(w.now-m.at))
 	}
 	w.forward(m, n, from)
 	n.remember(m)
-}
-
-// retire forgets messages of that age, and counts whom they reached of those that
-// were there all the time.
-func (w *World) retire(age time.Duration) {
-	for len(w.messages) > 0 && w.now-w.messages[0].at >= age {
-		m := w.messages[0]
-		w.messages = w.messages[1:]
-		w.audience(m, func(n *peer) {
-			if n.up && n.meshed < m.at && n.index != m.origin {
-				w.figures.due++
-				if m.seen.has(n.index) {
-					w.figures.reached++
-				}
-			}
-		})
-		m.seen = nil
-		w.aged = append(w.aged, m)
-	}
-	for len(w.aged) > 0 && w.now-w.aged[0].at >= openFor {
-		delete(w.opened, &w.aged[0].bytes[0])
-		w.aged = w.aged[1:]
-	}
 }
 
 // Pulls repair what gossip missed.
