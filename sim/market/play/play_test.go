@@ -13,6 +13,7 @@ import (
 	"croft/sim/market/binomial"
 	"croft/sim/report"
 	"croft/sim/scenario"
+	"croft/sim/scenarios"
 )
 
 func played(t *testing.T, text string, opt Options) *report.Report {
@@ -119,5 +120,27 @@ func TestCannot(t *testing.T) {
 		if _, err := Run(t.Context(), s, Options{}); !errors.Is(err, report.ErrCannot) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// The shipped scenarios of trials can be played, and say what they are about.
+func TestShipped(t *testing.T) {
+	played := 0
+	for _, name := range scenarios.Names() {
+		text, err := scenarios.Text(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := scenario.Parse(text)
+		if err != nil || !s.Market() {
+			continue // of those with nodes the world sees to it
+		}
+		played++
+		if err := cannot(s); err != nil || scenarios.About(text) == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if played < 3 {
+		t.Errorf("%d are shipped", played)
 	}
 }

@@ -83,7 +83,7 @@ func (p *player) curves(units int) {
 			for _, o := range p.laws {
 				if o.Units == units && o.Redeem == r.Redeem {
 					highest = max(highest, o.Degree)
-					dots.Points = append(dots.Points, report.Point{X: float64(o.Degree) / 100, Y: got(o)})
+					dots.Points = append(dots.Points, report.Point{X: float64(o.Tickets) / float64(units), Y: got(o)})
 					dots.Spread = append(dots.Spread, 3*spread(o.Law(), o.Trials))
 				}
 			}
