@@ -144,7 +144,7 @@ func realWalks(t *testing.T, nodes, walks int) *walked {
 				}
 			}
 		}
-		for i := range 2 * nodes { // tables fill, as they do when nodes register what they offer
+		for i := range 8 * nodes { // tables fill, as they do when nodes register what they offer under so many keys
 			key, _ := targetOf(-1 - i)
 			if _, err := all[i%nodes].Closest(t.Context(), []byte(key), dht.LookupClosest); err != nil {
 				t.Fatal(err)
