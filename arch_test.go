@@ -74,6 +74,8 @@ var rooms = map[string]room{
 	"node/safe":    {floor: 2},
 	"node/wire":    {floor: 2},
 
+	"node/journal/journaltest": {floor: 2},
+
 	"node/daemon":     {floor: 3},
 	"node/agent/host": {floor: 3},
 	"node/api":        {floor: 3},
