@@ -64,6 +64,9 @@ var Figures = []Figure{
 	{"grants", "", map[string]Unit{"count": Number}, "leases that nodes granted"},
 	{"refusals", "", map[string]Unit{"share": Share, "count": Number}, "wishes that nodes refused"},
 	{"utilisation", "", map[string]Unit{"share": Share}, "of what is offered, that was leased"},
+	{"cpu", "", map[string]Unit{"share": Share}, "of a core, for each node and second played"},
+	{"wall", "", map[string]Unit{"time": Seconds}, "that the run took"},
+	{"memory", "", map[string]Unit{"max": Number}, "MB that the run had at most"},
 	{"proofs", "", map[string]Unit{"count": Number}, "broken promises that nodes proved"},
 }
 

@@ -41,6 +41,9 @@ expect bytes mean < 20kB/s
 expect slice ron running >= 25
 expect lookup success > 0.5
 expect proofs count = 0
+expect cpu share <= 1%
+expect wall time <= 10m
+expect memory max <= 2684
 expect safety
 history 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 `
