@@ -20,6 +20,7 @@ func scoring(topics []string, application func(peer.ID) float64) (*ps.PeerScoreP
 	}
 	return &ps.PeerScoreParams{
 			SkipAtomicValidation: true,
+			SeenMsgTTL:           scoredFor,
 			Topics:               params,
 			AppSpecificScore:     application,
 			AppSpecificWeight:    1,

@@ -67,6 +67,9 @@ var Figures = []Figure{
 	{"utilisation", "[CASE]", map[string]Unit{"share": Share}, "of what is offered, that was leased"},
 	{"served", "[CASE]", map[string]Unit{"share": Share}, "wishes that came to a lease"},
 	{"law", "", map[string]Unit{"sigma": Number}, "how far trials are off the binomial law at the most, as improbable as so many standard deviations"},
+	{"cpu", "", map[string]Unit{"share": Share}, "of a core, for each node and second played"},
+	{"wall", "", map[string]Unit{"time": Seconds}, "that the run took"},
+	{"memory", "", map[string]Unit{"max": Number}, "MB that the run had at most"},
 	{"proofs", "", map[string]Unit{"count": Number}, "broken promises that nodes proved"},
 }
 

@@ -42,6 +42,9 @@ expect slice ron running >= 25
 expect lookup success > 0.5
 expect lookup p95 <= 2x since 1m
 expect proofs count = 0
+expect cpu share <= 1%
+expect wall time <= 10m
+expect memory max <= 2684
 expect safety
 history 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 `

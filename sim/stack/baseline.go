@@ -155,7 +155,7 @@ func newLeaf(f *lean.Fabric, seed uint64, i int) (*leaf, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr, err := addrOf(i)
+	addr, err := multiaddrOf(i/lastHost, i%lastHost+1)
 	if err != nil {
 		return nil, err
 	}

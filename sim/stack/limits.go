@@ -24,6 +24,9 @@ const (
 	// machine's connection manager keeps it to 96 to 160, which would take 20 kB at both
 	// ends each; a mesh has 6 to 12.
 	loud = 16
+	// loudMany is the same of more than maxNodes, still as many as a mesh takes: each is
+	// three goroutines at both ends.
+	loudMany = 8
 
 	// leastBudget and nodeBudget are the memory that a run may take before garbage is
 	// collected more often than with mostPercent, in bytes: of a thousand nodes 2 GB, of

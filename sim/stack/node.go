@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -86,8 +85,7 @@ func keyOf(seed uint64, name string) *sign.Key {
 	return sign.FromSeed(sha256.Sum256(append(b, name...)))
 }
 
-// newNode makes a machine without a daemon. Addresses are those set aside for
-// measurements (RFC 2544).
+// newNode makes a machine without a daemon.
 func (s *Stack) newNode(i int) (*node, error) {
 	n := &node{s: s, index: i, key: keyOf(s.scn.Seed, fmt.Sprint("node ", i)), machine: newMachine(), turn: newTurn(), state: filepath.Join(s.dir, fmt.Sprint(i))}
 	key, err := crypto.UnmarshalEd25519PrivateKey(n.key.Private())
@@ -97,7 +95,7 @@ func (s *Stack) newNode(i int) (*node, error) {
 	if n.id, err = peer.IDFromPrivateKey(key); err != nil {
 		return nil, err
 	}
-	if n.addr, err = addrOf(i); err != nil {
+	if n.addr, err = s.addrs.next(s.profile.Place(i).Site); err != nil {
 		return nil, err
 	}
 	if n.certificate, err = s.certify(n); err != nil {
@@ -118,12 +116,6 @@ func (s *Stack) certify(n *node) ([]byte, error) {
 		return nil, fmt.Errorf("certifying node %d: %w", n.index, err)
 	}
 	return signed.Bytes(), nil
-}
-
-// addrOf is where a node listens.
-func addrOf(i int) (ma.Multiaddr, error) {
-	ip, _ := netip.AddrFromSlice(binary.BigEndian.AppendUint32(nil, 198<<24|18<<16+uint32(i)+1))
-	return ma.NewMultiaddr("/ip4/" + ip.String() + "/udp/4001/quic-v1")
 }
 
 // config is what the owner of the node has said.
@@ -182,7 +174,7 @@ func (n *node) assemble() (*running, *daemon.Deps, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	host, err := n.s.fabric.Host(lean.Config{Index: n.index, Key: key, Addr: n.addr, Agent: "croft/" + daemon.Version, Loud: loud})
+	host, err := n.s.fabric.Host(lean.Config{Index: n.index, Key: key, Addr: n.addr, Agent: "croft/" + daemon.Version, Loud: n.s.loud()})
 	if err != nil {
 		return nil, nil, err
 	}

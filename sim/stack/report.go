@@ -110,13 +110,17 @@ func (s *Stack) report(partial bool, began costs) *report.Report {
 	for _, r := range s.inOrder {
 		f.Slice(r.row())
 	}
+	spent := newCosts()
+	spent.wall, spent.cpu = spent.wall-began.wall, spent.cpu-began.cpu
+	f.Set("cpu", "", "share", spent.cpu.Seconds()/float64(len(s.nodes))/max(s.now().Seconds(), 1e-3))
+	f.Set("wall", "", "time", spent.wall.Seconds())
+	f.Set("memory", "", "max", float64(resident())/1e6)
 	r := f.Report(s.now(), partial, "")
 	s.wires.counts.Lock()
 	r.Counts = append(r.Counts, report.Count{What: "packets repeated", Count: s.wires.repeated},
 		report.Count{What: "connections lost by loss", Count: s.wires.lost}, report.Count{What: "messages held back", Count: s.wires.heldBack})
 	s.wires.counts.Unlock()
-	spent := newCosts()
-	r.Wall = spent.wall - began.wall
+	r.Wall = spent.wall
 	r.Foot, r.Peak = foot, resident()
 	s.offers.mu.Lock()
 	checked := fmt.Sprintf("views read %d offers, of which %d signatures were checked: each offer is verified once and shared by all", s.offers.opened, s.offers.real)
@@ -126,7 +130,7 @@ func (s *Stack) report(partial bool, began costs) *report.Report {
 	}
 	r.Foot.Notes = append(r.Foot.Notes, checked,
 		fmt.Sprintf("%d goroutines and %d connections at the end; %.1f s of processor time; %.0f kB resident a node", count, s.fabric.Links(),
-			(spent.cpu-began.cpu).Seconds(), float64(resident())/1e3/float64(len(s.nodes))))
+			spent.cpu.Seconds(), float64(resident())/1e3/float64(len(s.nodes))))
 	return r
 }
 
@@ -145,7 +149,7 @@ var foot = report.Foot{
 	Models: []report.Model{
 		{What: "hosts", How: "libp2p without sockets: a dial takes a round trip, identify another; no bandwidth, no encryption below channels, no resource manager"},
 		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; what is cut off dies after 15 to 30 s"},
-		{What: "connections", How: fmt.Sprintf("gossip knows of at most %d of a node's; others end %s after their last byte", loud, lean.QuietFor)},
+		{What: "connections", How: fmt.Sprintf("gossip knows of some %d of a node's, of %d where there are more than %d; others end %s after their last byte", loud, loudMany, maxNodes, lean.QuietFor)},
 		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; the image is everywhere; no packets"},
 		{What: "journal's disk", How: "0.3 to 4 ms an fsync; a torn one keeps what was synced and some bytes more; other files are the machine's own"},
 	},

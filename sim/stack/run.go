@@ -39,6 +39,7 @@ type Stack struct {
 	byKey   map[lease.Principal]int
 	offers  offers
 	figures figures
+	addrs   addrs
 	seeds   *seeds         // nil: tables fill by look-ups
 	work    sync.WaitGroup // steps under way
 
@@ -217,6 +218,14 @@ func (s *Stack) draw(n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rng.IntN(n)
+}
+
+// loud is how many connections of a node gossip knows of.
+func (s *Stack) loud() int {
+	if len(s.nodes) > maxNodes {
+		return loudMany
+	}
+	return loud
 }
 
 // present counts the nodes whose offers there are.
