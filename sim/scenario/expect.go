@@ -52,7 +52,7 @@ var Figures = []Figure{
 	{"latejoin", "", spread(Seconds), "from a node's joining to 99 % of the view"},
 	{"duplicates", "", map[string]Unit{"mean": Number}, "copies of an offer that came to a node which had it"},
 	{"known", "", spread(Number), "nodes in a node's view at the end"},
-	{"degree", "", map[string]Unit{"mean": Number}, "neighbours of a node in the mesh"},
+	{"degree", "", map[string]Unit{"mean": Number, "honest": Number}, "neighbours of a node in the mesh; of them, that keep the rules"},
 	{"lookup", "", asked(), "a find by the index, from the question to the first match"},
 	{"page", "", asked(), "the same to a page of 20 matches"},
 	{"get", "", with(spread(Seconds), "success", Share), "a plain look-up of a record on the DHT"},
@@ -64,7 +64,8 @@ var Figures = []Figure{
 	{"grants", "", map[string]Unit{"count": Number}, "leases that nodes granted"},
 	{"refusals", "", map[string]Unit{"share": Share, "count": Number}, "wishes that nodes refused"},
 	{"utilisation", "", map[string]Unit{"share": Share}, "of what is offered, that was leased"},
-	{"proofs", "", map[string]Unit{"count": Number}, "broken promises that nodes proved"},
+	{"proofs", "", map[string]Unit{"count": Number, "accused": Number}, "broken promises that nodes proved; against how many"},
+	{"equivocations", "", map[string]Unit{"count": Number}, "nodes that told two things at once, and were caught"},
 }
 
 // Op compares.

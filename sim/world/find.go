@@ -21,6 +21,7 @@ type finding struct {
 	thin     bool // the view knows something already
 	newest   map[lease.Principal]uint64
 	matched  map[lease.Principal]bool
+	lies     int // of them, that are of hostile nodes
 	requests int
 	over     bool
 	done     func(*finding)
@@ -75,7 +76,7 @@ func (w *World) lookAndSearch(n *peer, q offer.Query) {
 func (w *World) search(n *peer, q offer.Query, thin bool) {
 	there := 0
 	for _, o := range w.nodes {
-		if o != n && o.up && !o.hole && o.latest != nil && matches(q, &o.latest.Offer) {
+		if o != n && o.up && !o.hole && o.evil == nil && o.latest != nil && matches(q, &o.latest.Offer) {
 			there++
 		}
 	}
@@ -92,12 +93,12 @@ func (w *World) search(n *peer, q offer.Query, thin bool) {
 			return
 		}
 		w.figures.findable++
-		if len(f.matched) > 0 {
+		if f.honest() > 0 {
 			w.figures.answered++
 		}
 		if there >= page {
 			w.figures.pages++
-			if len(f.matched) >= page {
+			if f.honest() >= page {
 				w.figures.filled++
 			}
 		}
@@ -241,6 +242,9 @@ func (f *finding) take(offers [][]byte) {
 		}
 		f.newest[o.Node] = o.Sequence
 		if !matches(f.q, &o.Offer) {
+			if f.matched[o.Node] && w.foe(o.Node) {
+				f.lies--
+			}
 			delete(f.matched, o.Node)
 			continue
 		}
@@ -248,7 +252,11 @@ func (f *finding) take(offers [][]byte) {
 			continue
 		}
 		f.matched[o.Node] = true
-		switch len(f.matched) {
+		if w.foe(o.Node) {
+			f.lies++
+			continue
+		}
+		switch f.honest() {
 		case 1:
 			w.figures.lookup.Add(w.now, int64(w.now-f.began))
 		case page:
@@ -256,3 +264,6 @@ func (f *finding) take(offers [][]byte) {
 		}
 	}
 }
+
+// honest is how many of the matches are of nodes that keep the rules.
+func (f *finding) honest() int { return len(f.matched) - f.lies }

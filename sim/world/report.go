@@ -61,13 +61,7 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 	}
 	w.closePresence()
 	f := &w.figures
-	links := 0
-	for _, n := range w.nodes {
-		if n.up {
-			links += len(n.neighbour)
-			f.known.Observe(int64(n.view.Len()))
-		}
-	}
+	w.reportMesh()
 	w.reportBytes()
 	if f.due > 0 {
 		f.Set("delivery", "", "share", float64(f.reached)/float64(f.due))
@@ -76,7 +70,6 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 		f.Set("duplicates", "", "mean", float64(f.duplicates.Total())/float64(got))
 	}
 	f.discovery.report(f.Recorder)
-	f.Set("degree", "", "mean", float64(links)/float64(max(w.up, 1)))
 	f.Set("grants", "", "count", float64(f.held.Total()))
 	refused := f.Total("refusals")
 	f.Set("refusals", "", "count", float64(refused))
@@ -101,15 +94,15 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 
 // foot says what this world is made of; docs/simulation.md says more.
 var foot = report.Foot{
-	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature", "dht.Holder, dht.Plan and dht.Lookup, where somebody asks the index"},
+	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature", "dht.Holder, dht.Plan and dht.Lookup, where somebody asks the index", "gossip.Intake, where some are hostile"},
 	Models: []report.Model{
 		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; no bandwidth"},
-		{What: "mesh", How: "random neighbours, flooding, ids to three others a second; nobody is pruned; a silent one is given up after 10 s"},
+		{What: "mesh", How: "random neighbours, flooding, ids to three others a second; nobody is pruned but who is hostile; a silent one is given up after 10 s"},
 		{What: "Kademlia", How: "tables as full as they can be, drawn from who is there; who went stays in them for 30 min"},
 		{What: "contacts", How: "whoever can be reached may be a neighbour"},
 		{What: "probes", How: "over connections that are there; one exchange"},
 		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; no packets"},
 		{What: "disk", How: "frames, whole or lost; 0.3 to 4 ms an fsync; never full"},
 	},
-	Omits: []string{"topics of slices", "hostile nodes", "tickets and agents", "notices, proofs and heads on the wire", "NAT and relays"},
+	Omits: []string{"topics of slices", "tickets and agents", "notices, proofs and heads on the wire", "NAT and relays"},
 }

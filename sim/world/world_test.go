@@ -200,7 +200,6 @@ func TestExpectations(t *testing.T) {
 func TestCannot(t *testing.T) {
 	for _, c := range []struct{ line, word string }{
 		{"at 1s slice a nodes=1\nat 2s publish news slice=a", "publish"},
-		{"at 1s fault hostile kind=flood count=1", "hostile flood"},
 		{"expect utilisation share <= 1", "utilisation"},
 		{strings.Repeat("at 1s fault partition count=1\n", 33), "partition"},
 	} {
@@ -208,6 +207,9 @@ func TestCannot(t *testing.T) {
 		if !errors.Is(err, ErrCannot) || !strings.Contains(err.Error(), c.word) {
 			t.Errorf("%s: %v", c.line, err)
 		}
+	}
+	if _, err := Run(t.Context(), read(t, "nodes 300 view=100\nat 1s fault hostile kind=flood count=1"), Options{}); !errors.Is(err, ErrCannot) {
+		t.Errorf("hostile nodes where there are areas: %v", err)
 	}
 	if _, err := Run(t.Context(), read(t, "nodes 100000\njoin wave=10000"), Options{}); !errors.Is(err, ErrCannot) {
 		t.Errorf("views of everybody at everybody: %v", err)
