@@ -36,10 +36,11 @@ func (n *peer) answerPull(from *peer, req gossip.PullRequest) (gossip.PullPage, 
 		return gossip.PullPage{}, false
 	}
 	page, err := gossip.DecodePullPage(b)
-	for i, o := range e.Page.Offers { // the bytes are shared: each is opened once
-		page.Offers[i] = o
+	if err != nil {
+		return gossip.PullPage{}, false
 	}
-	return page, err == nil
+	copy(page.Offers, e.Page.Offers) // the bytes are shared: each is opened once
+	return page, true
 }
 
 // answerProbe returns where a node says that it is; false: it says nothing.
