@@ -92,7 +92,7 @@ var rooms = map[string]room{
 	"sim/report/page":     {4, true, nil},
 	"sim/scenarios":       {floor: 4},
 	"sim/world":           {floor: 4},
-	"sim/hostile":         {floor: 4},
+	"sim/hostile":         {4, true, nil},
 	"sim/stack":           {floor: 4},
 	"sim/stack/lean":      {floor: 4},
 	"sim/lab":             {floor: 4},

@@ -33,6 +33,12 @@ const (
 	Burst  = 3
 	Refill = 10 * time.Second
 
+	// HeldTo is by how much a node that stretches its own periods holds others to
+	// longer ones at the most: an offer in 30 s. What ten hostile nodes may have all
+	// others pass on is then no more than three did. Who is slandered again and again
+	// has three offers at once, and then every other refutation is heard.
+	HeldTo = 3
+
 	// MessageBurst and MessageRate are the messages of one neighbour that are looked
 	// at, at once and each second after: all of a thousand nodes may have news in the
 	// same minute, and a neighbour passes on each of them; ten thousand at rest have 21
@@ -44,6 +50,14 @@ const (
 	// are looked at, at once and each second after: two topics at their fullest.
 	SliceBurst = 4 << 20
 	SliceRate  = 256 << 10
+
+	// RejectionWeight is what the square of a neighbour's rejections adds to its score;
+	// a hundredth of them is left after RejectionForgotten. Below zero it is in no mesh;
+	// three leave it out of the gossip, five leave it unheard.
+	RejectionWeight    = -10
+	RejectionForgotten = 10 * time.Minute
+	GossipThreshold    = -80
+	GraylistThreshold  = -240
 
 	// NoticeBurst and NoticeRate are the notices of one node that are passed on, at once
 	// and each second after: as many as wait to be sent.

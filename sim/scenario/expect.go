@@ -52,7 +52,7 @@ var Figures = []Figure{
 	{"latejoin", "", spread(Seconds), "from a node's joining to 99 % of the view"},
 	{"duplicates", "", map[string]Unit{"mean": Number}, "copies of an offer that came to a node which had it"},
 	{"known", "", spread(Number), "nodes in a node's view at the end"},
-	{"degree", "", spread(Number), "neighbours of a node in the mesh"},
+	{"degree", "", with(spread(Number), "honest", Number), "neighbours of a node in the mesh; of them, that keep the rules"},
 	{"lookup", "", asked(), "a find by the index, from the question to the first match"},
 	{"page", "", asked(), "the same to a page of 20 matches"},
 	{"get", "", with(spread(Seconds), "success", Share), "a plain look-up of a record on the DHT"},
@@ -70,7 +70,8 @@ var Figures = []Figure{
 	{"cpu", "", map[string]Unit{"share": Share}, "of a core, for each node and second played"},
 	{"wall", "", map[string]Unit{"time": Seconds}, "that the run took"},
 	{"memory", "", map[string]Unit{"max": Number}, "MB that the run had at most"},
-	{"proofs", "", map[string]Unit{"count": Number}, "broken promises that nodes proved"},
+	{"proofs", "", map[string]Unit{"count": Number, "accused": Number}, "broken promises that nodes proved; against how many"},
+	{"equivocations", "", map[string]Unit{"count": Number}, "nodes that told two things at once, and were caught"},
 }
 
 // Op compares.

@@ -80,7 +80,7 @@ func same(a, b *Scenario) bool {
 
 func TestRoundTrip(t *testing.T) {
 	s := parse(t, everything)
-	if len(s.Steps) != 17 || len(s.Expects) != 8 {
+	if len(s.Steps) != 17 || len(s.Expects) != 11 {
 		t.Fatalf("%d steps, %d expectations", len(s.Steps), len(s.Expects))
 	}
 	if got := parse(t, s.String()); !same(s, got) {

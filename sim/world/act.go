@@ -67,6 +67,8 @@ func (w *World) act(step scenario.Step) {
 				n.wake()
 			}
 		}
+	case *scenario.Hostile:
+		w.corrupt(do)
 	case *scenario.BlackHole:
 		chosen := w.choose(do.Who, w.present)
 		for _, n := range chosen {
@@ -82,7 +84,7 @@ func (w *World) act(step scenario.Step) {
 	}
 }
 
-func (w *World) present(n *peer) bool { return n.up && n.ready }
+func (w *World) present(n *peer) bool { return n.up && n.ready && n.evil == nil }
 
 // choose draws nodes among those that may be drawn.
 func (w *World) choose(who scenario.Who, may func(*peer) bool) (chosen []*peer) {

@@ -28,6 +28,7 @@ func (n *peer) count(k kind, bytes int) { n.sentOf[k] += uint64(bytes) }
 func (n *peer) measure() {
 	n.load.Measured(n.wall(), n.sent)
 	n.pace.Stretch(n.load.Stretch())
+	n.view.Stretch(n.load.Stretch())
 	n.w.figures.stretch.add(n.load.Stretch())
 	n.later(gossip.MeasureEvery, n.measure)
 }
@@ -44,6 +45,9 @@ func (w *World) reportBytes() {
 	var of [kinds + 1]float64
 	count := 0.0
 	for _, n := range w.nodes {
+		if n.evil != nil {
+			continue
+		}
 		was := n.was
 		if n.up {
 			was += w.now - n.since

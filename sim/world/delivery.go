@@ -15,7 +15,7 @@ const looked = 2000
 
 // due reports whether a node is to have a message.
 func (w *World) due(m *message, n *peer) bool {
-	if !n.up || n.meshed >= m.at || n.index == m.origin { // others are told of what there was before they came
+	if !n.up || n.evil != nil || n.meshed >= m.at || n.index == m.origin { // others are told of what there was before they came
 		return false
 	}
 	if n.sharded == nil {
@@ -35,7 +35,7 @@ func (w *World) retire(age time.Duration) {
 	for len(w.messages) > 0 && w.now-w.messages[0].at >= age {
 		m := w.messages[0]
 		w.messages = w.messages[1:]
-		if m.number%each == 0 {
+		if !m.foul && m.number%each == 0 {
 			for _, n := range w.nodes {
 				if w.due(m, n) {
 					w.figures.due++
@@ -46,6 +46,9 @@ func (w *World) retire(age time.Duration) {
 			}
 		}
 		m.seen = nil
+		if w.hostile != nil {
+			delete(w.hostile.sent, &m.bytes[0])
+		}
 		w.aged = append(w.aged, m)
 	}
 	for len(w.aged) > 0 && w.now-w.aged[0].at >= openFor {

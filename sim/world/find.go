@@ -23,6 +23,7 @@ type finding struct {
 	matched map[lease.Principal]bool
 	first   bool // a match is there
 	there   int  // matches of others that could be found
+	lies    int  // matches that are of hostile nodes
 	errand  *errand
 	rate    *rated // at which it was asked
 }
@@ -76,7 +77,7 @@ func (w *World) lookAndSearch(n *peer, q offer.Query, every time.Duration) {
 func (w *World) search(n *peer, q offer.Query, thin bool, rate *rated) {
 	f := &finding{n: n, q: q, began: w.now, rate: rate, search: offer.NewSearch(q, offer.Options{}), matched: map[lease.Principal]bool{}}
 	for _, o := range w.nodes {
-		if o != n && o.up && !o.hole && o.latest != nil && matches(q, &o.latest.Offer) {
+		if o != n && o.up && !o.hole && o.evil == nil && o.latest != nil && matches(q, &o.latest.Offer) {
 			f.there++
 		}
 	}
@@ -131,7 +132,7 @@ func (f *finding) end() {
 	}
 	if f.there >= page {
 		w.figures.pages++
-		if len(f.matched) >= page {
+		if f.honest() >= page {
 			w.figures.filled++
 		}
 	}
@@ -152,6 +153,9 @@ func (f *finding) show(o *offer.Opened) {
 		defer f.end()
 	}
 	if !matches(f.q, &o.Offer) {
+		if f.matched[o.Node] && w.foe(o.Node) {
+			f.lies--
+		}
 		delete(f.matched, o.Node)
 		return
 	}
@@ -159,13 +163,20 @@ func (f *finding) show(o *offer.Opened) {
 		return
 	}
 	f.matched[o.Node] = true
+	if w.foe(o.Node) {
+		f.lies++
+		return
+	}
 	if !f.first && o.Node != f.n.principal() { // of itself it knows without
 		f.first = true
 		w.figures.lookup.Add(w.now, int64(w.now-f.began))
 		f.rate.lookup.Add(int64(w.now - f.began))
 	}
-	if len(f.matched) == page {
+	if f.honest() == page {
 		w.figures.page.Add(w.now, int64(w.now-f.began))
 		f.rate.page.Add(int64(w.now - f.began))
 	}
 }
+
+// honest is how many of the matches are of nodes that keep the rules.
+func (f *finding) honest() int { return len(f.matched) - f.lies }

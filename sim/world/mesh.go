@@ -25,6 +25,7 @@ type message struct {
 	bytes  []byte
 	level  int // of the topic: 0 is that of everybody
 	seen   seen
+	foul   bool // of a hostile node
 }
 
 // envelope is what a message takes beside its payload.
@@ -83,17 +84,20 @@ func (w *World) pick(n *peer) int {
 	for range 64 {
 		i := w.rng.IntN(len(w.nodes))
 		o := w.nodes[i]
-		if o != n && o.up && len(o.neighbour) < degreeHigh && !w.cut(n.index, i) && !slices.Contains(n.neighbour, int32(i)) {
+		if o != n && o.up && o.room() && !w.cut(n.index, i) && !slices.Contains(n.neighbour, int32(i)) && !w.estranged(n, o) {
 			return i
 		}
 	}
 	for i, o := range w.nodes { // few are there
-		if o != n && o.up && len(o.neighbour) < degreeHigh && !w.cut(n.index, i) && !slices.Contains(n.neighbour, int32(i)) {
+		if o != n && o.up && o.room() && !w.cut(n.index, i) && !slices.Contains(n.neighbour, int32(i)) && !w.estranged(n, o) {
 			return i
 		}
 	}
 	return -1
 }
+
+// room reports whether a node takes one more neighbour: who is hostile takes anybody.
+func (n *peer) room() bool { return len(n.neighbour) < degreeHigh || n.evil != nil }
 
 // graft links to others until there are so many.
 func (n *peer) graft(want int) {
@@ -152,6 +156,9 @@ func (n *peer) publish(made offer.Offer) {
 	m.seen.mark(n.index)
 	w.note(n.index, "publish %s", signed.ID.Short())
 	w.messages = append(w.messages, m)
+	if w.hostile != nil {
+		w.hostile.sent[&m.bytes[0]] = m
+	}
 	w.retire(seenFor)
 	n.latest = &signed
 	if n.indexed != nil {
@@ -174,6 +181,7 @@ func (w *World) forward(m *message, n *peer, from int) {
 		n.spend(w.figures.gossiped, len(m.bytes)+envelope)
 		if m.seen.has(to) {
 			w.figures.duplicates.Add(w.now, 1)
+			w.nodes[to].admits(n)
 			continue
 		}
 		w.carry(m, n.index, to)
@@ -197,6 +205,11 @@ func (w *World) deliver(m *message, from, to int) {
 	switch {
 	case !n.up || m.seen == nil:
 		return
+	case n.evil != nil:
+		n.overhears(m, from)
+		return
+	case !n.admits(w.nodes[from]):
+		return
 	case m.seen.has(to):
 		w.figures.duplicates.Add(w.now, 1)
 		return
@@ -213,11 +226,12 @@ func (w *World) deliver(m *message, from, to int) {
 	w.trace.word(string(v.Reason))
 	w.trace.end()
 	if v.Judgement != judge.Accept {
+		n.judged(w.nodes[from], v.Judgement)
 		w.drop(string(v.Reason))
 		return
 	}
 	w.figures.delivered.Add(w.now, 1)
-	if w.due(m, n) {
+	if !m.foul && w.due(m, n) {
 		w.figures.delivery.Add(w.now, int64(w.now-m.at))
 	}
 	w.forward(m, n, from)
@@ -286,7 +300,10 @@ func (n *peer) page(to int, pull *gossip.Pull, done func()) {
 		if !o.up {
 			return
 		}
-		page := o.view.Page(o.wall(), req)
+		page, ok := o.answerPull(n, req)
+		if !ok {
+			return
+		}
 		o.count(kindPulls, pageBytes(page))
 		w.send(to, n.index, pageBytes(page), func() {
 			if n.life != life {
@@ -296,7 +313,11 @@ func (n *peer) page(to int, pull *gossip.Pull, done func()) {
 			effects, err := pull.Take(n.wall(), page)
 			n.heard(effects)
 			if err != nil {
-				w.breach(n, err) // nobody here is hostile
+				if o.evil == nil {
+					w.breach(n, err)
+				}
+				w.tally("pulls", "that failed")
+				done()
 				return
 			}
 			w.note(n.index, "pulled %d of %d, %d named, from %d", pull.News()-had, len(page.Offers), len(page.Names)/gossip.NameSize, to)
@@ -325,8 +346,21 @@ func pageBytes(page gossip.PullPage) int {
 
 // caughtUp notes when a newcomer has 99 of 100 offers of those that there were.
 func (n *peer) caughtUp() {
-	if n.target > 0 && n.sharded == nil && n.view.Len()*100 >= min(n.target, viewCap(n.w.scn))*99 {
+	if n.target > 0 && n.sharded == nil && n.honestKnown()*100 >= min(n.target, viewCap(n.w.scn))*99 {
 		n.target = 0
 		n.w.figures.latejoin.Add(n.w.now, int64(n.w.now-n.since))
 	}
+}
+
+// honestKnown is how many nodes there are in the view, hostile ones left out.
+func (n *peer) honestKnown() (count int) {
+	if n.w.hostile == nil {
+		return n.view.Len()
+	}
+	for _, e := range n.view.Entries() {
+		if !n.w.foe(e.Offer.Node) {
+			count++
+		}
+	}
+	return count
 }

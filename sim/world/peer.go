@@ -61,6 +61,10 @@ type peer struct {
 	hasty     bool          // a broken daemon, to see the checks notice: it answers before it has written
 	broken    bool          // a promise of its was seen broken
 
+	evil    *intruder // in the daemon's place; nil: it keeps the rules
+	intake  gossip.Intake
+	regards map[int]*regard
+
 	live        *presence
 	site        lease.Principal
 	certificate []byte // the site's, that the node is its own
@@ -112,7 +116,7 @@ func (n *peer) start() {
 	w := n.w
 	if n.key == nil {
 		n.key = keyOf(w.scn.Seed, fmt.Sprint("node ", n.index))
-		n.oracle = oracle.New(oracle.Config{Lead: lease.DefaultNotice, Epoch: epoch, Open: lease.Open})
+		n.oracle = oracle.New(oracle.Config{Lead: lease.DefaultNotice, Epoch: epoch, Open: lease.Open, Claim: w.claim})
 	}
 	n.core = node.NewCore(n.config())
 	for i, r := range n.disk.synced {
@@ -129,6 +133,7 @@ func (n *peer) start() {
 	n.view = gossip.NewView(gossip.ViewConfig{Cap: viewCap(w.scn), Open: w.open, Crowd: n.openShards()})
 	n.pace, n.offering, n.neighbour, n.ready, n.target = gossip.Pace{}, false, nil, false, w.told
 	n.load, n.sources, n.recent, n.beating = gossip.Load{}, gossip.Sources{}, nil, false
+	n.intake, n.regards = gossip.Intake{}, nil
 	n.since, n.meshed = w.now, w.scn.End
 	w.count(+1)
 	n.offers(+1)
@@ -187,6 +192,10 @@ func (n *peer) later(d time.Duration, do func()) {
 // durable.
 func (n *peer) ask(in func(ref uint64) node.Input, done func(lease.Answer)) {
 	ref := n.w.ref()
+	if n.evil != nil {
+		n.answerWish(in(ref), done)
+		return
+	}
 	n.answers[ref] = done
 	n.give(in(ref))
 }
@@ -287,7 +296,7 @@ func (n *peer) perform(batch []node.Effect) {
 				done(e)
 			}
 		case lease.Proved:
-			n.w.figures.proofs.Add(n.w.now, 1)
+			n.w.proven(n, e.Proof)
 		case lease.Changed:
 			n.offer(false)
 		case sandbox.Launch:
@@ -306,7 +315,7 @@ func (n *peer) perform(batch []node.Effect) {
 
 // wake sets the clock by what the core waits for.
 func (n *peer) wake() {
-	if !n.up || n.busy {
+	if !n.up || n.busy || n.evil != nil {
 		return
 	}
 	at, ok := n.core.NextWake()

@@ -91,7 +91,12 @@ func (n *peer) askHolder(to int32, req dht.Request, answer func(dht.Response, bo
 	}
 	from := n.address()
 	n.request(int(to), indexing+len(req.Offer)+keySize*len(req.Buckets), func(o *peer) (func(), int) {
-		resp := o.local(req, from)
+		var resp dht.Response
+		if o.evil != nil {
+			resp = o.answerIndex(req)
+		} else {
+			resp = o.local(req, from)
+		}
 		size := indexing + 2*len(resp.Status)
 		for _, b := range resp.Offers {
 			size += len(b) + 4

@@ -63,12 +63,7 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 	}
 	w.closePresence()
 	f := &w.figures
-	for _, n := range w.nodes {
-		if n.up {
-			f.degree.Observe(int64(len(n.neighbour)))
-			f.known.Observe(int64(n.view.Len()))
-		}
-	}
+	w.reportMesh()
 	w.reportBytes()
 	if f.due > 0 {
 		f.Set("delivery", "", "share", float64(f.reached)/float64(f.due))
@@ -103,15 +98,15 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 
 // foot says what this world is made of; docs/simulation.md says more.
 var foot = report.Foot{
-	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature", "dht.Holder, dht.Registration, dht.Search and dht.Lookup, where somebody asks the index", "topic.Hub and topic.Meeting, where slivers speak"},
+	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature", "dht.Holder, dht.Registration, dht.Search and dht.Lookup, where somebody asks the index", "topic.Hub and topic.Meeting, where slivers speak", "gossip.Intake, where some are hostile"},
 	Models: []report.Model{
 		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; no bandwidth"},
-		{What: "mesh", How: "random neighbours, flooding, ids to three others a second; nobody is pruned; a silent one is given up after 10 s"},
+		{What: "mesh", How: "random neighbours, flooding, ids to three others a second; nobody is pruned but who is hostile; a silent one is given up after 10 s"},
 		{What: "Kademlia", How: "tables as full as they can be, drawn from who is there; who went stays in them for 30 min"},
 		{What: "contacts", How: "whoever can be reached may be a neighbour"},
 		{What: "probes", How: "over connections that are there; one exchange"},
 		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; no packets"},
 		{What: "disk", How: "frames, whole or lost; 0.3 to 4 ms an fsync; never full"},
 	},
-	Omits: []string{"hostile nodes", "tickets and agents", "notices, proofs and heads on the wire", "NAT and relays"},
+	Omits: []string{"tickets and agents", "notices, proofs and heads on the wire", "NAT and relays"},
 }

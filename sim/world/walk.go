@@ -60,9 +60,13 @@ func (k *walk) step(in dht.LookupInput) {
 
 func (k *walk) ask(whom dht.Key) {
 	n, t := k.n, k.n.w.tables
-	n.request(t.node(whom), findNode, func(o *peer) (func(), int) {
-		known := t.closest(o.index, k.target, dht.LookupClosest)
-		return func() { k.step(dht.Closer{From: whom, Peers: t.contacts(known)}) }, 40 + nodeInfo*len(known)
+	i, ok := t.known[spotOf(whom)]
+	if !ok {
+		return // it was made up: nobody answers
+	}
+	n.request(t.machine(i), findNode, func(o *peer) (func(), int) {
+		known := o.answerSeek(k.target)
+		return func() { k.step(dht.Closer{From: whom, Peers: known}) }, 40 + nodeInfo*len(known)
 	})
 }
 
@@ -81,7 +85,7 @@ func (k *walk) found(e dht.Found) {
 	w.trace.number(int64(stats.PassedOver))
 	nearest := make([]int32, len(e.Peers))
 	for i, p := range e.Peers {
-		nearest[i] = int32(w.tables.node(p))
+		nearest[i] = int32(w.tables.machine(int32(w.tables.node(p))))
 		w.trace.number(int64(nearest[i]))
 	}
 	w.trace.end()

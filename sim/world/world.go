@@ -41,9 +41,10 @@ type World struct {
 	up      int
 	slivers int // that run
 	wires   wires
-	tables  *tables // nil: nobody looks anything up
-	areas   *areas  // nil: everybody hears everybody
-	refs    uint64  // of inputs to cores
+	tables  *tables    // nil: nobody looks anything up
+	areas   *areas     // nil: everybody hears everybody
+	hostile *hostility // nil: everybody keeps the rules
+	refs    uint64     // of inputs to cores
 
 	messages  []*message // that are recognised, oldest first
 	aged      []*message // whose offers may still hold
@@ -86,6 +87,9 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 	}
 	if shards(s) {
 		w.areas = newAreas(s.Nodes.Count)
+	}
+	if fights(s) {
+		w.hostile = newHostility(s.Seed)
 	}
 	w.wires.side = make([]uint32, s.Nodes.Count)
 	for i := range s.Nodes.Count {

@@ -208,6 +208,9 @@ func TestCannot(t *testing.T) {
 			t.Errorf("%s: %v", c.line, err)
 		}
 	}
+	if _, err := Run(t.Context(), read(t, "nodes 300 view=100\nat 1s fault hostile kind=flood count=1"), Options{}); !errors.Is(err, ErrCannot) {
+		t.Errorf("hostile nodes where there are areas: %v", err)
+	}
 	if _, err := Run(t.Context(), read(t, "nodes 100000\njoin wave=10000"), Options{}); !errors.Is(err, ErrCannot) {
 		t.Errorf("views of everybody at everybody: %v", err)
 	}
