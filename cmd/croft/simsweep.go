@@ -33,20 +33,22 @@ type swept struct {
 	Known    float64 `json:"known_mean"`     // nodes in a view
 	History  string  `json:"history"`
 	OK       bool    `json:"ok"`
+
+	Finds *sweptFinds `json:"finds,omitempty"`
 }
 
-// sweepColumns are what is fitted, and how they are printed.
-var sweepColumns = []struct {
+// sweepColumn is what is fitted, and how it is printed.
+type sweepColumn struct {
 	head string
 	of   func(swept) float64
 	text func(float64) string
-}{
+}
+
+var sweepColumns = []sweepColumn{
 	{"SENT", func(s swept) float64 { return s.Sent }, func(v float64) string { return octets(uint64(v)) + "/s" }},
 	{"MESSAGES", func(s swept) float64 { return s.Messages }, func(v float64) string { return fmt.Sprintf("%.3g/s", v) }},
 	{"KNOWS", func(s swept) float64 { return s.Known }, func(v float64) string { return fmt.Sprintf("%.0f", v) }},
-	{"DELIVERY p99", func(s swept) float64 { return s.Delivery }, func(v float64) string {
-		return time.Duration(v * 1e9).Round(time.Millisecond).String()
-	}},
+	{"DELIVERY p99", func(s swept) float64 { return s.Delivery }, milliseconds},
 	{"CPU", func(s swept) float64 { return s.CPU }, func(v float64) string { return fmt.Sprintf("%.3g s/h", v) }},
 	{"MEMORY", func(s swept) float64 { return s.Memory }, func(v float64) string { return octets(uint64(v)) }},
 }
@@ -75,7 +77,7 @@ many waves as in the file. Exit code 1 if a run does not come to what it expects
 				rows = append(rows, row)
 			}
 			slopes := map[string]simreport.Slope{}
-			for _, c := range sweepColumns {
+			for _, c := range slices.Concat(sweepColumns, findColumns) {
 				var points []simreport.Point
 				for _, r := range rows {
 					points = append(points, simreport.Point{X: float64(r.Nodes), Y: c.of(r)})
@@ -138,6 +140,7 @@ func (a *app) sweepOne(cmd *cobra.Command, arg string, nodes int) (swept, error)
 	n := float64(nodes)
 	row := swept{Nodes: nodes, Wall: r.Wall.Seconds(), Events: r.Events, History: r.History, OK: r.OK(),
 		CPU: (processorTime() - before).Seconds() / n / r.Virtual.Hours(), Memory: float64(peakMemory()) / n}
+	row.Finds = findsOf(r)
 	for _, v := range r.Figures {
 		switch v.Figure + " " + v.Stat {
 		case "bytes mean":
@@ -166,20 +169,28 @@ func processorTime() time.Duration {
 }
 
 func printSweep(w io.Writer, rows []swept, slopes map[string]simreport.Slope) {
+	printColumns(w, sweepColumns, rows, slopes)
+	if slices.ContainsFunc(rows, func(r swept) bool { return r.Finds != nil }) {
+		fmt.Fprintln(w)
+		printColumns(w, findColumns, rows, slopes)
+	}
+}
+
+func printColumns(w io.Writer, columns []sweepColumn, rows []swept, slopes map[string]simreport.Slope) {
 	fmt.Fprint(w, "NODES\tWALL\tEVENTS")
-	for _, c := range sweepColumns {
+	for _, c := range columns {
 		fmt.Fprint(w, "\t"+c.head)
 	}
 	fmt.Fprintln(w)
 	for _, r := range rows {
 		fmt.Fprintf(w, "%d\t%.1fs\t%d", r.Nodes, r.Wall, r.Events)
-		for _, c := range sweepColumns {
+		for _, c := range columns {
 			fmt.Fprint(w, "\t"+c.text(c.of(r)))
 		}
 		fmt.Fprintln(w)
 	}
 	fmt.Fprint(w, "a node's\t\t")
-	for _, c := range sweepColumns {
+	for _, c := range columns {
 		s, ok := slopes[c.head]
 		switch {
 		case !ok || math.IsNaN(s.Exponent):

@@ -14,15 +14,15 @@ import (
 )
 
 // finding is one question to the index: dht.Search. Offers stream in; what is
-// measured is when the first that matches is there, and when a page of them is, its
-// own left out.
+// measured is when the first of others that matches is there, and when a page is.
 type finding struct {
 	n       *peer
 	q       offer.Query
 	began   time.Duration
 	search  *offer.Search
 	matched map[lease.Principal]bool
-	there   int
+	first   bool // a match is there
+	there   int  // matches of others that could be found
 	errand  *errand
 }
 
@@ -123,7 +123,7 @@ func (f *finding) end() {
 		return
 	}
 	w.figures.findable++
-	if len(f.matched) > 0 {
+	if f.first {
 		w.figures.answered++
 	}
 	if f.there >= page {
@@ -152,14 +152,15 @@ func (f *finding) show(o *offer.Opened) {
 		delete(f.matched, o.Node)
 		return
 	}
-	if f.matched[o.Node] || o.Node == f.n.principal() { // of itself it knows without
+	if f.matched[o.Node] {
 		return
 	}
 	f.matched[o.Node] = true
-	switch len(f.matched) {
-	case 1:
+	if !f.first && o.Node != f.n.principal() { // of itself it knows without
+		f.first = true
 		w.figures.lookup.Add(w.now, int64(w.now-f.began))
-	case page:
+	}
+	if len(f.matched) == page {
 		w.figures.page.Add(w.now, int64(w.now-f.began))
 	}
 }
