@@ -139,6 +139,9 @@ func (a *app) sweepOne(cmd *cobra.Command, arg string, nodes int) (swept, error)
 	row := swept{Nodes: nodes, Wall: r.Wall.Seconds(), Events: r.Events, History: r.History, OK: r.OK(),
 		CPU: (processorTime() - before).Seconds() / n / r.Virtual.Hours(), Memory: float64(peakMemory()) / n}
 	for _, v := range r.Figures {
+		if v.Of != "" { // of a part
+			continue
+		}
 		switch v.Figure + " " + v.Stat {
 		case "bytes mean":
 			row.Sent = v.Value
