@@ -142,6 +142,9 @@ func (a *app) sweepOne(cmd *cobra.Command, arg string, nodes int) (swept, error)
 		CPU: (processorTime() - before).Seconds() / n / r.Virtual.Hours(), Memory: float64(peakMemory()) / n}
 	row.Finds = findsOf(r)
 	for _, v := range r.Figures {
+		if v.Of != "" { // of a part
+			continue
+		}
 		switch v.Figure + " " + v.Stat {
 		case "bytes mean":
 			row.Sent = v.Value
