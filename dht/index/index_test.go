@@ -23,7 +23,9 @@ import (
 type fixed []peer.AddrInfo
 
 func (f fixed) Closest(context.Context, []byte, int) ([]peer.AddrInfo, error) { return f, nil }
-func (f fixed) Confirm(_ context.Context, _ []byte, known []peer.AddrInfo) bool { return len(known) == len(f) }
+func (f fixed) Confirm(_ context.Context, _ []byte, known []peer.AddrInfo) bool {
+	return len(known) == len(f)
+}
 
 var noon = time.Unix(1_800_000_000, 0)
 
