@@ -18,6 +18,10 @@ const (
 	degree, degreeLow, degreeHigh = gossip.Degree, gossip.DegreeLow, gossip.DegreeHigh
 	noticeAfter                   = 10 * time.Second
 
+	// firstBeat is when the router's heart beats first, to go on each second: that is
+	// when those whom it knows by then become its mesh.
+	firstBeat = 100 * time.Millisecond
+
 	// Of pulls: the adapter's own (gossip/pubsub).
 	firstPulls  = 3
 	pullEvery   = time.Minute

@@ -15,7 +15,8 @@ import (
 
 // The mesh is a model of GossipSub: each node has some neighbours, chosen at
 // random among those that it can reach, as Kademlia's tables would have them, and
-// passes on to all of them what its view accepts.
+// passes on to all of them what its view accepts. With a newcomer that begins when the
+// heart of its router beats: what it says before is told beside the mesh, a second later.
 
 // message is an offer on its way.
 type message struct {
@@ -52,7 +53,13 @@ func (n *peer) join() {
 
 // settle finds neighbours, and pulls.
 func (n *peer) settle() {
-	n.meshed = n.w.now
+	n.meshed, n.grafted = n.w.now, 0
+	if n.sharded == nil { // else what is told beside the mesh is not modelled
+		n.grafted = n.since + firstBeat
+	}
+	if late := n.w.now - n.grafted; late > 0 && n.grafted > 0 {
+		n.grafted += (late/gossip.LazyEvery + 1) * gossip.LazyEvery
+	}
 	if n.w.tables != nil {
 		n.w.tables.enter(n.index)
 	}
@@ -174,7 +181,7 @@ func (n *peer) publish(made offer.Offer) {
 func (w *World) forward(m *message, n *peer, from int) {
 	for _, i := range n.at(m.level) {
 		to := int(i)
-		if to == from {
+		if to == from || w.now < n.grafted || w.now < w.nodes[to].grafted {
 			continue
 		}
 		n.count(kindOffers, len(m.bytes)+envelope)

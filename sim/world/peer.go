@@ -58,6 +58,7 @@ type peer struct {
 	ready     bool          // it has pulled all that it is to begin with
 	target    int           // offers that there were when it came; 0: it has nearly all of them
 	meshed    time.Duration // when it found its first neighbours
+	grafted   time.Duration // when its mesh carries messages
 	hasty     bool          // a broken daemon, to see the checks notice: it answers before it has written
 	broken    bool          // a promise of its was seen broken
 

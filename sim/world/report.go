@@ -101,7 +101,7 @@ var foot = report.Foot{
 	Real: []string{"node.Core with ledger and lifecycle", "gossip.View, its pace and pulls", "alive.Watch and vivaldi.Estimator", "node/slice", "offers, queries and every signature", "dht.Holder, dht.Registration, dht.Search and dht.Lookup, where somebody asks the index", "topic.Hub and topic.Meeting, where slivers speak", "gossip.Intake, where some are hostile"},
 	Models: []report.Model{
 		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; no bandwidth"},
-		{What: "mesh", How: "random neighbours, flooding, ids to three others a second; nobody is pruned but who is hostile; a silent one is given up after 10 s"},
+		{What: "mesh", How: "random neighbours, flooding, ids to three others a second; a newcomer's begins with a heartbeat; nobody is pruned but who is hostile; a silent one is given up after 10 s"},
 		{What: "Kademlia", How: "tables as full as they can be, drawn from who is there; who went stays in them for 30 min"},
 		{What: "contacts", How: "whoever can be reached may be a neighbour"},
 		{What: "probes", How: "over connections that are there; one exchange"},

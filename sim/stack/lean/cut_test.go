@@ -110,13 +110,13 @@ func TestReborn(t *testing.T) {
 			if early {
 				near.Write([]byte("to nobody"))
 			}
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			again := leanHost(t, f, 1)
 			defer again.Close()
 			if !early {
 				near.Write([]byte("to somebody else"))
 			}
-			time.Sleep(100 * time.Millisecond) // virtual
+			<-time.After(100 * time.Millisecond)
 			if n := len(a.Network().ConnsToPeer(b.ID())); n != 0 {
 				t.Errorf("%d connections to who has forgotten them", n)
 			}
