@@ -99,11 +99,11 @@ const (
 	// Degree, DegreeLow and DegreeHigh are how many neighbours a node passes a
 	// message on to: it looks for Degree of them when it has less than DegreeLow, and
 	// takes no more than DegreeHigh, which is above twice Degree, so that newcomers find
-	// room: nodes have 4 at the mean. Each one more costs all offers once more; see
+	// room: nodes have 5 at the mean. Each one more costs all offers once more; see
 	// docs/decisions/20261123-a-thin-mesh.md. What a thin mesh misses is had by Lazy: each
 	// LazyEvery a node tells so many others, drawn anew, what it got in the last
 	// LazyRounds of these.
-	Degree, DegreeLow, DegreeHigh = 2, 2, 6
+	Degree, DegreeLow, DegreeHigh = 3, 3, 8
 	Lazy                          = 3
 	LazyEvery                     = time.Second
 	LazyRounds                    = 3
