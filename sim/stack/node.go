@@ -272,3 +272,10 @@ func (n *node) bytes() (sent uint64, up time.Duration) {
 	}
 	return sent, up
 }
+
+// isHole reports whether the node takes everything and answers nothing.
+func (n *node) isHole() bool {
+	n.books.Lock()
+	defer n.books.Unlock()
+	return n.hole
+}

@@ -19,9 +19,10 @@ import (
 type offers struct {
 	mu     sync.Mutex
 	known  map[[sha256.Size]byte]*told
-	order  []*told // oldest first
-	opened uint64  // how often, of which
-	real   uint64  // signatures were checked
+	order  []*told         // oldest first
+	latest []*offer.Opened // of each node, that anybody had
+	opened uint64          // how often, of which
+	real   uint64          // signatures were checked
 }
 
 // told is an offer, and whom it came to.
@@ -83,6 +84,9 @@ func (s *Stack) read(b []byte, at time.Duration) (*told, error) {
 		t = &told{offer: &opened, id: id, origin: -1, at: at, had: newBits(len(s.nodes))}
 		if from, ok := s.byKey[opened.Node]; ok {
 			t.origin = from
+			if l := o.latest[from]; l == nil || l.Sequence < opened.Sequence {
+				o.latest[from] = &opened
+			}
 		}
 		o.known[id], o.order = t, append(o.order, t)
 		o.retire(at)

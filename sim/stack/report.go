@@ -20,21 +20,22 @@ import (
 type figures struct {
 	sync.Mutex
 	*report.Recorder
-	delivery, latejoin, lookup, bytes *report.Measure
-	published, delivered              *report.Counter
-	wishes, held                      *report.Counter
-	up                                *report.Gauge
-	talk                              *report.Talk
-	deaths                            *report.Deaths
-	told, falsely, leftOut            *report.Counter // suspicions
-	degree                            *report.Measure
-	asked, found                      uint64
+	*report.Finds
+	delivery, latejoin, bytes *report.Measure
+	published, delivered      *report.Counter
+	wishes, held              *report.Counter
+	up                        *report.Gauge
+	talk                      *report.Talk
+	deaths                    *report.Deaths
+	told, falsely, leftOut    *report.Counter // suspicions
+	degree                    *report.Measure
 }
 
 func (f *figures) init(s *scenario.Scenario) {
 	r := report.NewRecorder("stack", s)
 	f.Recorder, r.Safety = r, &report.Safety{}
-	f.delivery, f.latejoin, f.lookup, f.bytes = r.Measure("delivery", ""), r.Measure("latejoin", ""), r.Measure("lookup", ""), r.Measure("bytes", "")
+	f.Finds = r.Finds()
+	f.delivery, f.latejoin, f.bytes = r.Measure("delivery", ""), r.Measure("latejoin", ""), r.Measure("bytes", "")
 	f.published, f.delivered = r.Counter("offers", "published"), r.Counter("offers", "delivered")
 	f.wishes, f.held = r.Counter("leases", "wished"), r.Counter("leases", "held")
 	f.deaths, f.degree = r.Deaths(), r.Measure("degree", "")
@@ -89,9 +90,7 @@ func (s *Stack) report(partial bool, began costs) *report.Report {
 	if due > 0 {
 		f.Set("delivery", "", "share", float64(reached)/float64(due))
 	}
-	if f.asked > 0 {
-		f.Set("lookup", "", "success", float64(f.found)/float64(f.asked))
-	}
+	f.Finds.Close()
 	if first > 0 {
 		f.Set("duplicates", "", "mean", float64(copies)/float64(first))
 	}

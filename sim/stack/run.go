@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/offer"
 	"croft/sim/profile"
 	"croft/sim/report"
 	"croft/sim/scenario"
@@ -96,7 +97,7 @@ func newStack(scn *scenario.Scenario, dir string) (*Stack, error) {
 	s := &Stack{scn: scn, profile: p, dir: dir, began: time.Now(), byKey: map[lease.Principal]int{}, slices: map[string]*researcher{},
 		rng: rand.New(rand.NewPCG(scn.Seed, 0x737461636b)), wires: &wires{profile: p, holes: make([]bool, scn.Nodes.Count)}}
 	s.fabric = lean.NewFabric(s.wires)
-	s.offers.known = map[[sha256.Size]byte]*told{}
+	s.offers.known, s.offers.latest = map[[sha256.Size]byte]*told{}, make([]*offer.Opened, s.scn.Nodes.Count)
 	s.figures.init(scn)
 	for i := range scn.Nodes.Count {
 		n, err := s.newNode(i)

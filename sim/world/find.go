@@ -121,19 +121,11 @@ func (f *finding) end() {
 	w.note(f.n.index, "found %d of %d", len(f.matched), f.there)
 	w.figures.requests.Observe(int64(f.errand.requests))
 	w.tally("finds", "that asked the index")
-	if f.there == 0 {
-		return
-	}
-	w.figures.findable++
-	f.rate.asked++
-	if f.first {
-		w.figures.answered++
-		f.rate.found++
-	}
-	if f.there >= page {
-		w.figures.pages++
-		if f.honest() >= page {
-			w.figures.filled++
+	w.figures.Ask(f.there, f.honest(), page, f.first)
+	if f.there > 0 {
+		f.rate.asked++
+		if f.first {
+			f.rate.found++
 		}
 	}
 }
@@ -169,11 +161,11 @@ func (f *finding) show(o *offer.Opened) {
 	}
 	if !f.first && o.Node != f.n.principal() { // of itself it knows without
 		f.first = true
-		w.figures.lookup.Add(w.now, int64(w.now-f.began))
+		w.figures.Lookup.Add(w.now, int64(w.now-f.began))
 		f.rate.lookup.Add(int64(w.now - f.began))
 	}
 	if f.honest() == page {
-		w.figures.page.Add(w.now, int64(w.now-f.began))
+		w.figures.Page.Add(w.now, int64(w.now-f.began))
 		f.rate.page.Add(int64(w.now - f.began))
 	}
 }

@@ -43,11 +43,11 @@ func (n *peer) get(r *record) {
 		return
 	}
 	n.walk(r.key, dht.LookupClosest, func(nearest []int32) {
-		w.figures.gets++
+		w.figures.Gets++
 		for _, p := range nearest {
 			if r.there[p] {
-				w.figures.got++
-				w.figures.get.Add(w.now, int64(w.now-began))
+				w.figures.Got++
+				w.figures.Get.Add(w.now, int64(w.now-began))
 				return
 			}
 		}

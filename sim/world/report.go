@@ -71,7 +71,7 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 	if got := f.delivery.Count(); got > 0 {
 		f.Set("duplicates", "", "mean", float64(f.duplicates.Total())/float64(got))
 	}
-	f.discovery.report(f.Recorder)
+	f.discovery.Close()
 	w.reportUse(f.Recorder)
 	f.Set("grants", "", "count", float64(f.held.Total()))
 	refused := f.Total("refusals")

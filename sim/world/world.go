@@ -146,7 +146,7 @@ func (w *World) run(ctx context.Context, opt Options) (*report.Report, error) {
 	w.figures.reportRates(w.figures.Recorder, servers)
 	r := w.report(wall, partial)
 	if opt.Baseline {
-		r.Foot.Notes = append(r.Foot.Notes, cmp.Or(verdict(servers, w.figures.page.Quantile(.5)/1e9), "it asks the index nothing: there is no server to lay beside it"))
+		r.Foot.Notes = append(r.Foot.Notes, cmp.Or(verdict(servers, w.figures.Page.Quantile(.5)/1e9), "it asks the index nothing: there is no server to lay beside it"))
 	}
 	return r, w.err
 }
