@@ -16,12 +16,12 @@ import (
 // siege is every kind at once, in a network in which each has many to reach.
 const siege = `nodes 48 profile=planetlab
 join wave=24 every=1s
-at 10s fault hostile count=3 kind=overissue
 at 10s fault hostile count=2 kind=false-offers
 at 10s fault hostile count=2 kind=equivocate
 at 10s fault hostile count=2 kind=replay
 at 10s fault hostile count=6 kind=flood
 at 10s fault hostile count=2 kind=eclipse
+at 10s fault hostile count=3 kind=overissue
 at 30s change fraction=0.2
 at 50s change fraction=0.2
 at 60s find where="country=US" view=off count=3

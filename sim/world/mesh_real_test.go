@@ -65,17 +65,24 @@ func TestMeshIsAsTheRealOne(t *testing.T) {
 	}
 }
 
+// modelSpread counts from when all have joined, as the real one does.
 func modelSpread(t *testing.T, nodes int) *spread {
-	r := play(t, read(t, fmt.Sprintf("nodes %d profile=flat\njoin wave=%d\nat 1m change fraction=1\nend 90s", nodes, nodes)))
-	value := func(figure, stat string) float64 {
-		v, ok := r.Value(figure, "", stat)
-		if !ok {
-			t.Fatalf("no %s %s", figure, stat)
-		}
-		return v.Value
+	w, err := newWorld(read(t, fmt.Sprintf("nodes %d profile=flat\njoin wave=%d\nat 1m change fraction=1\nend 90s", nodes, nodes)), Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return &spread{share: value("delivery", "share"), doubles: value("duplicates", "mean"), degree: value("degree", "mean"),
-		p50: value("delivery", "p50") * 1000, p99: value("delivery", "p99") * 1000}
+	f := &w.figures
+	var doubles uint64
+	w.in(59*time.Second, func() {
+		f.delivery, f.due, f.reached, doubles = report.NewRecorder("world", w.scn).Measure("delivery", ""), 0, 0, f.duplicates.Total()
+	})
+	r, err := w.run(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	degree, _ := r.Value("degree", "", "mean")
+	return &spread{share: float64(f.reached) / float64(max(f.due, 1)), doubles: float64(f.duplicates.Total()-doubles) / float64(max(f.delivery.Count(), 1)),
+		degree: degree.Value, p50: f.delivery.Quantile(.5) / 1e6, p99: f.delivery.Quantile(.99) / 1e6}
 }
 
 // realSpread has everybody publish one offer, when the mesh is there and newcomers'
