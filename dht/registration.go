@@ -37,8 +37,22 @@ func (t Told) With(later Told) Told {
 	return all
 }
 
+// confirmable are the peers closest to a bucket, if it is worth asking whether they
+// still are: there were as many as hold one, and all of them answered. Where one was
+// silent another takes its place, which is farther and of which no other need tell.
+func (t Told) confirmable(k Key) []Key {
+	peers := t.Homes[k]
+	if len(peers) < Replicas || slices.ContainsFunc(peers, func(p Key) bool { return t.Asked[p].Silent }) {
+		return nil
+	}
+	return peers
+}
+
 // Placed is what a peer was asked to keep, and what of that it said that it keeps.
-type Placed struct{ Keys, Stored []Key }
+type Placed struct {
+	Keys, Stored []Key
+	Silent       bool // it did not answer
+}
 
 // all reports whether a peer keeps the offer wherever it should.
 func (p Placed) all(keys []Key) bool {
@@ -115,7 +129,7 @@ func (r *Registration) place(level []Bucket, depth int) {
 	}
 	found := make([][]Key, len(keys))
 	each(ParallelWalks, len(keys), func(i int, next func()) {
-		r.route(keys[i], r.cfg.Before.Homes[keys[i]], func(peers []Key, ok bool) {
+		r.route(keys[i], r.cfg.Before.confirmable(keys[i]), func(peers []Key, ok bool) {
 			found[i] = peers[:min(Replicas, len(peers))]
 			if ok {
 				r.now.Homes[keys[i]] = found[i]
@@ -163,7 +177,7 @@ func (r *Registration) tell(targets []target, verdicts map[Key]verdict, done fun
 				r.reg.Status[s]++
 			}
 			if verdicts != nil {
-				r.judge(t, resp, verdicts)
+				r.judge(t, resp, !ok, verdicts)
 			}
 			next()
 		}
@@ -175,9 +189,10 @@ func (r *Registration) tell(targets []target, verdicts map[Key]verdict, done fun
 	}, done)
 }
 
-func (r *Registration) judge(t target, resp Response, verdicts map[Key]verdict) {
+func (r *Registration) judge(t target, resp Response, silent bool, verdicts map[Key]verdict) {
 	p := r.now.Asked[t.peer]
 	p.Keys = append(p.Keys, t.keys...)
+	p.Silent = p.Silent || silent
 	for i, k := range t.keys {
 		v := verdicts[k]
 		v.asked++
