@@ -63,6 +63,7 @@ func (p Placed) all(keys []Key) bool {
 type Registered struct {
 	Holders int            `json:"holders"` // peers that answered
 	Silent  int            `json:"silent"`  // peers that did not
+	Kept    int            `json:"kept"`    // peers that were not asked again: they hold it
 	Depth   int            `json:"depth"`   // of the deepest part
 	Status  map[Status]int `json:"status"`  // answers, a bucket at a holder each
 }
@@ -150,7 +151,7 @@ func (r *Registration) place(level []Bucket, depth int) {
 			}
 		}
 		verdicts := map[Key]verdict{}
-		r.tell(targets, verdicts, func() {
+		r.ask(targets, verdicts, func() {
 			var deeper []Bucket
 			for i, b := range level {
 				if v := verdicts[keys[i]]; Deeper(v.asked, v.stored, v.full) && depth < MaxDepth {
@@ -159,6 +160,34 @@ func (r *Registration) place(level []Bucket, depth int) {
 			}
 			r.place(deeper, depth+1)
 		})
+	})
+}
+
+// ask tells those that are to hold the offer, but soon after the last time not those
+// that held it then, once anybody has answered: if nobody does, it is this node that is
+// cut off, or they are gone.
+func (r *Registration) ask(targets []target, verdicts map[Key]verdict, done func()) {
+	var now, held []target
+	for _, t := range targets {
+		if r.cfg.Soon && r.cfg.Before.Asked[t.peer].all(t.keys) {
+			held = append(held, t)
+		} else {
+			now = append(now, t)
+		}
+	}
+	if len(now) == 0 && len(held) > 0 && r.reg.Holders == 0 {
+		now, held = held[:1], held[1:]
+	}
+	r.tell(now, verdicts, func() {
+		if r.reg.Holders == 0 {
+			r.tell(held, verdicts, done)
+			return
+		}
+		for _, t := range held {
+			r.reg.Kept++
+			r.judge(t, Response{Status: slices.Repeat([]Status{Stored}, len(t.keys))}, false, verdicts)
+		}
+		done()
 	})
 }
 
@@ -180,10 +209,6 @@ func (r *Registration) tell(targets []target, verdicts map[Key]verdict, done fun
 				r.judge(t, resp, !ok, verdicts)
 			}
 			next()
-		}
-		if verdicts != nil && r.cfg.Soon && r.cfg.Before.Asked[t.peer].all(t.keys) {
-			heard(Response{Status: slices.Repeat([]Status{Stored}, len(t.keys))}, true)
-			return
 		}
 		r.send(t.peer, r.request(t.keys), heard)
 	}, done)

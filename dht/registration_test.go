@@ -53,8 +53,8 @@ func sealed(t *testing.T) *offer.Opened {
 	return &o
 }
 
-// A repeat has the holders of before confirmed, and soon after tells none but those
-// that have come closer since; a later one tells all, who may have lost it.
+// A repeat has the holders of before confirmed, and soon after tells hardly any but
+// those that have come closer since; a later one tells all, who may have lost it.
 func TestARepeatTellsNewcomers(t *testing.T) {
 	o := sealed(t)
 	var peers []dht.Key
@@ -75,7 +75,7 @@ func TestARepeatTellsNewcomers(t *testing.T) {
 		found []dht.Key
 		want  int
 	}{
-		{"soon, the same", true, first, 0},
+		{"soon, the same", true, first, 1},          // somebody, to know that they are to be reached
 		{"soon, somebody is closer", true, late, 2}, // it, and who is not among them any more
 		{"later", false, first, len(first)},
 	} {
@@ -85,7 +85,7 @@ func TestARepeatTellsNewcomers(t *testing.T) {
 		if len(asked) != c.want || confirmed != looked {
 			t.Errorf("%s: %d are asked, want %d; %d of %d look-ups confirm", c.name, len(asked), c.want, confirmed, looked)
 		}
-		if reg, told := r.Result(); reg.Holders < len(c.found) || len(told.Asked) != len(c.found) || len(told.Homes) != looked {
+		if reg, told := r.Result(); reg.Holders+reg.Kept < len(c.found) || len(told.Asked) != len(c.found) || len(told.Homes) != looked {
 			t.Errorf("%s: %+v, with %d in %d places", c.name, reg, len(told.Asked), len(told.Homes))
 		}
 	}
@@ -118,6 +118,32 @@ func TestOnlyWholeHomesAreConfirmed(t *testing.T) {
 		_, cfg.Before = r.Result()
 		if _, confirmed, looked := routed(t, dht.NewRegistration(cfg), peers); looked == 0 || confirmed != map[bool]int{true: looked}[c.want] {
 			t.Errorf("%s: %d of %d look-ups confirm", c.name, confirmed, looked)
+		}
+	}
+}
+
+// A repeat that nobody answers is known to be one: it asks also those that held the offer.
+func TestARepeatThatNobodyAnswers(t *testing.T) {
+	var peers []dht.Key
+	for i := range dht.Replicas {
+		peers = append(peers, keyOf(i))
+	}
+	cfg := dht.RegistrationConfig{Offer: sealed(t), Self: keyOf(99), Soon: true}
+	r := dht.NewRegistration(cfg)
+	routed(t, r, peers)
+	_, cfg.Before = r.Result()
+	for _, c := range []struct {
+		silent              []dht.Key
+		holders, mute, kept int
+	}{
+		{nil, 1, 0, 7},
+		{peers[:1], 7, 1, 0},
+		{peers, 0, 8, 0},
+	} {
+		r := dht.NewRegistration(cfg)
+		routed(t, r, peers, c.silent...)
+		if reg, _ := r.Result(); reg.Holders != c.holders || reg.Silent != c.mute || reg.Kept != c.kept {
+			t.Errorf("with %d silent: %+v", len(c.silent), reg)
 		}
 	}
 }
