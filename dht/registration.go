@@ -37,6 +37,21 @@ func (t Told) With(later Told) Told {
 	return all
 }
 
+// Peers are all that were asked or found: a registration that was broken off has not
+// asked everybody that it found.
+func (t Told) Peers() map[Key]bool {
+	all := map[Key]bool{}
+	for p := range t.Asked {
+		all[p] = true
+	}
+	for _, peers := range t.Homes {
+		for _, p := range peers {
+			all[p] = true
+		}
+	}
+	return all
+}
+
 // confirmable are the peers closest to a bucket, if it is worth asking whether they
 // still are: there were as many as hold one, and all of them answered. Where one was
 // silent another takes its place, which is farther and of which no other need tell.

@@ -71,7 +71,8 @@ func (x *Index) tell(ctx context.Context, o offer.Opened, soon bool) (reg dht.Re
 	if err != nil || o.Closed { // those from before may hold it still
 		told = before.With(told)
 	}
-	maps.DeleteFunc(peers, func(at dht.Key, _ peer.AddrInfo) bool { _, asked := told.Asked[at]; return !asked })
+	with := told.Peers()
+	maps.DeleteFunc(peers, func(at dht.Key, _ peer.AddrInfo) bool { return !with[at] })
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.told, x.infos = told, peers
