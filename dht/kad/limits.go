@@ -30,9 +30,6 @@ const (
 	// thinBucket is how many peers of one direction are enough: what a look-up asks at
 	// first, three at once on three paths.
 	thinBucket = dht.LookupPaths * dht.LookupParallel
-	// confirmAsks is how many of those that a look-up found say whether they still are
-	// the nearest: a liar among them can but have it stay so, until the others go.
-	confirmAsks = 3
 	// maxNear is more bits than any two nodes have in common.
 	maxNear = 256
 	// knownTTL is how long addresses are kept of whom the table was told: while a walk
