@@ -14,7 +14,7 @@ type errand struct {
 	out    []IndexEffect
 	number int
 	sent   map[int]func(Response, bool)
-	routes map[Key]func([]Key, bool)
+	routes map[Key][]func([]Key, bool) // who waits for each look-up
 	alarms []alarm
 	begun  bool
 	ended  bool
@@ -32,14 +32,17 @@ func (e *errand) step(now time.Time, in IndexInput, begin func()) []IndexEffect 
 		return nil
 	}
 	if !e.begun {
-		e.begun, e.sent, e.routes = true, map[int]func(Response, bool){}, map[Key]func([]Key, bool){}
+		e.begun, e.sent, e.routes = true, map[int]func(Response, bool){}, map[Key][]func([]Key, bool){}
 		begin()
 	}
 	switch in := in.(type) {
 	case Routed:
-		if on, ok := e.routes[in.Key]; ok {
-			delete(e.routes, in.Key)
-			on(in.Peers, !in.Failed)
+		waiting := e.routes[in.Key]
+		delete(e.routes, in.Key)
+		for _, on := range waiting {
+			if !e.ended {
+				on(in.Peers, !in.Failed)
+			}
 		}
 	case Replied:
 		e.heard(in.Number, in.Response, true)
@@ -72,8 +75,9 @@ func (e *errand) NextWake() (time.Time, bool) {
 func (e *errand) emit(x IndexEffect) { e.out = append(e.out, x) }
 
 func (e *errand) route(k Key, before []Key, on func(peers []Key, ok bool)) {
-	e.routes[k] = on
-	e.emit(Route{k, before})
+	if e.routes[k] = append(e.routes[k], on); len(e.routes[k]) == 1 { // else it is under way
+		e.emit(Route{k, before})
+	}
 }
 
 func (e *errand) send(to Key, req Request, on func(Response, bool)) (number int) {

@@ -16,7 +16,7 @@ type Ignored string
 
 const (
 	Unreadable Ignored = "unreadable" // an offer that does not open: forged, or of the wrong size
-	Misplaced  Ignored = "alien"      // an offer that does not belong into the bucket
+	AlienOffer Ignored = "alien"      // an offer that does not belong into the bucket
 	Lapsed     Ignored = "lapsed"     // an offer that does not hold, not any more or not yet
 	Older      Ignored = "older"      // an offer of which a newer one is known
 	Disordered Ignored = "disordered" // a page that is not behind its cursor; its holder is read no further
@@ -187,7 +187,7 @@ func (s *Search) take(b Bucket, cursor lease.Principal, resp Response, nodes map
 		case o.Fresh(s.cfg.At) != nil:
 			s.ignore(Lapsed, 1)
 		case !o.Closed && !b.among(known.in, o.Node): // of one that is closed nothing tells where it was
-			s.ignore(Misplaced, 1)
+			s.ignore(AlienOffer, 1)
 		default:
 			nodes[o.Node] = true
 			s.show(o)

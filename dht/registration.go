@@ -37,8 +37,37 @@ func (t Told) With(later Told) Told {
 	return all
 }
 
+// Peers are all that were asked or found: a registration that was broken off has not
+// asked everybody that it found.
+func (t Told) Peers() map[Key]bool {
+	all := map[Key]bool{}
+	for p := range t.Asked {
+		all[p] = true
+	}
+	for _, peers := range t.Homes {
+		for _, p := range peers {
+			all[p] = true
+		}
+	}
+	return all
+}
+
+// confirmable are the peers closest to a bucket, if it is worth asking whether they
+// still are: there were as many as hold one, and all of them answered. Where one was
+// silent another takes its place, which is farther and of which no other need tell.
+func (t Told) confirmable(k Key) []Key {
+	peers := t.Homes[k]
+	if len(peers) < Replicas || slices.ContainsFunc(peers, func(p Key) bool { return t.Asked[p].Silent }) {
+		return nil
+	}
+	return peers
+}
+
 // Placed is what a peer was asked to keep, and what of that it said that it keeps.
-type Placed struct{ Keys, Stored []Key }
+type Placed struct {
+	Keys, Stored []Key
+	Silent       bool // it did not answer
+}
 
 // all reports whether a peer keeps the offer wherever it should.
 func (p Placed) all(keys []Key) bool {
@@ -49,6 +78,7 @@ func (p Placed) all(keys []Key) bool {
 type Registered struct {
 	Holders int            `json:"holders"` // peers that answered
 	Silent  int            `json:"silent"`  // peers that did not
+	Kept    int            `json:"kept"`    // peers that were not asked again: they hold it
 	Depth   int            `json:"depth"`   // of the deepest part
 	Status  map[Status]int `json:"status"`  // answers, a bucket at a holder each
 }
@@ -115,7 +145,7 @@ func (r *Registration) place(level []Bucket, depth int) {
 	}
 	found := make([][]Key, len(keys))
 	each(ParallelWalks, len(keys), func(i int, next func()) {
-		r.route(keys[i], r.cfg.Before.Homes[keys[i]], func(peers []Key, ok bool) {
+		r.route(keys[i], r.cfg.Before.confirmable(keys[i]), func(peers []Key, ok bool) {
 			found[i] = peers[:min(Replicas, len(peers))]
 			if ok {
 				r.now.Homes[keys[i]] = found[i]
@@ -136,7 +166,7 @@ func (r *Registration) place(level []Bucket, depth int) {
 			}
 		}
 		verdicts := map[Key]verdict{}
-		r.tell(targets, verdicts, func() {
+		r.ask(targets, verdicts, func() {
 			var deeper []Bucket
 			for i, b := range level {
 				if v := verdicts[keys[i]]; Deeper(v.asked, v.stored, v.full) && depth < MaxDepth {
@@ -145,6 +175,34 @@ func (r *Registration) place(level []Bucket, depth int) {
 			}
 			r.place(deeper, depth+1)
 		})
+	})
+}
+
+// ask tells those that are to hold the offer, but soon after the last time not those
+// that held it then, once anybody has answered: if nobody does, it is this node that is
+// cut off, or they are gone.
+func (r *Registration) ask(targets []target, verdicts map[Key]verdict, done func()) {
+	var now, held []target
+	for _, t := range targets {
+		if r.cfg.Soon && r.cfg.Before.Asked[t.peer].all(t.keys) {
+			held = append(held, t)
+		} else {
+			now = append(now, t)
+		}
+	}
+	if len(now) == 0 && len(held) > 0 && r.reg.Holders == 0 {
+		now, held = held[:1], held[1:]
+	}
+	r.tell(now, verdicts, func() {
+		if r.reg.Holders == 0 {
+			r.tell(held, verdicts, done)
+			return
+		}
+		for _, t := range held {
+			r.reg.Kept++
+			r.judge(t, Response{Status: slices.Repeat([]Status{Stored}, len(t.keys))}, false, verdicts)
+		}
+		done()
 	})
 }
 
@@ -163,21 +221,18 @@ func (r *Registration) tell(targets []target, verdicts map[Key]verdict, done fun
 				r.reg.Status[s]++
 			}
 			if verdicts != nil {
-				r.judge(t, resp, verdicts)
+				r.judge(t, resp, !ok, verdicts)
 			}
 			next()
-		}
-		if verdicts != nil && r.cfg.Soon && r.cfg.Before.Asked[t.peer].all(t.keys) {
-			heard(Response{Status: slices.Repeat([]Status{Stored}, len(t.keys))}, true)
-			return
 		}
 		r.send(t.peer, r.request(t.keys), heard)
 	}, done)
 }
 
-func (r *Registration) judge(t target, resp Response, verdicts map[Key]verdict) {
+func (r *Registration) judge(t target, resp Response, silent bool, verdicts map[Key]verdict) {
 	p := r.now.Asked[t.peer]
 	p.Keys = append(p.Keys, t.keys...)
+	p.Silent = p.Silent || silent
 	for i, k := range t.keys {
 		v := verdicts[k]
 		v.asked++

@@ -43,7 +43,7 @@ func TestHostileHolders(t *testing.T) {
 		}, dht.Unproved},
 		{"omits", show(false, lease.Principal{}), ""},
 		{"replays an old offer", show(false, lease.Principal{}, old.Bytes), ""},
-		{"shows what does not belong there", show(false, lease.Principal{}, stranger.Bytes), dht.Misplaced},
+		{"shows what does not belong there", show(false, lease.Principal{}, stranger.Bytes), dht.AlienOffer},
 		{"shows what has lapsed", show(false, lease.Principal{}, expired.Bytes), dht.Lapsed},
 		{"forges", show(false, lease.Principal{}, forged), dht.Unreadable},
 		{"shows garbage", show(false, lease.Principal{}, []byte{1}, make([]byte, offer.MaxOffer)), dht.Unreadable},

@@ -27,7 +27,7 @@ func (x *Index) register(ctx context.Context, o offer.Opened, soon bool) (dht.Re
 		return reg, fmt.Errorf("registering offer %d: %w", o.Sequence, err)
 	case now == 0 && missed != nil:
 		return reg, fmt.Errorf("registering offer %d: %w", o.Sequence, missed)
-	case reg.Status[dht.Stored] == 0:
+	case reg.Status[dht.Stored]+reg.Kept == 0:
 		return reg, fmt.Errorf("registering offer %d with %d peers: %w", o.Sequence, now, ErrNoHolder)
 	}
 	return reg, nil
@@ -71,7 +71,8 @@ func (x *Index) tell(ctx context.Context, o offer.Opened, soon bool) (reg dht.Re
 	if err != nil || o.Closed { // those from before may hold it still
 		told = before.With(told)
 	}
-	maps.DeleteFunc(peers, func(at dht.Key, _ peer.AddrInfo) bool { _, asked := told.Asked[at]; return !asked })
+	with := told.Peers()
+	maps.DeleteFunc(peers, func(at dht.Key, _ peer.AddrInfo) bool { return !with[at] })
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.told, x.infos = told, peers
@@ -109,7 +110,7 @@ func (x *Index) Keep(ctx context.Context, offers <-chan offer.Opened) {
 		if err != nil && ctx.Err() == nil {
 			x.cfg.Log.Info("offer not registered, trying again", "sequence", current.Sequence, "err", err)
 		} else {
-			x.cfg.Log.Debug("offer registered", "sequence", current.Sequence, "holders", reg.Holders, "silent", reg.Silent, "depth", reg.Depth)
+			x.cfg.Log.Debug("offer registered", "sequence", current.Sequence, "holders", reg.Holders, "silent", reg.Silent, "kept", reg.Kept, "depth", reg.Depth)
 		}
 		timer.Reset(repeat.After(reg))
 	}

@@ -4,10 +4,12 @@ package kad
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // What a look-up found is confirmed, and is not when somebody nearer has come or one of
@@ -37,6 +39,33 @@ func TestConfirm(t *testing.T) {
 	}
 	if all[3].Confirm(t.Context(), key, found) {
 		t.Error("the nearest is gone, and confirmed")
+	}
+}
+
+// Who is nearer and has no address that may be dialled would not be found: those found
+// are confirmed.
+func TestConfirmLeavesOutTheUndialable(t *testing.T) {
+	all := joined(t, 14)
+	var hidden atomic.Pointer[ma.Multiaddr]
+	asker := start(t, Config{Server: true, Addresses: func(addrs []ma.Multiaddr) []ma.Multiaddr {
+		h := hidden.Load()
+		return slices.DeleteFunc(slices.Clone(addrs), func(a ma.Multiaddr) bool { return h != nil && a.Equal(*h) })
+	}})
+	if _, err := asker.Join(t.Context(), []peer.AddrInfo{info(all[0])}); err != nil {
+		t.Fatal(err)
+	}
+	key := []byte("some key")
+	found, err := asker.Closest(t.Context(), key, 8)
+	if err != nil || len(found) != 8 {
+		t.Fatalf("found %d, %v", len(found), err)
+	}
+	without := slices.Delete(slices.Clone(found), 4, 5)
+	if asker.Confirm(t.Context(), key, without) {
+		t.Error("one that is nearer is missing, and nobody says so")
+	}
+	hidden.Store(&found[4].Addrs[0])
+	if !asker.Confirm(t.Context(), key, without) {
+		t.Error("one that cannot be dialled is nearer, and counts")
 	}
 }
 

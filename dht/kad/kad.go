@@ -63,6 +63,7 @@ type DHT struct {
 	inFlight int
 	patience dht.Patience
 	near     int // of whom has so many bits in common with this node, everybody is known
+	size     int // of the table when that was found
 	stats    Stats
 }
 
@@ -124,6 +125,10 @@ func (d *DHT) Join(ctx context.Context, lists ...[]peer.AddrInfo) (int, error) {
 		n, err := d.connect(ctx, list)
 		if n > 0 && d.routes(ctx) {
 			d.itself(ctx)
+			select {
+			case d.joined <- struct{}{}:
+			default:
+			}
 			return n, nil
 		}
 		errs = append(errs, err)

@@ -30,9 +30,6 @@ const (
 	// thinBucket is how many peers of one direction are enough: what a look-up asks at
 	// first, three at once on three paths.
 	thinBucket = dht.LookupPaths * dht.LookupParallel
-	// confirmAsks is how many of those that a look-up found say whether they still are
-	// the nearest: a liar among them can but have it stay so, until the others go.
-	confirmAsks = 3
 	// maxNear is more bits than any two nodes have in common.
 	maxNear = 256
 	// knownTTL is how long addresses are kept of whom the table was told: while a walk
@@ -52,4 +49,8 @@ const (
 	// maxAsks bounds the requests under way, of all walks together: eight walks, and
 	// those that silent peers hold.
 	maxAsks = 256
+	// maxAnswer is the size in bytes of the largest answer that is read: 21 peers with
+	// 4 KiB of addresses each, and a record, leave room. It is allocated by what the
+	// answer says of itself, so liars can take 32 MiB with all requests under way.
+	maxAnswer = 128 << 10
 )

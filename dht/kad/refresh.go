@@ -30,11 +30,13 @@ func (d *DHT) refresh(every time.Duration) {
 		case <-d.joined: // other look-ups come first: they fill it too
 			thin.Reset(fillAfter)
 		case <-thin.C:
+			d.regrown(d.life)
 			d.fill(d.life)
 			thin.Reset(fillEvery)
 		case <-whole.C: // also drops those that are silent
 			select {
 			case <-d.dht.RefreshRoutingTable():
+				d.itself(d.life)
 			case <-d.life.Done():
 			}
 		}
@@ -59,8 +61,20 @@ func (d *DHT) fill(ctx context.Context) {
 	}
 }
 
+// regrown looks the node itself up again when the table has more than doubled since:
+// who began the network joined nobody, and who came early found few.
+func (d *DHT) regrown(ctx context.Context) {
+	d.mu.Lock()
+	grown := d.Size() > 2*d.size
+	d.mu.Unlock()
+	if grown {
+		d.itself(ctx)
+	}
+}
+
 // itself looks the node itself up, which makes it known to its neighbours, and notes
-// how far it knows all of them: those found have so many bits in common with it.
+// how far it knows all of them: whoever has more bits in common with it than the
+// farthest of those found.
 func (d *DHT) itself(ctx context.Context) {
 	found, err := d.Closest(ctx, []byte(d.host.ID()), dht.LookupClosest)
 	if err != nil {
@@ -68,23 +82,21 @@ func (d *DHT) itself(ctx context.Context) {
 	}
 	self, near := kb.ConvertPeerID(d.host.ID()), maxNear
 	for _, ai := range found {
-		near = min(near, kb.CommonPrefixLen(self, kb.ConvertPeerID(ai.ID)))
+		near = min(near, kb.CommonPrefixLen(self, kb.ConvertPeerID(ai.ID))+1)
 	}
 	if len(found) < dht.LookupClosest {
 		near = 0 // that was everybody
 	}
 	d.mu.Lock()
-	d.near = near
+	d.near, d.size = near, d.Size()
 	d.mu.Unlock()
-	select {
-	case d.joined <- struct{}{}:
-	default:
-	}
 }
 
 // Know has the routing table know peers that were not asked anything, as far as it has
 // room for them, and returns how many it took. Their addresses are kept as those of
-// whom a look-up met.
+// whom a look-up met. Only who knows that they are there may call it, as a simulation
+// that stands for hours of look-ups does: in the table they count as having answered
+// now, and are named to others. Peers that somebody else told of are for [DHT.Join].
 func (d *DHT) Know(peers []peer.AddrInfo) (taken int) {
 	table := d.dht.RoutingTable()
 	for _, ai := range peers {

@@ -49,7 +49,7 @@ func (s *sender) SendRequest(ctx context.Context, to peer.ID, m *pb.Message) (*p
 		if err := in.CloseWrite(); err != nil {
 			return err
 		}
-		if err := (protodelim.UnmarshalOptions{MaxSize: network.MessageSizeMax}).UnmarshalFrom(bufio.NewReaderSize(in, 64), answer); err != nil {
+		if err := (protodelim.UnmarshalOptions{MaxSize: maxAnswer}).UnmarshalFrom(bufio.NewReaderSize(in, 64), answer); err != nil {
 			return err
 		}
 		s.host.Peerstore().RecordLatency(to, time.Since(start))

@@ -8,10 +8,6 @@ import (
 	"croft/dht"
 )
 
-// confirmAsks is how many of those that a look-up found say whether they still are the
-// nearest, as with dht/kad.
-const confirmAsks = 3
-
 // holders finds the peers nearest to a key of the index: those of before if they still
 // are, as dht/kad confirms it, and else by a look-up. It says what that took to ask.
 func (n *peer) holders(want dht.Route, done func(nearest []dht.Key, asks int)) {
@@ -35,21 +31,22 @@ func (n *peer) holders(want dht.Route, done func(nearest []dht.Key, asks int)) {
 	})
 }
 
-// confirm asks the nearest few whether anybody is nearer by now.
+// confirm asks the nearest few whether anybody is nearer by now, as dht/kad does.
 func (n *peer) confirm(target dht.Key, before []dht.Key, done func(still bool, asks int)) {
 	t := n.w.tables
-	if len(before) < confirmAsks {
+	if len(before) < dht.ConfirmAsks {
 		n.later(0, func() { done(false, 0) })
 		return
 	}
-	last := before[len(before)-1]
-	nearer := func(known []int32) bool {
-		return slices.ContainsFunc(known, func(i int32) bool {
-			id := t.ids[i]
-			return int(i) != n.index && dht.Nearer(target, id, last) && !slices.Contains(before, id)
-		})
+	var nodes []int32
+	for _, k := range before {
+		nodes = append(nodes, int32(t.node(k)))
 	}
-	if nearer(t.closest(n.index, target, len(before))) {
+	found := t.contacts(nodes)
+	still := func(met []dht.Contact) bool {
+		return dht.Still(target, found, slices.DeleteFunc(met, func(c dht.Contact) bool { return c.Key == t.ids[n.index] }))
+	}
+	if !still(t.contacts(t.closest(n.index, target, len(before)))) {
 		n.later(0, func() { done(false, 0) })
 		return
 	}
@@ -57,16 +54,16 @@ func (n *peer) confirm(target dht.Key, before []dht.Key, done func(still bool, a
 	end := func(still bool) {
 		if !over {
 			over = true
-			done(still, confirmAsks)
+			done(still, dht.ConfirmAsks)
 		}
 	}
-	for _, whom := range before[:confirmAsks] {
+	for _, whom := range before[:dht.ConfirmAsks] {
 		n.request(t.node(whom), findNode, func(o *peer) (func(), int) {
-			known := t.closest(o.index, target, dht.LookupClosest)
+			known := o.answerSeek(target)
 			return func() {
-				if heard++; nearer(known) {
+				if heard++; !still(slices.Clone(known)) {
 					end(false)
-				} else if heard == confirmAsks {
+				} else if heard == dht.ConfirmAsks {
 					end(true)
 				}
 			}, 40 + nodeInfo*len(known)

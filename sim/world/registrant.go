@@ -164,7 +164,7 @@ func (n *peer) registered(reg dht.Registered) {
 	if reg.Depth > 0 {
 		w.tally("registrations", "into parts")
 	}
-	if reg.Status[dht.Stored]+reg.Status[dht.Removed] == 0 {
+	if reg.Status[dht.Stored]+reg.Status[dht.Removed]+reg.Kept == 0 {
 		w.tally("registrations", "that nobody took")
 	}
 }
