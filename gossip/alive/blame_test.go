@@ -126,3 +126,40 @@ func TestSoManyAreBlamed(t *testing.T) {
 		t.Errorf("%d are remembered", len(d.blamed))
 	}
 }
+
+// Who has no say of a node that is dead still leaves it out for as long as it does not
+// answer, asks it now and then, and speaks when it may again.
+func TestWhoIsSilencedKnowsWhatItKnows(t *testing.T) {
+	v := newVillage(t, 40)
+	site := v.offers[v.id(0)].Site
+	d := &doubt{}
+	for range 1 + maxStrikes {
+		d.blame(v.now, site)
+	}
+	v.watch.doubts[v.id(1)] = d
+	v.down[v.id(1)] = true
+	v.run((Certain + 1) * Period)
+	for end := v.now.Add(d.blamed[0].quiet() - (Certain+1)*Period - Repeat); v.now.Before(end); v.run(Period) {
+		if v.stand(1, Absent); t.Failed() {
+			t.Fatalf("after %s of silence", v.now.Sub(noon))
+		}
+	}
+	if len(v.told) > 0 {
+		t.Errorf("it told %d while nobody listened", len(v.told))
+	}
+	if d.blamed[0].times != 1+maxStrikes {
+		t.Errorf("it was blamed for what it did not tell: %+v", d.blamed)
+	}
+	asked := v.probes[v.id(1)]
+	v.run(3 * Repeat)
+	if len(v.told) == 0 {
+		t.Error("it is silent for longer than it must")
+	}
+	if v.probes[v.id(1)] == asked {
+		t.Error("it does not ask any more")
+	}
+	v.stand(1, Absent)
+	v.down[v.id(1)] = false
+	v.run(LostPeriod + Timeout)
+	v.stand(1, Present)
+}
