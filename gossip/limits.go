@@ -33,12 +33,6 @@ const (
 	Burst  = 3
 	Refill = 10 * time.Second
 
-	// HeldTo is by how much a node that stretches its own periods holds others to
-	// longer ones at the most: an offer in 30 s. What ten hostile nodes may have all
-	// others pass on is then no more than three did. Who is slandered again and again
-	// has three offers at once, and then every other refutation is heard.
-	HeldTo = 3
-
 	// MessageBurst and MessageRate are the messages of one neighbour that are looked
 	// at, at once and each second after: all of a thousand nodes may have news in the
 	// same minute, and a neighbour passes on each of them; ten thousand at rest have 21

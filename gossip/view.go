@@ -45,7 +45,6 @@ type View struct {
 	evidence []Equivocated
 	digest   Digest
 	wake     time.Time // no entry expires before; zero when there is none
-	refill   time.Duration
 }
 
 type group struct {
@@ -78,7 +77,7 @@ func NewView(cfg ViewConfig) *View {
 			return &o, err
 		}
 	}
-	return &View{cfg: cfg, entries: map[lease.Principal]*entry{}, groups: map[group]int{}, refill: Refill}
+	return &View{cfg: cfg, entries: map[lease.Principal]*entry{}, groups: map[group]int{}}
 }
 
 // Step advances the view to now and applies one input.
@@ -91,12 +90,6 @@ func (v *View) Step(now time.Time, in Input) []Effect {
 		return append(v.receive(now, in.Bytes, lease.Principal{}, true), effects...)
 	}
 	return effects
-}
-
-// Stretch holds others to what a node holds itself to while the overlay takes more
-// than its budget, within HeldTo: see [Load]. It is 1 before.
-func (v *View) Stretch(factor float64) {
-	v.refill = time.Duration(float64(Refill) * min(max(factor, 1), HeldTo))
 }
 
 // NextWake reports when the next offer may expire.
@@ -163,7 +156,7 @@ func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, b
 	}
 	// A node's last word is taken at once: its leaving must not wait.
 	lastWord := o.Closed && !old.offer.Closed
-	if !pulled && !lastWord && !old.spend(now, v.refill) {
+	if !pulled && !lastWord && !old.spend(now) {
 		return []Effect{Verdict{judge.Ignore, judge.TooOften}}
 	}
 	if from.site && from != old.group { // a certificate arrived; a neighbour is no reason to regroup
@@ -206,10 +199,10 @@ func (v *View) equivocate(first, second *offer.Opened) []Effect {
 func (v *View) Evidence() []Equivocated { return slices.Clone(v.evidence) }
 
 // spend takes one token, after adding those that time brought.
-func (e *entry) spend(now time.Time, every time.Duration) bool {
-	if n := (now.UnixNano() - e.refill) / int64(every); n > 0 {
+func (e *entry) spend(now time.Time) bool {
+	if n := (now.UnixNano() - e.refill) / int64(Refill); n > 0 {
 		e.tokens = min(Burst, e.tokens+int8(min(n, Burst)))
-		e.refill += n * int64(every)
+		e.refill += n * int64(Refill)
 	}
 	if e.tokens == 0 {
 		return false

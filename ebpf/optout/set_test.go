@@ -139,8 +139,8 @@ func TestKeysAreFreeAndBuyNothing(t *testing.T) {
 
 func TestClocks(t *testing.T) {
 	s := fresh(optout.Config{})
-	want(t, "of the future", heard(s, noon, entry(t, target, noon.Add(2*time.Minute), time.Hour, "a1", "b1", "c1")), "verdict ignore early")
-	want(t, "a clock that is a little ahead", heard(s, noon, entry(t, target, noon.Add(time.Minute), time.Hour, "a1", "b1", "c1")), "verdict accept")
+	want(t, "of the future", heard(s, noon, entry(t, target, noon.Add(optout.MaxSkew+time.Second), time.Hour, "a1", "b1", "c1")), "verdict ignore early")
+	want(t, "a clock that is a little ahead", heard(s, noon, entry(t, target, noon.Add(optout.MaxSkew), time.Hour, "a1", "b1", "c1")), "verdict accept")
 }
 
 // A signature that is not the node's is found out, and remembered.

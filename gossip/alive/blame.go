@@ -30,8 +30,14 @@ func (c *charge) accuser() lease.Principal {
 }
 
 // refuted blames those whose word a newer offer shows to be wrong. That of a node that
-// comes back after minutes shows nothing: it may have been away.
+// comes back after minutes shows nothing: it may have been away. An offer shows that a
+// node can send, not that it answers: where three sites have missed it of late they
+// are as likely right, and are silent for less than Valid.
 func (d *doubt) refuted(now time.Time, sequence uint64) {
+	most := maxStrikes
+	if d.agreed(now) {
+		most = agreedStrikes
+	}
 	var blamed []lease.Principal // one a site, however many of its nodes spoke
 	for i := range d.said {
 		c := &d.said[i]
@@ -41,12 +47,26 @@ func (d *doubt) refuted(now time.Time, sequence uint64) {
 		c.settled = true
 		if who := c.accuser(); now.Sub(c.got) <= Soon && !slices.Contains(blamed, who) {
 			blamed = append(blamed, who)
-			d.blame(now, who)
+			d.blame(now, who, most)
 		}
 	}
 }
 
-func (d *doubt) blame(now time.Time, who lease.Principal) {
+// agreed reports whether as many sites as it takes have missed the node of late, by
+// whatever offer: who refutes the first of them at once has the others speak of the next.
+func (d *doubt) agreed(now time.Time) bool {
+	var sites []lease.Principal
+	for _, c := range d.said {
+		if now.Sub(c.got) <= Valid && !slices.Contains(sites, c.site) {
+			sites = append(sites, c.site)
+		}
+	}
+	return len(sites) >= Sites
+}
+
+// blame counts once more against a site, to so many strikes at most; those that it has
+// already stay.
+func (d *doubt) blame(now time.Time, who lease.Principal, most int) {
 	at := slices.IndexFunc(d.blamed, func(b blame) bool { return b.who == who })
 	if at < 0 {
 		if len(d.blamed) == maxAccusers { // the oldest makes room
@@ -56,7 +76,7 @@ func (d *doubt) blame(now time.Time, who lease.Principal) {
 		return
 	}
 	b := d.blamed[at]
-	b.times, b.last = b.times+1, now
+	b.times, b.last = max(b.times, min(b.times+1, 1+most)), now
 	d.blamed = append(slices.Delete(d.blamed, at, at+1), b) // in the order of last
 }
 

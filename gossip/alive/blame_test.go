@@ -55,9 +55,9 @@ func TestColludersDoNotSetThePace(t *testing.T) {
 		out     time.Duration // at most in the first
 	}{
 		{all[:2], 2, 1, 16, 8, 0},
-		{all, 2, 1, 16, 8, 0}, // having many nodes is no help
-		{all, 10, 1, 60, 28, 0},
-		{all, 10, 3, 40, 16, 5 * time.Minute},
+		{all, 2, 1, 16, 8, 0},   // having many nodes is no help
+		{all, 10, 1, 60, 50, 0}, // as MaxRefuteGap allows
+		{all, 10, 3, 70, 65, 5 * time.Minute},
 	} {
 		t.Run(fmt.Sprintf("%d nodes of %d sites, %d at once", len(c.by), c.sites, c.atOnce), func(t *testing.T) {
 			v := newVillage(t, 40)
@@ -120,9 +120,79 @@ func TestWhoComesBackBlamesNobody(t *testing.T) {
 func TestSoManyAreBlamed(t *testing.T) {
 	d := &doubt{}
 	for i := range 3 * maxAccusers {
-		d.blame(noon, lease.Principal{4, byte(i)})
+		d.blame(noon, lease.Principal{4, byte(i)}, maxStrikes)
 	}
 	if last := (lease.Principal{4, 3*maxAccusers - 1}); len(d.blamed) != maxAccusers || !d.silenced(noon, last) || d.silenced(noon, lease.Principal{4, 0}) {
 		t.Errorf("%d are remembered", len(d.blamed))
 	}
+}
+
+// Who has no say of a node that is dead still leaves it out for as long as it does not
+// answer, asks it now and then, and speaks when it may again.
+func TestWhoIsSilencedKnowsWhatItKnows(t *testing.T) {
+	v := newVillage(t, 40)
+	site := v.offers[v.id(0)].Site
+	d := &doubt{}
+	for range 1 + maxStrikes {
+		d.blame(v.now, site, maxStrikes)
+	}
+	v.watch.doubts[v.id(1)] = d
+	v.down[v.id(1)] = true
+	v.run((Certain + 1) * Period)
+	for end := v.now.Add(d.blamed[0].quiet() - (Certain+1)*Period - Repeat); v.now.Before(end); v.run(Period) {
+		if v.stand(1, Absent); t.Failed() {
+			t.Fatalf("after %s of silence", v.now.Sub(noon))
+		}
+	}
+	if len(v.told) > 0 {
+		t.Errorf("it told %d while nobody listened", len(v.told))
+	}
+	if d.blamed[0].times != 1+maxStrikes {
+		t.Errorf("it was blamed for what it did not tell: %+v", d.blamed)
+	}
+	asked := v.probes[v.id(1)]
+	v.run(3 * Repeat)
+	if len(v.told) == 0 {
+		t.Error("it is silent for longer than it must")
+	}
+	if v.probes[v.id(1)] == asked {
+		t.Error("it does not ask any more")
+	}
+	v.stand(1, Absent)
+	v.down[v.id(1)] = false
+	v.run(LostPeriod + Timeout)
+	v.stand(1, Present)
+}
+
+// A node that refutes whatever is said of it, and answers nobody, is missed by five
+// sites. It does not silence them: it is left out again and again.
+func TestWhoRefutesAndNeverAnswersSilencesNobody(t *testing.T) {
+	v := newVillage(t, 40)
+	of, out, last := v.offers[v.id(0)].Sequence, 0, map[int]int{}
+	for second := range 7200 {
+		for _, i := range []int{-1, -2, -3, -4, -5} {
+			// As a watch would: two misses after the newest offer, and no more often than
+			// counts.
+			if second%12 == -2*i && v.step(Received{v.says(i, 0, of, 0)}).Judgement == judge.Accept {
+				last[i] = second
+			}
+		}
+		if v.watch.standing(v.id(0)) == Absent {
+			out++
+		}
+		if second%10 == 9 { // as often as others pass it on
+			of++
+			v.offer(0, of)
+		}
+		v.run(time.Second)
+	}
+	for i, at := range last {
+		if 7200-at > int(Valid/time.Second) {
+			t.Errorf("%d has had no say for %d s", i, 7200-at)
+		}
+	}
+	if len(last) != 5 || out == 0 {
+		t.Errorf("%d have had a say, and it was out for %d s", len(last), out)
+	}
+	t.Logf("it was out for %d s of 7200", out)
 }

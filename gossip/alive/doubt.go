@@ -24,7 +24,7 @@ type charge struct {
 	sequence uint64
 	made     int64
 	got      time.Time
-	settled  bool // a newer offer came
+	settled  bool // a newer offer came, or nobody was told
 }
 
 func (d *doubt) of(by lease.Principal) *charge {

@@ -39,13 +39,18 @@ const (
 	Gap = time.Minute
 
 	// Soon is how long after a suspicion a newer offer shows that it was wrong: the
-	// longest wait for a refutation, and some for the way. Each further time that its
+	// longest wait for a refutation, and some for the way. Each time that its
 	// author's site was so refuted it has no say of that node for twice as long as
 	// before, from Gap to 32 of it. After Forgiven without one all is as before: longer
 	// than the longest silence.
 	Soon       = 2 * time.Minute
 	Forgiven   = time.Hour
 	maxStrikes = 5
+
+	// agreedStrikes is how often that doubles where three sites have missed the node
+	// within Valid. Their silence then ends before Valid does, so that they still agree
+	// when they speak again.
+	agreedStrikes = 2
 
 	// RefuteGap is the least time between two refutations. Others take three offers
 	// at once and one in ten seconds: every other one is left for what is news. Who is

@@ -271,15 +271,16 @@ func (w *Watch) suspect(now time.Time, node lease.Principal) []Effect {
 		return w.changed(node, d)
 	}
 	c := w.charge(now, Suspicion{By: w.cfg.Self, Node: node, Sequence: o.Sequence, Made: now.Unix()})
-	if d.silenced(now, c.accuser()) {
-		return w.changed(node, d) // nobody would listen
-	}
+	c.settled = d.silenced(now, c.accuser()) // nobody would listen, nor blame
 	s, err := Seal(Suspicion{By: c.by, Node: node, Sequence: c.sequence, Made: c.made}, w.cfg.Key)
 	if err != nil || !d.put(c) {
 		return w.changed(node, d)
 	}
 	w.own[node] = s
 	w.stats.Suspected++
+	if c.settled {
+		return w.changed(node, d)
+	}
 	return append([]Effect{Publish{node, s.Bytes}}, w.changed(node, d)...)
 }
 

@@ -26,11 +26,12 @@ type audience struct {
 	told   map[peer.ID]struct{} // those of its hearers that are still there
 	heard  bool                 // anybody ever was: a newcomer's first offers are for the daemon to repeat
 	open   map[peer.ID]struct{} // neighbours with a stream
-	lost   int                  // streams that ended since the last pull
+	lost   map[peer.ID]struct{} // those whose stream ended since the last pull
+	began  time.Time            // when it was last missed so much that pulls began anew
 }
 
 func newAudience() *audience {
-	return &audience{wake: make(chan struct{}, 1), told: map[peer.ID]struct{}{}, open: map[peer.ID]struct{}{}}
+	return &audience{wake: make(chan struct{}, 1), told: map[peer.ID]struct{}{}, open: map[peer.ID]struct{}{}, lost: map[peer.ID]struct{}{}}
 }
 
 // telling begins with a newer offer, before anybody is told.
@@ -74,8 +75,8 @@ func (a *audience) came(id peer.ID) {
 
 func (a *audience) went(id peer.ID) {
 	a.mu.Lock()
-	if _, was := a.open[id]; was {
-		a.lost++
+	if _, was := a.open[id]; was && len(a.lost) < maxLost {
+		a.lost[id] = struct{}{}
 	}
 	delete(a.open, id)
 	delete(a.told, id)
@@ -101,14 +102,16 @@ func (a *audience) untold() bool {
 }
 
 // missed reports whether so many neighbours were lost that the view may lack what
-// went round, and begins to count anew.
-func (a *audience) missed() bool {
+// went round, and begins to count anew. One that comes and goes is one; and whoever
+// brings many neighbours to do so has pulls begin anew once in every.
+func (a *audience) missed(now time.Time, every time.Duration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.lost == 0 || a.lost < len(a.open) {
+	if len(a.lost) == 0 || len(a.lost) < len(a.open) || !a.began.IsZero() && now.Sub(a.began) < every {
 		return false
 	}
-	a.lost = 0
+	clear(a.lost)
+	a.began = now
 	return true
 }
 
@@ -116,7 +119,7 @@ func (a *audience) missed() bool {
 func (a *audience) pulled() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.lost = 0
+	clear(a.lost)
 }
 
 // keepTelling wants the offer told again when nobody who heard it is there any

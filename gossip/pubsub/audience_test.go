@@ -3,6 +3,7 @@
 package pubsub
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -61,23 +62,61 @@ func TestWhatNobodyHeardIsToldAgain(t *testing.T) {
 }
 
 func TestHalfOfTheNeighboursLost(t *testing.T) {
-	a := newAudience()
+	a, now := newAudience(), time.Unix(1, 0)
+	missed := func(after time.Duration) bool { now = now.Add(after); return a.missed(now, time.Minute) }
 	for _, id := range []string{"a", "b", "c", "d"} {
 		a.came(peer.ID(id))
 	}
 	a.went(peer.ID("a"))
 	a.went(peer.ID("a")) // it was not there any more
-	if a.missed() {
+	if missed(0) {
 		t.Error("one of four is taken for many")
 	}
 	a.went(peer.ID("b"))
-	if !a.missed() || a.missed() {
+	if !missed(0) || missed(time.Hour) {
 		t.Error("two of four are not counted, or twice")
 	}
 	a.went(peer.ID("c"))
 	a.pulled()
-	if a.missed() {
+	if missed(time.Hour) {
 		t.Error("what was pulled is missed")
+	}
+}
+
+// One neighbour that comes and goes does not have a node begin anew, and many that do
+// have it begin anew once in the time between two pulls.
+func TestWhoComesAndGoesIsLostOnce(t *testing.T) {
+	a, now := newAudience(), time.Unix(1, 0)
+	for _, id := range []string{"a", "b", "c"} {
+		a.came(peer.ID(id))
+	}
+	for range 100 {
+		a.went("a")
+		a.came("a")
+		if a.missed(now, time.Minute) {
+			t.Fatal("one of three is taken for many")
+		}
+	}
+	anew := 0
+	for i := range 600 {
+		for _, id := range []peer.ID{"a", "b", "c"} {
+			a.went(id)
+			a.came(id)
+		}
+		if a.missed(now.Add(time.Duration(i)*time.Second), time.Minute) {
+			anew++
+		}
+	}
+	if anew != 10 {
+		t.Errorf("it began anew %d times in ten minutes", anew)
+	}
+	for i := range 2 * maxLost {
+		id := peer.ID(binary.BigEndian.AppendUint32(nil, uint32(i)))
+		a.came(id)
+		a.went(id)
+	}
+	if len(a.lost) != maxLost {
+		t.Errorf("%d are counted", len(a.lost))
 	}
 }
 

@@ -28,6 +28,9 @@ const (
 	firstPulls = 3
 	// pullEvery is the pace of anti-entropy.
 	pullEvery = time.Minute
+	// maxLost is the number of neighbours that are counted as lost between two pulls:
+	// more than a node has.
+	maxLost = 512
 	// maxOptOutPages bounds one pull of opt-outs: 4 MiB, some 9,000 entries, which
 	// take some seconds to verify. A full set is eleven pulls.
 	maxOptOutPages = 32

@@ -243,13 +243,6 @@ func (g *Gossip) Live() []*offer.Opened {
 	return g.view.Live(g.cfg.Now())
 }
 
-// Stretch holds others to longer periods, as the node holds itself: see [gossip.View].
-func (g *Gossip) Stretch(by float64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.view.Stretch(by)
-}
-
 // View returns what the view keeps, and its digest.
 func (g *Gossip) View() ([]gossip.Entry, gossip.Digest) {
 	g.mu.Lock()

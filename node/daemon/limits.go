@@ -32,6 +32,12 @@ const (
 	// fullWait is how long nothing new is granted after a disk was full.
 	fullWait = 10 * time.Second
 
+	// aloneWait is how long the first offer waits for a neighbour to be told: one that
+	// goes out before is heard by nobody, and that after the first neighbour only ten
+	// seconds later. joinWait is what routing and gossip take to open their streams to it.
+	aloneWait = time.Second
+	joinWait  = 500 * time.Millisecond
+
 	// stopGrace is the time between TERM and KILL: of the 2 s in which a sliver
 	// must be gone, the rest is for what lies about it.
 	stopGrace = 500 * time.Millisecond

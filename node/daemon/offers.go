@@ -23,14 +23,6 @@ import (
 // that one lost message does not make a node vanish.
 const offerValid = offer.MaxValid * time.Second
 
-// aloneWait is how long the first offer waits for a neighbour to be told: one that goes
-// out before is heard by nobody, and that after the first neighbour only ten seconds
-// later. joinWait is what routing and gossip take to open their streams to it.
-const (
-	aloneWait = time.Second
-	joinWait  = 500 * time.Millisecond
-)
-
 // retryOffer is the wait after an offer that could not be told to anybody.
 const retryOffer = 2 * time.Second
 

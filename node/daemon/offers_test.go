@@ -16,7 +16,7 @@ import (
 func TestOffersNameEveryPool(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l := m.boot()
-		m.settle()
+		m.pass(aloneWait)
 		newest := func() (pools []lease.Pool) {
 			for _, f := range m.offers[len(m.offers)-1].Free {
 				pools = append(pools, f.Pool)

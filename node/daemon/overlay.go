@@ -134,7 +134,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	n.open.add(func() error { o.host.RemoveStreamHandler(ContactsProtocol); return nil })
 	close(o.built)
 	wg.Go(func() { o.first.run(run) })
-	wg.Go(func() { o.traffic.run(run, o.connected, o.hold) })
+	wg.Go(func() { o.traffic.run(run, o.connected) })
 	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Overlay = o, o, o, o.dht, o
 	if o.wired == nil {
 		return nil // a host of somebody else's: what is around it he knows

@@ -32,15 +32,12 @@ func newTraffic() *traffic {
 	return &traffic{meter: wire.NewMeter(), since: time.Now()}
 }
 
-// run measures the load now and then, until ctx ends, and says by how much periods
-// stretch then.
-func (t *traffic) run(ctx context.Context, connected func(peer.ID) bool, stretched func(float64)) {
+// run measures the load now and then, until ctx ends.
+func (t *traffic) run(ctx context.Context, connected func(peer.ID) bool) {
 	tick := time.NewTicker(gossip.MeasureEvery)
 	defer tick.Stop()
 	for {
 		t.measure(time.Now(), connected)
-		_, stretch := t.load()
-		stretched(stretch)
 		select {
 		case <-ctx.Done():
 			return
@@ -89,13 +86,6 @@ func (t *traffic) protocols() []api.ProtocolTraffic {
 func (o *overlay) Stretch() float64 {
 	_, stretch := o.traffic.load()
 	return stretch
-}
-
-// hold has others be held to that too.
-func (o *overlay) hold(stretch float64) {
-	if o.gossip != nil {
-		o.gossip.Stretch(stretch)
-	}
 }
 
 func (o *overlay) connected(id peer.ID) bool {

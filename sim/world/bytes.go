@@ -28,7 +28,6 @@ func (n *peer) count(k kind, bytes int) { n.sentOf[k] += uint64(bytes) }
 func (n *peer) measure() {
 	n.load.Measured(n.wall(), n.sent)
 	n.pace.Stretch(n.load.Stretch())
-	n.view.Stretch(n.load.Stretch())
 	n.w.figures.stretch.add(n.load.Stretch())
 	n.later(gossip.MeasureEvery, n.measure)
 }
