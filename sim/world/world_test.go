@@ -199,7 +199,6 @@ func TestExpectations(t *testing.T) {
 
 func TestCannot(t *testing.T) {
 	for _, c := range []struct{ line, word string }{
-		{"at 1s fault hostile kind=flood count=1", "hostile flood"},
 		{"expect law sigma <= 3", "law"},
 		{strings.Repeat("at 1s fault partition count=1\n", 33), "partition"},
 	} {
