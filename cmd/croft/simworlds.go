@@ -25,7 +25,7 @@ import (
 type player func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error)
 
 // worldNames are those that there are; the first is the usual one.
-var worldNames = []string{"world", "stack", "lab"}
+var worldNames = scenario.Worlds
 
 func (a *app) worlds() map[string]player {
 	return map[string]player{

@@ -195,17 +195,21 @@ func (r *reader) expect(n int, rest []word) {
 		r.say(n, r.width, "what is expected?", "want one of "+strings.Join(known, " "))
 		return
 	}
+	rest, worlds, ok := r.in(n, rest)
+	if !ok {
+		return
+	}
 	for _, f := range Figures {
 		if f.Word == rest[0].value {
-			r.figure(n, f, rest[1:])
+			r.figure(n, f, worlds, rest[1:])
 			return
 		}
 	}
 	r.say(n, rest[0].column, "unknown figure "+shown(rest[0].value), meant(rest[0].value, known))
 }
 
-func (r *reader) figure(n int, f Figure, rest []word) {
-	e := Expect{Figure: f.Word, Line: n}
+func (r *reader) figure(n int, f Figure, worlds []string, rest []word) {
+	e := Expect{Figure: f.Word, Worlds: worlds, Line: n}
 	usage := "expect " + f.Word
 	if f.Of != "" {
 		usage += " " + f.Of

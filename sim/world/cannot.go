@@ -35,7 +35,7 @@ func cannot(s *scenario.Scenario) error {
 	if err := tooManyCuts(s.Steps); err != nil {
 		return err
 	}
-	for _, e := range s.Expects {
+	for _, e := range s.Expected("world") {
 		switch e.Figure {
 		case "law", "served":
 			return no(e.Line, "expect "+e.Figure, "that is of trials, which have no network")
