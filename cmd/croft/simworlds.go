@@ -48,15 +48,6 @@ func (a *app) worlds() map[string]player {
 	}
 }
 
-// peakMemory is the most that this process had, in bytes.
-func peakMemory() int64 {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return u.Maxrss << 10
-}
-
 // thisMachine says where figures come from, as far as the system tells.
 func thisMachine() string {
 	s := fmt.Sprintf("%s/%s, %d cores, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())

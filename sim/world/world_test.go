@@ -197,6 +197,15 @@ func TestExpectations(t *testing.T) {
 	}
 }
 
+// What a run takes of the machine is measured, and has no part in its history.
+func TestCosts(t *testing.T) {
+	const text = "nodes 5\n"
+	r := play(t, read(t, text+"expect cpu share > 0\nexpect wall time <= 1h\nexpect memory max >= 1\n"))
+	if again := play(t, read(t, text)); !r.OK() || r.History != again.History || r.Peak == 0 {
+		t.Errorf("%+v, %s and %s", r.Expects, r.History, again.History)
+	}
+}
+
 func TestCannot(t *testing.T) {
 	for _, c := range []struct{ line, word string }{
 		{"expect law sigma <= 3", "law"},
@@ -286,14 +295,14 @@ func TestInterrupted(t *testing.T) {
 }
 
 // Every shipped scenario parses, says what it is about, and this world can play it,
-// but for trials, which have none.
+// but for trials, which have none, and for nodes that offer nothing, which are the stack's.
 func TestShipped(t *testing.T) {
 	for _, name := range scenarios.Names() {
 		text, err := scenarios.Text(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := read(t, text); s.Market() {
+		if s := read(t, text); s.Market() || s.Nodes.Publishers > 0 {
 			continue
 		} else if err := cannot(s); err != nil {
 			t.Errorf("%s: %v", name, err)
