@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"croft/sim/cost"
 	simreport "croft/sim/report"
 	simpage "croft/sim/report/page"
 	"croft/sim/scenario"
@@ -144,7 +146,7 @@ func (a *app) play(ctx context.Context, world string, s planned) (*simreport.Rep
 	} else if err != nil {
 		return nil, err
 	}
-	r.Name, r.Machine, r.Peak, r.Date = s.name, thisMachine(), max(r.Peak, peakMemory()), time.Now().UTC().Truncate(time.Second)
+	r.Name, r.Machine, r.Peak, r.Date = s.name, thisMachine(), cmp.Or(r.Peak, cost.Peak()), time.Now().UTC().Truncate(time.Second)
 	return r, a.present(r)
 }
 

@@ -7,16 +7,14 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
+	"croft/sim/cost"
 	simreport "croft/sim/report"
 )
 
@@ -124,8 +122,7 @@ func (a *app) sweepOne(cmd *cobra.Command, arg string, nodes int) (swept, error)
 		return swept{}, usage("`croft sim sweep --help`", "with %d nodes: %w", nodes, err)
 	}
 	debug.FreeOSMemory()
-	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // the peak begins anew; without it that of the largest counts, as sizes rise
-	before := processorTime()
+	meter := cost.Begin()
 	line := a.progressLine(fmt.Sprint(name, " ", nodes))
 	r, err := a.worlds()[worldNames[0]](cmd.Context(), s, line.show)
 	line.clear()
@@ -137,9 +134,9 @@ func (a *app) sweepOne(cmd *cobra.Command, arg string, nodes int) (swept, error)
 	if r.Partial {
 		return swept{}, fail(exitFailed, "", "interrupted at %d nodes", nodes)
 	}
-	n := float64(nodes)
+	n, spent := float64(nodes), meter.Spent()
 	row := swept{Nodes: nodes, Wall: r.Wall.Seconds(), Events: r.Events, History: r.History, OK: r.OK(),
-		CPU: (processorTime() - before).Seconds() / n / r.Virtual.Hours(), Memory: float64(peakMemory()) / n}
+		CPU: spent.CPU.Seconds() / n / r.Virtual.Hours(), Memory: float64(spent.Peak) / n}
 	row.Finds = findsOf(r)
 	for _, v := range r.Figures {
 		if v.Of != "" { // of a part
@@ -160,15 +157,6 @@ func (a *app) sweepOne(cmd *cobra.Command, arg string, nodes int) (swept, error)
 		}
 	}
 	return row, nil
-}
-
-// processorTime is what this process used so far.
-func processorTime() time.Duration {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func printSweep(w io.Writer, rows []swept, slopes map[string]simreport.Slope) {

@@ -25,7 +25,7 @@ import (
 type player func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error)
 
 // worldNames are those that there are; the first is the usual one.
-var worldNames = []string{"world", "stack", "lab"}
+var worldNames = scenario.Worlds
 
 func (a *app) worlds() map[string]player {
 	return map[string]player{
@@ -46,15 +46,6 @@ func (a *app) worlds() map[string]player {
 			return r, labError(err)
 		},
 	}
-}
-
-// peakMemory is the most that this process had, in bytes.
-func peakMemory() int64 {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return u.Maxrss << 10
 }
 
 // thisMachine says where figures come from, as far as the system tells.

@@ -209,7 +209,7 @@ func (r *Recorder) Report(now time.Duration, partial bool, history string) *Repo
 	if partial {
 		return out
 	}
-	for _, e := range s.Expects {
+	for _, e := range s.Expected(r.world) {
 		if e.Since > 0 {
 			out.Expects = append(out.Expects, r.compare(e))
 			continue

@@ -102,6 +102,7 @@ type Expect struct {
 	Op     Op
 	Value  float64       // in Unit; seconds, bytes per second
 	Since  time.Duration // not 0: Value is how many times what it was before then, it may be from then on
+	Worlds []string      // in which it is expected; none: in all
 	Line   int
 }
 
@@ -120,13 +121,17 @@ func (e Expect) String() string {
 	if e.Of != "" {
 		s += " " + e.Of
 	}
-	if e.Stat == "" {
-		return s
+	switch {
+	case e.Stat == "":
+	case e.Since > 0:
+		s += fmt.Sprintf(" %s %s %sx since %s", e.Stat, e.Op, Number.Format(e.Value), span(e.Since))
+	default:
+		s += fmt.Sprintf(" %s %s %s", e.Stat, e.Op, e.Unit().Format(e.Value))
 	}
-	if e.Since > 0 {
-		return fmt.Sprintf("%s %s %s %sx since %s", s, e.Stat, e.Op, Number.Format(e.Value), span(e.Since))
+	if len(e.Worlds) > 0 {
+		s += " in " + strings.Join(e.Worlds, ",")
 	}
-	return fmt.Sprintf("%s %s %s %s", s, e.Stat, e.Op, e.Unit().Format(e.Value))
+	return s
 }
 
 // Format prints a value in its unit, exactly.

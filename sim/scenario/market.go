@@ -100,6 +100,11 @@ func (r *reader) checkMarket() {
 	if len(r.Steps) > 0 {
 		r.say(r.Steps[0].Line, 1, r.Steps[0].Name()+" beside trials, which have no network", "want one of the two")
 	}
+	for _, e := range r.Expects {
+		if len(e.Worlds) > 0 {
+			r.say(e.Line, 1, "trials are in no world", "want no in")
+		}
+	}
 	if len(r.Trials) > MaxSteps {
 		r.say(r.Trials[MaxSteps].Line, 1, fmt.Sprintf("%d trials", len(r.Trials)), fmt.Sprintf("want at most %d", MaxSteps))
 	}

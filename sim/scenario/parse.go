@@ -195,23 +195,27 @@ func (r *reader) expect(n int, rest []word) {
 		r.say(n, r.width, "what is expected?", "want one of "+strings.Join(known, " "))
 		return
 	}
+	rest, worlds, ok := r.in(n, rest)
+	if !ok {
+		return
+	}
 	for _, f := range Figures {
 		if f.Word == rest[0].value {
-			r.figure(n, f, rest[1:])
+			r.figure(n, f, worlds, rest[1:])
 			return
 		}
 	}
 	r.say(n, rest[0].column, "unknown figure "+shown(rest[0].value), meant(rest[0].value, known))
 }
 
-func (r *reader) figure(n int, f Figure, rest []word) {
-	e := Expect{Figure: f.Word, Line: n}
+func (r *reader) figure(n int, f Figure, worlds []string, rest []word) {
+	e := Expect{Figure: f.Word, Worlds: worlds, Line: n}
 	usage := "expect " + f.Word
 	if f.Of != "" {
 		usage += " " + f.Of
 	}
 	var stats []string
-	for _, s := range []string{"p50", "p90", "p95", "p99", "max", "mean", "share", "success", "running", "time", "count", "false", "ratio", "tail", "sigma"} {
+	for _, s := range []string{"p50", "p90", "p95", "p99", "max", "mean", "share", "success", "running", "time", "count", "false", "ratio", "tail", "sigma", "honest", "accused"} {
 		if _, ok := f.Stats[s]; ok {
 			stats = append(stats, s)
 		}

@@ -45,6 +45,9 @@ expect proofs count = 0
 expect cpu share <= 1%
 expect wall time <= 10m
 expect memory max <= 2684
+expect delivery p90 <= 300ms in world,stack
+expect lookup p95 <= 2x since 1m in world
+expect safety in lab
 expect safety
 history 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 `
@@ -80,7 +83,7 @@ func same(a, b *Scenario) bool {
 
 func TestRoundTrip(t *testing.T) {
 	s := parse(t, everything)
-	if len(s.Steps) != 17 || len(s.Expects) != 11 {
+	if len(s.Steps) != 17 || len(s.Expects) != 14 {
 		t.Fatalf("%d steps, %d expectations", len(s.Steps), len(s.Expects))
 	}
 	if got := parse(t, s.String()); !same(s, got) {

@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"croft/sim/cost"
 	"croft/sim/profile"
 	"croft/sim/report"
 	"croft/sim/scenario"
@@ -70,7 +71,7 @@ func RunLean(ctx context.Context, s *scenario.Scenario, progress func(report.Pro
 	if err != nil {
 		return nil, err
 	}
-	clock, began := newCosts(), time.Now()
+	meter, began := cost.Begin(), time.Now()
 	fabric := lean.NewFabric(&wires{profile: p, holes: make([]bool, s.Nodes.Count)})
 	leaves, memory := make([]*leaf, 0, s.Nodes.Count), newCollector(s.Nodes.Count)
 	for len(leaves) < s.Nodes.Count {
@@ -126,8 +127,8 @@ func RunLean(ctx context.Context, s *scenario.Scenario, progress func(report.Pro
 	if rest := s.End - time.Since(began); rest > 0 { // idle, as the other run is between its steps
 		<-time.After(rest)
 	}
-	spent := newCosts()
-	out.Wall, out.CPU, out.Peak = spent.wall-clock.wall, spent.cpu-clock.cpu, resident()
+	spent := meter.Spent()
+	out.Wall, out.CPU, out.Peak = spent.Wall, spent.CPU, spent.Peak
 	return out, nil
 }
 

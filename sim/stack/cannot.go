@@ -24,7 +24,7 @@ func cannot(s *scenario.Scenario) error {
 			return no(step.Line, step.Name(), "its connections are reliable, so that nothing comes twice")
 		}
 	}
-	for _, e := range s.Expects {
+	for _, e := range s.Expected("stack") {
 		switch e.Figure {
 		case "utilisation":
 			return no(e.Line, "expect "+e.Figure, "it does not measure that yet")

@@ -54,11 +54,14 @@ func (s *Stack) seek(n *node, deps *daemon.Deps, do *scenario.Find, q offer.Quer
 	defer cancel()
 	self := n.key.Principal()
 	var first, filled time.Duration
-	began, matched, others := s.now(), 0, false
+	began, matched := s.now(), 0
 	_, err := deps.Discovery.Seek(ctx, offer.FindRequest{Query: do.Where, View: do.View != "off"}, func(f offer.Found) error {
+		if f.Offer.Node == self {
+			return nil // of itself it knows without
+		}
 		matched++
-		if !others && f.Offer.Node != self { // of itself it knows without
-			others, first = true, s.now()
+		if matched == 1 {
+			first = s.now()
 		}
 		if matched == page {
 			filled = s.now()
@@ -73,8 +76,8 @@ func (s *Stack) seek(n *node, deps *daemon.Deps, do *scenario.Find, q offer.Quer
 	if do.View != "off" {
 		return // the view's answers are at once
 	}
-	s.figures.Ask(there, matched, page, others)
-	if others {
+	s.figures.Ask(there, matched, page, matched > 0)
+	if matched > 0 {
 		s.figures.Lookup.Add(first, int64(first-began))
 	}
 	if filled > 0 {

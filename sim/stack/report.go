@@ -8,9 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"croft/lease"
+	"croft/sim/cost"
 	"croft/sim/report"
 	"croft/sim/scenario"
 	"croft/sim/stack/lean"
@@ -59,18 +58,8 @@ func (s *Stack) refused(r *lease.Refusal) {
 
 func goroutines() int { return gort.NumGoroutine() }
 
-// costs is what a run takes of the machine, in real time.
-type costs struct{ wall, cpu time.Duration }
-
-func newCosts() costs {
-	var wall, cpu unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &wall) // every Linux has both
-	_ = unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &cpu)
-	return costs{time.Duration(wall.Nano()), time.Duration(cpu.Nano())}
-}
-
 // report closes the books.
-func (s *Stack) report(partial bool, began costs) *report.Report {
+func (s *Stack) report(partial bool, meter cost.Meter) *report.Report {
 	due, reached := s.share()
 	sum, first, copies := uint64(0), uint64(0), uint64(0)
 	for _, n := range s.nodes {
@@ -109,18 +98,14 @@ func (s *Stack) report(partial bool, began costs) *report.Report {
 	for _, r := range s.inOrder {
 		f.Slice(r.row())
 	}
-	spent := newCosts()
-	spent.wall, spent.cpu = spent.wall-began.wall, spent.cpu-began.cpu
-	f.Set("cpu", "", "share", spent.cpu.Seconds()/float64(len(s.nodes))/max(s.now().Seconds(), 1e-3))
-	f.Set("wall", "", "time", spent.wall.Seconds())
-	f.Set("memory", "", "max", float64(resident())/1e6)
+	spent := meter.Spent()
+	spent.Figures(f.Recorder, len(s.nodes), s.now())
 	r := f.Report(s.now(), partial, "")
 	s.wires.counts.Lock()
 	r.Counts = append(r.Counts, report.Count{What: "packets repeated", Count: s.wires.repeated},
 		report.Count{What: "connections lost by loss", Count: s.wires.lost}, report.Count{What: "messages held back", Count: s.wires.heldBack})
 	s.wires.counts.Unlock()
-	r.Wall = spent.wall
-	r.Foot, r.Peak = foot, resident()
+	r.Wall, r.Foot, r.Peak = spent.Wall, foot, spent.Peak
 	s.offers.mu.Lock()
 	checked := fmt.Sprintf("views read %d offers, of which %d signatures were checked: each offer is verified once and shared by all", s.offers.opened, s.offers.real)
 	s.offers.mu.Unlock()
@@ -129,17 +114,8 @@ func (s *Stack) report(partial bool, began costs) *report.Report {
 	}
 	r.Foot.Notes = append(r.Foot.Notes, checked,
 		fmt.Sprintf("%d goroutines and %d connections at the end; %.1f s of processor time; %.0f kB resident a node", count, s.fabric.Links(),
-			spent.cpu.Seconds(), float64(resident())/1e3/float64(len(s.nodes))))
+			spent.CPU.Seconds(), float64(spent.Peak)/1e3/float64(len(s.nodes))))
 	return r
-}
-
-// resident is the most memory that the process had, in bytes.
-func resident() int64 {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return u.Maxrss << 10
 }
 
 // foot says what this world is made of; docs/simulation.md says more.

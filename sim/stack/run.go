@@ -13,6 +13,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/sim/cost"
 	"croft/sim/profile"
 	"croft/sim/report"
 	"croft/sim/scenario"
@@ -69,11 +70,11 @@ func Run(ctx context.Context, scn *scenario.Scenario, opt Options) (*report.Repo
 }
 
 func (s *Stack) run(ctx context.Context, opt Options) (*report.Report, error) {
-	clock := newCosts()
+	meter := cost.Begin()
 	s.schedule()
 	partial := s.wait(ctx, opt)
 	s.check(true)
-	r := s.report(partial, clock)
+	r := s.report(partial, meter)
 	if err := s.close(opt.Abandon); err != nil {
 		return nil, err
 	}

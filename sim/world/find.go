@@ -20,10 +20,10 @@ type finding struct {
 	q       offer.Query
 	began   time.Duration
 	search  *offer.Search
-	matched map[lease.Principal]bool
-	first   bool // a match is there
-	there   int  // matches of others that could be found
-	lies    int  // matches that are of hostile nodes
+	matched map[lease.Principal]bool // but the asker
+	first   bool                     // a match is there
+	there   int                      // matches of others that could be found
+	lies    int                      // matches that are of hostile nodes
 	errand  *errand
 	rate    *rated // at which it was asked
 }
@@ -144,6 +144,9 @@ func (f *finding) show(o *offer.Opened) {
 	if f.search.Add(f.n.wall(), offer.NewFound(*o, offer.DHT, f.n.wall())); f.search.Enough() {
 		defer f.end()
 	}
+	if o.Node == f.n.principal() {
+		return // of itself it knows without
+	}
 	if !matches(f.q, &o.Offer) {
 		if f.matched[o.Node] && w.foe(o.Node) {
 			f.lies--
@@ -159,7 +162,7 @@ func (f *finding) show(o *offer.Opened) {
 		f.lies++
 		return
 	}
-	if !f.first && o.Node != f.n.principal() { // of itself it knows without
+	if !f.first {
 		f.first = true
 		w.figures.Lookup.Add(w.now, int64(w.now-f.began))
 		f.rate.lookup.Add(int64(w.now - f.began))

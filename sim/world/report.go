@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/sim/cost"
 	"croft/sim/report"
 )
 
@@ -57,7 +58,7 @@ func (w *World) fact(x lease.Fact) {
 }
 
 // report closes the books.
-func (w *World) report(wall time.Duration, partial bool) *report.Report {
+func (w *World) report(spent cost.Spent, partial bool) *report.Report {
 	if !partial {
 		w.retire(10 * time.Second) // younger ones may still be on the way
 	}
@@ -91,8 +92,9 @@ func (w *World) report(wall time.Duration, partial bool) *report.Report {
 		}
 		f.Slice(one)
 	}
+	spent.Figures(f.Recorder, len(w.nodes), w.now)
 	r := f.Report(w.now, partial, w.trace.hash())
-	r.Wall, r.Events, r.Lines, r.Foot = wall, w.events, w.trace.lines, foot
+	r.Wall, r.Peak, r.Events, r.Lines, r.Foot = spent.Wall, spent.Peak, w.events, w.trace.lines, foot
 	return r
 }
 

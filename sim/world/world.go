@@ -12,6 +12,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/sim/cost"
 	"croft/sim/profile"
 	"croft/sim/report"
 	"croft/sim/scenario"
@@ -105,7 +106,7 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 }
 
 func (w *World) run(ctx context.Context, opt Options) (*report.Report, error) {
-	began := time.Now() // of the report alone
+	meter := cost.Begin() // of the report alone
 	partial := false
 	for len(w.queue) > 0 && w.queue[0].at <= w.scn.End && w.err == nil {
 		if w.events%4096 == 0 {
@@ -137,14 +138,14 @@ func (w *World) run(ctx context.Context, opt Options) (*report.Report, error) {
 		w.err = w.trace.err
 	}
 	var servers []beside
-	wall := time.Since(began)
+	spent := meter.Spent()
 	if opt.Baseline && !partial && w.err == nil {
 		if servers, w.err = w.baseline(ctx); ctx.Err() != nil {
 			partial, w.err = true, nil
 		}
 	}
 	w.figures.reportRates(w.figures.Recorder, servers)
-	r := w.report(wall, partial)
+	r := w.report(spent, partial)
 	if opt.Baseline {
 		r.Foot.Notes = append(r.Foot.Notes, cmp.Or(verdict(servers, w.figures.Page.Quantile(.5)/1e9), "it asks the index nothing: there is no server to lay beside it"))
 	}

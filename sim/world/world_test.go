@@ -197,6 +197,15 @@ func TestExpectations(t *testing.T) {
 	}
 }
 
+// What a run takes of the machine is measured, and has no part in its history.
+func TestCosts(t *testing.T) {
+	const text = "nodes 5\n"
+	r := play(t, read(t, text+"expect cpu share > 0\nexpect wall time <= 1h\nexpect memory max >= 1\n"))
+	if again := play(t, read(t, text)); !r.OK() || r.History != again.History || r.Peak == 0 {
+		t.Errorf("%+v, %s and %s", r.Expects, r.History, again.History)
+	}
+}
+
 func TestCannot(t *testing.T) {
 	among := read(t, "nodes 3 view=2\nat 1s fault hostile kind=flood count=1")
 	if _, err := Run(t.Context(), among, Options{}); !errors.Is(err, ErrCannot) {
@@ -290,7 +299,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 // Every shipped scenario parses, says what it is about, and this world can play it,
-// but for trials, which have none, and for those of the stack's own.
+// but for trials, which have none, and for nodes that offer nothing, which are the stack's.
 func TestShipped(t *testing.T) {
 	for _, name := range scenarios.Names() {
 		text, err := scenarios.Text(name)

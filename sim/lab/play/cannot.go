@@ -48,7 +48,7 @@ func cannot(s *scenario.Scenario) error {
 			}
 		}
 	}
-	for _, e := range s.Expects {
+	for _, e := range s.Expected("lab") {
 		if !slices.Contains(measured, e.Figure) {
 			return no(e.Line, "expect "+e.Figure, "that cannot be told from outside")
 		}
