@@ -41,7 +41,9 @@ func (d *Deaths) Died(at time.Duration, node int, knew []int) {
 	}
 	now := &death{node: node, at: at, knew: map[int]bool{}}
 	for _, k := range knew {
-		now.knew[k] = false
+		if !slices.ContainsFunc(d.open, func(o *death) bool { return o.node == k }) { // of several that die at once
+			now.knew[k] = false
+		}
 	}
 	d.open = append(d.open, now)
 }

@@ -26,11 +26,16 @@ func TestDeaths(t *testing.T) {
 	if m := r.Measure("detection", ""); m.Count() != 1 || m.Quantile(1) != float64(8*s) {
 		t.Errorf("%d of %v", m.Count(), m.Quantile(1))
 	}
+	d.Died(16*s, 8, []int{1, 4, 2}) // two of whom are dead
+	d.Stands(20*s, 2, 8, true)
+	if m := r.Measure("detection", ""); m.Count() != 2 || m.Quantile(0.5) > float64(4100*time.Millisecond) {
+		t.Errorf("%d, half of them within %v", m.Count(), m.Quantile(0.5))
+	}
 	d.Returned(30*s, 4) // too soon to be missed
 	d.Died(40*s, 5, []int{2})
 	d.Died(41*s, 6, nil) // nobody knew it
 	d.Close(2 * time.Minute)
-	if m := r.Measure("detection", ""); m.Count() != 2 || m.Quantile(1) < float64(79*s) || r.Total("deaths") != 1 {
+	if m := r.Measure("detection", ""); m.Count() != 3 || m.Quantile(1) < float64(79*s) || r.Total("deaths") != 1 {
 		t.Errorf("%d, to %v", m.Count(), m.Quantile(1))
 	}
 }
