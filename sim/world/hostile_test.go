@@ -18,7 +18,7 @@ const siege = `nodes 48 profile=planetlab
 join wave=24 every=1s
 at 10s fault hostile count=2 kind=false-offers
 at 10s fault hostile count=2 kind=equivocate
-at 10s fault hostile count=2 kind=replay
+at 10s fault hostile count=5 kind=replay
 at 10s fault hostile count=6 kind=flood
 at 10s fault hostile count=2 kind=eclipse
 at 10s fault hostile count=3 kind=overissue
