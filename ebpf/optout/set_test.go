@@ -332,3 +332,18 @@ func TestRandomHistories(t *testing.T) {
 		}
 	}
 }
+
+// Nodes are known in whatever order they are told of, and what was told is not changed.
+func TestKnownInAnyOrder(t *testing.T) {
+	told := []optout.Node{{Principal: lease.Principal{3}}, {Principal: lease.Principal{1}}, {Principal: lease.Principal{2}}}
+	s := optout.New(optout.Config{})
+	s.Step(time.Unix(0, 0), optout.Known{Nodes: told})
+	for i := range byte(5) {
+		if n, ok := s.Node(lease.Principal{i}); ok != (i >= 1 && i <= 3) || ok && n.Principal[0] != i {
+			t.Errorf("node %d: %v, %t", i, n, ok)
+		}
+	}
+	if told[0].Principal[0] != 3 {
+		t.Error("what was told is in another order now")
+	}
+}

@@ -40,14 +40,18 @@ type Deps struct {
 	Socket func() (net.Listener, error)
 
 	Discovery api.Discovery // query → offers, with reasons
-	Gossip    Publisher     // offers, notices → whoever wants to know
-	Presence  Presence      // who is there; nil: a visitor does not watch
-	Rumours   Rumours       // proofs ↔ everybody; nil: a visitor hears of none
-	Forks     Rumours       // the same of forked logs
-	Wire      Wire          // bytes to and from other nodes
-	Reach     Reachability  // how others reach this node; nil: nothing is known
-	Overlay   api.Overlay   // whom this node is connected to, and what it knows of them
-	Slices    SliceIndex    // records of slices, where every node finds them; may be nil
+
+	// View is what gossip told of nodes that are there, not to be changed; nil: nothing.
+	View func() []*offer.Opened
+
+	Gossip   Publisher    // offers, notices → whoever wants to know
+	Presence Presence     // who is there; nil: a visitor does not watch
+	Rumours  Rumours      // proofs ↔ everybody; nil: a visitor hears of none
+	Forks    Rumours      // the same of forked logs
+	Wire     Wire         // bytes to and from other nodes
+	Reach    Reachability // how others reach this node; nil: nothing is known
+	Overlay  api.Overlay  // whom this node is connected to, and what it knows of them
+	Slices   SliceIndex   // records of slices, where every node finds them; may be nil
 
 	Topics api.Topics // of slices
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -135,6 +136,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	close(o.built)
 	wg.Go(func() { o.first.run(run) })
 	wg.Go(func() { o.traffic.run(run, o.connected) })
+	deps.View = o.present
 	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Overlay = o, o, o, o.dht, o
 	if o.wired == nil {
 		return nil // a host of somebody else's: what is around it he knows
@@ -277,6 +279,11 @@ func (o *overlay) live() []*offer.Opened {
 		return nil
 	}
 	return o.gossip.Live()
+}
+
+// present are those of nodes that are there.
+func (o *overlay) present() []*offer.Opened {
+	return slices.DeleteFunc(o.live(), func(f *offer.Opened) bool { return !o.here(&f.Offer) })
 }
 
 // Known is the number of offers in the view.

@@ -95,16 +95,12 @@ func (r *record) tick() error {
 // neighbourhood are the nodes that a witness can find.
 type neighbourhood []string
 
-func (n neighbourhood) Find(context.Context, offer.FindRequest) (res offer.Result, err error) {
+func (n neighbourhood) view() (all []*offer.Opened) {
 	for i, name := range n {
-		res.Offers = append(res.Offers, offer.Found{Offer: offer.Offer{Node: leasetest.Who(name), Name: name,
+		all = append(all, &offer.Opened{Offer: offer.Offer{Node: leasetest.Who(name), Name: name,
 			Addrs: []string{fmt.Sprintf("/ip4/198.51.%d.1/tcp/4001", i)}}})
 	}
-	return res, nil
-}
-
-func (n neighbourhood) Seek(ctx context.Context, req offer.FindRequest, _ func(offer.Found) error) (offer.Result, error) {
-	return n.Find(ctx, req)
+	return all
 }
 
 // A node rewrites a segment with its index, and signs a new head with its own key.
@@ -200,7 +196,7 @@ type following struct {
 func follow(t *testing.T, state string, n1 *record) *following {
 	t.Helper()
 	d := &Daemon{cfg: Config{State: state}, deps: Deps{Key: leasetest.Key("w"), Clock: machineClock{}, Log: slog.New(slog.DiscardHandler),
-		Discovery: neighbourhood{"n1", "n2", "n3", "w"}}}
+		View: neighbourhood{"n1", "n2", "n3", "w"}.view}}
 	var err error
 	if d.witness, err = openWitness(d); err != nil {
 		t.Fatal(err)

@@ -112,7 +112,7 @@ func (s *Stack) report(partial bool, meter cost.Meter) *report.Report {
 	if s.seeds != nil {
 		r.Foot.Notes = append(r.Foot.Notes, s.seeds.note())
 	}
-	r.Foot.Notes = append(r.Foot.Notes, checked,
+	r.Foot.Notes = append(r.Foot.Notes, checked, traffic(s.fabric.Traffic(), len(s.nodes)),
 		fmt.Sprintf("%d goroutines and %d connections at the end; %.1f s of processor time; %.0f kB resident a node", count, s.fabric.Links(),
 			spent.CPU.Seconds(), float64(spent.Peak)/1e3/float64(len(s.nodes))))
 	return r

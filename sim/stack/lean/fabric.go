@@ -31,6 +31,8 @@ type Fabric struct {
 	links map[*link]struct{}
 
 	killed map[peer.ID]bool // and not back
+
+	traffic traffic
 }
 
 // NewFabric makes a network without hosts.

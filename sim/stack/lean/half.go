@@ -39,7 +39,7 @@ func (h *half) send(p *pair, c parcel) {
 	size := len(c.bytes) + overhead
 	h.waiting += len(c.bytes)
 	l.used.Store(now())
-	a.sent.Add(uint64(size))
+	a.spend(p.ends[h.from].Protocol(), size)
 	if l.cut || len(h.flight) > 0 && h.flight[len(h.flight)-1].at == 0 {
 		h.flight = append(h.flight, c)
 		if l.reborn.Load() {

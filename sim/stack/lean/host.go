@@ -238,6 +238,7 @@ func (h *Host) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (ne
 		}
 		s.p.agreed = id
 		s.proto.Store(&id)
+		h.fabric.traffic.of(id).streams.Add(1)
 		s.out().send(s.p, parcel{}) // the other end hears of it at once
 		return s, nil
 	}
@@ -252,6 +253,7 @@ func (h *Host) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (ne
 		return nil, fmt.Errorf("choosing a protocol: %w", errors.Join(err, ctx.Err()))
 	}
 	_ = h.store.AddProtocols(p, id)
+	h.fabric.traffic.of(id).streams.Add(1)
 	return s, s.SetProtocol(id)
 }
 

@@ -77,7 +77,7 @@ func (l *link) tell(from int, do func()) bool {
 	if !ok || l.fabric.dead(a, b) {
 		return false
 	}
-	a.sent.Add(overhead)
+	a.spend(connections, overhead)
 	time.AfterFunc(way, do)
 	return true
 }
