@@ -52,9 +52,18 @@ func (o *offerLoop) poke() {
 	}
 }
 
+// firstWait is how long the first offer waits for somebody to be told. Who knows nobody
+// to join by is the first of its network, and finds itself at once.
+func (o *offerLoop) firstWait() time.Duration {
+	if len(o.d.cfg.Join) == 0 {
+		return 0
+	}
+	return aloneWait
+}
+
 func (o *offerLoop) run(ctx context.Context) {
 	var pace gossip.Pace
-	timer := time.NewTimer(aloneWait) // a neighbour is news, and wakes it before
+	timer := time.NewTimer(o.firstWait()) // a neighbour is news, and wakes it before
 	defer timer.Stop()
 	var refute <-chan struct{}
 	if p := o.d.deps.Presence; p != nil {
