@@ -66,13 +66,10 @@ func (s shim) Neighbours(ctx context.Context) ([]api.Neighbour, error) {
 	if err := s.may(1); err != nil {
 		return nil, err
 	}
-	entries, err := look(ctx, s.d, func(l *lease.Ledger) []lease.Entry { return l.Slice(s.who.Owner, s.who.Label) })
+	entries, err := look(ctx, s.d, func(l *lease.Ledger) []lease.Entry { return l.Slivers(s.who.Owner, s.who.Label) })
 	out := []api.Neighbour{}
 	now := s.d.time.now().Unix()
 	for _, e := range entries {
-		if e.Sliver == "" || !e.State.Live() {
-			continue
-		}
 		o := s.d.sliverOf(e, now)
 		out = append(out, api.Neighbour{Sliver: e.Sliver, Node: s.d.deps.Key.Principal(), State: o.Run, Public: o.Public, Ports: e.Ports, Self: e.Sliver == s.who.Name})
 	}
