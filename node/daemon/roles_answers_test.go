@@ -179,7 +179,7 @@ func TestSliversAskByTheirMeasure(t *testing.T) {
 		h.d.deps.Heard = func() []offer.Found { return nil }
 		for name, ask := range map[string]func() error{
 			"self":    func() error { _, err := s.Self(t.Context()); return err },
-			"slivers": func() error { _, err := s.Neighbours(t.Context()); return err },
+			"slivers": func() error { _, err := s.OwnSlivers(t.Context()); return err },
 			"lease":   func() error { _, err := s.Lease(t.Context()); return err },
 			"offers":  func() error { return s.Offers(t.Context(), 0, func(offer.Found) error { return nil }) },
 		} {
@@ -197,7 +197,7 @@ func TestSliversAskByTheirMeasure(t *testing.T) {
 			}
 			h.m.pass(time.Minute)
 		}
-		if list, err := s.Neighbours(t.Context()); err != nil || len(list) != 1 || !list[0].Self {
+		if list, err := s.OwnSlivers(t.Context()); err != nil || len(list) != 1 || !list[0].Self {
 			t.Errorf("%+v, %v", list, err)
 		}
 	})
@@ -210,8 +210,8 @@ func TestLooksFindTheirSliver(t *testing.T) {
 		other := lease.SliverName(bob.run(h.life, "b", time.Hour))
 		h.m.settle()
 		for name, owner := range map[string]lease.Principal{h.sliver: newPerson(t, "alice").key().Principal(), other: bob.key().Principal()} {
-			list, err := newShim(h.d, door.Sliver{Name: name, Label: "ron", Owner: owner}).Neighbours(t.Context())
-			if err != nil || len(list) != 1 || !slices.ContainsFunc(list, func(n api.Neighbour) bool { return n.Self && n.Sliver == name }) {
+			list, err := newShim(h.d, door.Sliver{Name: name, Label: "ron", Owner: owner}).OwnSlivers(t.Context())
+			if err != nil || len(list) != 1 || !slices.ContainsFunc(list, func(n api.OwnSliver) bool { return n.Self && n.Sliver == name }) {
 				t.Errorf("%s: %+v, %v", name, list, err)
 			}
 		}
