@@ -86,7 +86,7 @@ func TestInventedNodesDoNotAgree(t *testing.T) {
 	inOffice(t, func(t *testing.T, h *hired) {
 		now := time.Now()
 		mine := []offer.Opened{offerOf(t, now, "x", "NL", 1), offerOf(t, now, "y", "NL", 1)}
-		h.d.deps.Heard = func() []offer.Found { return nil }
+		h.d.deps.View = nil
 		serve(t, h.m.doors.dial(t, h.sliver), func(role.Question) []string {
 			return []string{line(mine...), `{"id":%d,"done":{"known":2,"matched":2}}`}
 		})
@@ -96,7 +96,7 @@ func TestInventedNodesDoNotAgree(t *testing.T) {
 		if got := h.tenant(h.slice); got.Trials != 1 || got.Agreement != 0 {
 			t.Errorf("invented: %+v", got)
 		}
-		h.d.deps.Heard = func() []offer.Found { return []offer.Found{offer.NewFound(mine[0], offer.View, now)} }
+		h.d.deps.View = func() []*offer.Opened { return []*offer.Opened{&mine[0]} }
 		h.find("country=NL limit 2")
 		h.m.pass(time.Second)
 		if got := h.tenant(h.slice); got.Trials != 2 || got.Agreement != 0.25 {
@@ -176,7 +176,7 @@ func TestSliversDoNotLearnWhoAnswers(t *testing.T) {
 func TestSliversAskByTheirMeasure(t *testing.T) {
 	inOffice(t, func(t *testing.T, h *hired) {
 		s := newShim(h.d, door.Sliver{Name: h.sliver, Label: "ron", Owner: newPerson(t, "alice").key().Principal()})
-		h.d.deps.Heard = func() []offer.Found { return nil }
+		h.d.deps.View = nil
 		for name, ask := range map[string]func() error{
 			"self":    func() error { _, err := s.Self(t.Context()); return err },
 			"slivers": func() error { _, err := s.OwnSlivers(t.Context()); return err },

@@ -98,11 +98,9 @@ func (s shim) Offers(ctx context.Context, since int64, tell func(offer.Found) er
 	if err := s.may(shimOffersCost); err != nil {
 		return err
 	}
-	if s.d.deps.Heard == nil {
-		return nil
-	}
-	for _, f := range s.d.arrivals.since(since, s.d.deps.Clock.Wall().Unix(), s.d.deps.Heard()) {
-		if err := tell(f); err != nil || ctx.Err() != nil {
+	now := s.d.deps.Clock.Wall()
+	for _, o := range s.d.arrivals.since(since, now.Unix(), s.d.view()) {
+		if err := tell(offer.NewFound(*o, offer.View, now)); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
