@@ -71,12 +71,13 @@ func Play(ctx context.Context, s *scenario.Scenario, cfg Config) (*report.Report
 // child runs one process to its end and returns its last line. Its files go when it
 // has gone, whichever way.
 func (cfg Config) child(ctx context.Context, s *scenario.Scenario, what string) (last line, err error) {
-	dir, err := scratch()
+	dir, err := newScratch()
 	if err != nil {
 		return last, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), cfg.Self[0], append(slices.Clone(cfg.Self[1:]), what, dir)...)
+	defer func() { err = errors.Join(err, dir.remove()) }()
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), cfg.Self[0], append(slices.Clone(cfg.Self[1:]), what, dir.path)...)
+	cmd.ExtraFiles = []*os.File{dir.lock} // whichever of the two is killed, the other has it
 	cmd.Stdin = strings.NewReader(s.String())
 	var trouble tail
 	cmd.Stderr = &trouble
@@ -132,9 +133,11 @@ func Main(args []string) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	out := json.NewEncoder(os.Stdout)
+	signal.Ignore(syscall.SIGPIPE)
 	say := func(l line) {
-		if out.Encode(l) != nil {
-			os.Exit(1) // nobody listens
+		if out.Encode(l) != nil { // nobody listens, or tidies up
+			abandon(args[len(args)-1])
+			os.Exit(1)
 		}
 	}
 	text, err := io.ReadAll(io.LimitReader(os.Stdin, scenario.MaxFile+1))
