@@ -15,7 +15,7 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build demo demo-sharp demo-packets sim test test-root load check-deep race fuzz generate check clean bench soak setup-run setup-demo setup-test setup-bench
+.PHONY: help build demo demo-sharp demo-packets sim test test-root load check-deep race fuzz generate check clean bench soak agreement setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
@@ -74,6 +74,9 @@ bench: setup-bench build ## 20 min | the table of docs/bench.md, as root; BENCH=
 soak: setup-bench build ## 32 min | a node at the highest rate that it sustains: identity exact, memory flat; needs root; SOAK=DURATION
 	CGO_ENABLED=0 go build -trimpath -o build/bench ./cmd/bench
 	build/bench soak --for $${SOAK:-30m}
+
+agreement: ## 3 min | world and stack laid over one another again, for the foot of reports: sim/scenarios/agreement.json
+	go test -count=1 -timeout 30m -v -run TestSameAsWorld ./sim/stack -rewrite
 
 # Keep in order
 

@@ -20,6 +20,7 @@ import (
 	simreport "croft/sim/report"
 	simpage "croft/sim/report/page"
 	"croft/sim/scenario"
+	"croft/sim/scenarios"
 )
 
 // planned is a scenario that will be played.
@@ -147,6 +148,8 @@ func (a *app) play(ctx context.Context, world string, s planned) (*simreport.Rep
 		return nil, err
 	}
 	r.Name, r.Machine, r.Peak, r.Date = s.name, thisMachine(), cmp.Or(r.Peak, cost.Peak()), time.Now().UTC().Truncate(time.Second)
+	agreement := scenarios.Agreement()
+	r.Foot.Agrees = agreement.Beside(r)
 	return r, a.present(r)
 }
 

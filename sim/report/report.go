@@ -166,8 +166,9 @@ type Line struct {
 type Foot struct {
 	Real   []string `json:"real"` // what is the production's own
 	Models []Model  `json:"models"`
-	Omits  []string `json:"omits,omitempty"` // what is left out
-	Notes  []string `json:"notes,omitempty"` // of this run, such as "routing tables were seeded"
+	Omits  []string `json:"omits,omitempty"`  // what is left out
+	Notes  []string `json:"notes,omitempty"`  // of this run, such as "routing tables were seeded"
+	Agrees []string `json:"agrees,omitempty"` // how far world and stack do, as [Agreement.Beside] says
 }
 
 // Model is what stands in for something real.
