@@ -36,10 +36,8 @@ demo-packets: setup-demo build ## 3 min | packet limits flooded in every way, se
 	CGO_ENABLED=0 go build -trimpath -o build/packets ./cmd/packets
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-packets; else sudo scripts/demo-packets; fi
 
-sim: build ## 1 h | every shipped scenario in virtual time; build/sim.html has the plots
-	rm -f build/sim.json; failed=0; \
-	for name in $$(build/croft --json sim list | sed 's/.*"name":"\([^"]*\)".*/\1/'); do build/croft --json sim run $$name $$(case $$name in rates) echo --baseline;; seeded) echo --world stack;; esac) >>build/sim.json || failed=1; done; \
-	build/croft sim report build/sim.json --html build/sim.html; exit $$failed
+sim: build ## 1 h | every shipped scenario where it is meant to be played, and one table of what came; build/sim.html has the plots, build/sim.md the table
+	@scripts/sim $(SIM)
 
 clean: ## 1 s | remove what was built
 	rm -rf build

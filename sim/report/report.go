@@ -231,6 +231,19 @@ func rounded(v float64) float64 {
 	return v
 }
 
+// Late says a figure that is known only after the run, and holds what was expected of it
+// against that. Scn is the run's.
+func (r *Report) Late(scn *scenario.Scenario, v Value) {
+	v.Unit = unitOf(v.Figure, v.Stat).String()
+	r.Figures = append(r.Figures, v)
+	for _, e := range scn.Expected(r.World) {
+		at := slices.IndexFunc(r.Expects, func(o Verdict) bool { return o.Expect == e.String() })
+		if at >= 0 && e.Figure == v.Figure && e.Of == v.Of && e.Stat == v.Stat {
+			r.Expects[at] = r.judge(e)
+		}
+	}
+}
+
 // judge holds an expectation against what was measured. What was not measured is
 // not as expected.
 func (r *Report) judge(e scenario.Expect) Verdict {

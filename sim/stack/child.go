@@ -37,7 +37,7 @@ type Config struct {
 	// Self is a program and the arguments with which it calls [Main].
 	Self []string
 	// Baseline has a lean DHT with one topic, of as many nodes, played before, to
-	// compare costs with.
+	// compare costs with. Where a ratio to that is expected it always is.
 	Baseline bool
 	// Progress is called now and then; may be nil.
 	Progress func(report.Progress)
@@ -51,7 +51,7 @@ func Play(ctx context.Context, s *scenario.Scenario, cfg Config) (*report.Report
 		return nil, err
 	}
 	var base *Lean
-	if cfg.Baseline {
+	if cfg.Baseline || besideLean(s) {
 		l, err := cfg.child(ctx, s, "lean")
 		if err != nil {
 			return nil, fmt.Errorf("playing the baseline: %w", err)
@@ -63,7 +63,7 @@ func Play(ctx context.Context, s *scenario.Scenario, cfg Config) (*report.Report
 		return nil, fmt.Errorf("playing on the stack: %w", err)
 	}
 	if base != nil {
-		l.Report.Foot.Notes = append(l.Report.Foot.Notes, base.beside(l.Report))
+		base.beside(s, l.Report)
 	}
 	return l.Report, nil
 }
