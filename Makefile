@@ -15,7 +15,7 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build demo demo-sharp demo-packets sim test test-root load check-deep race fuzz generate check clean bench soak setup-run setup-demo setup-test setup-bench
+.PHONY: help build demo demo-sharp demo-packets sim test test-root load check-deep race fuzz generate check clean bench soak agreement setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
@@ -36,10 +36,8 @@ demo-packets: setup-demo build ## 3 min | packet limits flooded in every way, se
 	CGO_ENABLED=0 go build -trimpath -o build/packets ./cmd/packets
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-packets; else sudo scripts/demo-packets; fi
 
-sim: build ## 1 h | every shipped scenario in virtual time; build/sim.html has the plots
-	rm -f build/sim.json; failed=0; \
-	for name in $$(build/croft --json sim list | sed 's/.*"name":"\([^"]*\)".*/\1/'); do build/croft --json sim run $$name $$(case $$name in rates) echo --baseline;; seeded) echo --world stack;; esac) >>build/sim.json || failed=1; done; \
-	build/croft sim report build/sim.json --html build/sim.html; exit $$failed
+sim: build ## 1 h | every shipped scenario where it is meant to be played, and one table of what came; build/sim.html has the plots, build/sim.md the table
+	@scripts/sim $(SIM)
 
 clean: ## 1 s | remove what was built
 	rm -rf build
@@ -75,6 +73,9 @@ bench: setup-bench build ## 20 min | the table of docs/bench.md, as root; BENCH=
 soak: setup-bench build ## 32 min | a node at the highest rate that it sustains: identity exact, memory flat; needs root; SOAK=DURATION
 	CGO_ENABLED=0 go build -trimpath -o build/bench ./cmd/bench
 	build/bench soak --for $${SOAK:-30m}
+
+agreement: ## 3 min | world and stack laid over one another again, for the foot of reports: sim/scenarios/agreement.json
+	go test -count=1 -timeout 30m -v -run TestSameAsWorld ./sim/stack -rewrite
 
 # Keep in order
 

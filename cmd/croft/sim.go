@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -71,6 +72,7 @@ func (a *app) simList() *cobra.Command {
 			type row struct {
 				Name  string `json:"name"`
 				Nodes int    `json:"nodes"`
+				Flags string `json:"flags"`
 				About string `json:"about"`
 			}
 			var rows []row
@@ -83,14 +85,14 @@ func (a *app) simList() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
-				rows = append(rows, row{name, s.Nodes.Count, scenarios.About(text)})
+				rows = append(rows, row{name, s.Nodes.Count, scenarios.Flags(name), scenarios.About(text)})
 			}
-			return printEach(a, rows, "NAME\tNODES\tSHOWS", func(w io.Writer, r row) {
+			return printEach(a, rows, "NAME\tNODES\tMEANT FOR\tSHOWS", func(w io.Writer, r row) {
 				nodes := "-" // trials have no network
 				if r.Nodes > 0 {
 					nodes = fmt.Sprint(r.Nodes)
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, nodes, r.About)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Name, nodes, cmp.Or(r.Flags, "-"), r.About)
 			})
 		},
 	}

@@ -98,6 +98,7 @@ func printFoot(w io.Writer, p paint, r *simreport.Report) {
 		{"modelled", strings.Join(models, "; ")},
 		{"left out", strings.Join(r.Foot.Omits, "; ")},
 		{"of this run", strings.Join(r.Foot.Notes, "; ")},
+		{"agreement", strings.Join(r.Foot.Agrees, "; ")},
 		{"history", r.History},
 		{"machine", r.Machine},
 	} {

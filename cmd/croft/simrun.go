@@ -20,6 +20,7 @@ import (
 	simreport "croft/sim/report"
 	simpage "croft/sim/report/page"
 	"croft/sim/scenario"
+	"croft/sim/scenarios"
 )
 
 // planned is a scenario that will be played.
@@ -147,6 +148,8 @@ func (a *app) play(ctx context.Context, world string, s planned) (*simreport.Rep
 		return nil, err
 	}
 	r.Name, r.Machine, r.Peak, r.Date = s.name, thisMachine(), cmp.Or(r.Peak, cost.Peak()), time.Now().UTC().Truncate(time.Second)
+	agreement := scenarios.Agreement()
+	r.Foot.Agrees = agreement.Beside(r)
 	return r, a.present(r)
 }
 
@@ -162,12 +165,16 @@ func (a *app) present(r *simreport.Report) error {
 	}{r, r.OK()}, nil)
 }
 
-// sum lays several reports over one another, and writes them all into a page if
-// one is wanted.
+// sum lays several reports over one another, and writes their page.
 func (a *app) sum(runs []*simreport.Report, html string) error {
 	if !a.json {
 		printOverlays(a.out, a.paint(), runs)
 	}
+	return a.writePage(runs, html)
+}
+
+// writePage writes a page of all runs, if one is wanted.
+func (a *app) writePage(runs []*simreport.Report, html string) error {
 	if html == "" {
 		return nil
 	}
@@ -214,12 +221,15 @@ the program has changed since.`,
 
 func (a *app) simReport() *cobra.Command {
 	var html string
+	var table, markdown bool
 	c := &cobra.Command{
 		Use: "report FILE…", Short: "Read reports again, and lay them over one another", Args: cobra.MinimumNArgs(1),
 		Long: `Read what ` + "`croft --json sim run`" + ` printed, one report a line: runs of other days, worlds
-or machines. Exit code 0 also if a run had failed.`,
+or machines. With --table one table of all that was expected, and of what came of it,
+stands for them. Exit code 0 also if a run had failed.`,
 		Example: `  croft --json sim run join > before.json
-  croft sim report before.json after.json --html both.html`,
+  croft sim report before.json after.json --html both.html
+  croft sim report build/sim.json --table`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			var runs []*simreport.Report
 			for _, name := range args {
@@ -234,6 +244,12 @@ or machines. Exit code 0 also if a run had failed.`,
 				}
 				runs = append(runs, list...)
 			}
+			if table || markdown {
+				if err := a.printSummary(runs, markdown); err != nil {
+					return err
+				}
+				return a.writePage(runs, html)
+			}
 			for i, r := range runs {
 				if i > 0 && !a.json {
 					fmt.Fprintln(a.out)
@@ -246,6 +262,8 @@ or machines. Exit code 0 also if a run had failed.`,
 		},
 	}
 	c.Flags().StringVar(&html, "html", "", "write the reports with plots into this file, too")
+	c.Flags().BoolVar(&table, "table", false, "one table of expectations instead")
+	c.Flags().BoolVar(&markdown, "markdown", false, "the same as Markdown, with machine and date")
 	return c
 }
 

@@ -138,22 +138,9 @@ func (s *site) tell(in agent.Input) (answer agent.Answer) {
 
 // sign has the agent's purse do something.
 func (s *site) sign(e agent.Sign) agent.Input {
-	chain, err := release(s.purse.Step(s.m.now, e.In))
+	chain, err := Released(s.purse, s.m.now, e.In)
 	if err != nil {
 		return agent.Declined{Ref: e.Ref, Why: err}
 	}
 	return agent.Signed{Ref: e.Ref, Chain: chain}
-}
-
-// release is what a purse hands out.
-func release(effects []purse.Effect) (chain [][]byte, err error) {
-	for _, e := range effects {
-		switch e := e.(type) {
-		case purse.Release:
-			chain = e.Chain
-		case purse.Refuse:
-			err = e.Err
-		}
-	}
-	return chain, err
 }

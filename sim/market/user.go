@@ -107,15 +107,12 @@ func (m *market) nodeOf(chain [][]byte) *site {
 // redeem draws on a ticket, and has the lease activated if it comes to one.
 func (u *user) redeem(at *site, chain [][]byte, term lease.Term, try int) (*lease.Refusal, error) {
 	m := u.site.m
-	if _, err := release(u.purse.Step(m.now, purse.Keep{Chain: chain})); err != nil {
-		return nil, err
-	}
-	leaf, err := lease.Open(chain[len(chain)-1])
+	ticket, err := Keep(u.purse, m.now, chain)
 	if err != nil {
 		return nil, err
 	}
-	drawn, err := release(u.purse.Step(m.now, purse.Redeem{Ticket: leaf.ID, Slot: purse.AnySlot, RSet: lease.RSet{lease.CPU: unit}, Term: term,
-		Slice: "work", Request: lease.Request{byte(u.n), byte(u.n >> 8), byte(try)}}))
+	drawn, err := Released(u.purse, m.now, purse.Redeem{Ticket: ticket, Slot: purse.AnySlot, RSet: lease.RSet{lease.CPU: unit}, Term: term,
+		Slice: "work", Request: lease.Request{byte(u.n), byte(u.n >> 8), byte(try)}})
 	if err != nil {
 		return nil, err
 	}

@@ -14,45 +14,74 @@ type Deaths struct {
 	r    *Recorder
 	took *Measure
 	open []*death
+	out  map[int]map[int]bool // by node: whom it leaves out, dead or not
 }
 
-// death is a node that died, and who knew it: whether he leaves it out.
+// death is a node that died, and who knew it.
 type death struct {
-	node int
-	at   time.Duration
-	knew map[int]bool
-	over bool
+	node    int
+	at      time.Duration
+	knew    map[int]bool
+	noticed int // of them, who leave it out
+	over    bool
 }
 
 // Overlooked is the age of a death that counts as not noticed if it is not yet.
 const Overlooked = time.Minute
 
 // Deaths begins the books.
-func (r *Recorder) Deaths() *Deaths { return &Deaths{r: r, took: r.Measure("detection", "")} }
+func (r *Recorder) Deaths() *Deaths {
+	return &Deaths{r: r, took: r.Measure("detection", ""), out: map[int]map[int]bool{}}
+}
 
-// Died notes that a node died, whom those knew. Who is dead is no observer of others
-// any more.
+// Died notes that a node died, whom those knew.
 func (d *Deaths) Died(at time.Duration, node int, knew []int) {
-	for _, o := range d.open {
-		if _, known := o.knew[node]; known {
-			delete(o.knew, node)
-			d.settle(at, o)
-		}
-	}
+	d.Left(at, node)
 	now := &death{node: node, at: at, knew: map[int]bool{}}
 	for _, k := range knew {
-		if !slices.ContainsFunc(d.open, func(o *death) bool { return o.node == k }) { // of several that die at once
-			now.knew[k] = false
+		if slices.ContainsFunc(d.open, func(o *death) bool { return o.node == k }) {
+			continue // of several that die at once
+		}
+		now.knew[k] = true
+		if d.out[k][node] {
+			now.noticed++
 		}
 	}
 	d.open = append(d.open, now)
 }
 
+// Left notes that a node is no observer of others any more, and what it knew is lost.
+func (d *Deaths) Left(at time.Duration, node int) {
+	for _, o := range d.open {
+		if o.knew[node] {
+			delete(o.knew, node)
+			if d.out[node][o.node] {
+				o.noticed--
+			}
+			d.settle(at, o)
+		}
+	}
+	delete(d.out, node)
+}
+
 // Stands notes that a node leaves another out, or does no more.
 func (d *Deaths) Stands(at time.Duration, by, node int, out bool) {
+	if d.out[by][node] == out {
+		return
+	}
+	change := -1
+	if out {
+		change = 1
+		if d.out[by] == nil {
+			d.out[by] = map[int]bool{}
+		}
+		d.out[by][node] = true
+	} else {
+		delete(d.out[by], node)
+	}
 	for _, o := range d.open {
-		if _, known := o.knew[by]; known && o.node == node {
-			o.knew[by] = out
+		if o.node == node && o.knew[by] {
+			o.noticed += change
 			d.settle(at, o)
 		}
 	}
@@ -60,13 +89,7 @@ func (d *Deaths) Stands(at time.Duration, by, node int, out bool) {
 
 // settle notes the instant at which a death is noticed.
 func (d *Deaths) settle(at time.Duration, o *death) {
-	noticed := 0
-	for _, out := range o.knew {
-		if out {
-			noticed++
-		}
-	}
-	if !o.over && len(o.knew) > 0 && noticed*100 >= len(o.knew)*99 {
+	if !o.over && len(o.knew) > 0 && o.noticed*100 >= len(o.knew)*99 {
 		o.over = true
 		d.took.Add(at, int64(at-o.at))
 	}

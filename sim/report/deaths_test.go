@@ -39,3 +39,33 @@ func TestDeaths(t *testing.T) {
 		t.Errorf("%d, to %v", m.Count(), m.Quantile(1))
 	}
 }
+
+// Who goes otherwise than by dying observes nothing any more, and what a node knew goes
+// with its daemon; who was left out before it died is left out.
+func TestDeathsObserved(t *testing.T) {
+	const s = time.Second
+	r := NewRecorder("world", read(t, "nodes 9"))
+	d := r.Deaths()
+	took := func(n int, most time.Duration) {
+		t.Helper()
+		if m := r.Measure("detection", ""); int(m.Count()) != n || n > 0 && m.Quantile(1) > 1.01*float64(most) {
+			t.Errorf("%d deaths noticed within %v, want %d within %v", m.Count(), m.Quantile(1), n, float64(most))
+		}
+	}
+	d.Stands(5*s, 2, 1, true)
+	d.Stands(6*s, 2, 1, true) // says so again
+	d.Died(10*s, 1, []int{2, 3, 4})
+	d.Stands(12*s, 3, 1, true)
+	took(0, 0)
+	d.Left(13*s, 4) // the only one that had not noticed
+	took(1, 3*s)
+
+	d.Stands(15*s, 2, 5, true)
+	d.Left(20*s, 2) // comes back with an empty memory
+	d.Died(30*s, 5, []int{2, 3})
+	d.Stands(31*s, 3, 5, true)
+	d.Left(32*s, 3) // one that had noticed
+	took(1, 3*s)
+	d.Stands(34*s, 2, 5, true)
+	took(2, 4*s)
+}

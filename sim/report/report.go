@@ -166,8 +166,9 @@ type Line struct {
 type Foot struct {
 	Real   []string `json:"real"` // what is the production's own
 	Models []Model  `json:"models"`
-	Omits  []string `json:"omits,omitempty"` // what is left out
-	Notes  []string `json:"notes,omitempty"` // of this run, such as "routing tables were seeded"
+	Omits  []string `json:"omits,omitempty"`  // what is left out
+	Notes  []string `json:"notes,omitempty"`  // of this run, such as "routing tables were seeded"
+	Agrees []string `json:"agrees,omitempty"` // how far world and stack do, as [Agreement.Beside] says
 }
 
 // Model is what stands in for something real.
@@ -228,6 +229,19 @@ func (r *Report) Table() (rows []Row, singles []Value) {
 func rounded(v float64) float64 {
 	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 5, 64), 64)
 	return v
+}
+
+// Late says a figure that is known only after the run, and holds what was expected of it
+// against that. Scn is the run's.
+func (r *Report) Late(scn *scenario.Scenario, v Value) {
+	v.Unit = unitOf(v.Figure, v.Stat).String()
+	r.Figures = append(r.Figures, v)
+	for _, e := range scn.Expected(r.World) {
+		at := slices.IndexFunc(r.Expects, func(o Verdict) bool { return o.Expect == e.String() })
+		if at >= 0 && e.Figure == v.Figure && e.Of == v.Of && e.Stat == v.Stat {
+			r.Expects[at] = r.judge(e)
+		}
+	}
 }
 
 // judge holds an expectation against what was measured. What was not measured is

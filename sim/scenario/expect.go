@@ -68,7 +68,7 @@ var Figures = []Figure{
 	{"served", "[CASE]", map[string]Unit{"share": Share}, "wishes that came to a lease"},
 	{"law", "", map[string]Unit{"sigma": Number}, "how far trials are off the binomial law at the most, as improbable as so many standard deviations"},
 	{"cpu", "", map[string]Unit{"share": Share}, "of a core, for each node and second played"},
-	{"wall", "", map[string]Unit{"time": Seconds}, "that the run took"},
+	{"wall", "", map[string]Unit{"time": Seconds, "ratio": Number}, "that the run took; how many times that of the baseline"},
 	{"memory", "", map[string]Unit{"max": Number}, "MB that the run had at most"},
 	{"proofs", "", map[string]Unit{"count": Number, "accused": Number}, "broken promises that nodes proved; against how many"},
 	{"equivocations", "", map[string]Unit{"count": Number}, "nodes that told two things at once, and were caught"},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,11 +39,17 @@ type Lean struct {
 	Delivered int           `json:"delivered"` // to so many
 }
 
+// besideLean reports whether it is expected how many times the baseline a run costs.
+func besideLean(s *scenario.Scenario) bool {
+	return slices.ContainsFunc(s.Expected("stack"), func(e scenario.Expect) bool { return e.Figure == "wall" && e.Stat == "ratio" })
+}
+
 // beside says a run's costs in those of the baseline.
-func (l *Lean) beside(r *report.Report) string {
-	return fmt.Sprintf("a lean DHT with one topic, of as many nodes, took %s and %.0f MB: this run %.1f and %.1f times that; one plain get took %s there, %d of %d succeeded, and the message came to %d of %d",
+func (l *Lean) beside(s *scenario.Scenario, r *report.Report) {
+	r.Late(s, report.Value{Figure: "wall", Stat: "ratio", Value: r.Wall.Seconds() / max(l.Wall.Seconds(), 1e-3)})
+	r.Foot.Notes = append(r.Foot.Notes, fmt.Sprintf("a lean DHT with one topic, of as many nodes, took %s and %.0f MB: this run %.1f and %.1f times that; one plain get took %s there, %d of %d succeeded, and the message came to %d of %d",
 		l.Wall.Round(100*time.Millisecond), float64(l.Peak)/1e6, r.Wall.Seconds()/max(l.Wall.Seconds(), 1e-3), float64(r.Peak)/max(float64(l.Peak), 1),
-		l.Get.Round(time.Millisecond), l.Gets, leanGets, l.Delivered, l.Nodes-1)
+		l.Get.Round(time.Millisecond), l.Gets, leanGets, l.Delivered, l.Nodes-1))
 }
 
 const (

@@ -37,6 +37,11 @@ const (
 	// contacts is how many nodes a newcomer is given to join by.
 	contacts = 2
 
+	// scratchName begins the names of the directories of runs. scratchTries is how often
+	// one is made while others sweep: each has but an instant to take it for a left one.
+	scratchName  = "croft-sim-stack-"
+	scratchTries = 10
+
 	// places bounds the slivers on a node.
 	places = 64
 

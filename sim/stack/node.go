@@ -241,6 +241,7 @@ func (n *node) down() {
 	n.sent += n.host.Sent()
 	n.deps, n.host, n.target = nil, nil, 0
 	n.books.Unlock()
+	n.gone()
 	n.s.changed(-1)
 }
 

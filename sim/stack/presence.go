@@ -70,6 +70,13 @@ func (n *node) returned() {
 	n.s.figures.deaths.Returned(n.s.now(), n.index)
 }
 
+// gone has a node observe no deaths any more.
+func (n *node) gone() {
+	n.s.figures.Lock()
+	defer n.s.figures.Unlock()
+	n.s.figures.deaths.Left(n.s.now(), n.index)
+}
+
 // meshes are the neighbours of a node that offers go to at once, and how many copies of
 // messages came to it, of which so many for the first time.
 func (n *node) meshes() (neighbours int, first, copies uint64, ok bool) {

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"time"
 
@@ -79,15 +78,6 @@ func (s *Stack) run(ctx context.Context, opt Options) (*report.Report, error) {
 		return nil, err
 	}
 	return r, nil
-}
-
-// scratch makes a directory, in memory if the machine has such a place: a thousand
-// nodes sync many small files.
-func scratch() (string, error) {
-	if dir, err := os.MkdirTemp("/dev/shm", "croft-stack-"); err == nil {
-		return dir, nil
-	}
-	return os.MkdirTemp("", "croft-stack-")
 }
 
 func newStack(scn *scenario.Scenario, dir string) (*Stack, error) {

@@ -3,7 +3,14 @@
 package stack
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"croft/sim/report"
 	"croft/sim/scenario"
@@ -11,17 +18,7 @@ import (
 	"croft/sim/world"
 )
 
-// both is played in world and stack: joins, news, finds, a slice that speaks, deaths.
-const both = `nodes 60
-join wave=20 every=1s
-at 30s  change fraction=0.3
-at 40s  find where="cpu>=100" count=100 every=100ms view=off
-at 50s  slice ron nodes=12
-at 60s  publish news slice=ron count=10
-at 90s  change fraction=0.3
-at 95s  fault kill count=8
-end 130s
-`
+var rewrite = flag.Bool("rewrite", false, "measure the agreement of world and stack anew, and write it down")
 
 // apart is how far world and stack may be from one another: by Kolmogorov and Smirnov,
 // and as a factor between the values at a quantile. Of seeds 0 to 3 the furthest is
@@ -36,12 +33,50 @@ var apart = map[string]struct{ ks, quantile, factor float64 }{
 	"bytes":     {0.50, .5, 1.6}, // 0.38, 1.3
 }
 
-// What the models of the world make of a scenario is near what whole daemons do.
+// What the models of the world make of a scenario is near what whole daemons do; and
+// reports tell no other agreement than that of this scenario.
 func TestSameAsWorld(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it plays sixty daemons")
 	}
-	real, model := play(t, both), inWorld(t, both)
+	text, err := scenarios.Text("agree")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped, seeds := scenarios.Agreement(), 1
+	if *rewrite {
+		seeds = 4
+	}
+	now := report.Agreement{Scenario: "agree", Text: fmt.Sprintf("%x", sha256.Sum256([]byte(text))), Seeds: seeds, Date: time.Now().UTC().Format(time.DateOnly)}
+	for seed := range seeds {
+		again := fmt.Sprintf("%s\nseed %d\n", text, seed)
+		real, model := play(t, again), inWorld(t, again)
+		now.Nodes = model.Nodes
+		same(t, &now, model, real)
+	}
+	if *rewrite && !t.Failed() {
+		b, err := json.MarshalIndent(now, "", "  ")
+		if err == nil {
+			err = os.WriteFile("../scenarios/agreement.json", append(b, '\n'), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	for _, f := range shipped.Figures {
+		if want := apart[f.Figure]; f.KS[1] > want.ks || f.Ratio[0] < 1/want.factor || f.Ratio[1] > want.factor {
+			t.Errorf("%s: what reports tell is beyond the bounds: %+v", f.Figure, f)
+		}
+	}
+	if shipped.Text != now.Text || shipped.Nodes != now.Nodes || len(shipped.Figures) != len(apart) {
+		t.Error("what reports tell of world and stack is of another scenario: run make agreement")
+	}
+}
+
+// same holds two runs to one another, and notes how far they are apart.
+func same(t *testing.T, now *report.Agreement, model, real *report.Report) {
+	t.Helper()
 	compared := 0
 	for _, o := range report.Compare([]*report.Report{model, real}) {
 		want, ok := apart[o.Figure]
@@ -52,6 +87,7 @@ func TestSameAsWorld(t *testing.T) {
 		a, _ := o.Dist(0)
 		b, _ := o.Dist(1)
 		at, bt := a.Quantile(want.quantile), b.Quantile(want.quantile)
+		now.Note(o.Figure, fmt.Sprintf("p%g", 100*want.quantile), o.Distances[1].KS, at/bt)
 		t.Logf("%s: KS %.2f; at %g %.3g and %.3g", o.Figure, o.Distances[1].KS, want.quantile, at, bt)
 		if ratio := at / bt; o.Distances[1].KS > want.ks || !(ratio <= want.factor && ratio >= 1/want.factor) {
 			t.Errorf("%s: world and stack are far apart: %+v, at %g %.3g and %.3g", o.Figure, o.Distances[1], want.quantile, at, bt)
@@ -92,24 +128,31 @@ func TestThree(t *testing.T) {
 	}
 }
 
-// What the world leaves to the stack, whose nodes need offer nothing, can be played here.
+// What is meant for the stack can be played there, and nothing else that is shipped
+// has nodes that offer nothing.
 func TestShipped(t *testing.T) {
-	left := 0
+	meant := 0
 	for _, name := range scenarios.Names() {
 		text, err := scenarios.Text(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s, err := scenario.Parse(text)
-		if err != nil || s.Nodes.Publishers == 0 {
+		if err != nil {
 			continue
 		}
-		left++
-		if err := cannot(s); err != nil {
-			t.Errorf("%s: %v", name, err)
+		here := strings.Contains(scenarios.Flags(name), "stack")
+		if s.Nodes.Publishers > 0 && !here {
+			t.Errorf("%s is meant for a world that refuses it", name)
+		}
+		if here {
+			meant++
+			if err := cannot(s); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	}
-	if left == 0 {
-		t.Error("none is shipped")
+	if meant < 4 {
+		t.Errorf("%d are meant for the stack", meant)
 	}
 }

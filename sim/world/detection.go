@@ -5,86 +5,30 @@ package world
 import (
 	"math"
 	"slices"
-	"time"
 
 	"croft/gossip/alive"
 	"croft/lease/offer"
 )
 
-// death is a node that was killed, and who has noticed of those that were there.
-type death struct {
-	node      int
-	at        time.Duration
-	observers int // who were up, knew it and are still up
-	noticed   int // of them, those that leave it out
-	over      bool
-}
-
-// overlooked is the age of a death that counts as not noticed if it is not yet.
-const overlooked = time.Minute
-
-// died opens the book on a death. Who dies is no observer of others any more.
+// died opens the book on a death: those that are there, keep the rules and knew the
+// node should notice.
 func (w *World) died(n *peer) {
-	for _, d := range w.deaths {
-		if d.observes(n, w) {
-			d.observers--
-			if w.absent(n, d.node) {
-				d.noticed--
-			}
-			w.settle(d)
-		}
-	}
-	d := &death{node: n.index, at: w.now}
+	var knew []int
 	for _, o := range w.nodes {
-		if o != n && d.observes(o, w) {
-			d.observers++
-			if w.absent(o, n.index) {
-				d.noticed++
-			}
+		if o != n && o.up && o.evil == nil && o.ready && o.view.Has(n.principal()) {
+			knew = append(knew, o.index)
 		}
 	}
-	w.deaths = append(w.deaths, d)
-}
-
-// observes reports whether a node was up and knew of the other when that died.
-func (d *death) observes(n *peer, w *World) bool {
-	return !d.over && n.up && n.evil == nil && n.index != d.node && n.since <= d.at && n.ready && n.view.Has(w.nodes[d.node].principal())
-}
-
-func (w *World) absent(n *peer, node int) bool {
-	o, ok := n.view.Offer(w.nodes[node].principal())
-	return ok && n.live.watch.Standing(&o.Offer) == alive.Absent
-}
-
-// settle notes the instant at which 99 of 100 leave a dead node out.
-func (w *World) settle(d *death) {
-	if !d.over && d.observers > 0 && d.noticed*100 >= d.observers*99 {
-		d.over = true
-		w.figures.detection.Add(w.now, int64(w.now-d.at))
-	}
+	w.figures.deaths.Died(w.now, n.index, knew)
 }
 
 // stands hears that a node is taken for something else by another.
 func (w *World) stands(by *peer, node int, as alive.Standing) {
-	if o := w.nodes[node]; as == alive.Absent && o.up && o.evil == nil && !w.cut(by.index, node) {
+	out := as == alive.Absent
+	if o := w.nodes[node]; out && o.up && o.evil == nil && !w.cut(by.index, node) {
 		w.figures.leftOut.Add(w.now, 1)
 	}
-	for _, d := range w.deaths {
-		if d.node != node || !d.observes(by, w) {
-			continue
-		}
-		if as == alive.Absent {
-			d.noticed++
-		} else if by.live.was[node] {
-			d.noticed--
-		}
-		w.settle(d)
-	}
-	if as == alive.Absent {
-		by.live.was[node] = true
-	} else {
-		delete(by.live.was, node)
-	}
+	w.figures.deaths.Stands(w.now, by.index, node, out)
 }
 
 // suspected hears that a node suspects another.
@@ -92,27 +36,6 @@ func (w *World) suspected(by *peer, node int) {
 	w.figures.told.Add(w.now, 1)
 	if w.nodes[node].up && w.nodes[node].evil == nil && !w.cut(by.index, node) {
 		w.figures.falsely.Add(w.now, 1)
-	}
-}
-
-// returned closes the book on who is back: a death that nobody could notice in time
-// is none.
-func (w *World) returned(n *peer) {
-	w.deaths = slices.DeleteFunc(w.deaths, func(d *death) bool {
-		if d.node == n.index {
-			w.unnoticed(d)
-			return true
-		}
-		return false
-	})
-}
-
-// unnoticed counts a death that should have been noticed by now, with the time that
-// it has gone unnoticed.
-func (w *World) unnoticed(d *death) {
-	if !d.over && d.observers > 0 && w.now-d.at >= overlooked {
-		w.figures.detection.Add(w.now, int64(w.now-d.at))
-		w.figures.Counter("deaths", "not noticed").Add(w.now, 1)
 	}
 }
 
@@ -154,9 +77,7 @@ func (w *World) coordinates() {
 
 // closePresence adds up what there is to say of who was there.
 func (w *World) closePresence() {
-	for _, d := range w.deaths {
-		w.unnoticed(d)
-	}
+	w.figures.deaths.Close(w.now)
 	w.figures.Set("suspicions", "", "count", float64(w.figures.told.Total()))
 	w.figures.Set("suspicions", "", "false", float64(w.figures.falsely.Total()))
 	w.coordinates()

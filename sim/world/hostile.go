@@ -80,6 +80,7 @@ func (n *peer) corrupt(kind hostile.Kind) {
 		w.told--
 	}
 	n.ready = false
+	w.figures.deaths.Left(w.now, n.index)
 	w.hostile.was[n.principal()] = kind
 	var known []*offer.Opened
 	for _, e := range n.view.Entries() {

@@ -166,6 +166,7 @@ func (n *peer) end() {
 	n.up = false
 	n.life++
 	n.was += n.w.now - n.since
+	n.w.figures.deaths.Left(n.w.now, n.index)
 	n.w.count(-1)
 	n.offers(-1)
 	if n.ready {

@@ -24,8 +24,7 @@ type presence struct {
 	place  *vivaldi.Estimator
 	tickAt time.Duration // when it will be woken, if ticks
 	ticks  bool
-	must   bool         // a newer offer is due whatever the pace says
-	was    map[int]bool // whom it leaves out, as the figures have heard
+	must   bool // a newer offer is due whatever the pace says
 }
 
 const (
@@ -37,11 +36,11 @@ const (
 // openPresence begins with the daemon.
 func (n *peer) openPresence() {
 	w := n.w
-	n.live = &presence{was: map[int]bool{}, place: vivaldi.New(vivaldi.Config{Seed: w.scn.Seed<<20 + uint64(n.index)})}
+	n.live = &presence{place: vivaldi.New(vivaldi.Config{Seed: w.scn.Seed<<20 + uint64(n.index)})}
 	n.live.watch = alive.NewWatch(alive.Config{Self: n.principal(), Key: n.key, Offer: n.view.Offer, Verify: w.verify,
 		Phase: time.Duration(w.rng.Int64N(int64(alive.Period)))})
 	w.known[n.principal()] = n.index
-	w.returned(n)
+	w.figures.deaths.Returned(w.now, n.index)
 	n.look(alive.Tick{})
 	n.roam()
 }
@@ -242,14 +241,14 @@ func (w *World) believe(m *rumour, o *peer, from int) {
 
 // watched are the figures of who is there.
 type watched struct {
-	detection              *report.Measure
+	deaths                 *report.Deaths
 	told, falsely, leftOut *report.Counter
 	probes                 *report.Counter
 	impossible, outliers   *report.Counter
 }
 
 func newWatched(r *report.Recorder) watched {
-	return watched{detection: r.Measure("detection", ""), told: r.Counter("suspicions", "told"), falsely: r.Counter("suspicions", "false"),
+	return watched{deaths: r.Deaths(), told: r.Counter("suspicions", "told"), falsely: r.Counter("suspicions", "false"),
 		leftOut: r.Counter("suspicions", "left out though there"), probes: r.Counter("messages", "probes"),
 		impossible: r.Counter("samples", "impossible"), outliers: r.Counter("samples", "outliers")}
 }

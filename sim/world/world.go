@@ -53,7 +53,6 @@ type World struct {
 	opened    map[*byte]*offer.Opened
 	verified  map[*byte]error         // suspicions
 	known     map[lease.Principal]int // nodes
-	deaths    []*death
 	slices    map[string]*run
 	inOrder   []*run
 	speeches  []*speech // on topics of slices

@@ -13,6 +13,7 @@ import (
 	"croft/lease"
 	"croft/lease/purse"
 	"croft/lease/sign"
+	"croft/sim/market"
 )
 
 // Config says what is tried.
@@ -39,8 +40,8 @@ const epoch = 1_800_000_000
 // Tickets returns how many are sold at a degree, hundredths: rounded, a half up.
 func Tickets(units, degree int) int { return int(math.Round(float64(units*degree) / lease.MinDegree)) }
 
-// market is a node whose units an agent has sold.
-type market struct {
+// stall is a node whose units an agent has sold.
+type stall struct {
 	cfg     Config
 	node    *sign.Key
 	ledger  Ledger
@@ -66,7 +67,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if cfg.Units < 1 || cfg.Trials < 1 || !(cfg.Redeem > 0 && cfg.Redeem <= 1) || n < 1 || n > maxTickets {
 		return nil, fmt.Errorf("%d tickets on %d units, redeemed with %g, %d trials: %w", n, cfg.Units, cfg.Redeem, cfg.Trials, ErrConfig)
 	}
-	m := &market{cfg: cfg, node: keyOf("node", 0), result: Result{Config: cfg, Tickets: n}}
+	m := &stall{cfg: cfg, node: keyOf("node", 0), result: Result{Config: cfg, Tickets: n}}
 	lc := lease.LedgerConfig{Key: m.node, HoldFuse: pace, Pools: []lease.PoolRule{
 		{Pool: lease.PoolSharp, Mechanism: lease.MechanismSharp, Capacity: lease.RSet{lease.CPU: uint64(cfg.Units)}}}}
 	if m.ledger = lease.NewLedger(lc); cfg.Ledger != nil {
@@ -91,7 +92,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 // sell has the node give all its units to the agent, and the agent sell them. More
 // tickets than a claim has slots stand under claims that the agent gives to itself,
 // each of as many units as there are below it or of all: so they bind nobody.
-func (m *market) sell(n int) error {
+func (m *stall) sell(n int) error {
 	agent := keyOf("agent", 0)
 	term := lease.Term{From: epoch, Until: epoch + int64(m.cfg.Trials+1)*pace}
 	degree := uint16((n*lease.MinDegree + m.cfg.Units - 1) / m.cfg.Units)
@@ -101,7 +102,7 @@ func (m *market) sell(n int) error {
 		return issued.Refusal
 	}
 	book := purse.New(agent)
-	all, err := keep(book, issued.Statements)
+	all, err := market.Keep(book, time.Unix(epoch, 0), issued.Statements)
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (m *market) sell(n int) error {
 			if err != nil {
 				return err
 			}
-			if under, err = leaf(chain); err != nil {
+			if under, err = market.Leaf(chain); err != nil {
 				return err
 			}
 		}
@@ -130,7 +131,7 @@ func (m *market) sell(n int) error {
 }
 
 // pass has a ticket of one unit go from hand to hand to whoever redeems it.
-func (m *market) pass(book *purse.Purse, under lease.ID, i int, to *sign.Key, term lease.Term) (id lease.ID, last *purse.Purse, err error) {
+func (m *stall) pass(book *purse.Purse, under lease.ID, i int, to *sign.Key, term lease.Term) (id lease.ID, last *purse.Purse, err error) {
 	for hand := 1; hand <= m.cfg.Hands; hand++ {
 		next := to
 		if hand < m.cfg.Hands {
@@ -141,7 +142,7 @@ func (m *market) pass(book *purse.Purse, under lease.ID, i int, to *sign.Key, te
 			return id, nil, err
 		}
 		book = purse.New(next)
-		if under, err = keep(book, chain); err != nil {
+		if under, err = market.Keep(book, time.Unix(epoch, 0), chain); err != nil {
 			return id, nil, err
 		}
 	}
@@ -149,7 +150,7 @@ func (m *market) pass(book *purse.Purse, under lease.ID, i int, to *sign.Key, te
 }
 
 // trial has each holder redeem or not, in random order.
-func (m *market) trial(n int, rng *rand.Rand) error {
+func (m *stall) trial(n int, rng *rand.Rand) error {
 	at := int64(n) * pace
 	now := time.Unix(epoch+at, 0)
 	term := lease.Term{From: now.Unix(), Until: now.Unix() + pace/2}
@@ -159,8 +160,8 @@ func (m *market) trial(n int, rng *rand.Rand) error {
 			continue
 		}
 		h := m.holders[i]
-		drawn, err := release(h.purse.Step(now, purse.Redeem{Ticket: h.ticket, Slot: purse.AnySlot, RSet: lease.RSet{lease.CPU: 1}, Term: term,
-			Slice: "s", Request: lease.Request{byte(n), byte(n >> 8), 1}}))
+		drawn, err := market.Released(h.purse, now, purse.Redeem{Ticket: h.ticket, Slot: purse.AnySlot, RSet: lease.RSet{lease.CPU: 1}, Term: term,
+			Slice: "s", Request: lease.Request{byte(n), byte(n >> 8), 1}})
 		if err != nil {
 			return err
 		}
@@ -188,7 +189,7 @@ func (m *market) trial(n int, rng *rand.Rand) error {
 }
 
 // commit turns a hold into a lease, each verified by its holder.
-func (m *market) commit(at int64, h *holder, drawn [][]byte, held lease.Answer) error {
+func (m *stall) commit(at int64, h *holder, drawn [][]byte, held lease.Answer) error {
 	wish, err := lease.Open(drawn[len(drawn)-1])
 	if err != nil || len(held.Statements) == 0 {
 		return fmt.Errorf("holding: %w (%v)", ErrLedger, err)
@@ -207,7 +208,7 @@ func (m *market) commit(at int64, h *holder, drawn [][]byte, held lease.Answer) 
 	return nil
 }
 
-func (m *market) step(at int64, in lease.Input) (answer lease.Answer) {
+func (m *stall) step(at int64, in lease.Input) (answer lease.Answer) {
 	for _, e := range m.ledger.Step(time.Unix(epoch+at, 0), in) {
 		switch e := e.(type) {
 		case lease.Answer:

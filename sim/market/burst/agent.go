@@ -7,6 +7,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/purse"
+	"croft/sim/market"
 	"croft/sim/market/binomial"
 )
 
@@ -39,45 +40,38 @@ func newAgent(r *run) (*agent, error) {
 	if issued.Refusal != nil {
 		return nil, fmt.Errorf("giving to the agent: %w", issued.Refusal)
 	}
-	all, err := a.keep(a.purse, issued.Statements)
+	all, err := market.Keep(a.purse, epoch, issued.Statements)
 	if err != nil {
 		return nil, err
 	}
 	for first := 0; first < n; first += group {
 		size := min(group, n-first)
 		whole := min(size, r.cfg.Units)
-		chain, err := release(a.purse.Step(epoch, purse.Give{Ticket: all, Slot: purse.AnySlot, Holder: key.Principal(), RSet: lease.RSet{lease.CPU: uint64(whole) * unit},
-			Term: term, Degree: uint16((size*lease.MinDegree + whole - 1) / whole), Request: lease.Request{byte(first), byte(first >> 8), 2}}))
+		chain, err := market.Released(a.purse, epoch, purse.Give{Ticket: all, Slot: purse.AnySlot, Holder: key.Principal(), RSet: lease.RSet{lease.CPU: uint64(whole) * unit},
+			Term: term, Degree: uint16((size*lease.MinDegree + whole - 1) / whole), Request: lease.Request{byte(first), byte(first >> 8), 2}})
 		if err != nil {
 			return nil, fmt.Errorf("making a claim of %d tickets: %w", size, err)
 		}
-		o, err := lease.Open(chain[len(chain)-1])
+		id, err := market.Leaf(chain)
 		if err != nil {
 			return nil, err
 		}
-		a.under = append(a.under, o.ID)
+		a.under = append(a.under, id)
 	}
 	return a, nil
 }
 
-func (a *agent) keep(book *purse.Purse, chain [][]byte) (lease.ID, error) {
-	if _, err := release(book.Step(epoch.Add(a.run.now), purse.Keep{Chain: chain})); err != nil {
-		return lease.ID{}, fmt.Errorf("keeping a ticket: %w", err)
-	}
-	o, err := lease.Open(chain[len(chain)-1])
-	return o.ID, err
-}
-
 // sell gives somebody a ticket, while the budget lasts.
 func (a *agent) sell(w *wish) error {
+	now := epoch.Add(a.run.now)
 	for _, under := range a.under {
-		chain, err := release(a.purse.Step(epoch.Add(a.run.now), purse.Give{Ticket: under, Slot: purse.AnySlot, Holder: person(w).Principal(),
-			RSet: lease.RSet{lease.CPU: unit}, Term: w.term(), Degree: lease.MinDegree, Request: w.request()}))
+		chain, err := market.Released(a.purse, now, purse.Give{Ticket: under, Slot: purse.AnySlot, Holder: person(w).Principal(),
+			RSet: lease.RSet{lease.CPU: unit}, Term: w.term(), Degree: lease.MinDegree, Request: w.request()})
 		if err != nil {
 			continue // it has promised all of this claim
 		}
 		book := purse.New(person(w))
-		id, err := a.keep(book, chain)
+		id, err := market.Keep(book, now, chain)
 		if err != nil {
 			return err
 		}
@@ -92,8 +86,8 @@ func (a *agent) sell(w *wish) error {
 func (a *agent) redeem(w *wish) error {
 	t := a.tickets[w.n]
 	delete(a.tickets, w.n)
-	drawn, err := release(t.purse.Step(epoch.Add(a.run.now), purse.Redeem{Ticket: t.id, Slot: purse.AnySlot, RSet: lease.RSet{lease.CPU: unit}, Term: w.term(),
-		Slice: "work", Request: w.request()}))
+	drawn, err := market.Released(t.purse, epoch.Add(a.run.now), purse.Redeem{Ticket: t.id, Slot: purse.AnySlot, RSet: lease.RSet{lease.CPU: unit}, Term: w.term(),
+		Slice: "work", Request: w.request()})
 	if err != nil {
 		return fmt.Errorf("redeeming: %w", err)
 	}
@@ -106,17 +100,4 @@ func (a *agent) redeem(w *wish) error {
 		return err
 	}
 	return a.run.node.activate(w, id)
-}
-
-// release is what a purse hands out.
-func release(effects []purse.Effect) (chain [][]byte, err error) {
-	for _, e := range effects {
-		switch e := e.(type) {
-		case purse.Release:
-			chain = e.Chain
-		case purse.Refuse:
-			err = e.Err
-		}
-	}
-	return chain, err
 }

@@ -118,7 +118,7 @@ func TestEscaped(t *testing.T) {
 	r.Name, r.Machine, r.Profile = evil, evil, evil
 	r.Expects = []report.Verdict{{Expect: evil, Got: evil}}
 	r.Steps = []report.Step{{At: 1, Until: time.Second, Text: evil}}
-	r.Foot = report.Foot{Real: []string{evil}, Models: []report.Model{{What: evil, How: evil}}, Omits: []string{evil}, Notes: []string{evil}}
+	r.Foot = report.Foot{Real: []string{evil}, Models: []report.Model{{What: evil, How: evil}}, Omits: []string{evil}, Notes: []string{evil}, Agrees: []string{evil}}
 	page := written(t, r, r)
 	if strings.Contains(page, "<script") || strings.Contains(page, "<img") {
 		t.Error("what a stranger said is markup")
