@@ -79,7 +79,7 @@ func TestARequestLeavesNoStream(t *testing.T) {
 		for _, d := range all {
 			for _, c := range d.host.Network().Conns() {
 				for _, s := range c.GetStreams() {
-					if s.Protocol() == Prefix+"/kad/1.0.0" {
+					if s.Protocol() == protocolID {
 						return false
 					}
 				}

@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/routing"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -28,6 +29,9 @@ import (
 
 // Prefix keeps our routing apart from every other network's.
 const Prefix = "/croft"
+
+// protocolID is what kad-dht makes of it.
+const protocolID protocol.ID = Prefix + "/kad/1.0.0"
 
 // Config is fixed for the life of a DHT.
 type Config struct {
@@ -61,6 +65,7 @@ type DHT struct {
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	inFlight int
+	asked    map[peer.ID]int // how many of those are to a peer
 	patience dht.Patience
 	near     int // of whom has so many bits in common with this node, everybody is known
 	size     int // of the table when that was found
@@ -86,6 +91,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 		kaddht.ProtocolPrefix(Prefix), kaddht.Mode(mode),
 		kaddht.Validator(check), kaddht.ValueDatastore(kept), kaddht.MaxRecordAge(maxRecordAge),
 		kaddht.DisableProviders(), kaddht.DisableAutoRefresh(), kaddht.WithCustomMessageSender(newSender),
+		kaddht.LookupCheckConcurrency(0), // see admit.go
 		kaddht.AddressFilter(keep),
 		kaddht.QueryFilter(func(_ any, ai peer.AddrInfo) bool { return len(keep(ai.Addrs)) > 0 }),
 	}
@@ -95,16 +101,21 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	if cfg.Refresh > 0 {
 		options = append(options, kaddht.RoutingTableRefreshPeriod(cfg.Refresh))
 	}
-	router, err := kaddht.New(h, options...)
+	come, err := admissions(h) // before anybody does
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT: %w", err)
 	}
+	router, err := kaddht.New(h, options...)
+	if err != nil {
+		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, come.Close()))
+	}
 	messenger, err := pb.NewProtocolMessenger(router.MessageSender())
 	if err != nil {
-		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, router.Close()))
+		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, router.Close(), come.Close()))
 	}
-	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1)}
+	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1), asked: map[peer.ID]int{}}
 	d.life, d.cancel = context.WithCancel(context.Background())
+	d.asking.Go(func() { d.admitting(come) })
 	if cfg.Refresh > 0 {
 		d.asking.Go(func() { d.refresh(cfg.Refresh) })
 	}

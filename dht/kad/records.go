@@ -73,7 +73,7 @@ func (d *DHT) put(ctx context.Context, key string, value []byte) error {
 // give has one peer keep a record, in the background. What it says of the record
 // says nothing of its routing.
 func (d *DHT) give(id peer.ID, rec *recpb.Record, results chan<- error) {
-	if err := d.background(func(ctx context.Context) { results <- d.messenger.PutValue(ctx, id, rec) }); err != nil {
+	if err := d.background(id, func(ctx context.Context) { results <- d.messenger.PutValue(ctx, id, rec) }); err != nil {
 		results <- err
 	}
 }

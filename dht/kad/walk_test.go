@@ -54,7 +54,7 @@ func holes(t *testing.T, in []*DHT, n int) (all []*hole, release func()) {
 	t.Cleanup(release)
 	for range n {
 		h := &hole{host: newHost(t)}
-		h.host.SetStreamHandler(Prefix+"/kad/1.0.0", func(s network.Stream) {
+		h.host.SetStreamHandler(protocolID, func(s network.Stream) {
 			h.mu.Lock()
 			h.held++
 			h.mu.Unlock()
@@ -271,19 +271,19 @@ func TestRequestsAreBounded(t *testing.T) {
 	var under sync.WaitGroup
 	for range maxAsks {
 		under.Add(1)
-		if err := d.background(func(context.Context) { under.Done(); <-gate }); err != nil {
+		if err := d.background("p", func(context.Context) { under.Done(); <-gate }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	under.Wait()
-	if err := d.background(func(context.Context) {}); !errors.Is(err, errBusy) {
+	if err := d.background("p", func(context.Context) {}); !errors.Is(err, errBusy) {
 		t.Errorf("one more: %v", err)
 	}
 	found, err := d.Closest(t.Context(), []byte("k"), dht.LookupClosest)
 	if err != nil || len(found) != 2 {
 		t.Errorf("found %d, %v", len(found), err)
 	}
-	if d.Size() != 2 {
+	if d.Size() != 2 || len(d.asked) != 1 {
 		t.Errorf("for our own haste %d are left in the table", d.Size())
 	}
 	close(gate)
