@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/routing"
 	ma "github.com/multiformats/go-multiaddr"
@@ -206,13 +207,31 @@ func (d *DHT) connect(ctx context.Context, list []peer.AddrInfo) (reached int, e
 // and filled up from the routing table, as one is that nobody answers: the answer
 // is then a guess, not an error.
 func (d *DHT) Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error) {
-	w, err := d.walk(ctx, string(key), n, d.nodes(string(key)), nil)
+	return d.closest(ctx, dht.LookupConfig{Closest: n}, string(key))
+}
+
+// Homes does the same for one who registers something at those n peers: slower, with
+// fewer requests, and with fewer still when before are those that it found the last time
+// (see [dht.LookupConfig]).
+func (d *DHT) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+	cfg := dht.LookupConfig{Closest: n, Calm: true}
+	for _, ai := range before {
+		if d.host.Network().Connectedness(ai.ID) != network.Connected {
+			d.host.Peerstore().AddAddrs(ai.ID, d.keep(ai.Addrs), peerstore.TempAddrTTL)
+		}
+		cfg.Before = append(cfg.Before, d.contact(ai.ID, ai.Addrs))
+	}
+	return d.closest(ctx, cfg, string(key), before...)
+}
+
+func (d *DHT) closest(ctx context.Context, cfg dht.LookupConfig, key string, before ...peer.AddrInfo) ([]peer.AddrInfo, error) {
+	w, err := d.walk(ctx, cfg, key, d.nodes(key), nil, before...)
 	if err != nil {
 		return nil, fmt.Errorf("looking up: %w", err)
 	}
 	ids := w.closest
 	if w.cut || len(ids) == 0 {
-		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(string(key)), n)...)
+		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(key), cfg.Closest)...)
 	}
 	seen := map[peer.ID]bool{d.host.ID(): true}
 	var found []peer.AddrInfo
@@ -240,7 +259,7 @@ func (d *DHT) FindNode(ctx context.Context, node lease.Principal) (peer.AddrInfo
 	}
 	connected := func() bool { return d.host.Network().Connectedness(id) == network.Connected }
 	if !connected() {
-		w, err := d.walk(ctx, string(id), dht.LookupClosest, d.nodes(string(id)), connected)
+		w, err := d.walk(ctx, dht.LookupConfig{}, string(id), d.nodes(string(id)), connected)
 		if err == nil && !w.target && !connected() {
 			err = routing.ErrNotFound
 		}

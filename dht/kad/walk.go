@@ -27,18 +27,21 @@ type walked struct {
 	target  bool // the peer whose id is the key was asked, and has not failed
 }
 
-// walk drives one look-up of the n nearest with kad-dht's own messages, until it ends, enough says
-// that it may, or ctx ends. It waits for no request: each goes on in the
+// walk drives one look-up with kad-dht's own messages, until it ends, enough says that it
+// may, or ctx ends. Before has the addresses of those in cfg. It waits for no request: each goes on in the
 // background, and what it shows is learned also when the walk is over.
-func (d *DHT) walk(ctx context.Context, key string, n int, q question, enough func() bool) (walked, error) {
+func (d *DHT) walk(ctx context.Context, cfg dht.LookupConfig, key string, q question, enough func() bool, before ...peer.AddrInfo) (walked, error) {
 	known := d.dht.RoutingTable().NearestPeers(kb.ConvertKey(key), dht.LookupKnown)
-	if len(known) == 0 {
+	if len(known)+len(before) == 0 {
 		return walked{}, ErrAlone
 	}
 	w := walked{values: map[peer.ID][]byte{}}
 	names := map[dht.Key]peer.ID{}
 	seeds := map[peer.ID]time.Duration{} // how long they took
-	cfg := dht.LookupConfig{Target: sha256.Sum256([]byte(key)), Self: place(d.host.ID()), Closest: n, Patience: &d.patience}
+	cfg.Target, cfg.Self, cfg.Patience = sha256.Sum256([]byte(key)), place(d.host.ID()), &d.patience
+	for _, ai := range before {
+		names[place(ai.ID)] = ai.ID
+	}
 	for _, id := range known {
 		names[place(id)], seeds[id] = id, math.MaxInt64
 		cfg.Known = append(cfg.Known, d.contact(id, d.host.Peerstore().Addrs(id)))
