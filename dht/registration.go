@@ -80,6 +80,7 @@ type Registered struct {
 	Silent  int            `json:"silent"`  // peers that did not
 	Kept    int            `json:"kept"`    // peers that were not asked again: they hold it
 	Depth   int            `json:"depth"`   // of the deepest part
+	Few     bool           `json:"few"`     // fewer peers were found for a bucket than hold one
 	Status  map[Status]int `json:"status"`  // answers, a bucket at a holder each
 }
 
@@ -147,6 +148,7 @@ func (r *Registration) place(level []Bucket, depth int) {
 	each(ParallelWalks, len(keys), func(i int, next func()) {
 		r.route(Route{keys[i], true, r.cfg.Before.homes(keys[i])}, func(peers []Key, ok bool) {
 			found[i] = peers[:min(Replicas, len(peers))]
+			r.reg.Few = r.reg.Few || len(peers) < Replicas
 			if ok {
 				r.now.Homes[keys[i]] = found[i]
 			}
