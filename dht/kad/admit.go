@@ -56,13 +56,13 @@ func (d *DHT) admitting(sub event.Subscription) {
 // admit has a peer that routes show that it answers, unless that is about to turn out
 // or there is no room for it. What comes of it is learned as of any request.
 func (d *DHT) admit(id peer.ID) {
-	if routes, err := d.host.Peerstore().FirstSupportedProtocol(id, protocolID); err != nil || routes == "" || !d.dht.RoutingTable().UsefulNewPeer(id) {
-		return
-	}
 	d.mu.Lock()
 	asked := d.asked[id] > 0
 	d.mu.Unlock()
 	if asked {
+		return
+	}
+	if routes, err := d.host.Peerstore().FirstSupportedProtocol(id, protocolID); err != nil || routes == "" || !d.dht.RoutingTable().UsefulNewPeer(id) {
 		return
 	}
 	err := d.background(id, func(ctx context.Context) { d.learn(id, d.messenger.Ping(ctx, id)) })

@@ -31,7 +31,15 @@ func TestHomes(t *testing.T) {
 		}
 	}
 	homes("at first", want, nil, 13)
+	last := want[7]
+	if err := asker.host.Network().ClosePeer(last.ID); err != nil {
+		t.Fatal(err)
+	}
+	asker.host.Peerstore().ClearAddrs(last.ID)
 	homes("again", want, want, 3)
+	if len(asker.host.Peerstore().Addrs(last.ID)) == 0 {
+		t.Error("whom the last time found, and nobody asked, cannot be dialled")
+	}
 	homes("one has come", want, slices.Delete(slices.Clone(want), 4, 5), 4)
 	for _, d := range all {
 		if d.host.ID() == want[0].ID {

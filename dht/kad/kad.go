@@ -18,7 +18,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/routing"
 	ma "github.com/multiformats/go-multiaddr"
@@ -216,9 +215,6 @@ func (d *DHT) Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, 
 func (d *DHT) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
 	cfg := dht.LookupConfig{Closest: n, Calm: true}
 	for _, ai := range before {
-		if d.host.Network().Connectedness(ai.ID) != network.Connected {
-			d.host.Peerstore().AddAddrs(ai.ID, d.keep(ai.Addrs), peerstore.TempAddrTTL)
-		}
 		cfg.Before = append(cfg.Before, d.contact(ai.ID, ai.Addrs))
 	}
 	return d.closest(ctx, cfg, string(key), before...)

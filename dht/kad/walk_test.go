@@ -242,10 +242,10 @@ func TestGarbageInAnAnswer(t *testing.T) {
 	for range 100 {
 		a.closer = append(a.closer, &peer.AddrInfo{ID: good, Addrs: addr})
 	}
-	names := map[dht.Key]peer.ID{}
+	names := newNames()
 	in, ok := d.input("key", a, names).(dht.Closer)
-	if !ok || len(in.Peers) != dht.MaxCloser-4 || len(names) != 1 || in.Peers[0].Groups[0].String() != "8.8.0.0/16" {
-		t.Errorf("%d peers, %d names, %v", len(in.Peers), len(names), in.Peers)
+	if !ok || len(in.Peers) != dht.MaxCloser-4 || len(names.byID) != 1 || len(names.byKey) != 1 || in.Peers[0].Groups[0].String() != "8.8.0.0/16" {
+		t.Errorf("%d peers, %d names, %v", len(in.Peers), len(names.byID), in.Peers)
 	}
 	if s := d.Stats(); s.Malformed != 2 || s.Undialable != 2 || s.Surplus != uint64(105-dht.MaxCloser) {
 		t.Errorf("%+v", s)
@@ -253,6 +253,10 @@ func TestGarbageInAnAnswer(t *testing.T) {
 	if drops := d.Stats().Drops(); len(drops) != 3 || drops["malformed"] != 2 {
 		t.Errorf("dropped %v", drops)
 	}
+	if got := d.host.Peerstore().Addrs(good); len(got) != 0 {
+		t.Errorf("nobody asks it yet, and kept is %v", got)
+	}
+	d.reveal(names.byID[good])
 	if got := d.host.Peerstore().Addrs(good); len(got) != 1 || !got[0].Equal(addr[0]) {
 		t.Errorf("kept %v", got)
 	}
