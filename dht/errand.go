@@ -74,9 +74,9 @@ func (e *errand) NextWake() (time.Time, bool) {
 
 func (e *errand) emit(x IndexEffect) { e.out = append(e.out, x) }
 
-func (e *errand) route(k Key, before []Key, on func(peers []Key, ok bool)) {
-	if e.routes[k] = append(e.routes[k], on); len(e.routes[k]) == 1 { // else it is under way
-		e.emit(Route{k, before})
+func (e *errand) route(r Route, on func(peers []Key, ok bool)) {
+	if e.routes[r.Key] = append(e.routes[r.Key], on); len(e.routes[r.Key]) == 1 { // else it is under way
+		e.emit(r)
 	}
 }
 

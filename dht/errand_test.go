@@ -15,7 +15,7 @@ func TestTwoWaitForOneLookUp(t *testing.T) {
 	k := Every.Key()
 	effects := e.step(time.Unix(1, 0), Tick{}, func() {
 		for range 2 {
-			e.route(k, nil, func(peers []Key, ok bool) {
+			e.route(Route{Key: k}, func(peers []Key, ok bool) {
 				if ok && len(peers) == 1 {
 					heard++
 				}

@@ -58,10 +58,11 @@ type IndexEffect interface {
 	indexEffect()
 }
 
-// Route wants the peers nearest to a key: those of before, nearest first, if they
-// still are, and else others, looked up.
+// Route wants the peers nearest to a key looked up. If nobody waits for them that is
+// Calm, and those of before, nearest first, are where it begins ([LookupConfig]).
 type Route struct {
 	Key    Key
+	Calm   bool
 	Before []Key
 }
 
@@ -104,6 +105,9 @@ func (Ended) indexEffect()    {}
 
 func (e Route) String() string {
 	s := "route " + e.Key.String()
+	if e.Calm {
+		s += " calm"
+	}
 	for _, k := range e.Before {
 		s += " " + k.String()
 	}

@@ -36,6 +36,6 @@ const (
 	maxSizes = 4096
 )
 
-// again is when a registration is repeated although the offer is the same: soon
-// after joining, when the first look-up may have known few peers, then rarely.
+// again is when a registration is repeated although the offer is the same: soon where
+// few peers were known, then for those who have come since, and rarely.
 var again = []time.Duration{2 * time.Second, 10 * time.Second, time.Minute, 4 * time.Minute}

@@ -24,6 +24,9 @@ const (
 	// LookupLimit bounds a look-up. Over a wide area one takes half a second.
 	LookupLimit = 2 * time.Second
 
+	// CalmLimit bounds one that nobody waits for: as many peers in a row may be silent.
+	CalmLimit = 10 * time.Second
+
 	// LookupKnown is with how many of one's own table a look-up is begun best: beyond
 	// the nearest k, which one network may be, are others.
 	LookupKnown = 3 * LookupClosest

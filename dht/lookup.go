@@ -20,6 +20,9 @@ type LookupConfig struct {
 	Parallel int // alpha
 	Limit    time.Duration
 	Patience *Patience // nil: nothing was learned before
+
+	Calm   bool      // nobody waits for what is found
+	Before []Contact // of a calm one: what the last one for the target found
 }
 
 // Lookup is one iterative look-up of Kademlia over disjoint paths: it finds the
@@ -44,6 +47,7 @@ type Lookup struct {
 	peers   map[Key]*peer // asked, or kept by a path
 	asked   []*peer       // in order
 	paths   []path
+	before  map[Key]bool // there without being asked
 	until   time.Time
 	begun   bool
 	ended   bool
@@ -99,6 +103,7 @@ func NewLookup(cfg LookupConfig) *Lookup {
 	if cfg.Closest <= 0 || cfg.Closest > LookupClosest {
 		cfg.Closest = LookupClosest
 	}
+	cfg.homely()
 	if cfg.Paths <= 0 {
 		cfg.Paths = LookupPaths
 	}
@@ -111,8 +116,11 @@ func NewLookup(cfg LookupConfig) *Lookup {
 	if cfg.Patience == nil {
 		cfg.Patience = &Patience{}
 	}
-	l := &Lookup{cfg: cfg, peers: map[Key]*peer{}, paths: make([]path, cfg.Paths)}
-	known := slices.Clone(cfg.Known)
+	l := &Lookup{cfg: cfg, peers: map[Key]*peer{}, paths: make([]path, cfg.Paths), before: map[Key]bool{}}
+	known := slices.Concat(cfg.Before, cfg.Known)
+	for _, c := range cfg.Before {
+		l.before[c.Key] = true
+	}
 	slices.SortFunc(known, func(a, b Contact) int {
 		x, y := distance(a.Key, cfg.Target), distance(b.Key, cfg.Target)
 		return bytes.Compare(x[:], y[:])

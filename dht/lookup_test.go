@@ -18,6 +18,7 @@ import (
 // comes the network that a peer is of.
 //
 //	look target=00 known=80,41/a k=3 paths=2   begin; with again: after others
+//	look … calm before=08,10                   nobody waits; 08 and 10 were found the last time
 //	closer 41 20 10/a                          41 answers
 //	failed 41
 //	tick 500ms                                 time passes
@@ -46,6 +47,12 @@ func TestLookupDrawings(t *testing.T) {
 							for _, k := range strings.Split(value, ",") {
 								cfg.Known = append(cfg.Known, drawn(t, k))
 							}
+						case "before":
+							for _, k := range strings.Split(value, ",") {
+								cfg.Before = append(cfg.Before, drawn(t, k))
+							}
+						case "calm":
+							cfg.Calm = true
 						case "k":
 							fmt.Sscan(value, &cfg.Closest)
 						case "paths":

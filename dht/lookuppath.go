@@ -33,8 +33,8 @@ func (l *Lookup) advance(now time.Time, number int) (asks []LookupEffect, settle
 	if len(list) >= LookupSure && !slices.ContainsFunc(list[:LookupSure], func(p *peer) bool { return p.state != answered }) {
 		parallel, ahead = len(list), len(list)
 	}
-	for _, p := range list[:min(ahead, len(list))] {
-		if p.state == named && on.waiting < parallel && on.asked < MaxPathAsks {
+	for i, p := range list[:min(ahead, len(list))] {
+		if p.state == named && !l.home(p, i) && on.waiting < parallel && on.asked < MaxPathAsks {
 			l.ask(now, number, p)
 			asks = append(asks, Ask{number, p.Key})
 		}
@@ -42,11 +42,15 @@ func (l *Lookup) advance(now time.Time, number int) (asks []LookupEffect, settle
 	list = list[:min(l.cfg.Closest, len(list))]
 	settled = true
 	sure := 0
-	for _, p := range list {
+	for i, p := range list {
 		switch p.state {
 		case waiting:
 			settled = false
 		case named: // left alone for good when the path has asked its fill
+			if l.home(p, i) {
+				sure++
+				continue
+			}
 			settled = settled && on.asked == MaxPathAsks
 		case answered:
 			sure++
@@ -72,7 +76,10 @@ func (l *Lookup) list(on *path) []*peer {
 func (l *Lookup) ask(now time.Time, number int, p *peer) {
 	on := &l.paths[number]
 	p.state, p.path = waiting, number
-	bound := l.cfg.Patience.Bound()
+	bound := PatienceCap
+	if !l.cfg.Calm {
+		bound = l.cfg.Patience.Bound()
+	}
 	p.when, p.patience, p.last = now, now.Add(bound), now.Add(endPatience*bound)
 	on.asked++
 	on.waiting++
@@ -133,7 +140,7 @@ func (h heard) believed() bool {
 
 // found merges the paths: the nearest of all that answered.
 func (l *Lookup) found() []Key {
-	var all []*peer
+	all := l.homes()
 	for _, p := range l.asked {
 		if p.state == answered {
 			all = append(all, p)

@@ -180,7 +180,7 @@ func TestAReadingEndsAfterItsQuorum(t *testing.T) {
 // Early repeats are for newcomers, and for those whom nobody answered.
 func TestRepeats(t *testing.T) {
 	var r dht.Repeat
-	heard := dht.Registered{Holders: 8}
+	heard := dht.Registered{Holders: 8, Few: true}
 	var waits []time.Duration
 	for range 5 {
 		waits = append(waits, r.After(heard))
@@ -194,5 +194,10 @@ func TestRepeats(t *testing.T) {
 	}
 	if again := r.After(dht.Registered{}); again != waits[0] {
 		t.Errorf("nobody answered, and again after %v", again)
+	}
+	for i, reg := range []dht.Registered{{Holders: 8}, heard} { // no reason to hurry
+		if r := (dht.Repeat{}); r.After(reg) != waits[1-i] {
+			t.Errorf("after %+v not %v", reg, waits[1-i])
+		}
 	}
 }

@@ -52,10 +52,10 @@ func (t Told) Peers() map[Key]bool {
 	return all
 }
 
-// confirmable are the peers closest to a bucket, if it is worth asking whether they
-// still are: there were as many as hold one, and all of them answered. Where one was
-// silent another takes its place, which is farther and of which no other need tell.
-func (t Told) confirmable(k Key) []Key {
+// homes are the peers closest to a bucket, if it is worth to begin with them: there
+// were as many as hold one, and all of them answered. Where one was silent another takes
+// its place, which is farther and of which no other need tell.
+func (t Told) homes(k Key) []Key {
 	peers := t.Homes[k]
 	if len(peers) < Replicas || slices.ContainsFunc(peers, func(p Key) bool { return t.Asked[p].Silent }) {
 		return nil
@@ -80,13 +80,14 @@ type Registered struct {
 	Silent  int            `json:"silent"`  // peers that did not
 	Kept    int            `json:"kept"`    // peers that were not asked again: they hold it
 	Depth   int            `json:"depth"`   // of the deepest part
+	Few     bool           `json:"few"`     // fewer peers were found for a bucket than hold one
 	Status  map[Status]int `json:"status"`  // answers, a bucket at a holder each
 }
 
 // Registration places an offer at the peers closest to each of its buckets; where
 // too many of them are full, at those closest to its part of the bucket, one bit
-// deeper and so on. Those that held an earlier one are told of the newer. Whom it
-// found the last time it has confirmed, rather than looked up again. An offer
+// deeper and so on. Those that held an earlier one are told of the newer. Looking
+// up begins with whom it found the last time. An offer
 // that is closed is withdrawn from all that were asked to keep it. It is not safe
 // for concurrent use.
 type Registration struct {
@@ -145,8 +146,9 @@ func (r *Registration) place(level []Bucket, depth int) {
 	}
 	found := make([][]Key, len(keys))
 	each(ParallelWalks, len(keys), func(i int, next func()) {
-		r.route(keys[i], r.cfg.Before.confirmable(keys[i]), func(peers []Key, ok bool) {
+		r.route(Route{keys[i], true, r.cfg.Before.homes(keys[i])}, func(peers []Key, ok bool) {
 			found[i] = peers[:min(Replicas, len(peers))]
+			r.reg.Few = r.reg.Few || len(peers) < Replicas
 			if ok {
 				r.now.Homes[keys[i]] = found[i]
 			}

@@ -13,16 +13,16 @@ import (
 )
 
 // routed plays a registration to its end: whom each look-up finds is fixed, everybody
-// keeps what it is asked to, but for the silent. It returns who was asked, and which look-ups had somebody
-// to confirm.
-func routed(t *testing.T, r *dht.Registration, found []dht.Key, silent ...dht.Key) (asked []dht.Key, confirmed, looked int) {
+// keeps what it is asked to, but for the silent. It returns who was asked, and how many look-ups begin with
+// somebody.
+func routed(t *testing.T, r *dht.Registration, found []dht.Key, silent ...dht.Key) (asked []dht.Key, begun, looked int) {
 	t.Helper()
 	for todo := []dht.IndexInput{dht.Tick{}}; len(todo) > 0; todo = todo[1:] {
 		for _, e := range r.Step(time.Unix(1_800_000_000, 0), todo[0]) {
 			switch e := e.(type) {
 			case dht.Route:
 				if looked++; len(e.Before) > 0 {
-					confirmed++
+					begun++
 				}
 				todo = append(todo, dht.Routed{Key: e.Key, Peers: found})
 			case dht.Send:
@@ -35,7 +35,7 @@ func routed(t *testing.T, r *dht.Registration, found []dht.Key, silent ...dht.Ke
 				}
 				todo = append(todo, dht.Replied{Number: e.Number, Response: dht.Response{Status: slices.Repeat([]dht.Status{dht.Stored}, len(e.Request.Buckets))}})
 			case dht.Ended:
-				return asked, confirmed, looked
+				return asked, begun, looked
 			}
 		}
 	}
@@ -53,7 +53,7 @@ func sealed(t *testing.T) *offer.Opened {
 	return &o
 }
 
-// A repeat has the holders of before confirmed, and soon after tells hardly any but
+// A repeat begins with the holders of before, and soon after tells hardly any but
 // those that have come closer since; a later one tells all, who may have lost it.
 func TestARepeatTellsNewcomers(t *testing.T) {
 	o := sealed(t)
@@ -64,9 +64,9 @@ func TestARepeatTellsNewcomers(t *testing.T) {
 	first, late := peers[:dht.Replicas], peers[1:]
 	cfg := dht.RegistrationConfig{Offer: o, Self: keyOf(99)}
 	r := dht.NewRegistration(cfg)
-	asked, confirmed, looked := routed(t, r, first)
-	if len(asked) != len(first) || confirmed != 0 || looked == 0 {
-		t.Fatalf("at first %d are asked, %d look-ups of %d are of somebody", len(asked), confirmed, looked)
+	asked, begun, looked := routed(t, r, first)
+	if len(asked) != len(first) || begun != 0 || looked == 0 {
+		t.Fatalf("at first %d are asked, %d look-ups of %d begin with somebody", len(asked), begun, looked)
 	}
 	_, cfg.Before = r.Result()
 	for _, c := range []struct {
@@ -81,9 +81,9 @@ func TestARepeatTellsNewcomers(t *testing.T) {
 	} {
 		cfg.Soon = c.soon
 		r := dht.NewRegistration(cfg)
-		asked, confirmed, looked := routed(t, r, c.found)
-		if len(asked) != c.want || confirmed != looked {
-			t.Errorf("%s: %d are asked, want %d; %d of %d look-ups confirm", c.name, len(asked), c.want, confirmed, looked)
+		asked, begun, looked := routed(t, r, c.found)
+		if len(asked) != c.want || begun != looked {
+			t.Errorf("%s: %d are asked, want %d; %d of %d look-ups begin with somebody", c.name, len(asked), c.want, begun, looked)
 		}
 		if reg, told := r.Result(); reg.Holders+reg.Kept < len(c.found) || len(told.Asked) != len(c.found) || len(told.Homes) != looked {
 			t.Errorf("%s: %+v, with %d in %d places", c.name, reg, len(told.Asked), len(told.Homes))
@@ -94,9 +94,9 @@ func TestARepeatTellsNewcomers(t *testing.T) {
 	}
 }
 
-// Who is told the last time is confirmed only where all that a bucket has are there and
+// A look-up begins with those of the last time only where all that a bucket has are there and
 // answered: another may have taken the place of one that is gone, farther away.
-func TestOnlyWholeHomesAreConfirmed(t *testing.T) {
+func TestOnlyWholeHomesAreBegunWith(t *testing.T) {
 	o := sealed(t)
 	var peers []dht.Key
 	for i := range dht.Replicas {
@@ -116,8 +116,8 @@ func TestOnlyWholeHomesAreConfirmed(t *testing.T) {
 		r := dht.NewRegistration(cfg)
 		routed(t, r, c.found, c.silent...)
 		_, cfg.Before = r.Result()
-		if _, confirmed, looked := routed(t, dht.NewRegistration(cfg), peers); looked == 0 || confirmed != map[bool]int{true: looked}[c.want] {
-			t.Errorf("%s: %d of %d look-ups confirm", c.name, confirmed, looked)
+		if _, begun, looked := routed(t, dht.NewRegistration(cfg), peers); looked == 0 || begun != map[bool]int{true: looked}[c.want] {
+			t.Errorf("%s: %d of %d look-ups begin with somebody", c.name, begun, looked)
 		}
 	}
 }

@@ -21,10 +21,13 @@ func (r Repeat) Soon() bool { return r.done < len(again) }
 
 // After returns how long after a registration the next one is due. One that nobody
 // answered begins anew; where holders answered that they have no room, that is no
-// reason to hurry.
+// reason to hurry. The first repeat is for who knew too few peers.
 func (r *Repeat) After(reg Registered) time.Duration {
-	if reg.Holders == 0 {
+	switch {
+	case reg.Holders == 0:
 		r.done = 0
+	case r.done == 0 && !reg.Few:
+		r.done = 1
 	}
 	wait := again[min(r.done, len(again)-1)]
 	r.done++

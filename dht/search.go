@@ -149,7 +149,7 @@ func (s *Search) holders(b Bucket, on func(peers []Key, ok bool)) {
 		on(peers, true)
 		return
 	}
-	s.route(b.Key(), nil, func(peers []Key, ok bool) {
+	s.route(Route{Key: b.Key()}, func(peers []Key, ok bool) {
 		peers = peers[:min(Replicas, len(peers))]
 		if ok {
 			s.closest[b] = peers

@@ -81,7 +81,7 @@ func (e *errand) do(ctx context.Context, effect dht.IndexEffect, see func(dht.In
 	case dht.Route:
 		before := e.infos(effect.Before)
 		e.beside(ctx, func() func() dht.IndexInput {
-			peers, err := e.x.closest(ctx, effect.Key, before)
+			peers, err := e.x.closest(ctx, effect, before)
 			return func() dht.IndexInput { return e.routed(effect.Key, peers, err) }
 		})
 	case dht.Send:
@@ -127,12 +127,12 @@ func (e *errand) infos(peers []dht.Key) (list []peer.AddrInfo) {
 	return list
 }
 
-// closest are the holders of a bucket: those of before, if they still are.
-func (x *Index) closest(ctx context.Context, key dht.Key, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
-	if len(before) > 0 && x.cfg.Router.Confirm(ctx, key[:], before) {
-		return before, nil
+// closest are the holders of a bucket.
+func (x *Index) closest(ctx context.Context, want dht.Route, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+	if want.Calm {
+		return x.cfg.Router.Homes(ctx, want.Key[:], dht.Replicas, before)
 	}
-	return x.cfg.Router.Closest(ctx, key[:], dht.Replicas)
+	return x.cfg.Router.Closest(ctx, want.Key[:], dht.Replicas)
 }
 
 func (e *errand) routed(key dht.Key, peers []peer.AddrInfo, err error) dht.IndexInput {

@@ -26,9 +26,9 @@ const Protocol protocol.ID = "/croft/index/1"
 // them. Package dht/kad has one.
 type Router interface {
 	Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error)
-	// Confirm reports whether peers that Closest returned are still the closest, for
-	// less than another look-up.
-	Confirm(ctx context.Context, key []byte, known []peer.AddrInfo) bool
+	// Homes does the same for one who registers, slower and for less; before are those
+	// that it found the last time, if there are.
+	Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error)
 }
 
 // Config is fixed for the life of an Index.

@@ -264,15 +264,7 @@ func TestCostOfAThousandNodes(t *testing.T) {
 	}
 }
 
-// Confirm says what dht/kad's does: the nearest few live, and nobody that does is
-// nearer than the last.
-func (r routes) Confirm(ctx context.Context, key []byte, known []peer.AddrInfo) bool {
-	const asks = 3
-	if len(known) < asks || slices.ContainsFunc(known[:asks], func(ai peer.AddrInfo) bool { return r.net.index[ai.ID].dead }) {
-		return false
-	}
-	at, last := sha256.Sum256(key), place(known[len(known)-1].ID)
-	return !slices.ContainsFunc(r.net.all, func(m *member) bool {
-		return m != r.self && !m.dead && dht.Nearer(at, m.at, last) && !slices.ContainsFunc(known, func(ai peer.AddrInfo) bool { return ai.ID == m.id })
-	})
+// Homes finds the same.
+func (r routes) Homes(ctx context.Context, key []byte, n int, _ []peer.AddrInfo) ([]peer.AddrInfo, error) {
+	return r.Closest(ctx, key, n)
 }

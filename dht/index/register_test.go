@@ -12,14 +12,15 @@ import (
 	"croft/dht/dhttest"
 )
 
-// watched is a router that sees whom it is to confirm.
+// watched is a router that sees with whom it is to begin.
 type watched struct {
 	Router
-	confirm func([]peer.AddrInfo) (known bool)
+	begin func(before []peer.AddrInfo)
 }
 
-func (w watched) Confirm(ctx context.Context, key []byte, known []peer.AddrInfo) bool {
-	return w.confirm(known) && w.Router.Confirm(ctx, key, known)
+func (w watched) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+	w.begin(before)
+	return w.Router.Homes(ctx, key, n, before)
 }
 
 // A registration that is broken off after its look-ups knows yet who it was that they
@@ -27,15 +28,13 @@ func (w watched) Confirm(ctx context.Context, key []byte, known []peer.AddrInfo)
 func TestBrokenOffItKnowsWhomItFound(t *testing.T) {
 	n := newMemory(30, dht.HolderConfig{})
 	m := n.all[0]
-	confirmed := 0
-	m.cfg.Router = watched{m.cfg.Router, func(known []peer.AddrInfo) bool {
-		for _, ai := range known {
-			if confirmed++; ai.ID == "" {
-				t.Error("it is to confirm nobody")
-				return false
+	begun := 0
+	m.cfg.Router = watched{m.cfg.Router, func(before []peer.AddrInfo) {
+		for _, ai := range before {
+			if begun++; ai.ID == "" {
+				t.Error("it is to begin with nobody")
 			}
 		}
-		return true
 	}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ask := m.ask
@@ -52,7 +51,7 @@ func TestBrokenOffItKnowsWhomItFound(t *testing.T) {
 	if _, err := m.Register(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if confirmed == 0 {
-		t.Error("nobody was to be confirmed")
+	if begun == 0 {
+		t.Error("it begins with nobody")
 	}
 }

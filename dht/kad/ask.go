@@ -53,7 +53,7 @@ func (d *DHT) values(key string) question {
 // ask puts a question to a peer in the background. The answer comes in any case,
 // and answers has room for it.
 func (d *DHT) ask(id peer.ID, q question, answers chan<- answer) {
-	err := d.background(func(ctx context.Context) {
+	err := d.background(id, func(ctx context.Context) {
 		a, start := answer{from: id}, time.Now()
 		a.value, a.closer, a.err = q(ctx, id)
 		a.took = time.Since(start)
@@ -65,8 +65,8 @@ func (d *DHT) ask(id peer.ID, q question, answers chan<- answer) {
 	}
 }
 
-// background runs one request, dialling included, unless there are too many.
-func (d *DHT) background(request func(context.Context)) error {
+// background runs one request to a peer, dialling included, unless there are too many.
+func (d *DHT) background(to peer.ID, request func(context.Context)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed || d.inFlight == maxAsks {
@@ -74,12 +74,16 @@ func (d *DHT) background(request func(context.Context)) error {
 		return errBusy
 	}
 	d.inFlight++
+	d.asked[to]++
 	d.asking.Go(func() {
 		ctx, cancel := context.WithTimeout(d.life, askTimeout)
 		defer cancel()
 		request(ctx)
 		d.mu.Lock()
 		d.inFlight--
+		if d.asked[to]--; d.asked[to] == 0 {
+			delete(d.asked, to)
+		}
 		d.mu.Unlock()
 	})
 	return nil

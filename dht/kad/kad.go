@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/routing"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -28,6 +29,9 @@ import (
 
 // Prefix keeps our routing apart from every other network's.
 const Prefix = "/croft"
+
+// protocolID is what kad-dht makes of it.
+const protocolID protocol.ID = Prefix + "/kad/1.0.0"
 
 // Config is fixed for the life of a DHT.
 type Config struct {
@@ -61,6 +65,7 @@ type DHT struct {
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	inFlight int
+	asked    map[peer.ID]int // how many of those are to a peer
 	patience dht.Patience
 	near     int // of whom has so many bits in common with this node, everybody is known
 	size     int // of the table when that was found
@@ -86,6 +91,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 		kaddht.ProtocolPrefix(Prefix), kaddht.Mode(mode),
 		kaddht.Validator(check), kaddht.ValueDatastore(kept), kaddht.MaxRecordAge(maxRecordAge),
 		kaddht.DisableProviders(), kaddht.DisableAutoRefresh(), kaddht.WithCustomMessageSender(newSender),
+		kaddht.LookupCheckConcurrency(0), // see admit.go
 		kaddht.AddressFilter(keep),
 		kaddht.QueryFilter(func(_ any, ai peer.AddrInfo) bool { return len(keep(ai.Addrs)) > 0 }),
 	}
@@ -95,16 +101,21 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	if cfg.Refresh > 0 {
 		options = append(options, kaddht.RoutingTableRefreshPeriod(cfg.Refresh))
 	}
-	router, err := kaddht.New(h, options...)
+	come, err := admissions(h) // before anybody does
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT: %w", err)
 	}
+	router, err := kaddht.New(h, options...)
+	if err != nil {
+		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, come.Close()))
+	}
 	messenger, err := pb.NewProtocolMessenger(router.MessageSender())
 	if err != nil {
-		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, router.Close()))
+		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, router.Close(), come.Close()))
 	}
-	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1)}
+	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1), asked: map[peer.ID]int{}}
 	d.life, d.cancel = context.WithCancel(context.Background())
+	d.asking.Go(func() { d.admitting(come) })
 	if cfg.Refresh > 0 {
 		d.asking.Go(func() { d.refresh(cfg.Refresh) })
 	}
@@ -195,13 +206,28 @@ func (d *DHT) connect(ctx context.Context, list []peer.AddrInfo) (reached int, e
 // and filled up from the routing table, as one is that nobody answers: the answer
 // is then a guess, not an error.
 func (d *DHT) Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error) {
-	w, err := d.walk(ctx, string(key), n, d.nodes(string(key)), nil)
+	return d.closest(ctx, dht.LookupConfig{Closest: n}, string(key))
+}
+
+// Homes does the same for one who registers something at those n peers: slower, with
+// fewer requests, and with fewer still when before are those that it found the last time
+// (see [dht.LookupConfig]).
+func (d *DHT) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+	cfg := dht.LookupConfig{Closest: n, Calm: true}
+	for _, ai := range before {
+		cfg.Before = append(cfg.Before, d.contact(ai.ID, ai.Addrs))
+	}
+	return d.closest(ctx, cfg, string(key), before...)
+}
+
+func (d *DHT) closest(ctx context.Context, cfg dht.LookupConfig, key string, before ...peer.AddrInfo) ([]peer.AddrInfo, error) {
+	w, err := d.walk(ctx, cfg, key, d.nodes(key), nil, before...)
 	if err != nil {
 		return nil, fmt.Errorf("looking up: %w", err)
 	}
 	ids := w.closest
 	if w.cut || len(ids) == 0 {
-		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(string(key)), n)...)
+		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(key), cfg.Closest)...)
 	}
 	seen := map[peer.ID]bool{d.host.ID(): true}
 	var found []peer.AddrInfo
@@ -229,7 +255,7 @@ func (d *DHT) FindNode(ctx context.Context, node lease.Principal) (peer.AddrInfo
 	}
 	connected := func() bool { return d.host.Network().Connectedness(id) == network.Connected }
 	if !connected() {
-		w, err := d.walk(ctx, string(id), dht.LookupClosest, d.nodes(string(id)), connected)
+		w, err := d.walk(ctx, dht.LookupConfig{}, string(id), d.nodes(string(id)), connected)
 		if err == nil && !w.target && !connected() {
 			err = routing.ErrNotFound
 		}

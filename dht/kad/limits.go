@@ -49,6 +49,9 @@ const (
 	// maxAsks bounds the requests under way, of all walks together: eight walks, and
 	// those that silent peers hold.
 	maxAsks = 256
+	// maxAddrs is how many addresses are kept of whom others name: more than they tell of
+	// one, so that a liar who tells first leaves room.
+	maxAddrs = 16
 	// maxAnswer is the size in bytes of the largest answer that is read: 21 peers with
 	// 4 KiB of addresses each, and a record, leave room. It is allocated by what the
 	// answer says of itself, so liars can take 32 MiB with all requests under way.

@@ -41,7 +41,7 @@ func (d *DHT) put(ctx context.Context, key string, value []byte) error {
 	if err := d.store.Put(ctx, key, rec); err != nil { // not even here, if it is no good or an older one
 		return err
 	}
-	w, err := d.walk(ctx, key, dht.LookupClosest, d.nodes(key), nil)
+	w, err := d.walk(ctx, dht.LookupConfig{}, key, d.nodes(key), nil)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (d *DHT) put(ctx context.Context, key string, value []byte) error {
 // give has one peer keep a record, in the background. What it says of the record
 // says nothing of its routing.
 func (d *DHT) give(id peer.ID, rec *recpb.Record, results chan<- error) {
-	if err := d.background(func(ctx context.Context) { results <- d.messenger.PutValue(ctx, id, rec) }); err != nil {
+	if err := d.background(id, func(ctx context.Context) { results <- d.messenger.PutValue(ctx, id, rec) }); err != nil {
 		results <- err
 	}
 }
@@ -95,7 +95,7 @@ func (d *DHT) get(ctx context.Context, key string) (newest []byte, err error) {
 	if rec, err := d.store.Get(short, key); err == nil && rec != nil && dht.CheckRecord(d.now(), key, rec.GetValue()) == nil {
 		values = append(values, rec.GetValue())
 	}
-	w, err := d.walk(short, key, dht.LookupClosest, d.values(key), nil)
+	w, err := d.walk(short, dht.LookupConfig{}, key, d.values(key), nil)
 	for _, v := range w.values {
 		values = append(values, v)
 	}

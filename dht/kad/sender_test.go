@@ -21,7 +21,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		size int
 		ok   bool
 	}{{maxAnswer / 2, true}, {2 * maxAnswer, false}} {
-		liar.SetStreamHandler(Prefix+"/kad/1.0.0", func(s network.Stream) {
+		liar.SetStreamHandler(protocolID, func(s network.Stream) {
 			defer s.Close()
 			_, _ = io.ReadAll(s)
 			_, _ = protodelim.MarshalTo(s, &pb.Message{Key: bytes.Repeat([]byte{1}, c.size)})

@@ -10,9 +10,7 @@ import (
 	"time"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -27,21 +25,27 @@ type walked struct {
 	target  bool // the peer whose id is the key was asked, and has not failed
 }
 
-// walk drives one look-up of the n nearest with kad-dht's own messages, until it ends, enough says
-// that it may, or ctx ends. It waits for no request: each goes on in the
-// background, and what it shows is learned also when the walk is over.
-func (d *DHT) walk(ctx context.Context, key string, n int, q question, enough func() bool) (walked, error) {
+// walk drives one look-up with kad-dht's own messages, until it ends, enough says that it
+// may, or ctx ends. Before has the addresses of those in cfg. It waits for no request:
+// each goes on in the background, and what it shows is learned also when the walk is over.
+func (d *DHT) walk(ctx context.Context, cfg dht.LookupConfig, key string, q question, enough func() bool, before ...peer.AddrInfo) (walked, error) {
 	known := d.dht.RoutingTable().NearestPeers(kb.ConvertKey(key), dht.LookupKnown)
-	if len(known) == 0 {
+	if len(known)+len(before) == 0 {
 		return walked{}, ErrAlone
 	}
 	w := walked{values: map[peer.ID][]byte{}}
-	names := map[dht.Key]peer.ID{}
+	all := newNames()
 	seeds := map[peer.ID]time.Duration{} // how long they took
-	cfg := dht.LookupConfig{Target: sha256.Sum256([]byte(key)), Self: place(d.host.ID()), Closest: n, Patience: &d.patience}
+	cfg.Target, cfg.Self, cfg.Patience = sha256.Sum256([]byte(key)), place(d.host.ID()), &d.patience
+	for i, ai := range before {
+		all.add(ai.ID, cfg.Before[i], d.keep(ai.Addrs))
+	}
 	for _, id := range known {
-		names[place(id)], seeds[id] = id, math.MaxInt64
-		cfg.Known = append(cfg.Known, d.contact(id, d.host.Peerstore().Addrs(id)))
+		seeds[id] = math.MaxInt64
+		if all.byID[id] == nil {
+			all.add(id, d.contact(id, d.host.Peerstore().Addrs(id)), nil)
+		}
+		cfg.Known = append(cfg.Known, all.byID[id].Contact)
 	}
 	look := dht.NewLookup(cfg)
 	answers := make(chan answer, dht.LookupPaths*dht.MaxPathAsks) // as many as are asked: none ever waits to be heard
@@ -53,12 +57,14 @@ func (d *DHT) walk(ctx context.Context, key string, n int, q question, enough fu
 		for _, e := range effects {
 			switch e := e.(type) {
 			case dht.Ask:
-				id := names[e.Peer]
-				w.target = w.target || string(id) == key
-				d.ask(id, q, answers)
+				p := all.byKey[e.Peer]
+				w.target = w.target || string(p.id) == key
+				d.reveal(p)
+				d.ask(p.id, q, answers)
 			case dht.Found:
 				for _, k := range e.Peers {
-					w.closest = append(w.closest, names[k])
+					d.reveal(all.byKey[k]) // it may not have been asked
+					w.closest = append(w.closest, all.byKey[k].id)
 				}
 				w.cut = e.Cut
 				d.useful(key, w.cut, seeds)
@@ -80,7 +86,7 @@ func (d *DHT) walk(ctx context.Context, key string, n int, q question, enough fu
 			if a.err == nil && a.value != nil {
 				w.values[a.from] = a.value
 			}
-			in = d.input(key, a, names)
+			in = d.input(key, a, all)
 		case <-timer.C:
 			in = dht.Tick{}
 		case <-ctx.Done():
@@ -102,46 +108,6 @@ func (d *DHT) bound() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.patience.Bound()
-}
-
-// input makes of an answer what the look-up takes, and keeps the addresses in it
-// that may be dialled, as kad-dht does.
-func (d *DHT) input(key string, a answer, names map[dht.Key]peer.ID) dht.LookupInput {
-	if a.err != nil {
-		return dht.Failed{Peer: place(a.from)}
-	}
-	in := dht.Closer{From: place(a.from), Groups: d.seen(a.from)}
-	var malformed, undialable, surplus uint64
-	for i, ai := range a.closer {
-		if i == dht.MaxCloser {
-			surplus = uint64(len(a.closer) - i)
-			break
-		}
-		if _, err := peer.IDFromBytes([]byte(ai.ID)); err != nil {
-			malformed++
-			continue
-		}
-		book := d.host.Peerstore()
-		dialable := d.keep(ai.Addrs)
-		if len(dialable) == 0 && len(d.keep(book.Addrs(ai.ID))) == 0 && string(ai.ID) != key {
-			undialable++
-			continue
-		}
-		if ai.ID != d.host.ID() && d.host.Network().Connectedness(ai.ID) != network.Connected { // of those we have better ones
-			book.AddAddrs(ai.ID, dialable, peerstore.TempAddrTTL)
-		}
-		c := d.contact(ai.ID, ai.Addrs)
-		names[c.Key] = ai.ID
-		in.Peers = append(in.Peers, c)
-	}
-	if malformed+undialable+surplus > 0 {
-		d.mu.Lock()
-		d.stats.Malformed += malformed
-		d.stats.Undialable += undialable
-		d.stats.Surplus += surplus
-		d.mu.Unlock()
-	}
-	return in
 }
 
 // place is where a peer lies among the keys.

@@ -54,7 +54,7 @@ func holes(t *testing.T, in []*DHT, n int) (all []*hole, release func()) {
 	t.Cleanup(release)
 	for range n {
 		h := &hole{host: newHost(t)}
-		h.host.SetStreamHandler(Prefix+"/kad/1.0.0", func(s network.Stream) {
+		h.host.SetStreamHandler(protocolID, func(s network.Stream) {
 			h.mu.Lock()
 			h.held++
 			h.mu.Unlock()
@@ -242,10 +242,10 @@ func TestGarbageInAnAnswer(t *testing.T) {
 	for range 100 {
 		a.closer = append(a.closer, &peer.AddrInfo{ID: good, Addrs: addr})
 	}
-	names := map[dht.Key]peer.ID{}
+	names := newNames()
 	in, ok := d.input("key", a, names).(dht.Closer)
-	if !ok || len(in.Peers) != dht.MaxCloser-4 || len(names) != 1 || in.Peers[0].Groups[0].String() != "8.8.0.0/16" {
-		t.Errorf("%d peers, %d names, %v", len(in.Peers), len(names), in.Peers)
+	if !ok || len(in.Peers) != dht.MaxCloser-4 || len(names.byID) != 1 || len(names.byKey) != 1 || in.Peers[0].Groups[0].String() != "8.8.0.0/16" {
+		t.Errorf("%d peers, %d names, %v", len(in.Peers), len(names.byID), in.Peers)
 	}
 	if s := d.Stats(); s.Malformed != 2 || s.Undialable != 2 || s.Surplus != uint64(105-dht.MaxCloser) {
 		t.Errorf("%+v", s)
@@ -253,6 +253,10 @@ func TestGarbageInAnAnswer(t *testing.T) {
 	if drops := d.Stats().Drops(); len(drops) != 3 || drops["malformed"] != 2 {
 		t.Errorf("dropped %v", drops)
 	}
+	if got := d.host.Peerstore().Addrs(good); len(got) != 0 {
+		t.Errorf("nobody asks it yet, and kept is %v", got)
+	}
+	d.reveal(names.byID[good])
 	if got := d.host.Peerstore().Addrs(good); len(got) != 1 || !got[0].Equal(addr[0]) {
 		t.Errorf("kept %v", got)
 	}
@@ -271,19 +275,19 @@ func TestRequestsAreBounded(t *testing.T) {
 	var under sync.WaitGroup
 	for range maxAsks {
 		under.Add(1)
-		if err := d.background(func(context.Context) { under.Done(); <-gate }); err != nil {
+		if err := d.background("p", func(context.Context) { under.Done(); <-gate }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	under.Wait()
-	if err := d.background(func(context.Context) {}); !errors.Is(err, errBusy) {
+	if err := d.background("p", func(context.Context) {}); !errors.Is(err, errBusy) {
 		t.Errorf("one more: %v", err)
 	}
 	found, err := d.Closest(t.Context(), []byte("k"), dht.LookupClosest)
 	if err != nil || len(found) != 2 {
 		t.Errorf("found %d, %v", len(found), err)
 	}
-	if d.Size() != 2 {
+	if d.Size() != 2 || len(d.asked) != 1 {
 		t.Errorf("for our own haste %d are left in the table", d.Size())
 	}
 	close(gate)

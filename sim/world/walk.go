@@ -24,9 +24,14 @@ const findNode, nodeInfo = 60, 90
 
 // walk begins a look-up of so many; done is called once, if the node lives until then.
 func (n *peer) walk(target dht.Key, closest int, done func(nearest []int32)) *walk {
+	return n.walkAs(dht.LookupConfig{Target: target, Closest: closest}, done)
+}
+
+// walkAs is walk, in any of the ways that there are.
+func (n *peer) walkAs(cfg dht.LookupConfig, done func(nearest []int32)) *walk {
 	t := n.w.tables
-	k := &walk{n: n, target: target, done: done, lookup: dht.NewLookup(dht.LookupConfig{Target: target, Self: t.ids[n.index], Closest: closest,
-		Known: t.contacts(t.closest(n.index, target, dht.LookupClosest)), Patience: &n.patience})}
+	cfg.Self, cfg.Known, cfg.Patience = t.ids[n.index], t.contacts(t.closest(n.index, cfg.Target, dht.LookupClosest)), &n.patience
+	k := &walk{n: n, target: cfg.Target, done: done, lookup: dht.NewLookup(cfg)}
 	n.later(0, func() { k.step(dht.Tick{}) })
 	return k
 }

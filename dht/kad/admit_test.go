@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kad
+
+import (
+	"bufio"
+	"crypto/rand"
+	"sync"
+	"testing"
+
+	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	kb "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	"google.golang.org/protobuf/encoding/protodelim"
+)
+
+// asked counts the requests that a host gets, by their types, and answers pings if it
+// is to.
+type asked struct {
+	mu   sync.Mutex
+	kind map[pb.Message_MessageType]int
+}
+
+func (a *asked) serve(answers bool) network.StreamHandler {
+	return func(s network.Stream) {
+		defer s.Close()
+		var m pb.Message
+		if protodelim.UnmarshalFrom(bufio.NewReader(s), &m) != nil {
+			return
+		}
+		a.mu.Lock()
+		a.kind[m.GetType()]++
+		a.mu.Unlock()
+		if !answers {
+			s.Reset()
+			return
+		}
+		_, _ = protodelim.MarshalTo(s, &m)
+	}
+}
+
+func (a *asked) of(kind pb.Message_MessageType) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.kind[kind]
+}
+
+// Who comes by himself is pinged, and in the table once he answers; where there is no
+// room for him he is asked nothing, and nobody makes any.
+func TestWhoComesIsPinged(t *testing.T) {
+	d := start(t, Config{Server: true})
+	for _, c := range []struct {
+		name          string
+		answers, full bool
+		pings         int
+	}{{"answers", true, false, 1}, {"is silent", false, false, 1}, {"has no room", true, true, 0}} {
+		h, got := newHost(t), &asked{kind: map[pb.Message_MessageType]int{}}
+		h.SetStreamHandler(protocolID, got.serve(c.answers))
+		if c.full {
+			fill(t, d, kb.CommonPrefixLen(kb.ConvertPeerID(d.host.ID()), kb.ConvertPeerID(h.ID())))
+		}
+		before := d.Stats().Pings
+		if err := h.Connect(t.Context(), info(d)); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, c.name+": it is known to route", func() bool {
+			id, err := d.host.Peerstore().FirstSupportedProtocol(h.ID(), protocolID)
+			return err == nil && id != ""
+		})
+		if c.full {
+			d.admit(h.ID()) // that may not have come to it yet
+		}
+		wait(t, c.name+": pinged", func() bool { return got.of(pb.Message_PING) == c.pings && idle(d) })
+		if other := got.of(pb.Message_FIND_NODE); other != 0 || d.Stats().Pings-before != uint64(c.pings) {
+			t.Errorf("%s: asked %d times for others, %d pings counted", c.name, other, d.Stats().Pings-before)
+		}
+		if !c.full && (d.dht.RoutingTable().Find(h.ID()) != "") != c.answers {
+			t.Errorf("%s: in the table of %d", c.name, d.Size())
+		}
+		if c.full && d.dht.RoutingTable().Find(h.ID()) != "" {
+			t.Errorf("%s: it took another's place", c.name)
+		}
+	}
+}
+
+func idle(d *DHT) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.inFlight == 0
+}
+
+// fill makes a bucket of the table full, and another that comes after it, so that it is
+// not split.
+func fill(t *testing.T, d *DHT, cpl int) {
+	t.Helper()
+	table, self := d.dht.RoutingTable(), kb.ConvertPeerID(d.host.ID())
+	for table.NPeersForCpl(uint(cpl)) < 20 || table.NPeersForCpl(uint(cpl+1)) < 1 {
+		_, key, err := crypto.GenerateEd25519Key(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := peer.IDFromPublicKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := kb.CommonPrefixLen(self, kb.ConvertPeerID(id)); at == cpl || at == cpl+1 {
+			d.Know([]peer.AddrInfo{{ID: id, Addrs: []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/9")}}})
+		}
+	}
+}
