@@ -21,7 +21,7 @@ type Entry struct {
 func (v *View) Entries() []Entry {
 	all := make([]Entry, len(v.order))
 	for i, e := range v.order {
-		all[i] = Entry{e.offer, e.from, e.heard}
+		all[i] = Entry{e.offer, e.from.Value(), e.heard}
 	}
 	return all
 }

@@ -9,8 +9,8 @@ import "croft/lease/judge"
 func (v *View) Narrow() (effects []Effect) {
 	var gone []*entry // those that go are counted no more, and others may be wanted for it: all are asked before
 	for _, e := range v.order {
-		if e.group != (group{}) && !v.cfg.Crowd.Wants(e.area, e.rank) {
-			gone = append(gone, e)
+		if !e.group.own() && !v.cfg.Crowd.Wants(e.area, e.rank) {
+			gone = append(gone, e.entry)
 		}
 	}
 	for _, e := range gone {

@@ -117,7 +117,7 @@ func (v *View) find(h head) *entry {
 	if i == len(v.order) || headOf(v.order[i].offer.Node) != h {
 		return nil
 	}
-	return v.order[i]
+	return v.order[i].entry
 }
 
 // DecodePullRequest reads a pull, at most MaxPull bytes.

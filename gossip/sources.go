@@ -64,7 +64,7 @@ func (s *Sources) Judge(now time.Time, p *Pull) (omitted map[lease.Principal]int
 			for _, who := range d.lack {
 				omitted[who]++
 			}
-			if e := p.view.entries[d.node]; e != nil && e.offer.Sequence == d.sequence {
+			if e := p.view.entry(d.node); e != nil && e.offer.Sequence == d.sequence {
 				e.sure = true
 			}
 			delete(s.doubts, h)

@@ -93,7 +93,7 @@ type Verdict struct {
 }
 
 // Stored says that the view has a new newest offer.
-type Stored struct{ Offer offer.Opened }
+type Stored struct{ Offer *offer.Opened } // not to be changed
 
 // Evicted says that the view forgot a node.
 type Evicted struct {

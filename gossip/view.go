@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"time"
+	"unique"
 
 	"croft/lease"
 	"croft/lease/judge"
@@ -38,8 +39,7 @@ type ViewConfig struct {
 // before strangers came stay.
 type View struct {
 	cfg      ViewConfig
-	entries  map[lease.Principal]*entry
-	order    []*entry // by node
+	order    []slot // by node
 	groups   map[group]int
 	arrivals uint64
 	evidence []Equivocated
@@ -47,23 +47,25 @@ type View struct {
 	wake     time.Time // no entry expires before; zero when there is none
 }
 
-type group struct {
-	site bool
-	who  lease.Principal
+// slot is an entry in its place. Views are looked through again and again: where most
+// are passed over, only the slots are read.
+type slot struct {
+	first uint64 // of the node's principal
+	*entry
 }
 
+// entry takes 64 bytes of memory: there is one for each two nodes of a network.
 type entry struct {
 	offer   *offer.Opened // not to be changed: others may have it too
-	first   uint64        // of the node's principal, by which entries are in order
 	group   group
-	from    lease.Principal // who brought it; zero is the node itself
+	from    unique.Handle[lease.Principal] // who brought it
 	arrival uint64
 	refill  int64 // when the last token was added, in nanoseconds
 	heard   bool  // by gossip, not only by pull
 	sure    bool  // two neighbours were found to have this very offer
 	tokens  int8  // offers that the node may still publish at once
-	area    Area  // of a crowd
-	rank    Rank
+	rank    Rank  // of a crowd, as is
+	area    Area
 }
 
 // NewView returns an empty view.
@@ -77,7 +79,7 @@ func NewView(cfg ViewConfig) *View {
 			return &o, err
 		}
 	}
-	return &View{cfg: cfg, entries: map[lease.Principal]*entry{}, groups: map[group]int{}}
+	return &View{cfg: cfg, groups: map[group]int{}}
 }
 
 // Step advances the view to now and applies one input.
@@ -105,18 +107,15 @@ func (v *View) receive(now time.Time, b []byte, by lease.Principal, pulled bool)
 		j, reason := judge.Of(err)
 		return []Effect{Verdict{j, reason}}
 	}
-	from := group{who: by}
-	if v.cfg.Check != nil && !o.Site.IsZero() {
-		from = group{site: true, who: o.Site}
-	}
-	if old, ok := v.entries[o.Node]; ok {
-		return v.replace(now, old, o, from, by, pulled)
+	if old := v.entry(o.Node); old != nil {
+		return v.replace(now, old, o, by, pulled)
 	}
 	effects := []Effect{Verdict{judge.Accept, judge.None}}
-	e := &entry{offer: o, first: firstOf(o.Node), group: from, from: by, heard: !pulled, tokens: Burst - 1, refill: now.UnixNano()}
+	from := v.groupOf(o, by)
+	e := &entry{offer: o, group: from, from: unique.Make(by), heard: !pulled, tokens: Burst - 1, refill: now.UnixNano()}
 	if v.cfg.Crowd != nil {
 		e.area, e.rank = AreaOf(o.Node, o.Attributes.Position)
-		if from != (group{}) && !v.cfg.Crowd.lets(e, pulled || v.full()) {
+		if !from.own() && !v.cfg.Crowd.lets(e, pulled || v.full()) {
 			return []Effect{Verdict{judge.Ignore, judge.Elsewhere}}
 		}
 		if v.full() {
@@ -133,16 +132,15 @@ func (v *View) receive(now time.Time, b []byte, by lease.Principal, pulled bool)
 	}
 	v.arrivals++
 	e.arrival = v.arrivals
-	v.entries[o.Node] = e
 	v.cfg.Crowd.turn(e, 1)
-	v.order = slices.Insert(v.order, v.behind(o.Node), e)
+	v.order = slices.Insert(v.order, v.behind(o.Node), slot{firstOf(o.Node), e})
 	v.digest.turn(o)
 	v.groups[from]++
 	v.wakeAt(o.Until)
-	return append(effects, Stored{*o})
+	return append(effects, Stored{o})
 }
 
-func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, by lease.Principal, pulled bool) []Effect {
+func (v *View) replace(now time.Time, old *entry, o *offer.Opened, by lease.Principal, pulled bool) []Effect {
 	switch {
 	case o.ID == old.offer.ID && !pulled && !old.heard:
 		old.heard = true // a pull was faster; the neighbours may still need it
@@ -159,7 +157,7 @@ func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, b
 	if !pulled && !lastWord && !old.spend(now) {
 		return []Effect{Verdict{judge.Ignore, judge.TooOften}}
 	}
-	if from.site && from != old.group { // a certificate arrived; a neighbour is no reason to regroup
+	if from := v.groupOf(o, by); from.site && from != old.group { // a certificate arrived; a neighbour is no reason to regroup
 		v.leave(old.group)
 		old.group = from
 		v.groups[from]++
@@ -171,9 +169,9 @@ func (v *View) replace(now time.Time, old *entry, o *offer.Opened, from group, b
 	}
 	v.digest.turn(old.offer)
 	v.digest.turn(o)
-	old.offer, old.from, old.heard, old.sure = o, by, !pulled, false
+	old.offer, old.from, old.heard, old.sure = o, unique.Make(by), !pulled, false
 	v.wakeAt(o.Until)
-	effects := []Effect{Verdict{judge.Accept, judge.None}, Stored{*o}}
+	effects := []Effect{Verdict{judge.Accept, judge.None}, Stored{o}}
 	if lastWord {
 		effects = append(effects, Evicted{o.Node, judge.Withdrawn})
 	}
@@ -211,40 +209,7 @@ func (e *entry) spend(now time.Time) bool {
 	return true
 }
 
-// victim is whose place a newcomer of group g takes, or nil.
-func (v *View) victim(g group) *entry {
-	var worst *entry
-	for _, e := range v.entries {
-		if e.group == (group{}) {
-			continue // the node's own offer
-		}
-		if worst == nil || v.crowds(e, worst) {
-			worst = e
-		}
-	}
-	if worst == nil || v.groups[worst.group] <= v.groups[g]+1 {
-		return nil // the newcomer's group would become as large, or is the largest
-	}
-	return worst
-}
-
-// crowds orders by size of group, then by arrival: a total order, so that it
-// does not hang on the order of a map.
-func (v *View) crowds(a, b *entry) bool {
-	if x, y := v.groups[a.group], v.groups[b.group]; x != y {
-		return x > y
-	}
-	return a.arrival > b.arrival
-}
-
-func (v *View) leave(g group) {
-	if v.groups[g]--; v.groups[g] == 0 {
-		delete(v.groups, g)
-	}
-}
-
 func (v *View) forget(e *entry) {
-	delete(v.entries, e.offer.Node)
 	v.cfg.Crowd.turn(e, -1)
 	i := v.behind(e.offer.Node) - 1
 	v.order = slices.Delete(v.order, i, i+1)
@@ -269,7 +234,7 @@ func (v *View) expire(now time.Time) []Effect {
 			v.wakeAt(e.offer.Until)
 			continue
 		}
-		v.forget(e)
+		v.forget(e.entry)
 		if !e.offer.Closed { // a withdrawn one was told already
 			effects = append(effects, Evicted{e.offer.Node, judge.Expired})
 		}
@@ -282,7 +247,7 @@ func firstOf(node lease.Principal) uint64 { return binary.BigEndian.Uint64(node[
 // behind is how many entries are not after a node.
 func (v *View) behind(node lease.Principal) int {
 	first := firstOf(node)
-	i, found := slices.BinarySearchFunc(v.order, node, func(e *entry, n lease.Principal) int {
+	i, found := slices.BinarySearchFunc(v.order, node, func(e slot, n lease.Principal) int {
 		if e.first != first { // nearly always: the rest need not be fetched
 			return cmp.Compare(e.first, first)
 		}
@@ -294,6 +259,14 @@ func (v *View) behind(node lease.Principal) int {
 	return i
 }
 
+// entry is that of a node, or nil.
+func (v *View) entry(node lease.Principal) *entry {
+	if i := v.behind(node) - 1; i >= 0 && v.order[i].offer.Node == node {
+		return v.order[i].entry
+	}
+	return nil
+}
+
 // Offers returns the offers that hold at now, withdrawn nodes left out, by node.
 func (v *View) Offers(now time.Time) []offer.Opened {
 	var all []offer.Opened
@@ -303,10 +276,10 @@ func (v *View) Offers(now time.Time) []offer.Opened {
 	return all
 }
 
-func (v *View) full() bool { return len(v.entries) >= v.cfg.Cap }
+func (v *View) full() bool { return len(v.order) >= v.cfg.Cap }
 
 // Has reports whether a node is in the view.
-func (v *View) Has(node lease.Principal) bool { return v.entries[node] != nil }
+func (v *View) Has(node lease.Principal) bool { return v.entry(node) != nil }
 
 // Len returns the number of nodes kept, withdrawn ones included.
-func (v *View) Len() int { return len(v.entries) }
+func (v *View) Len() int { return len(v.order) }

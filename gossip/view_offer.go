@@ -12,7 +12,7 @@ import (
 // Offer returns the newest offer of a node, not to be changed, and false if there
 // is none or the node has left.
 func (v *View) Offer(node lease.Principal) (*offer.Opened, bool) {
-	if e := v.entries[node]; e != nil && !e.offer.Closed {
+	if e := v.entry(node); e != nil && !e.offer.Closed {
 		return e.offer, true
 	}
 	return nil, false

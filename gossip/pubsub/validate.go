@@ -4,14 +4,11 @@ package pubsub
 
 import (
 	"context"
-	"fmt"
 
 	ps "github.com/libp2p/go-libp2p-pubsub"
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"croft/gossip"
-	"croft/lease"
 	"croft/lease/judge"
 )
 
@@ -20,7 +17,15 @@ func (g *Gossip) capacity(_ context.Context, from peer.ID, m *ps.Message) ps.Val
 	if from == g.cfg.Host.ID() {
 		return ps.ValidationAccept // Publish has put it into the view
 	}
-	return g.result(g.step(gossip.Received{Bytes: m.Data, From: principal(from)}))
+	g.mu.Lock()
+	effects := g.view.Step(g.cfg.Now(), gossip.Received{Bytes: m.Data, From: principal(from)})
+	g.mu.Unlock()
+	for _, e := range effects {
+		if s, ok := e.(gossip.Stored); ok {
+			m.Data = s.Offer.Bytes // what the view and the router keep is one copy, also where views share offers
+		}
+	}
+	return g.result(g.tell(effects))
 }
 
 // leases judges one notice. It is soft news: nothing is kept of it here.
@@ -55,28 +60,4 @@ func (g *Gossip) result(v gossip.Verdict) ps.ValidationResult {
 	}
 	g.counts.add("ignore:" + string(v.Reason))
 	return ps.ValidationIgnore
-}
-
-// principal is the key in a peer's id. All with another kind of key are one, so
-// that they share one place; it is not zero, which is the node itself.
-func principal(id peer.ID) lease.Principal {
-	other := lease.Principal{1}
-	key, err := id.ExtractPublicKey()
-	if err != nil {
-		return other
-	}
-	raw, err := key.Raw()
-	if err != nil || len(raw) != len(other) {
-		return other
-	}
-	return lease.Principal(raw)
-}
-
-// peerOf is the peer id of a principal.
-func peerOf(p lease.Principal) (peer.ID, error) {
-	key, err := crypto.UnmarshalEd25519PublicKey(p[:])
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", p.Short(), err)
-	}
-	return peer.IDFromPublicKey(key)
 }

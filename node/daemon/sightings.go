@@ -40,7 +40,7 @@ type sightings struct {
 
 	doors  map[netip.AddrPort]sight
 	rests  map[netip.Prefix]time.Time
-	claims map[string]claim // of the offers of the last round: to read them anew each time cost more than all else that an idle node does
+	claims map[string]claim // of the last round: to read them anew each time cost more than all else that an idle node does
 	last   []optout.Node
 }
 
@@ -72,14 +72,14 @@ func (s *sightings) run(ctx context.Context) {
 }
 
 // round asks at some doors and tells what is known now, if that is news. It returns
-// of how many nodes, and whether it had anything to do.
+// of how many offers, and whether it had anything to do.
 func (s *sightings) round(ctx context.Context) (many int, news bool) {
-	offers := s.offers()
-	s.read(offers)
+	offers, conns := s.offers(), s.conns()
+	s.read(offers, conns)
 	due := s.due(offers)
 	s.knock(ctx, due)
 	news = len(due) > 0
-	if nodes := s.nodes(offers); !slices.EqualFunc(nodes, s.last, sameNode) && ctx.Err() == nil {
+	if nodes := s.nodes(offers, conns); !slices.EqualFunc(nodes, s.last, sameNode) && ctx.Err() == nil {
 		s.last, news = nodes, true
 		s.tell(nodes)
 	}
@@ -90,11 +90,17 @@ func sameNode(a, b optout.Node) bool {
 	return a.Principal == b.Principal && a.Site == b.Site && a.Port == b.Port && slices.Equal(a.Addrs, b.Addrs)
 }
 
-// read reads the addresses that offers claim, and forgets all others.
-func (s *sightings) read(offers []*offer.Opened) {
+// read reads the addresses that offers claim as far as they matter, and forgets all
+// others: doors, and where a node is to which there is a connection. Most of a large
+// network have neither.
+func (s *sightings) read(offers []*offer.Opened, conns map[lease.Principal][]netip.Addr) {
 	claims := make(map[string]claim, len(s.claims))
 	for _, f := range offers {
+		near := f.Node == s.self || len(conns[f.Node]) > 0
 		for _, text := range f.Addrs {
+			if !near && !strings.HasSuffix(text, doorSuffix) {
+				continue
+			}
 			c, known := s.claims[text]
 			if !known {
 				if door, ok := doorIn(text); ok && s.counts(door.Addr()) {
@@ -183,11 +189,9 @@ func (s *sightings) knock(ctx context.Context, due []netip.AddrPort) {
 	wg.Wait()
 }
 
-// nodes are those of the view with the addresses at which they were seen.
-func (s *sightings) nodes(offers []*offer.Opened) []optout.Node {
+// nodes are those of the view that were seen, with the addresses at which they were.
+func (s *sightings) nodes(offers []*offer.Opened, conns map[lease.Principal][]netip.Addr) (nodes []optout.Node) {
 	now := s.wall()
-	nodes := slices.Grow([]optout.Node(nil), len(offers)) // nil of none
-	conns := s.conns()
 	for _, f := range offers {
 		n := optout.Node{Principal: f.Node, Site: f.Site} // whose certificate the view has checked
 		add := func(a netip.Addr) {
@@ -206,21 +210,23 @@ func (s *sightings) nodes(offers []*offer.Opened) []optout.Node {
 				add(door.Addr())
 			}
 		}
-		open := conns[f.Node]
-		if len(open) == 0 && f.Node != s.self {
-			nodes = append(nodes, n)
-			continue
-		}
-		for _, text := range f.Addrs {
-			if a := s.claims[text].ip; a.IsValid() && (f.Node == s.self || slices.Contains(open, a)) {
-				add(a)
+		if open := conns[f.Node]; len(open) > 0 || f.Node == s.self {
+			for _, text := range f.Addrs {
+				if a := s.claims[text].ip; a.IsValid() && (f.Node == s.self || slices.Contains(open, a)) {
+					add(a)
+				}
 			}
 		}
-		nodes = append(nodes, n)
+		if len(n.Addrs) > 0 {
+			nodes = append(nodes, n)
+		}
 	}
 	slices.SortFunc(nodes, func(a, b optout.Node) int { return bytes.Compare(a.Principal[:], b.Principal[:]) })
 	return nodes
 }
+
+// doorSuffix ends the multiaddr of a door.
+const doorSuffix = "/http"
 
 // A door is told of in an offer as a multiaddr: /ip4/198.51.100.7/tcp/4080/http.
 func doorAddr(a netip.AddrPort) string {
@@ -232,7 +238,7 @@ func doorAddr(a netip.AddrPort) string {
 }
 
 func doorIn(multiaddr string) (netip.AddrPort, bool) {
-	if !strings.HasSuffix(multiaddr, "/http") { // most are none
+	if !strings.HasSuffix(multiaddr, doorSuffix) { // most are none
 		return netip.AddrPort{}, false
 	}
 	p := strings.Split(multiaddr, "/")
