@@ -65,10 +65,11 @@ func (b blobs) Append(ctx context.Context, by api.Caller, digest lease.Digest, o
 	for {
 		n, err := io.ReadFull(r, buf)
 		if n > 0 {
-			if err := store.Append(digest, state.Have, buf[:n]); err != nil {
+			next, err := store.Append(digest, offset, buf[:n])
+			if err != nil {
 				return state, blobError(err)
 			}
-			state.Have += int64(n)
+			offset, state.Have = offset+int64(n), next
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break

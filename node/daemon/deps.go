@@ -134,7 +134,8 @@ type BlobStore interface {
 	Has(d lease.Digest) (size int64, ok bool)
 	// Begin makes room for a blob and returns where to go on.
 	Begin(d lease.Digest, size int64) (offset int64, err error)
-	Append(d lease.Digest, offset int64, piece []byte) error
+	// Append adds bytes and returns where to go on; what is there already is passed over.
+	Append(d lease.Digest, offset int64, piece []byte) (next int64, err error)
 	// Finish checks the digest of all that was appended.
 	Finish(ctx context.Context, d lease.Digest) error
 	// GC drops what keep does not name, unless it is young.
