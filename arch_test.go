@@ -105,6 +105,8 @@ var rooms = map[string]room{
 	"sim/market/burst":    {4, true, nil},
 	"sim/market/play":     {floor: 4},
 
+	"examples/tracker": {floor: 5}, // a tenant: shim only
+
 	"cmd/croft":   {floor: 5},
 	"cmd/bench":   {floor: 5}, // measures; no part of the product
 	"cmd/packets": {floor: 5}, // attacks and counts, for a demonstration; no part of the product

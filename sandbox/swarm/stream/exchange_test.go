@@ -203,7 +203,7 @@ func TestSumsOfAHolder(t *testing.T) {
 	meet(honest, n, liar)
 	fill(t, honest.store, d, blob)
 	named := []lease.Principal{liar.self}
-	w := stream.Want{Digest: d, Size: int64(len(blob)), Named: named, More: func(context.Context) []lease.Principal { return []lease.Principal{honest.self} }}
+	w := stream.Want{Digest: d, Size: int64(len(blob)), Named: named, More: func(_ context.Context, tell func([]lease.Principal)) { tell(ids([]*node{honest})) }}
 	if err := n.x.Fetch(t.Context(), w, quiet); err != nil {
 		t.Fatal(err)
 	}
@@ -329,14 +329,14 @@ func TestAnswersAreJudged(t *testing.T) {
 	}
 	meet(nodes...)
 	w := stream.Want{Digest: d, Size: int64(len(blob)), Sums: sums, Named: ids(nodes[2:]),
-		More: func(ctx context.Context) []lease.Principal {
+		More: func(ctx context.Context, tell func([]lease.Principal)) {
 			for range 6 {
 				select {
 				case <-heard:
 				case <-ctx.Done():
 				}
 			}
-			return ids(nodes[:1])
+			tell(ids(nodes[:1]))
 		}}
 	if err := n.x.Fetch(t.Context(), w, quiet); err != nil {
 		t.Error(err)

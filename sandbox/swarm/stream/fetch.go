@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +24,9 @@ type Want struct {
 	Sums   swarm.Sums // of who wants the blob; nil: those of a holder
 	Named  []lease.Principal
 
-	// More brings others that may have it; nil: none. It ends with the fetch.
-	More func(ctx context.Context) []lease.Principal
+	// More tells of others that may have it, in any number of turns; nil: none. Its
+	// context ends with the fetch.
+	More func(ctx context.Context, tell func([]lease.Principal))
 }
 
 // fetching is one fetch under way.
@@ -95,7 +98,9 @@ func (f *fetching) run(ctx context.Context, progress func(have, of, from int)) e
 	}
 	f.step(ctx, swarm.Named{Nodes: f.want.Named})
 	if f.want.More != nil {
-		f.wait.Go(func() { f.post(ctx, posted{in: swarm.Named{Nodes: f.want.More(ctx)}}) })
+		f.wait.Go(func() {
+			f.want.More(ctx, func(nodes []lease.Principal) { f.post(ctx, posted{in: swarm.Named{Nodes: nodes}}) })
+		})
 	}
 	if f.want.Sums != nil { // else what the store judged by may be another's word already
 		f.wait.Go(func() { f.watch(ctx) })
@@ -154,7 +159,11 @@ func (f *fetching) perform(ctx context.Context, e swarm.Effect) swarm.Input {
 		}
 		if e.Why != "over" {
 			f.x.count(func(c *Counts) { c.Failed[e.Why]++ })
-			f.x.cfg.Log.Debug("a node is asked no more for now", "image", f.want.Digest, "node", e.Node, "why", e.Why)
+			level := slog.LevelDebug
+			if slices.Contains(f.f.Liars(), e.Node) {
+				level = slog.LevelWarn
+			}
+			f.x.cfg.Log.Log(ctx, level, "a node is not asked for an image any more", "image", f.want.Digest, "node", e.Node, "why", e.Why)
 		}
 	case swarm.Adopt:
 		have, err := f.x.cfg.Store.Adopt(ctx, f.want.Digest, f.want.Size, e.Sums)
