@@ -165,7 +165,7 @@ func (h *host) store(ctx context.Context) error {
 	if _, err := h.images.Begin(h.program.Blob, h.program.Size); err != nil {
 		return err
 	}
-	if err := h.images.Append(h.program.Blob, 0, busybox); err != nil {
+	if _, err := h.images.Append(h.program.Blob, 0, busybox); err != nil {
 		return err
 	}
 	return h.images.Finish(ctx, h.program.Blob)

@@ -37,11 +37,12 @@ type driver struct {
 	inputs chan slice.Input
 	mu     sync.Mutex
 	nodes  map[lease.Principal]*client.Node
+	feed
 }
 
 func (a *app) driver(t target, p *program) *driver {
 	d := &driver{app: a, target: t, program: p, began: time.Now(), inputs: make(chan slice.Input, 64),
-		nodes: map[lease.Principal]*client.Node{}}
+		nodes: map[lease.Principal]*client.Node{}, feed: newFeed()}
 	d.show = d.stage
 	return d
 }
@@ -54,7 +55,9 @@ func (d *driver) drive(ctx context.Context, m machine) (slice.Done, error) {
 	interrupted := ctx.Done()
 	in := slice.Input(slice.Start{})
 	for {
-		for _, e := range m.Step(time.Now(), in) {
+		effects := m.Step(time.Now(), in)
+		d.gather(effects)
+		for _, e := range effects {
 			switch e := e.(type) {
 			case slice.Stage:
 				d.show(e)
@@ -161,11 +164,11 @@ func (d *driver) end(ctx context.Context, e slice.CloseClaim) slice.Input {
 	return slice.Closed{Node: e.Node, Claim: e.Claim}
 }
 
-// activate sends the program's bytes, unless the node has them, then has them
+// activate has the program's bytes brought, unless the node has them, then has them
 // run, and waits until they do.
 func (d *driver) activate(ctx context.Context, e slice.ActivateLease) slice.Input {
 	n := d.node(e.Node)
-	err := n.Send(ctx, d.program.Blob, d.program.Size, d.program.bytes, func(have int64) {
+	err := d.bring(ctx, n, func(have int64) {
 		if 0 < have && have < d.program.Size {
 			d.tell(ctx, slice.Progress{Node: e.Node, Text: d.progress(have)})
 		}

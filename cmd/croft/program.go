@@ -3,8 +3,8 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -13,13 +13,16 @@ import (
 	"path/filepath"
 
 	"croft/sandbox"
+	"croft/sandbox/swarm"
 )
 
 // program is what a person wants to run: a file of this machine, and how.
 type program struct {
 	sandbox.Program
-	bytes io.ReaderAt
-	file  *os.File
+	bytes   io.ReaderAt
+	sums    swarm.Sums // of its pieces
+	private bool       // nodes do not pass it on
+	file    *os.File
 }
 
 func (p *program) close() { p.file.Close() }
@@ -50,13 +53,11 @@ func lookAt(f *os.File, path string, args []string) (*program, error) {
 	if !st.Mode().IsRegular() {
 		return nil, usage("a static binary, or a root file system as a tar", "%s is not a file", path)
 	}
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
-	}
 	p := &program{bytes: f, file: f}
 	p.Size = st.Size()
-	copy(p.Blob[:], h.Sum(nil))
+	if p.sums, p.Blob, err = swarm.Sum(bufio.NewReaderSize(f, 1<<20), p.Size); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
 	if p.Kind, err = kindOf(f); err != nil {
 		return nil, usage(hintOf(err), "%s: %w", path, err)
 	}

@@ -124,6 +124,7 @@ func (a *app) launch(ctx context.Context, f runFlags, args []string) error {
 		return err
 	}
 	defer p.close()
+	p.private = f.private
 	text, err := json.Marshal(p.Program)
 	if err != nil {
 		return err

@@ -40,6 +40,7 @@ type runFlags struct {
 	fanOut            uint16
 	weight            uint16
 	alone             bool
+	private           bool
 }
 
 func (a *app) run() *cobra.Command {
@@ -52,6 +53,8 @@ PROGRAM is one static binary, whose arguments follow --, or a root file system a
 tar, and the command in it follows --. A sliver gets
   ` + strings.Replace(defaultRSet, " egress.rate", "\n  egress.rate", 1) + `
 unless --rset or --cap say otherwise. Leases end by themselves.
+You send PROGRAM about once: the nodes pass it on to one another, and to any node that
+knows its digest, unless it is --private.
 --name LABEL@OWNER runs it for a slice of another's who lets you (croft slice accept):
 the leases are yours, from the commons or by your tickets; the slice is the owner's.`,
 		Example: `  croft run -n 3 --where 'country!=DE' --cap 5mbit,2kpps --for 2h ./probe
@@ -92,6 +95,7 @@ the leases are yours, from the commons or by your tickets; the slice is the owne
 	c.Flags().StringVar(&f.pool, "pool", "", "pool to ask: commons, share, calendar or another of the nodes' own (default commons; sharp with --ticket)")
 	c.Flags().Uint16Var(&f.weight, "weight", 0, "an evictable lease: this weight's share of what is idle, up to --rset (1 to 1000)")
 	c.Flags().StringVar(&f.reservation, "reservation", "", "run on what croft reserve has leased under this name")
+	c.Flags().BoolVar(&f.private, "private", false, "nodes do not pass the program on: each has it from you alone")
 	c.Flags().StringVar(&f.view, "view", "on", "off: discover by the DHT alone")
 	return c
 }
@@ -131,6 +135,7 @@ func (a *app) runSlice(ctx context.Context, f runFlags, args []string) error {
 		return err
 	}
 	defer p.close()
+	p.private = f.private
 	text, err := json.Marshal(p.Program)
 	if err != nil {
 		return err

@@ -25,8 +25,9 @@ var Channels = []Channel{
 	{Name: "tunnel", Open: "there is none yet"},
 	{Name: "dns", Item: "dns"},
 	{Name: "capture", Routes: []string{"capture"}, Test: "node/daemon.TestCapturesAreFewAndBounded"},
-	// A program's image is its owner's upload, from before there is a sliver.
-	{Name: "blobs", Routes: []string{"blob", "append"}, Open: "not charged; the node's quota of blobs"},
+	// A program's image is its owner's upload, from before there is a sliver; it goes on to
+	// other nodes at the node's own rate.
+	{Name: "blobs", Routes: []string{"blob", "append", "fetch"}, Open: "not charged; the node's quota of blobs, its image_rate"},
 	{Name: "record", Routes: []string{"rows", "flows"}, Test: "node/daemon.TestTheRecordIsCharged"},
 	// A person's search is the way in's own, a sliver's the channel shim; what is said on
 	// topics comes from people: slivers have no way to it yet.

@@ -28,6 +28,7 @@ var (
 	ErrNoRoom      = errors.New("the sliver's lease has no room for it")
 	ErrQuota       = errors.New("over the quota")
 	ErrOffset      = errors.New("wrong offset")
+	ErrNoFetch     = errors.New("this node fetches nothing from others")
 	ErrBusy        = errors.New("too many requests at once")
 	ErrStopping    = errors.New("the node is stopping")
 	ErrUpgrade     = errors.New("this route is a connection")
@@ -54,6 +55,7 @@ var statuses = []struct {
 	{ErrNoRoom, http.StatusForbidden},
 	{ErrQuota, http.StatusInsufficientStorage},
 	{ErrOffset, http.StatusConflict},
+	{ErrNoFetch, http.StatusNotImplemented},
 	{ErrBusy, http.StatusTooManyRequests},
 	{ErrStopping, http.StatusServiceUnavailable},
 	{ErrUpgrade, http.StatusUpgradeRequired},

@@ -124,7 +124,11 @@ func (*fake) Traffic(_ context.Context, by Caller, sliver string) (Traffic, erro
 func (*fake) Figures(context.Context, Caller, string) ([]Figures, error) { return []Figures{}, nil }
 func (*fake) AllFigures(context.Context) ([]Figures, error)              { return []Figures{}, nil }
 
-func (f *fake) Blob(_ context.Context, _ Caller, d lease.Digest, size int64) (Blob, error) {
+func (f *fake) Fetch(_ context.Context, _ Caller, d lease.Digest, req FetchRequest) (Blob, error) {
+	return Blob{Digest: d, Size: req.Size, Fetch: &Fetch{}}, nil
+}
+
+func (f *fake) Blob(_ context.Context, _ Caller, d lease.Digest, size int64, _ bool) (Blob, error) {
 	if size > 1<<20 {
 		return Blob{}, ErrQuota
 	}

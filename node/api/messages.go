@@ -228,6 +228,7 @@ type Blob struct {
 	Size   int64        `json:"size"`
 	Have   int64        `json:"have" doc:"bytes in hand; go on from here"`
 	Done   bool         `json:"done"`
+	Fetch  *Fetch       `json:"fetch,omitempty" doc:"the last fetch of it from other nodes"`
 }
 
 // Flow is one recorded flow of a sliver, as it left the sliver, before NAT.

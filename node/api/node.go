@@ -39,10 +39,12 @@ type Slivers interface {
 // Blobs takes what slivers are made of, by digest.
 type Blobs interface {
 	// Blob tells how much of a blob of size bytes is in hand, and makes room for
-	// the rest.
-	Blob(ctx context.Context, by Caller, digest lease.Digest, size int64) (Blob, error)
+	// the rest. A private one is not for other nodes.
+	Blob(ctx context.Context, by Caller, digest lease.Digest, size int64, private bool) (Blob, error)
 	// Append adds what r gives at offset to a blob of size bytes in all.
 	Append(ctx context.Context, by Caller, digest lease.Digest, offset, size int64, r io.Reader) (Blob, error)
+	// Fetch has the node get a blob from others, and does not wait for it.
+	Fetch(ctx context.Context, by Caller, digest lease.Digest, req FetchRequest) (Blob, error)
 }
 
 // Discovery finds nodes. What goes in and comes out goes as JSON over a socket:

@@ -69,8 +69,9 @@ func Remote(n Node, version string) http.Handler {
 		http.StatusSwitchingProtocols, "")
 	raw(api, mux, blobState(n.Blobs), huma.Operation{Method: "GET", Path: "/v1/blobs/{digest}", OperationID: "blob",
 		Summary: "Announce a blob, and learn how much of it is here", Parameters: []*huma.Param{
-			inPath("digest", "SHA-256"), inHeader(HeaderSize, "bytes in all")}},
+			inPath("digest", "SHA-256"), inHeader(HeaderSize, "bytes in all"), mayHeader(HeaderPrivate, "1: it is not for other nodes")}},
 		http.StatusOK, "application/json")
+	routeFetch(api, n.Blobs)
 	raw(api, mux, blobAppend(n.Blobs), huma.Operation{Method: "PATCH", Path: "/v1/blobs/{digest}", OperationID: "append",
 		Summary: "Send a part of a blob", Parameters: []*huma.Param{
 			inPath("digest", "SHA-256"), inHeader(HeaderOffset, "where the part begins"), inHeader(HeaderSize, "bytes in all")},
@@ -126,6 +127,10 @@ func inPath(name, says string) *huma.Param {
 
 func inHeader(name, says string) *huma.Param {
 	return &huma.Param{Name: name, In: "header", Required: true, Description: says, Schema: &huma.Schema{Type: huma.TypeString}}
+}
+
+func mayHeader(name, says string) *huma.Param {
+	return &huma.Param{Name: name, In: "header", Description: says, Schema: &huma.Schema{Type: huma.TypeString}}
 }
 
 func inQuery(name, says string) *huma.Param {

@@ -34,6 +34,9 @@ const (
 	// HeaderOffset and HeaderSize place a part of a blob.
 	HeaderOffset = "Croft-Offset"
 	HeaderSize   = "Croft-Size"
+
+	// HeaderPrivate marks a blob that is not for other nodes.
+	HeaderPrivate = "Croft-Private"
 )
 
 // pipe joins the caller's connection to a node. This side reads nothing of what
@@ -194,7 +197,7 @@ func blobState(b Blobs) http.Handler {
 			Fail(w, fmt.Errorf("%w: want a digest and %s", ErrBadRequest, HeaderSize))
 			return
 		}
-		state, err := b.Blob(r.Context(), caller(r.Context()), digest, size)
+		state, err := b.Blob(r.Context(), caller(r.Context()), digest, size, r.Header.Get(HeaderPrivate) == "1")
 		answer(w, state, err)
 	})
 }

@@ -27,10 +27,28 @@ const (
 	retryPause = 100 * time.Millisecond
 )
 
+// Announce makes room for a blob on the node and says how much of it is there.
+func (n *Node) Announce(ctx context.Context, digest lease.Digest, size int64) (api.Blob, error) {
+	return n.blob(ctx, "GET", digest, http.Header{api.HeaderSize: {strconv.FormatInt(size, 10)}}, nil)
+}
+
+// Fetch has the node get a blob from other nodes; Announce tells how that goes.
+func (n *Node) Fetch(ctx context.Context, digest lease.Digest, req api.FetchRequest) (b api.Blob, err error) {
+	return b, call(ctx, n.http, "POST", "/v1/blobs/"+digest.String()+"/fetch", req, &b)
+}
+
 // Send gives the node a blob unless it has it, going on where an earlier try
 // stopped. progress is told the bytes in hand after every part.
 func (n *Node) Send(ctx context.Context, digest lease.Digest, size int64, src io.ReaderAt, progress func(have int64)) error {
-	announce := http.Header{api.HeaderSize: {strconv.FormatInt(size, 10)}}
+	return n.send(ctx, digest, size, src, progress, http.Header{api.HeaderSize: {strconv.FormatInt(size, 10)}})
+}
+
+// SendPrivate is Send of a blob that the node does not pass on to others.
+func (n *Node) SendPrivate(ctx context.Context, digest lease.Digest, size int64, src io.ReaderAt, progress func(have int64)) error {
+	return n.send(ctx, digest, size, src, progress, http.Header{api.HeaderSize: {strconv.FormatInt(size, 10)}, api.HeaderPrivate: {"1"}})
+}
+
+func (n *Node) send(ctx context.Context, digest lease.Digest, size int64, src io.ReaderAt, progress func(have int64), announce http.Header) error {
 	state, err := n.blob(ctx, "GET", digest, announce, nil)
 	retries := 0
 	for err == nil && !state.Done {

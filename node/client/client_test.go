@@ -32,7 +32,11 @@ type far struct {
 	deaf   bool // and nothing arrives before they do
 }
 
-func (f *far) Blob(_ context.Context, _ api.Caller, d lease.Digest, size int64) (api.Blob, error) {
+func (f *far) Fetch(context.Context, api.Caller, lease.Digest, api.FetchRequest) (api.Blob, error) {
+	return api.Blob{}, api.ErrNoFetch
+}
+
+func (f *far) Blob(_ context.Context, _ api.Caller, d lease.Digest, size int64, _ bool) (api.Blob, error) {
 	return api.Blob{Digest: d, Size: size, Have: int64(len(f.blob)), Done: int64(len(f.blob)) == size}, nil
 }
 

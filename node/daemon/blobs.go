@@ -19,6 +19,7 @@ import (
 type blobs struct {
 	d     *Daemon
 	slots chan struct{}
+	*fetches
 }
 
 // leased refuses callers to whom the node owes nothing: anybody else could fill
@@ -36,7 +37,7 @@ func (b blobs) leased(ctx context.Context, by api.Caller) error {
 	return err
 }
 
-func (b blobs) Blob(ctx context.Context, by api.Caller, digest lease.Digest, size int64) (api.Blob, error) {
+func (b blobs) Blob(ctx context.Context, by api.Caller, digest lease.Digest, size int64, private bool) (api.Blob, error) {
 	if err := b.leased(ctx, by); err != nil {
 		return api.Blob{}, err
 	}
@@ -44,8 +45,13 @@ func (b blobs) Blob(ctx context.Context, by api.Caller, digest lease.Digest, siz
 	if size, ok := store.Has(digest); ok {
 		return api.Blob{Digest: digest, Size: size, Have: size, Done: true}, nil
 	}
+	if private {
+		if err := store.Keep(digest); err != nil {
+			return api.Blob{}, blobError(err)
+		}
+	}
 	have, err := store.Begin(digest, size)
-	return api.Blob{Digest: digest, Size: size, Have: have}, blobError(err)
+	return api.Blob{Digest: digest, Size: size, Have: have, Fetch: b.fetches.state(digest)}, blobError(err)
 }
 
 // Append writes one part. What arrived of a part that broke off stays.
@@ -65,10 +71,11 @@ func (b blobs) Append(ctx context.Context, by api.Caller, digest lease.Digest, o
 	for {
 		n, err := io.ReadFull(r, buf)
 		if n > 0 {
-			if err := store.Append(digest, state.Have, buf[:n]); err != nil {
+			next, err := store.Append(digest, offset, buf[:n])
+			if err != nil {
 				return state, blobError(err)
 			}
-			state.Have += int64(n)
+			offset, state.Have = offset+int64(n), next
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break

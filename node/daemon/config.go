@@ -23,6 +23,7 @@ import (
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/node/wire"
+	"croft/sandbox/swarm/stream"
 )
 
 // maxContact is the size in bytes of what an owner says of where to reach him: it
@@ -61,6 +62,7 @@ type Bounds struct {
 	FlowsNew int   // flows that one sliver opens in a second; 0: no limit
 	FanOut   int   // distinct remote addresses of one sliver in a minute; 0: no limit
 	Blobs    int64 // bytes of blobs kept
+	Images   int64 // bit/s at which images go to other nodes, all together; 0: none do
 	Audit    int64 // bytes of audit record kept
 
 	// Segment is how long the record is open before the node commits to it, and how
@@ -107,6 +109,7 @@ type file struct {
 	Policy     string               `toml:"policy"`
 	Places     int                  `toml:"places"`
 	BlobQuota  string               `toml:"blob_quota"`
+	ImageRate  string               `toml:"image_rate"`
 	AuditQuota string               `toml:"audit_quota"`
 	Conns      int                  `toml:"connections"`
 	Attributes Attributes           `toml:"attributes"`
@@ -151,7 +154,7 @@ func DefaultConfig() Config {
 		State:   "/var/lib/croft",
 		Listen:  []string{"/ip4/0.0.0.0/udp/4001/quic-v1", "/ip4/0.0.0.0/tcp/4001", "/ip6/::/udp/4001/quic-v1", "/ip6/::/tcp/4001"},
 		Profile: ProfilePublic,
-		Bounds: Bounds{Places: 64, FlowsNew: defaultFlowsNew, FanOut: defaultFanOut, Blobs: 8 << 30, Audit: 4 << 30, Segment: store.DefaultSpan,
+		Bounds: Bounds{Places: 64, FlowsNew: defaultFlowsNew, FanOut: defaultFanOut, Blobs: 8 << 30, Images: stream.DefaultRate * 8, Audit: 4 << 30, Segment: store.DefaultSpan,
 			Connections: wire.DefaultConnections, Relay: wire.RelayQuota{Nodes: 32, Rate: 8e6, Daily: 10 << 30}},
 	}
 }
@@ -194,6 +197,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	set(amounts(&cfg.Capacity, "capacity", f.Capacity))
 	set(amounts(&cfg.Commons, "commons", f.Commons))
 	set(octets(&cfg.Bounds.Blobs, "blob_quota", f.BlobQuota))
+	set(imageRate(&cfg.Bounds.Images, f.ImageRate))
 	set(octets(&cfg.Bounds.Audit, "audit_quota", f.AuditQuota))
 	set(carried(&cfg.Bounds.Relay, f.Relay))
 	set(segment(&cfg.Bounds.Segment, f.Audit.Segment))
@@ -328,6 +332,19 @@ func carried(dst *wire.RelayQuota, t relayTable) error {
 		dst.Rate = int64(v)
 	}
 	return octets(&dst.Daily, "[relay] daily", t.Daily)
+}
+
+// imageRate reads how fast images go to other nodes.
+func imageRate(dst *int64, s string) error {
+	if s == "" {
+		return nil
+	}
+	v, err := lease.EgressRate.ParseAmount(s)
+	if err != nil || v != 0 && v < minImageRate || v > maxImageRate {
+		return fmt.Errorf("image_rate = %q: want bit/s such as 50mbit, or 0 to send none", s)
+	}
+	*dst = int64(v)
+	return nil
 }
 
 // segment reads how long a segment of the record is.

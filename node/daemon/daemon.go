@@ -77,6 +77,7 @@ type Daemon struct {
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
 	looking  sync.WaitGroup
 	roles    *roles
+	fetches  *fetches
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
 	arrivals arrivals
@@ -120,7 +121,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 			d.forks = newForks(d.witness, deps.Forks)
 		}
 	}
-	d.opened = newOpenedOffers(&d.deps)
+	d.opened, d.fetches = newOpenedOffers(&d.deps), newFetches(d)
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
 	}
@@ -160,7 +161,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return errors.Join(err, d.journal.Close(), d.roles.close())
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	d.slivers.ctx = ctx
+	d.slivers.ctx, d.fetches.ctx = ctx, ctx
 	if d.doorways != nil {
 		d.doorways.ctx = ctx
 	}
@@ -205,6 +206,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	err = g.Wait()
 	d.sessions.wait()
+	d.fetches.end()
 	d.slivers.wg.Wait()
 	if d.doorways != nil {
 		d.doorways.wait.Wait()
@@ -228,7 +230,7 @@ func (d *Daemon) shut() error {
 // Node is what the API serves.
 func (d *Daemon) Node() api.Node {
 	return api.Node{
-		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads)},
+		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads), d.fetches},
 		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d}, Topics: d.deps.Topics,
 		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles,
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d}, Invites: inviter{d}, Overlay: d.deps.Overlay,

@@ -333,7 +333,7 @@ func TestAVisitorSaysSo(t *testing.T) {
 		if _, err := alice.hold(l, []byte("x")); !errors.Is(err, api.ErrVisitor) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := l.d.Node().Blobs.Blob(t.Context(), alice.caller(), blobOf("x"), 1); !errors.Is(err, api.ErrVisitor) {
+		if _, err := l.d.Node().Blobs.Blob(t.Context(), alice.caller(), blobOf("x"), 1, false); !errors.Is(err, api.ErrVisitor) {
 			t.Errorf("got %v", err)
 		}
 	})

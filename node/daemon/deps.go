@@ -22,6 +22,7 @@ import (
 	"croft/node/api"
 	"croft/node/door"
 	"croft/sandbox"
+	"croft/sandbox/swarm/stream"
 )
 
 // Deps is everything of the world that a daemon touches. Each seam takes and
@@ -87,6 +88,7 @@ type Hosting struct {
 	Guard   ebpf.Guard
 	Runtime sandbox.Runtime
 	Blobs   BlobStore
+	Swarm   Swarm // gets blobs from other nodes; nil: only their owners bring them
 	Audit   AuditStore
 	Log     AuditLog // of the same record; nil: it is not signed
 	Taps    Taps     // nil: packets cannot be captured
@@ -145,11 +147,21 @@ type BlobStore interface {
 	Has(d lease.Digest) (size int64, ok bool)
 	// Begin makes room for a blob and returns where to go on.
 	Begin(d lease.Digest, size int64) (offset int64, err error)
-	Append(d lease.Digest, offset int64, piece []byte) error
+	// Append adds bytes and returns where to go on; what is there already is passed over.
+	Append(d lease.Digest, offset int64, piece []byte) (next int64, err error)
+	// Keep marks a blob that is to arrive as not for other nodes.
+	Keep(d lease.Digest) error
 	// Finish checks the digest of all that was appended.
 	Finish(ctx context.Context, d lease.Digest) error
 	// GC drops what keep does not name, unless it is young.
 	GC(keep func(lease.Digest) bool, now time.Time) error
+}
+
+// Swarm gets blobs into the store from other nodes: see package sandbox/swarm.
+type Swarm interface {
+	Fetch(ctx context.Context, w stream.Want, progress func(have, of, from int)) error
+	// Known are nodes that asked this one for a blob lately.
+	Known(d lease.Digest) []lease.Principal
 }
 
 // AuditStore is the node's durable record of flows.

@@ -26,6 +26,7 @@ func Carriages() []Carriage {
 		books   = "statements and books, not a sliver's bytes"
 		about   = "a few numbers about a sliver, none of them its own bytes"
 		blob    = "what a sliver will be made of, before there is one: bounded by the node's quota"
+		image   = "programs on their way to other nodes, which no sliver can write: at the node's image_rate"
 		record  = "answers about everybody's packets, to anybody: bounded by the allowance of the asker's network"
 		letters = "what strangers had to say about packets: bounded by the node"
 		seen    = "what the node as a witness saw of another's log"
@@ -50,6 +51,8 @@ func Carriages() []Carriage {
 		{"GET /v1/figures", 0, about},
 		{"GET /v1/blobs/{digest}", 0, blob},
 		{"PATCH /v1/blobs/{digest}", 0, blob},
+		{"POST /v1/blobs/{digest}/fetch", 0, blob},
+		{"image", 0, image}, // a stream of sandbox/swarm
 		{"POST /v1/audit/who", 0, record},
 		{"GET /v1/audit/messages", 0, letters},
 		{"GET /v1/audit/log", 0, record},

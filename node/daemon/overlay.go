@@ -31,6 +31,7 @@ import (
 	"croft/lease/offer"
 	"croft/lease/sign"
 	"croft/node/wire"
+	"croft/sandbox/swarm/stream"
 )
 
 const findLimit = 10 * time.Second
@@ -117,6 +118,18 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 		deps.Presence = presence{o.gossip.Liveness, o.suspected}
 		deps.Rumours, deps.Forks = rumours{o.gossip.Conflicts, o.heard[0]}, rumours{o.gossip.Forks, o.heard[1]}
 		o.watch(cfg, deps)
+	}
+	if deps.Hosting != nil {
+		if store, ok := deps.Hosting.Blobs.(stream.Store); ok {
+			x := stream.New(stream.Config{Host: o.host, Self: deps.Key.Principal(), Store: store, Rate: float64(cfg.Bounds.Images) / 8, Log: deps.Log,
+				Locate: func(ctx context.Context, node lease.Principal) {
+					if id, err := wire.PeerID(node); err == nil {
+						o.locate(ctx, id, node)
+					}
+				}})
+			deps.Hosting.Swarm = x
+			n.open.add(x.Close)
+		}
 	}
 	o.pipes = wire.Listen(o.host, deps.Key.Private(), wire.Options{})
 	n.open.add(o.pipes.Close)

@@ -96,9 +96,14 @@ type service struct {
 
 func serve(t *testing.T, c net.Conn, answer func(q role.Question) []string) *service {
 	t.Helper()
+	return serveRole(t, c, "discovery/1", answer)
+}
+
+func serveRole(t *testing.T, c net.Conn, job string, answer func(q role.Question) []string) *service {
+	t.Helper()
 	s := &service{conn: c, over: make(chan struct{})}
 	r := bufio.NewReader(c)
-	if _, err := fmt.Fprintln(c, `{"serve":"discovery/1"}`); err != nil {
+	if _, err := fmt.Fprintf(c, "{\"serve\":%q}\n", job); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, `{"ok":`) {

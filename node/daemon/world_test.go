@@ -459,9 +459,12 @@ func (r runtimeModel) Watch(ctx context.Context) <-chan sandbox.Status {
 
 type blobModel struct{}
 
-func (blobModel) Has(d lease.Digest) (int64, bool)                 { return 10, d == blobOf("probe") }
-func (blobModel) Begin(lease.Digest, int64) (int64, error)         { return 0, nil }
-func (blobModel) Append(lease.Digest, int64, []byte) error         { return nil }
+func (blobModel) Has(d lease.Digest) (int64, bool)         { return 10, d == blobOf("probe") }
+func (blobModel) Keep(lease.Digest) error                  { return nil }
+func (blobModel) Begin(lease.Digest, int64) (int64, error) { return 0, nil }
+func (blobModel) Append(_ lease.Digest, at int64, b []byte) (int64, error) {
+	return at + int64(len(b)), nil
+}
 func (blobModel) GC(func(lease.Digest) bool, time.Time) error      { return nil }
 func (blobModel) Finish(ctx context.Context, d lease.Digest) error { return nil }
 

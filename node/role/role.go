@@ -38,8 +38,17 @@ const (
 	findLast   = 15 * time.Second
 )
 
+// holders' deadlines: a fetch has begun with other nodes by then.
+const (
+	holdersWithin = 2 * time.Second
+	holdersLast   = 5 * time.Second
+)
+
 // Discovery is the role that finds nodes.
 func Discovery() Role { r, _ := Lookup("discovery"); return r }
+
+// Images is the role that knows who has an image.
+func Images() Role { r, _ := Lookup("images"); return r }
 
 // All returns every role, in the order in which people are told of them.
 func All() []Role {
@@ -51,7 +60,10 @@ func All() []Role {
 		{Name: "allocator", Question: "ask and node state → terms or refusal"},
 		{Name: "keeper", Question: "slice and what is seen of it → what to renew, replace, add"},
 		{Name: "monitor", Question: "measurements → health of nodes, offers contradicted"},
-		{Name: "images", Question: "digest → who has it"},
+		{Name: "images", Question: "digest → who has it", Version: 1,
+			Calls:    []Call{{Name: "holders", Within: holdersWithin, Last: holdersLast, Bytes: MaxLine}},
+			Leaves:   "the digest and size of an image, the nodes that are to run it, and those that asked for it",
+			Compared: "the first 8 nodes of two answers that both name"},
 		{Name: "names", Question: "petname ↔ principal, groups, credentials"},
 		{Name: "topology", Question: "who is near whom; paths around trouble"},
 		{Name: "updates", Question: "which signed release to run"},

@@ -9,7 +9,9 @@
 // those gets a copy for each uid range, counted against the quota.
 //
 //	dir/blobs/<sha256>          a verified blob
-//	dir/partial/<sha256>        one that is arriving
+//	dir/partial/<sha256>        one that is arriving; beside it -pieces, if it has holes
+//	dir/sums/<sha256>           the sums of its pieces, for other nodes (package swarm)
+//	dir/private/<sha256>        a mark: it is not for other nodes
 //	dir/roots/<key>/{root,size} an unpacked root and its bytes
 //
 // What a crash left half done is thrown away by [Open]. A Store is safe for

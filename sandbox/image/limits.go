@@ -19,6 +19,10 @@ const (
 	MaxPartial   = 64
 	StalePartial = time.Hour
 
+	// MaxPrivate is the number of blobs that are not for others: as many as a node
+	// with the most slivers runs.
+	MaxPrivate = 4096
+
 	// MinAge is how old a blob is before GC may drop it: the lease that it was
 	// sent for may still be on the way.
 	MinAge = 10 * time.Minute

@@ -37,7 +37,7 @@ func store(t testing.TB, s *Store, blob []byte) sandbox.Program {
 	if _, err := s.Begin(d, int64(len(blob))); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Append(d, 0, blob); err != nil {
+	if _, err := s.Append(d, 0, blob); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Finish(context.Background(), d); err != nil {
@@ -82,16 +82,16 @@ func TestStoreResumes(t *testing.T) {
 	if offset, err := s.Begin(d, int64(len(blob))); offset != 0 || err != nil {
 		t.Fatal(offset, err)
 	}
-	if err := s.Append(d, 0, blob[:10]); err != nil {
+	if _, err := s.Append(d, 0, blob[:10]); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := s.Has(d); ok {
 		t.Error("half a blob is there")
 	}
-	if err := s.Append(d, 5, blob[5:]); !errors.Is(err, ErrOffset) {
+	if _, err := s.Append(d, 5, blob[5:]); !errors.Is(err, ErrOffset) {
 		t.Errorf("a piece from before: %v", err)
 	}
-	if err := s.Append(d, 10, append(blob[10:], 'x')); !errors.Is(err, ErrSize) {
+	if _, err := s.Append(d, 10, append(blob[10:], 'x')); !errors.Is(err, ErrSize) {
 		t.Errorf("a piece too long: %v", err)
 	}
 	unread, cancel := context.WithCancel(t.Context())
@@ -100,13 +100,13 @@ func TestStoreResumes(t *testing.T) {
 		t.Errorf("finishing half: %v", err)
 	}
 	s = open(t, dir, 100)
-	if err := s.Append(d, 10, blob[10:]); !errors.Is(err, ErrUnknown) {
+	if _, err := s.Append(d, 10, blob[10:]); !errors.Is(err, ErrUnknown) {
 		t.Errorf("a piece before Begin: %v", err)
 	}
 	if offset, err := s.Begin(d, int64(len(blob))); offset != 10 || err != nil {
 		t.Fatal(offset, err)
 	}
-	if err := s.Append(d, 10, blob[10:]); err != nil {
+	if _, err := s.Append(d, 10, blob[10:]); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // again does nothing
@@ -138,7 +138,7 @@ func TestStoreVerifies(t *testing.T) {
 	if _, err := s.Begin(d, 5); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Append(d, 0, []byte("wrong")); err != nil {
+	if _, err := s.Append(d, 0, []byte("wrong")); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Finish(t.Context(), d); !errors.Is(err, ErrDigest) {

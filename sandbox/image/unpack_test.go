@@ -201,7 +201,7 @@ func TestRootUnpackDiskFull(t *testing.T) {
 	if _, err := s.Begin(d, int64(len(big))); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Append(d, 0, big); !errors.Is(err, sandbox.ErrNoSpace) {
+	if _, err := s.Append(d, 0, big); !errors.Is(err, sandbox.ErrNoSpace) {
 		t.Errorf("appending 2 MiB on 1 MiB: %v", err)
 	}
 	if offset, err := s.Begin(d, int64(len(big))); err != nil || offset != 0 {

@@ -183,7 +183,7 @@ func (b *bench) put(p *sandbox.Program, blob []byte) {
 	if _, err := images.Begin(p.Blob, p.Size); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := images.Append(p.Blob, 0, blob); err != nil {
+	if _, err := images.Append(p.Blob, 0, blob); err != nil {
 		b.t.Fatal(err)
 	}
 	if err := images.Finish(context.Background(), p.Blob); err != nil {

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package image
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"croft/lease"
+	"croft/sandbox"
+	"croft/sandbox/swarm"
+)
+
+// Adopt has the pieces of a blob of size bytes be judged by sums from now on, and
+// returns those that an earlier try left. Sums that differ from those in force take
+// their place. A blob that is there has all.
+func (s *Store) Adopt(ctx context.Context, d lease.Digest, size int64, sums swarm.Sums) (swarm.Set, error) {
+	wrap := func(err error) error { return fmt.Errorf("taking the sums of blob %s: %w", d, space(err)) }
+	if err := sums.Check(size); err != nil {
+		return nil, wrap(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.begin(d, size)
+	switch {
+	case err != nil:
+		return nil, wrap(err)
+	case a == nil:
+		return swarm.All(size), nil
+	case a.busy:
+		return nil, wrap(fmt.Errorf("it is being checked: %w", sandbox.ErrBusy))
+	case bytes.Equal(a.sums, sums):
+		return bytes.Clone(a.have), nil
+	}
+	if err := os.WriteFile(s.holes(d), nil, 0o600); err != nil {
+		return nil, wrap(err)
+	}
+	a.busy = true
+	s.mu.Unlock()
+	have, err := s.judge(ctx, d, size, sums)
+	s.mu.Lock()
+	a.busy = false
+	s.tell(d)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	a.sums, a.have, a.next = sums, have, 0
+	a.skip()
+	return bytes.Clone(have), nil
+}
+
+// judge looks which pieces are there.
+func (s *Store) judge(ctx context.Context, d lease.Digest, size int64, sums swarm.Sums) (swarm.Set, error) {
+	f, err := os.Open(s.path("partial", d))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	have, buf := swarm.NewSet(swarm.Count(size)), make([]byte, swarm.PieceSize(size))
+	for i := range swarm.Count(size) {
+		offset, length := swarm.Span(size, i)
+		if offset+length > info.Size() {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if _, err := f.ReadAt(buf[:length], offset); err != nil {
+			return nil, err
+		}
+		if sums.Holds(i, buf[:length]) {
+			have.Add(i)
+		}
+	}
+	return have, nil
+}
+
+// Put adds a piece, if it is what its sum says; else [swarm.ErrPiece].
+func (s *Store) Put(d lease.Digest, i int, piece []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wrap := func(err error) error { return fmt.Errorf("putting piece %d of blob %s: %w", i, d, space(err)) }
+	if _, ok := s.sizes["blobs/"+name(d)]; ok {
+		return nil
+	}
+	a, ok := s.partial[d]
+	switch {
+	case !ok:
+		return wrap(ErrUnknown)
+	case a.have.Has(i):
+		return nil
+	case a.busy:
+		return wrap(fmt.Errorf("it is being checked: %w", sandbox.ErrBusy))
+	case a.sums == nil: // somebody announced another size
+		return wrap(ErrUnknown)
+	case !a.sums.Holds(i, piece):
+		return wrap(swarm.ErrPiece)
+	}
+	f, err := os.OpenFile(s.path("partial", d), os.O_WRONLY, 0)
+	if err != nil {
+		return wrap(err)
+	}
+	offset, _ := swarm.Span(a.size, i)
+	_, err = f.WriteAt(piece, offset)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return wrap(err) // a hole stays: what was written of it is not counted
+	}
+	a.have.Add(i)
+	a.skip()
+	s.tell(d)
+	return nil
+}
+
+// Holding says what there is of a blob for other nodes.
+func (s *Store) Holding(d lease.Digest) (swarm.Holding, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.private[d] {
+		return swarm.Holding{}, false
+	}
+	if size, ok := s.sizes["blobs/"+name(d)]; ok {
+		return swarm.Holding{Size: size, Whole: true}, true
+	}
+	if a := s.partial[d]; a != nil && a.sums != nil {
+		return swarm.Holding{Size: a.size, Pieces: bytes.Clone(a.have)}, true
+	}
+	return swarm.Holding{}, false
+}
+
+// SumsOf are the sums of a blob that is there, for other nodes.
+func (s *Store) SumsOf(d lease.Digest) (swarm.Sums, error) {
+	if h, ok := s.Holding(d); !ok || !h.Whole {
+		return nil, swarm.ErrUnknown
+	}
+	b, err := os.ReadFile(s.path("sums", d))
+	if errors.Is(err, os.ErrNotExist) { // it arrived before there were any
+		err = swarm.ErrUnknown
+	}
+	return b, err
+}
+
+// Piece reads a piece for another node. buf has room for one.
+func (s *Store) Piece(d lease.Digest, i int, buf []byte) ([]byte, error) {
+	h, ok := s.Holding(d)
+	if !ok || i < 0 || i >= swarm.Count(h.Size) || !h.Whole && !h.Pieces.Has(i) {
+		return nil, swarm.ErrUnknown
+	}
+	offset, length := swarm.Span(h.Size, i)
+	kind := "partial"
+	if h.Whole {
+		kind = "blobs"
+	}
+	f, err := os.Open(s.path(kind, d))
+	if errors.Is(err, os.ErrNotExist) && !h.Whole { // it became whole meanwhile
+		f, err = os.Open(s.path("blobs", d))
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		err = swarm.ErrUnknown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading piece %d of blob %s: %w", i, d, err)
+	}
+	defer f.Close()
+	if _, err := io.ReadFull(io.NewSectionReader(f, offset, length), buf[:length]); err != nil {
+		return nil, fmt.Errorf("reading piece %d of blob %s: %w", i, d, err)
+	}
+	return buf[:length], nil
+}
+
+// Changed is closed when there is more of a blob, or less.
+func (s *Store) Changed(d lease.Digest) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.change(d)
+}
+
+// change is Changed with mu held.
+func (s *Store) change(d lease.Digest) <-chan struct{} {
+	c := s.changed[d]
+	if c == nil {
+		c = make(chan struct{})
+		s.changed[d] = c
+	}
+	return c
+}
+
+// tell wakes who waits for a blob. It is called with mu held.
+func (s *Store) tell(d lease.Digest) {
+	if c := s.changed[d]; c != nil {
+		close(c)
+		delete(s.changed, d)
+	}
+}
+
+// Keep marks a blob that is arriving, or to arrive, as not for other nodes. One that
+// is for others already stays so.
+func (s *Store) Keep(d lease.Digest) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, whole := s.sizes["blobs/"+name(d)]
+	if _, arriving := s.partial[d]; whole || arriving || s.private[d] {
+		return nil
+	}
+	if len(s.private) >= MaxPrivate {
+		return fmt.Errorf("%d blobs are private: %w", len(s.private), sandbox.ErrBusy)
+	}
+	if err := os.WriteFile(s.path("private", d), nil, 0o600); err != nil {
+		return fmt.Errorf("keeping blob %s from others: %w", d, space(err))
+	}
+	s.private[d] = true
+	return syncDir(filepath.Join(s.dir, "private"))
+}
+
+// Private reports whether a blob is not for other nodes.
+func (s *Store) Private(d lease.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.private[d]
+}
+
+func (s *Store) loadPrivate() error {
+	marks, err := os.ReadDir(filepath.Join(s.dir, "private"))
+	for _, e := range marks {
+		if d, err := lease.ParseDigest("sha256:" + strings.ToLower(e.Name())); err == nil {
+			s.private[d] = true
+		}
+	}
+	return err
+}
