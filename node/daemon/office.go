@@ -75,7 +75,7 @@ type verdict struct {
 
 func newOffice(cfg role.Config, builtin tenant, dir string, log *slog.Logger) (*office, error) {
 	cfg.Builtin, cfg.Share = builtin != nil, cmp.Or(cfg.Share, role.ShareOwn)
-	o := &office{cfg: cfg, log: log, tenants: map[role.Tenant]tenant{}, asks: map[uint64]*asking{}, book: officeBook{dir: dir, log: log}}
+	o := &office{cfg: cfg, log: log, tenants: map[role.Tenant]tenant{}, asks: map[uint64]*asking{}, book: officeBook{dir: dir, log: log, sync: syncDir}}
 	if builtin != nil {
 		o.tenants[role.Builtin] = builtin
 	}

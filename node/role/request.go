@@ -74,7 +74,7 @@ func (s *Succession) ask(in Ask) {
 	if !ok || !in.Own && s.cfg.Share != ShareAll {
 		return
 	}
-	by := s.now.Add(call.Within) // as any but the last is given: it does not tell a trial
+	by := s.now.Add(call.Within) // when another would be asked: who answers later never earns anything
 	for _, h := range s.trials {
 		if h.Tenant != in.Not && h.Tenant != asked && s.here[h.Tenant] && !s.full(h.Tenant, in.Own) {
 			s.put(r, &put{tenant: h.Tenant, trial: true, by: by})
