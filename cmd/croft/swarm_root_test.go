@@ -128,7 +128,7 @@ func TestRootSwarm(t *testing.T) {
 	}
 	fills(t, run, croft, home, l, victim.Name)
 	before = sentBy(t, l, way.Name)
-	if out, err := run("run", "-n", "5", "--cap", "5mbit,500pps", "--name", "again", "--where", "name!="+way.Name, program, "--", "sleep", "600"); err != nil {
+	if out, err := run("run", "-n", "5", "--cap", "5mbit,500pps", "--rset", "flows.live=400", "--name", "again", "--where", "name!="+way.Name, program, "--", "sleep", "600"); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 	if sent := sentBy(t, l, way.Name) - before; sent > swarmImage/2 {
@@ -148,7 +148,7 @@ func fills(t *testing.T, run func(...string) (string, error), croft, home string
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if out, err := run("run", "--cap", "5mbit,500pps", "--name", "tracker", "--where", "name="+node, tracker); err != nil {
+	if out, err := run("run", "--cap", "5mbit,500pps", "--rset", "flows.live=400", "--name", "tracker", "--where", "name="+node, tracker); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	within(t, "the tracker serves", func() bool { return strings.Contains(roleOf(t, l, croft, home, node), `"here":true`) })
