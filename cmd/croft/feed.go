@@ -21,8 +21,10 @@ import (
 type feed struct {
 	lock  *sync.Mutex
 	among []lease.Principal
-	first chan struct{} // capacity of one: to be sent it at once
-	slots chan struct{} // to be sent it
+	heard int       // have answered, or not, whether they have it
+	begun time.Time // when the first was asked
+	sends int       // under way
+	last  time.Time // when the last began, or when one was found to have it
 }
 
 const (
@@ -40,7 +42,7 @@ const (
 )
 
 func newFeed() feed {
-	return feed{lock: &sync.Mutex{}, first: make(chan struct{}, 1), slots: make(chan struct{}, uplinks)}
+	return feed{lock: &sync.Mutex{}}
 }
 
 // gather notes who is to have the program, before the first is sent it.
@@ -54,11 +56,45 @@ func (f *feed) gather(effects []slice.Effect) {
 	}
 }
 
+// hear notes that a node has answered, and whether it has the program already.
+func (f *feed) hear(now time.Time, has bool) {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	if f.heard++; has {
+		f.last = now
+	}
+}
+
+// mayBegin reports whether a node may be sent the program, and notes that it is: the
+// first once it is known that none has it, another when what was sent before had time to
+// come to it by others.
+func (f *feed) mayBegin(now time.Time) bool {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	if f.sends >= uplinks || now.Sub(f.last) < feedStall || f.heard < len(f.among) && now.Sub(f.begun) < feedStall {
+		return false
+	}
+	f.sends, f.last = f.sends+1, now
+	return true
+}
+
+// ended notes that a program was sent, or not.
+func (f *feed) ended(err error) {
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	if f.sends--; err != nil {
+		f.last = time.Time{} // nobody has more by it
+	}
+}
+
 // bring has a node get the program, unless it has it.
 func (d *driver) bring(ctx context.Context, n *client.Node, progress func(have int64)) error {
 	p := d.program
 	d.lock.Lock()
 	among := slices.Clone(d.among)
+	if d.feed.begun.IsZero() {
+		d.feed.begun = time.Now()
+	}
 	d.lock.Unlock()
 	if p.private {
 		return n.SendPrivate(ctx, p.Blob, p.Size, p.bytes, progress)
@@ -67,14 +103,10 @@ func (d *driver) bring(ctx context.Context, n *client.Node, progress func(have i
 		return n.Send(ctx, p.Blob, p.Size, p.bytes, progress)
 	}
 	state, err := n.Fetch(ctx, p.Blob, api.FetchRequest{Size: p.Size, Sums: p.sums, Among: among})
-	select {
-	case d.first <- struct{}{}:
-		return d.send(ctx, n, progress)
-	default:
-	}
+	d.hear(time.Now(), err == nil && state.Done)
 	tick := time.NewTicker(max(watchEvery, time.Duration(len(among))*feedLook))
 	defer tick.Stop()
-	moved, bytes := time.Now(), int64(0)
+	moved, bytes := time.Time{}, int64(0)
 	for {
 		if err == nil && state.Done {
 			return nil
@@ -84,13 +116,10 @@ func (d *driver) bring(ctx context.Context, n *client.Node, progress func(have i
 			moved, bytes = time.Now(), state.Fetch.Bytes
 			progress(bytes)
 		}
-		if wants || time.Since(moved) > feedStall {
-			select {
-			case d.slots <- struct{}{}:
-				defer func() { <-d.slots }()
-				return n.Send(ctx, p.Blob, p.Size, p.bytes, progress)
-			default: // all are taken: others may have more by then
-			}
+		if (wants || time.Since(moved) > feedStall) && d.mayBegin(time.Now()) {
+			err := n.Send(ctx, p.Blob, p.Size, p.bytes, progress)
+			d.ended(err)
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -99,14 +128,4 @@ func (d *driver) bring(ctx context.Context, n *client.Node, progress func(have i
 		}
 		state, err = n.Announce(ctx, p.Blob, p.Size)
 	}
-}
-
-// send sends the program to the first. If that fails, who comes later is the first.
-func (d *driver) send(ctx context.Context, n *client.Node, progress func(have int64)) error {
-	p := d.program
-	err := n.Send(ctx, p.Blob, p.Size, p.bytes, progress)
-	if err != nil {
-		<-d.first
-	}
-	return err
 }

@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
+	"time"
 
+	"croft/lease"
 	"croft/lease/leasetest"
+	"croft/node/api"
 	"croft/node/role"
 )
 
@@ -49,4 +52,31 @@ func TestTheOrderDiffersFromNodeToNode(t *testing.T) {
 	if len(first) < 3 {
 		t.Errorf("eight nodes begin with %d", len(first))
 	}
+}
+
+// A challenger is compared with the incumbent where the owner shares what others ask.
+func TestAChallengerForImages(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		s := &swarmModel{}
+		m.hosts = func(_ *life, h *Hosting) { h.Swarm = s }
+		m.roles = map[string]RoleConfig{"images": {Share: role.ShareAll}}
+		h := hire(t, m)
+		serveRole(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string {
+			return []string{`{"id":%d,"part":{"nodes":["` + leasetest.Who("a").String() + `"]}}`, `{"id":%d,"done":{}}`}
+		})
+		h.imagesDo("try", h.slice)
+		if _, err := h.fetch(lease.Digest{1}, "a", "b"); err != nil {
+			t.Fatal(err)
+		}
+		h.m.pass(time.Second)
+		all, err := h.d.Node().Roles.Roles(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(all, func(r api.Role) bool { return r.Role == "images" })
+		j := slices.IndexFunc(all[i].Tenants, func(x api.RoleTenant) bool { return x.Tenant == h.slice })
+		if got := all[i].Tenants[j]; got.Trials != 1 || got.Agreement != 0.5 {
+			t.Errorf("%+v", got)
+		}
+	})
 }

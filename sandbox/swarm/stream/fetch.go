@@ -252,11 +252,11 @@ func (f *fetching) pull(ctx context.Context, e swarm.Pull) {
 		err := f.x.cfg.Store.Put(f.want.Digest, e.Piece, b)
 		switch {
 		case errors.Is(err, swarm.ErrPiece):
-			return swarm.Lied{Node: e.Node, Piece: e.Piece}, nil
+			return swarm.Lied(e), nil
 		case err != nil:
 			return nil, &ownFault{err}
 		}
-		return swarm.Got{Node: e.Node, Piece: e.Piece}, nil
+		return swarm.Got(e), nil
 	})
 }
 
