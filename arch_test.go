@@ -91,6 +91,7 @@ var rooms = map[string]room{
 	"sim/profile":         {4, true, nil},
 	"sim/central":         {4, true, nil},
 	"sim/cost":            {floor: 4},
+	"sim/wires":           {4, true, nil},
 	"sim/report":          {4, true, nil},
 	"sim/report/page":     {4, true, nil},
 	"sim/scenarios":       {floor: 4},

@@ -93,7 +93,7 @@ func (r *reader) defaultEnd(joined time.Duration) time.Duration {
 		at := s.At
 		switch do := s.Do.(type) {
 		case Fault:
-			at += do.lasts()
+			at += do.Lasts()
 		case *Find:
 			at += time.Duration(do.Count) * do.Every
 		case *Publish:
@@ -162,10 +162,10 @@ func (r *reader) fault(s Step, f Fault) {
 			no("a clock that was stepped stays so", "want no for=")
 		}
 	}
-	if d := f.lasts(); d > 0 && s.At+d > r.End {
+	if d := f.Lasts(); d > 0 && s.At+d > r.End {
 		no(fmt.Sprintf("it lasts until %s and the run ends at %s", span(s.At+d), span(r.End)), "want a shorter fault or a later end")
 	}
-	r.whose(s, f.who(), deadly)
+	r.whose(s, f.Whom(), deadly)
 }
 
 // whose checks a choice of nodes. Of the deadly kind somebody must be spared.

@@ -16,8 +16,8 @@ type Who struct {
 type Fault interface {
 	Action
 	fault()
-	who() Who
-	lasts() time.Duration // 0: for good
+	Whom() Who            // it strikes
+	Lasts() time.Duration // 0: for good
 }
 
 // Until returns when what a step does is over, in a run of that length: at once,
@@ -27,7 +27,7 @@ func (s Step) Until(end time.Duration) time.Duration {
 	if !ok {
 		return s.At
 	}
-	if d := f.lasts(); d > 0 {
+	if d := f.Lasts(); d > 0 {
 		return s.At + d
 	}
 	switch f := f.(type) {
@@ -43,8 +43,10 @@ type lasting struct {
 	For time.Duration `key:"for"` // 0: to the end
 }
 
-func (lasting) fault()                 {}
-func (l lasting) lasts() time.Duration { return l.For }
+func (lasting) fault() {}
+
+// Lasts returns how long it is in force; 0: for good.
+func (l lasting) Lasts() time.Duration { return l.For }
 
 // Loss, Delay, Duplicate and Reorder are of the wires of those nodes, each way.
 type Loss struct {
@@ -133,7 +135,19 @@ func (*Skew) word() string      { return "skew" }
 func (*BlackHole) word() string { return "blackhole" }
 func (*Hostile) word() string   { return "hostile" }
 
-func (w Who) who() Who { return w }
+// Whom returns the nodes themselves: of a fault, those that it strikes.
+func (w Who) Whom() Who { return w }
+
+// Of returns how many are meant, of so many that there are to choose from.
+func (w Who) Of(there int) int {
+	switch {
+	case w.Count > 0:
+		return min(w.Count, there)
+	case w.Fraction > 0:
+		return int(w.Fraction*float64(there) + 0.5)
+	}
+	return there
+}
 
 // Everybody reports whether nothing chooses.
 func (w Who) Everybody() bool { return w == Who{} }

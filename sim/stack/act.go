@@ -29,12 +29,9 @@ func (s *Stack) act(step scenario.Step) {
 		}
 	case *scenario.Leave:
 		s.all(s.choose(do.Who, (*node).isPresent), (*node).leave)
-	case *scenario.Loss:
-		s.during(during(s.wires, &s.wires.loss, do, s.whom(do.Who)), do.For)
-	case *scenario.Delay:
-		s.during(during(s.wires, &s.wires.delay, do, s.whom(do.Who)), do.For)
-	case *scenario.Reorder:
-		s.during(during(s.wires, &s.wires.late, do, s.whom(do.Who)), do.For)
+	case *scenario.Loss, *scenario.Delay, *scenario.Reorder:
+		fault := do.(scenario.Fault)
+		s.during(s.wires.begin(fault, s.whom(fault.Whom())), fault.Lasts())
 	case *scenario.Partition:
 		inside := map[int]bool{}
 		for _, n := range s.choose(do.Who, func(n *node) bool { return true }) {
@@ -99,11 +96,11 @@ func (s *Stack) all(nodes []*node, do func(*node)) {
 }
 
 // whom are the nodes that a fault of the wires strikes; nil: all.
-func (s *Stack) whom(who scenario.Who) map[int]bool {
+func (s *Stack) whom(who scenario.Who) []bool {
 	if who.Everybody() {
 		return nil
 	}
-	set := map[int]bool{}
+	set := make([]bool, len(s.nodes))
 	for _, n := range s.choose(who, func(*node) bool { return true }) {
 		set[n.index] = true
 	}
@@ -117,13 +114,7 @@ func (s *Stack) choose(who scenario.Who, may func(*node) bool) (chosen []*node) 
 			chosen = append(chosen, n)
 		}
 	}
-	want := len(chosen)
-	switch {
-	case who.Count > 0:
-		want = min(who.Count, want)
-	case who.Fraction > 0:
-		want = int(who.Fraction*float64(want) + 0.5)
-	}
+	want := who.Of(len(chosen))
 	s.mu.Lock()
 	s.rng.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	s.mu.Unlock()

@@ -45,10 +45,6 @@ const (
 	// places bounds the slivers on a node.
 	places = 64
 
-	// maxTries is how often a packet is sent before its connection is given up;
-	// each time the wait doubles.
-	maxTries = 6
-
 	// Of the sandbox: a sliver's start takes what it was measured to take, more or
 	// less; an end is quicker.
 	startLeast, startMost = 120 * time.Millisecond, 320 * time.Millisecond

@@ -91,15 +91,16 @@ expect topic p50 <= 300ms
 }
 
 // Who dies is left out soon, nobody else is suspected, and round trips are known
-// roughly.
+// roughly. Two of fourteen die: of three, all may be among the five that some nodes probe,
+// who then take it for a fault of their own, and too few others are left to agree.
 func TestPresence(t *testing.T) {
 	play(t, `nodes 14
 join wave=5 every=1s
 at 80s change fraction=1
-at 95s fault kill count=3
+at 95s fault kill count=2
 end 3m
 expect detection max <= 20s
-expect suspicions count >= 3
+expect suspicions count >= 6
 expect suspicions false = 0
 expect coordinate p50 <= 0.5
 expect duplicates mean > 0

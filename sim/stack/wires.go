@@ -10,6 +10,7 @@ import (
 
 	"croft/sim/profile"
 	"croft/sim/scenario"
+	law "croft/sim/wires"
 )
 
 // wires is the network below the hosts: distances of the profile, and what faults do
@@ -17,66 +18,36 @@ import (
 type wires struct {
 	profile *profile.Profile
 
-	mu    sync.RWMutex // guards what follows
-	cuts  []*cut
-	holes []bool
-	loss  []struck[*scenario.Loss]
-	delay []struck[*scenario.Delay]
-	late  []struck[*scenario.Reorder]
+	mu     sync.RWMutex // guards what follows
+	cuts   []*cut
+	holes  []bool
+	faults law.Faults
 
 	counts                   sync.Mutex
 	lost, repeated, heldBack uint64
 }
 
-// struck is a fault in force and whom it strikes.
-type struck[F comparable] struct {
-	fault F
-	whom  map[int]bool // nil: everybody
-}
+// chance is the random numbers of all goroutines.
+type chance struct{}
 
-func (s struck[F]) strikes(a, b int) bool { return s.whom == nil || s.whom[a] || s.whom[b] }
+func (chance) Int64N(n int64) int64 { return rand.Int64N(n) }
+func (chance) Float64() float64     { return rand.Float64() }
 
-// Way implements lean.Wires. What is lost is sent again, later each time, until the
-// connection is given up.
+// Way implements lean.Wires.
 func (w *wires) Way(a, b, _ int) (time.Duration, bool) {
-	way := w.profile.OneWay(a, b)
-	d := way + rand.N(way/50+20*time.Microsecond) // queues on the way
 	w.mu.RLock()
-	defer w.mu.RUnlock()
-	for _, f := range w.delay {
-		if f.strikes(a, b) {
-			d += f.fault.By
-			if f.fault.Jitter > 0 {
-				d += rand.N(f.fault.Jitter)
-			}
+	sent, arrives := w.faults.Send(a, b, w.profile.OneWay(a, b), chance{})
+	w.mu.RUnlock()
+	if sent.Repeated > 0 || sent.Held > 0 || !arrives {
+		w.counts.Lock()
+		defer w.counts.Unlock()
+		w.repeated += uint64(sent.Repeated)
+		w.heldBack += uint64(sent.Held)
+		if !arrives {
+			w.lost++
 		}
 	}
-	for _, f := range w.loss {
-		if !f.strikes(a, b) {
-			continue
-		}
-		for try, wait := 0, 2*way+200*time.Millisecond; rand.Float64() < f.fault.Rate; try, wait = try+1, 2*wait {
-			if try == maxTries {
-				w.count(&w.lost)
-				return 0, false
-			}
-			w.count(&w.repeated)
-			d += wait
-		}
-	}
-	for _, f := range w.late {
-		if f.strikes(a, b) && rand.Float64() < f.fault.Rate {
-			w.count(&w.heldBack)
-			d += f.fault.By
-		}
-	}
-	return d, true
-}
-
-func (w *wires) count(n *uint64) {
-	w.counts.Lock()
-	defer w.counts.Unlock()
-	*n++
+	return sent.Takes, arrives
 }
 
 // Cut implements lean.Wires.
@@ -119,14 +90,14 @@ func (w *wires) hole(nodes []*node, is bool) {
 	}
 }
 
-// during has a fault of the wires in force until the returned function ends it.
-func during[F comparable](w *wires, list *[]struck[F], fault F, whom map[int]bool) (end func()) {
+// begin has a fault in force until the returned function ends it.
+func (w *wires) begin(fault scenario.Fault, whom []bool) (end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	*list = append(*list, struck[F]{fault, whom})
+	stop := w.faults.Begin(fault, whom)
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		*list = slices.DeleteFunc(*list, func(o struck[F]) bool { return o.fault == fault })
+		stop()
 	}
 }

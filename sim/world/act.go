@@ -33,14 +33,8 @@ func (w *World) act(step scenario.Step) {
 		for _, n := range w.choose(do.Who, w.present) {
 			n.leave()
 		}
-	case *scenario.Loss:
-		during(w, &w.wires.loss, do, do.Who, do.For)
-	case *scenario.Delay:
-		during(w, &w.wires.delay, do, do.Who, do.For)
-	case *scenario.Duplicate:
-		during(w, &w.wires.twice, do, do.Who, do.For)
-	case *scenario.Reorder:
-		during(w, &w.wires.late, do, do.Who, do.For)
+	case *scenario.Loss, *scenario.Delay, *scenario.Duplicate, *scenario.Reorder:
+		w.during(do.(scenario.Fault))
 	case *scenario.Partition:
 		w.partition(do)
 	case *scenario.Kill:
@@ -93,33 +87,25 @@ func (w *World) choose(who scenario.Who, may func(*peer) bool) (chosen []*peer) 
 			chosen = append(chosen, n)
 		}
 	}
-	want := len(chosen)
-	switch {
-	case who.Count > 0:
-		want = min(who.Count, want)
-	case who.Fraction > 0:
-		want = int(who.Fraction*float64(want) + 0.5)
-	}
+	want := who.Of(len(chosen))
 	w.rng.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	chosen = chosen[:want]
 	slices.SortFunc(chosen, func(a, b *peer) int { return a.index - b.index })
 	return chosen
 }
 
-// during has a fault of the wires in force for a time.
-func during[F comparable](w *World, list *[]struck[F], fault F, who scenario.Who, d time.Duration) {
-	s := struck[F]{fault: fault}
-	if !who.Everybody() {
-		s.whom = make([]bool, len(w.nodes))
+// during has a fault of the wires in force for its time.
+func (w *World) during(fault scenario.Fault) {
+	var whom []bool
+	if who := fault.Whom(); !who.Everybody() {
+		whom = make([]bool, len(w.nodes))
 		for _, n := range w.choose(who, func(n *peer) bool { return !n.left }) {
-			s.whom[n.index] = true
+			whom[n.index] = true
 		}
 	}
-	*list = append(*list, s)
-	if d > 0 {
-		w.in(d, func() {
-			*list = slices.DeleteFunc(*list, func(o struck[F]) bool { return o.fault == fault })
-		})
+	end := w.wires.faults.Begin(fault, whom)
+	if d := fault.Lasts(); d > 0 {
+		w.in(d, end)
 	}
 }
 

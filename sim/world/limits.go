@@ -27,10 +27,6 @@ const (
 	pullEvery   = time.Minute
 	pullTimeout = 15 * time.Second
 
-	// maxTries is how often a packet is sent before its connection is given up;
-	// each time the wait doubles.
-	maxTries = 6
-
 	// handling is what a node needs to look at a message.
 	handling = 300 * time.Microsecond
 

@@ -6,28 +6,16 @@ import (
 	"time"
 
 	"croft/sim/report"
-	"croft/sim/scenario"
+	"croft/sim/wires"
 )
 
-// wires is the model of the network: distances of the profile, and what faults do
-// to them. Messages travel by connections that repeat what is lost, so that loss
-// shows as delay, until a connection is given up.
-type wires struct {
-	side  []uint32 // bit for each partition in force: who is in it
-	cuts  uint32   // the bits of those
-	loss  []struck[*scenario.Loss]
-	delay []struck[*scenario.Delay]
-	twice []struck[*scenario.Duplicate]
-	late  []struck[*scenario.Reorder]
+// links is the model of the network: distances of the profile, who can reach whom,
+// and what faults do to messages.
+type links struct {
+	side   []uint32 // bit for each partition in force: who is in it
+	cuts   uint32   // the bits of those
+	faults wires.Faults
 }
-
-// struck is a fault in force and whom it strikes.
-type struck[F any] struct {
-	fault F
-	whom  []bool // nil: everybody
-}
-
-func (s struck[F]) strikes(a, b int) bool { return s.whom == nil || s.whom[a] || s.whom[b] }
 
 // cut reports whether nothing passes between two nodes.
 func (w *World) cut(a, b int) bool {
@@ -36,41 +24,21 @@ func (w *World) cut(a, b int) bool {
 
 // travel returns how long a message takes, and whether it arrives.
 func (w *World) travel(a, b int) (time.Duration, bool) {
-	n := &w.wires
 	if w.cut(a, b) {
 		w.figures.lost.Add(w.now, 1)
 		return 0, false
 	}
-	way := w.profile.OneWay(a, b)
-	d := way + time.Duration(w.rng.Int64N(int64(way/50+20_000))) // queues on the way
-	for _, f := range n.delay {
-		if f.strikes(a, b) {
-			d += f.fault.By
-			if f.fault.Jitter > 0 {
-				d += time.Duration(w.rng.Int64N(int64(f.fault.Jitter)))
-			}
-		}
+	sent, arrives := w.wires.faults.Send(a, b, w.profile.OneWay(a, b), w.rng)
+	if sent.Repeated > 0 {
+		w.figures.repeated.Add(w.now, uint64(sent.Repeated))
 	}
-	for _, f := range n.loss {
-		if !f.strikes(a, b) {
-			continue
-		}
-		for try, wait := 0, 2*way+200*time.Millisecond; w.rng.Float64() < f.fault.Rate; try, wait = try+1, 2*wait {
-			if try == maxTries {
-				w.figures.lost.Add(w.now, 1)
-				return 0, false
-			}
-			w.figures.repeated.Add(w.now, 1)
-			d += wait
-		}
+	if sent.Held > 0 {
+		w.figures.heldBack.Add(w.now, uint64(sent.Held))
 	}
-	for _, f := range n.late {
-		if f.strikes(a, b) && w.rng.Float64() < f.fault.Rate {
-			w.figures.heldBack.Add(w.now, 1)
-			d += f.fault.By
-		}
+	if !arrives {
+		w.figures.lost.Add(w.now, 1)
 	}
-	return d, true
+	return sent.Takes, arrives
 }
 
 // spend counts a message of so many bytes that a node sends.
@@ -104,12 +72,10 @@ func (w *World) arrive(a, b int, do func()) {
 }
 
 // again draws whether a message from a to b comes once more.
-func (w *World) again(a, b int) (again bool) {
-	for _, f := range w.wires.twice {
-		if f.strikes(a, b) && w.rng.Float64() < f.fault.Rate {
-			w.figures.doubled.Add(w.now, 1)
-			again = true
-		}
+func (w *World) again(a, b int) bool {
+	copies := w.wires.faults.Again(a, b, w.rng)
+	if copies > 0 {
+		w.figures.doubled.Add(w.now, uint64(copies))
 	}
-	return again
+	return copies > 0
 }

@@ -41,7 +41,7 @@ type World struct {
 	nodes   []*peer
 	up      int
 	slivers int // that run
-	wires   wires
+	wires   links
 	tables  *tables    // nil: nobody looks anything up
 	areas   *areas     // nil: everybody hears everybody
 	hostile *hostility // nil: everybody keeps the rules

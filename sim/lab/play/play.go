@@ -260,13 +260,7 @@ func (g *game) choose(who scenario.Who) (chosen []*player) {
 			chosen = append(chosen, p)
 		}
 	}
-	want := len(chosen)
-	switch {
-	case who.Count > 0:
-		want = min(who.Count, want)
-	case who.Fraction > 0:
-		want = int(who.Fraction*float64(want) + 0.5)
-	}
+	want := who.Of(len(chosen))
 	g.rng.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	slices.SortStableFunc(chosen, func(a, b *player) int { return cmp.Compare(g.ways(a), g.ways(b)) })
 	return chosen[:want]
