@@ -154,6 +154,7 @@ func (d *DHT) routes(ctx context.Context) bool {
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	d.admitConnected()
 	for d.Size() == 0 {
 		select {
 		case <-tick.C:
