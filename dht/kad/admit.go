@@ -32,9 +32,7 @@ func admissions(h host.Host) (event.Subscription, error) {
 // admitting looks at those who are connected, and at those who come, until the DHT closes.
 func (d *DHT) admitting(sub event.Subscription) {
 	defer sub.Close()
-	for _, id := range d.host.Network().Peers() {
-		d.admit(id)
-	}
+	d.admitConnected()
 	for {
 		select {
 		case <-d.life.Done():
@@ -50,6 +48,14 @@ func (d *DHT) admitting(sub event.Subscription) {
 				d.admit(e.Peer)
 			}
 		}
+	}
+}
+
+// admitConnected looks at all who are connected: who did not answer when he came may by
+// now, and does not come again.
+func (d *DHT) admitConnected() {
+	for _, id := range d.host.Network().Peers() {
+		d.admit(id)
 	}
 }
 

@@ -17,29 +17,29 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 )
 
-// asked counts the requests that a host gets, by their types, and answers pings if it
-// is to.
+// asked counts the requests that a host gets, by their types, and answers them with
+// what they say if it is to.
 type asked struct {
-	mu   sync.Mutex
-	kind map[pb.Message_MessageType]int
+	mu      sync.Mutex
+	kind    map[pb.Message_MessageType]int
+	answers bool
 }
 
-func (a *asked) serve(answers bool) network.StreamHandler {
-	return func(s network.Stream) {
-		defer s.Close()
-		var m pb.Message
-		if protodelim.UnmarshalFrom(bufio.NewReader(s), &m) != nil {
-			return
-		}
-		a.mu.Lock()
-		a.kind[m.GetType()]++
-		a.mu.Unlock()
-		if !answers {
-			s.Reset()
-			return
-		}
-		_, _ = protodelim.MarshalTo(s, &m)
+func (a *asked) serve(s network.Stream) {
+	defer s.Close()
+	var m pb.Message
+	if protodelim.UnmarshalFrom(bufio.NewReader(s), &m) != nil {
+		return
 	}
+	a.mu.Lock()
+	a.kind[m.GetType()]++
+	answers := a.answers
+	a.mu.Unlock()
+	if !answers {
+		s.Reset()
+		return
+	}
+	_, _ = protodelim.MarshalTo(s, &m)
 }
 
 func (a *asked) of(kind pb.Message_MessageType) int {
@@ -57,8 +57,8 @@ func TestWhoComesIsPinged(t *testing.T) {
 		answers, full bool
 		pings         int
 	}{{"answers", true, false, 1}, {"is silent", false, false, 1}, {"has no room", true, true, 0}} {
-		h, got := newHost(t), &asked{kind: map[pb.Message_MessageType]int{}}
-		h.SetStreamHandler(protocolID, got.serve(c.answers))
+		h, got := newHost(t), &asked{kind: map[pb.Message_MessageType]int{}, answers: c.answers}
+		h.SetStreamHandler(protocolID, got.serve)
 		if c.full {
 			fill(t, d, kb.CommonPrefixLen(kb.ConvertPeerID(d.host.ID()), kb.ConvertPeerID(h.ID())))
 		}
@@ -83,6 +83,25 @@ func TestWhoComesIsPinged(t *testing.T) {
 		if c.full && d.dht.RoutingTable().Find(h.ID()) != "" {
 			t.Errorf("%s: it took another's place", c.name)
 		}
+	}
+}
+
+// Who was silent when he came, and answers when somebody joins by him, is in the table.
+func TestJoiningByOneWhoWasSilent(t *testing.T) {
+	d, h, got := start(t, Config{Server: true}), newHost(t), &asked{kind: map[pb.Message_MessageType]int{}}
+	h.SetStreamHandler(protocolID, got.serve)
+	if err := d.host.Connect(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "it was pinged in vain", func() bool { return got.of(pb.Message_PING) == 1 && idle(d) })
+	if d.Size() != 0 {
+		t.Fatal("it is in the table")
+	}
+	got.mu.Lock()
+	got.answers = true
+	got.mu.Unlock()
+	if _, err := d.Join(t.Context(), []peer.AddrInfo{{ID: h.ID(), Addrs: h.Addrs()}}); err != nil || d.Size() != 1 {
+		t.Errorf("%d in the table, %v", d.Size(), err)
 	}
 }
 

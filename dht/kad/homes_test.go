@@ -15,18 +15,33 @@ import (
 func TestHomes(t *testing.T) {
 	all := joined(t, 14)
 	asker, key := all[3], []byte("some key")
-	want, err := asker.Closest(t.Context(), key, 8)
-	if err != nil || len(want) != 8 {
-		t.Fatalf("found %d, %v", len(want), err)
+	quiet := func(look func() ([]peer.AddrInfo, error)) (found []peer.AddrInfo, asks uint64) {
+		t.Helper()
+		for range 10 {
+			was := asker.Stats()
+			found, err := look()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if now := asker.Stats(); now.PassedOver == was.PassedOver { // else the machine was busy
+				return found, now.Asked - was.Asked
+			}
+		}
+		t.Fatal("somebody is always silent")
+		return nil, 0
+	}
+	closest := func() ([]peer.AddrInfo, error) { return asker.Closest(t.Context(), key, 8) }
+	want, _ := quiet(closest)
+	if len(want) != 8 {
+		t.Fatalf("found %d", len(want))
 	}
 	homes := func(name string, want, before []peer.AddrInfo, most uint64) {
 		t.Helper()
-		was := asker.Stats().Asked
-		got, err := asker.Homes(t.Context(), key, 8, before)
-		if err != nil || !slices.EqualFunc(got, want, func(a, b peer.AddrInfo) bool { return a.ID == b.ID }) {
-			t.Errorf("%s: %v, %v; want %v", name, got, err, want)
+		got, asks := quiet(func() ([]peer.AddrInfo, error) { return asker.Homes(t.Context(), key, 8, before) })
+		if !slices.EqualFunc(got, want, func(a, b peer.AddrInfo) bool { return a.ID == b.ID }) {
+			t.Errorf("%s: %v; want %v", name, got, want)
 		}
-		if asks := asker.Stats().Asked - was; asks > most {
+		if asks > most {
 			t.Errorf("%s: %d were asked", name, asks)
 		}
 	}
@@ -47,10 +62,7 @@ func TestHomes(t *testing.T) {
 			d.host.Close()
 		}
 	}
-	rest, err := asker.Closest(t.Context(), key, 8)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rest, _ := quiet(closest)
 	homes("the nearest is gone", rest, want, 6)
 }
 

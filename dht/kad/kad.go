@@ -90,7 +90,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	options := []kaddht.Option{
 		kaddht.ProtocolPrefix(Prefix), kaddht.Mode(mode),
 		kaddht.Validator(check), kaddht.ValueDatastore(kept), kaddht.MaxRecordAge(maxRecordAge),
-		kaddht.DisableProviders(), kaddht.DisableAutoRefresh(), kaddht.WithCustomMessageSender(newSender),
+		kaddht.DisableProviders(), kaddht.DisableAutoRefresh(), kaddht.WithCustomMessageSender(NewSender),
 		kaddht.LookupCheckConcurrency(0), // see admit.go
 		kaddht.AddressFilter(keep),
 		kaddht.QueryFilter(func(_ any, ai peer.AddrInfo) bool { return len(keep(ai.Addrs)) > 0 }),
@@ -154,6 +154,7 @@ func (d *DHT) routes(ctx context.Context) bool {
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	d.admitConnected()
 	for d.Size() == 0 {
 		select {
 		case <-tick.C:

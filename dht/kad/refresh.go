@@ -30,6 +30,7 @@ func (d *DHT) refresh(every time.Duration) {
 		case <-d.joined: // other look-ups come first: they fill it too
 			thin.Reset(fillAfter)
 		case <-thin.C:
+			d.admitConnected()
 			d.regrown(d.life)
 			d.fill(d.life)
 			thin.Reset(fillEvery)

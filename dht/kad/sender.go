@@ -28,7 +28,8 @@ type sender struct {
 	protos []protocol.ID
 }
 
-func newSender(h host.Host, protos []protocol.ID) pb.MessageSenderWithDisconnect {
+// NewSender is for kad-dht's WithCustomMessageSender.
+func NewSender(h host.Host, protos []protocol.ID) pb.MessageSenderWithDisconnect {
 	return &sender{h, protos}
 }
 
