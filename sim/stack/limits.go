@@ -23,7 +23,7 @@ const (
 	// loud is the number of a node's connections that gossip and the daemon know of. A
 	// machine's connection manager keeps it to 96 to 160, which would take 20 kB at both
 	// ends each; a mesh has 3 to 8.
-	loud = 16
+	loud = 12
 	// loudMany is the same of more than maxNodes, still as many as a mesh takes: each is
 	// three goroutines at both ends.
 	loudMany = 8
