@@ -29,9 +29,9 @@ const (
 	loudMany = 8
 
 	// leastBudget and nodeBudget are the memory that a run may take before garbage is
-	// collected more often than with mostPercent, in bytes: of a thousand nodes 2 GB, of
+	// collected more often than with mostPercent, in bytes: of a thousand nodes 2.2 GB, of
 	// ten thousand 7. leastPercent bounds how often that is where they keep more.
-	leastBudget, nodeBudget   = 1400 << 20, 560 << 10
+	leastBudget, nodeBudget   = 1600 << 20, 560 << 10
 	leastPercent, mostPercent = 25, 400
 
 	// contacts is how many nodes a newcomer is given to join by.
