@@ -5,6 +5,7 @@ package pubsub
 import (
 	"time"
 
+	"croft/gossip"
 	"croft/gossip/topic"
 	"croft/lease"
 	"croft/lease/offer"
@@ -15,6 +16,12 @@ const (
 	// rounds in which ids of it are told. By the router's own two minutes that was a tenth
 	// of what a node keeps while a thousand join.
 	scoredFor = 10 * time.Second
+
+	// copiesFor and twice as long copies of a message are told at a glance: they come
+	// within the rounds in which ids of it are told. maxCopies bounds the messages of one
+	// such time; copies of what is more are the router's to tell.
+	copiesFor = gossip.LazyRounds * gossip.LazyEvery
+	maxCopies = gossip.MessageBurst
 
 	// maxMessage bounds one RPC of GossipSub in bytes: a batch of offers, and a
 	// proof with its head.

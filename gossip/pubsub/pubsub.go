@@ -102,6 +102,7 @@ type Gossip struct {
 	sources gossip.Sources
 	notices gossip.Notices
 
+	copies   copies
 	intakeMu sync.Mutex
 	intake   gossip.Intake
 
@@ -158,7 +159,7 @@ func (g *Gossip) join(ctx context.Context) (err error) {
 	g.joinSlices(ctx)
 	for topic, validate := range judges {
 		// Inline: one signature at a time, so that a flood costs one core at most.
-		if err := g.ps.RegisterTopicValidator(topic, validate, ps.WithValidatorInline(true)); err != nil {
+		if err := g.ps.RegisterTopicValidator(topic, g.noting(validate), ps.WithValidatorInline(true)); err != nil {
 			return err
 		}
 		t, err := g.ps.Join(topic)

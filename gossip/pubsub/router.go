@@ -31,11 +31,16 @@ func mesh() ps.GossipSubParams {
 
 // messageID is the same for the same payload whoever publishes it.
 func messageID(m *pb.Message) string {
+	id := nameOf(m)
+	return string(id[:])
+}
+
+func nameOf(m *pb.Message) messageName {
 	h := sha256.New()
 	h.Write([]byte(m.GetTopic()))
 	h.Write([]byte{0})
 	h.Write(m.GetData())
-	return string(h.Sum(nil)[:gossip.IDSize])
+	return messageName(h.Sum(nil)[:gossip.IDSize])
 }
 
 var (
@@ -43,8 +48,8 @@ var (
 	errAnswers = errors.New("more answers than a neighbour may have")
 )
 
-// inspect drops a packet whose messages are over the neighbour's allowance, before
-// the router remembers anything of it.
+// inspect drops a packet whose messages are over the neighbour's allowance, and copies
+// of what was looked at, before the router remembers anything of it.
 func (g *Gossip) inspect(from peer.ID, rpc *ps.RPC) error {
 	who, now, n := principal(from), g.cfg.Now(), 0
 	g.intakeMu.Lock()
@@ -53,6 +58,10 @@ func (g *Gossip) inspect(from peer.ID, rpc *ps.RPC) error {
 		switch {
 		case !topic.Named(m.GetTopic()):
 			n++
+			if g.subscriptions.shared[m.GetTopic()] && g.copies.has(now, nameOf(m)) {
+				g.counts.copied(m)
+				continue
+			}
 		case !g.intake.Carry(now, who, len(m.GetData())):
 			g.counts.add("flood:slices")
 			continue

@@ -28,6 +28,17 @@ func (g *Gossip) capacity(_ context.Context, from peer.ID, m *ps.Message) ps.Val
 	return g.result(g.tell(effects))
 }
 
+// noting is a validator that notes what it judged, so that copies are told at a glance.
+func (g *Gossip) noting(validate ps.ValidatorEx) ps.ValidatorEx {
+	return func(ctx context.Context, from peer.ID, m *ps.Message) ps.ValidationResult {
+		result := validate(ctx, from, m)
+		if result != ps.ValidationReject {
+			g.copies.add(g.cfg.Now(), m.ID)
+		}
+		return result
+	}
+}
+
 // leases judges one notice. It is soft news: nothing is kept of it here.
 func (g *Gossip) leases(_ context.Context, from peer.ID, m *ps.Message) ps.ValidationResult {
 	if from == g.cfg.Host.ID() {

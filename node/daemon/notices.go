@@ -15,12 +15,12 @@ import (
 // too many before it, is not sent at all.
 type notices struct {
 	d     *Daemon
-	queue chan gossip.Notice
+	queue chan *gossip.Notice
 	last  uint64 // sequence of the newest notice
 }
 
 func newNotices(d *Daemon) *notices {
-	return &notices{d: d, queue: make(chan gossip.Notice, maxNotices)}
+	return &notices{d: d, queue: make(chan *gossip.Notice, maxNotices)}
 }
 
 // of takes a durable fact, in the loop. It does not wait.
@@ -38,7 +38,7 @@ func (n *notices) of(f lease.Fact) {
 		notice.Until = made
 	}
 	select {
-	case n.queue <- notice:
+	case n.queue <- &notice:
 	default:
 	}
 }
@@ -50,7 +50,7 @@ func (n *notices) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case notice := <-n.queue:
-			if err := n.send(ctx, notice); err != nil {
+			if err := n.send(ctx, *notice); err != nil {
 				n.d.deps.Log.Debug("nobody was told of a lease", "err", err)
 			}
 		}

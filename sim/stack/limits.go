@@ -23,15 +23,15 @@ const (
 	// loud is the number of a node's connections that gossip and the daemon know of. A
 	// machine's connection manager keeps it to 96 to 160, which would take 20 kB at both
 	// ends each; a mesh has 3 to 8.
-	loud = 16
+	loud = 12
 	// loudMany is the same of more than maxNodes, still as many as a mesh takes: each is
 	// three goroutines at both ends.
 	loudMany = 8
 
 	// leastBudget and nodeBudget are the memory that a run may take before garbage is
-	// collected more often than with mostPercent, in bytes: of a thousand nodes 2 GB, of
+	// collected more often than with mostPercent, in bytes: of a thousand nodes 2.2 GB, of
 	// ten thousand 7. leastPercent bounds how often that is where they keep more.
-	leastBudget, nodeBudget   = 1400 << 20, 560 << 10
+	leastBudget, nodeBudget   = 1600 << 20, 560 << 10
 	leastPercent, mostPercent = 25, 400
 
 	// contacts is how many nodes a newcomer is given to join by.

@@ -40,7 +40,7 @@ func (f *Fabric) connect(from, to *Host) *conn {
 	for i, h := range []*Host{from, to} {
 		l.ends[i] = &conn{link: l, end: i, host: h, opened: at, known: make(chan struct{})}
 	}
-	way, _ := f.wires.Way(from.index, to.index, overhead)
+	way, _ := f.way(from, to, overhead)
 	l.accept = now() + int64(way)
 	f.mu.Lock()
 	f.links[l] = struct{}{}

@@ -53,6 +53,15 @@ func (f *Fabric) at(a ma.Multiaddr) *Host {
 	return f.hosts[string(a.Bytes())]
 }
 
+// own is an address as the host at it has it: everybody keeps that of everybody, and it
+// is one copy.
+func (f *Fabric) own(a ma.Multiaddr) ma.Multiaddr {
+	if h := f.at(a); h != nil {
+		return h.addr
+	}
+	return a
+}
+
 // Recut looks which connections are cut and which are whole again.
 func (f *Fabric) Recut() {
 	f.mu.Lock()
@@ -78,5 +87,19 @@ func idle() time.Duration { return IdleTimeout - rand.N(keepAlive) }
 func (f *Fabric) roundTrip(a, b *Host) (time.Duration, bool) {
 	there, ok1 := f.wires.Way(a.index, b.index, overhead)
 	back, ok2 := f.wires.Way(b.index, a.index, overhead)
-	return there + back, ok1 && ok2
+	return tickAfter(there + back), ok1 && ok2
+}
+
+// way draws how long bytes take from one host to another; false: the connection is
+// given up.
+func (f *Fabric) way(from, to *Host, bytes int) (time.Duration, bool) {
+	d, ok := f.wires.Way(from.index, to.index, bytes)
+	return tickAfter(d), ok
+}
+
+// tickAfter is how long it is from now to the tick that is nearest to a time after, but
+// not this one.
+func tickAfter(d time.Duration) time.Duration {
+	at, t := now(), int64(tick)
+	return time.Duration(max((at+int64(d)+t/2)/t, at/t+1)*t - at)
 }

@@ -47,7 +47,7 @@ func (h *half) send(p *pair, c parcel) {
 		}
 		return
 	}
-	way, ok := l.fabric.wires.Way(a.index, b.index, size)
+	way, ok := l.fabric.way(a, b, size)
 	if !ok {
 		end := l.ends[h.from]
 		go end.CloseWithError(0)
@@ -64,7 +64,7 @@ func (h *half) resume(p *pair) {
 	l := p.link
 	for i := range h.flight {
 		if h.flight[i].at == 0 {
-			way, _ := l.fabric.wires.Way(l.ends[h.from].host.index, l.ends[1-h.from].host.index, overhead)
+			way, _ := l.fabric.way(l.ends[h.from].host, l.ends[1-h.from].host, overhead)
 			h.last = max(h.last, now()+int64(way))
 			h.flight[i].at = h.last
 		}

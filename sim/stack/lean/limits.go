@@ -23,6 +23,10 @@ const (
 	IdleTimeout = 30 * time.Second
 	keepAlive   = 15 * time.Second
 
+	// tick is what arrivals are rounded to. Virtual time stands still while anything is to
+	// be done, so that only what arrives at one instant is done on several cores at once.
+	tick = time.Millisecond
+
 	// negotiateTimeout bounds the choice of a stream's protocol, as in a basic host.
 	negotiateTimeout = 10 * time.Second
 

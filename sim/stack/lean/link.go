@@ -73,7 +73,7 @@ func (l *link) recut() {
 // reports whether it gets there.
 func (l *link) tell(from int, do func()) bool {
 	a, b := l.ends[from].host, l.ends[1-from].host
-	way, ok := l.fabric.wires.Way(a.index, b.index, overhead)
+	way, ok := l.fabric.way(a, b, overhead)
 	if !ok || l.fabric.dead(a, b) {
 		return false
 	}

@@ -20,8 +20,9 @@ import (
 // peers is a peerstore: what a host knows of others. What has lapsed goes when there
 // is much. It implements [peerstore.Peerstore].
 type peers struct {
-	self peer.ID
-	key  crypto.PrivKey
+	fabric *Fabric
+	self   peer.ID
+	key    crypto.PrivKey
 
 	mu    sync.Mutex
 	known map[peer.ID]*known
@@ -42,7 +43,7 @@ type address struct {
 }
 
 func newPeers(h *Host) *peers {
-	return &peers{self: h.id, key: h.key, known: map[peer.ID]*known{h.id: {addrs: []address{{Multiaddr: h.addr}}}}, sweep: sweepPeers}
+	return &peers{fabric: h.fabric, self: h.id, key: h.key, known: map[peer.ID]*known{h.id: {addrs: []address{{Multiaddr: h.addr}}}}, sweep: sweepPeers}
 }
 
 // of returns what is known of a peer, made if need be. It is called with the lock.
@@ -97,13 +98,13 @@ func (s *peers) AddAddrs(p peer.ID, addrs []ma.Multiaddr, ttl time.Duration) {
 	k := s.of(p)
 	for _, a := range addrs {
 		if a, id := peer.SplitAddr(a); a != nil && (id == "" || id == p) {
-			k.put(a, ttl, false)
+			k.put(s.fabric, a, ttl, false)
 		}
 	}
 }
 
 // put has an address last so long, or longer if it does already and may.
-func (k *known) put(a ma.Multiaddr, ttl time.Duration, shorten bool) {
+func (k *known) put(f *Fabric, a ma.Multiaddr, ttl time.Duration, shorten bool) {
 	until := int64(0)
 	if ttl < peerstore.ConnectedAddrTTL {
 		until = now() + int64(ttl)
@@ -116,7 +117,7 @@ func (k *known) put(a ma.Multiaddr, ttl time.Duration, shorten bool) {
 			return
 		}
 	}
-	k.addrs = append(k.addrs, address{a, ttl, until})
+	k.addrs = append(k.addrs, address{f.own(a), ttl, until})
 }
 
 func (s *peers) SetAddr(p peer.ID, a ma.Multiaddr, ttl time.Duration) {
@@ -133,7 +134,7 @@ func (s *peers) SetAddrs(p peer.ID, addrs []ma.Multiaddr, ttl time.Duration) {
 		} else if ttl <= 0 {
 			k.addrs = slices.DeleteFunc(k.addrs, func(o address) bool { return o.Equal(a) })
 		} else {
-			k.put(a, ttl, true)
+			k.put(s.fabric, a, ttl, true)
 		}
 	}
 }

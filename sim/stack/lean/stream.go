@@ -31,13 +31,27 @@ type stream struct {
 	write    deadline
 }
 
-// deadline is when a direction gives up, and what wakes it then.
+// deadline is when a direction gives up, and what wakes it then. The clock is set only
+// when something waits: most are set anew before every message, and nothing ever does.
 type deadline struct {
 	at    int64 // 0: never
 	timer *time.Timer
 }
 
 func (d *deadline) over() bool { return d.at != 0 && now() >= d.at }
+
+// wait waits until something moves in a direction, or it is to give up. It is called
+// with the link held.
+func (d *deadline) wait(l *link, h *half) {
+	if d.at != 0 && d.timer == nil {
+		d.timer = time.AfterFunc(time.Duration(d.at-now()), func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			h.moved.Broadcast()
+		})
+	}
+	h.moved.Wait()
+}
 
 // open makes a stream; it is called with the link held.
 func (l *link) open(from int) (*stream, error) {
@@ -97,7 +111,7 @@ func (s *stream) Read(b []byte) (int, error) {
 		if len(b) == 0 {
 			return 0, nil
 		}
-		h.moved.Wait()
+		s.read.wait(l, h)
 	}
 }
 
@@ -115,7 +129,7 @@ func (s *stream) Write(b []byte) (n int, err error) {
 		case s.write.over():
 			return n, os.ErrDeadlineExceeded
 		case h.waiting >= window:
-			h.moved.Wait()
+			s.write.wait(l, h)
 			continue
 		}
 		part := b[:min(len(b), piece)]
@@ -214,16 +228,7 @@ func (s *stream) set(d *deadline, h *half, t time.Time) error {
 		return nil
 	}
 	d.at = t.UnixNano()
-	wait := time.Duration(d.at - now())
-	if wait <= 0 {
-		h.moved.Broadcast()
-		return nil
-	}
-	d.timer = time.AfterFunc(wait, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		h.moved.Broadcast()
-	})
+	h.moved.Broadcast() // who waits does so until then
 	return nil
 }
 
