@@ -195,6 +195,9 @@ func TestSliversAskByTheirMeasure(t *testing.T) {
 			if answered == 0 || answered > shimAskBurst {
 				t.Errorf("%s is answered %d times at once", name, answered)
 			}
+			if _, err := s.Find(t.Context(), offer.FindRequest{}); !errors.Is(err, api.ErrBusy) {
+				t.Errorf("after %s a query is answered: %v", name, err)
+			}
 			h.m.pass(time.Minute)
 		}
 		if list, err := s.OwnSlivers(t.Context()); err != nil || len(list) != 1 || !list[0].Self {

@@ -17,7 +17,7 @@ import (
 
 // answerInside serves discovery at a door as the built-in would, so that what is
 // measured of it is the way there and back.
-func answerInside(b *testing.B, socket string, by api.Discovery) {
+func answerInside(b testing.TB, socket string, by api.Discovery) {
 	c, err := net.Dial("unix", socket)
 	if err != nil {
 		b.Error(err)

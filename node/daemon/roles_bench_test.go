@@ -9,14 +9,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"croft/ebpf"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
 	"croft/node/api"
@@ -41,23 +37,24 @@ func BenchmarkRole(b *testing.B) {
 	}
 	people := discovery{d: d, own: true}
 	o := d.roles.offices["discovery"]
+	inside := func(b testing.TB, socket string) func() {
+		go answerInside(b, socket, built)
+		return func() {}
+	}
 	b.Run("direct", func(b *testing.B) { ask(b, built, "") })
 	b.Run("builtin", func(b *testing.B) { ask(b, people, role.Builtin) })
 	b.Run("socket", func(b *testing.B) {
-		t, close := o.atDoor(b, d, "inside")
-		defer close()
+		t := o.atDoor(b, d, inside)
 		defer heir(b, o, t, true)()
 		ask(b, people, t)
 	})
 	b.Run("python", func(b *testing.B) {
-		t, close := o.atDoor(b, d, "python")
-		defer close()
+		t := o.atDoor(b, d, finderAt)
 		defer heir(b, o, t, true)()
 		ask(b, people, t)
 	})
 	b.Run("shadowed", func(b *testing.B) { // by the same, while the built-in answers
-		t, close := o.atDoor(b, d, "python")
-		defer close()
+		t := o.atDoor(b, d, finderAt)
 		defer heir(b, o, t, false)()
 		ask(b, people, role.Builtin)
 	})
@@ -118,70 +115,6 @@ func roleBench(b *testing.B) (*Daemon, *known) {
 	}
 	b.Cleanup(func() { d.roles.close() })
 	return d, built
-}
-
-type noCharge struct{}
-
-func (noCharge) Charge(context.Context, string, ebpf.Direction, ebpf.Channel, uint64) error {
-	return nil
-}
-
-// atDoor has a slice serve the role at a door of its own: "inside", a goroutine that
-// answers as the built-in does; "python", the finder of the examples. It returns when
-// the slice can be asked.
-func (o *office) atDoor(b *testing.B, d *Daemon, kind string) (role.Tenant, func()) {
-	b.Helper()
-	top, err := os.MkdirTemp("", "doors")
-	if err != nil {
-		b.Fatal(err)
-	}
-	l, at, err := door.Dir(filepath.Join(top, "n", "d")).Open("abcd", door.Users{First: uint32(os.Getuid()), Count: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	who := door.Sliver{Name: "abcd", Label: kind, Owner: leasetest.Who("alice")}
-	house := &door.House{Node: d.deps.Key.Principal(), Guard: noCharge{}, Roles: d.roles, Log: d.deps.Log,
-		HTTP: func(who door.Sliver) *http.Server { return api.Server(api.Door(newShim(d, who), Version)) }}
-	ctx, cancel := context.WithCancel(b.Context())
-	over := make(chan error, 1)
-	go func() { over <- house.Serve(ctx, l, who) }()
-	socket := filepath.Join(at, door.SocketName)
-	stop := func() {}
-	switch kind {
-	case "python":
-		c := exec.CommandContext(ctx, "python3", "../../examples/finder/finder.py")
-		c.Env = append(os.Environ(), "CROFT_SOCKET="+socket)
-		if err := c.Start(); err != nil {
-			b.Fatal(err)
-		}
-		stop = func() { _ = c.Wait() }
-	default:
-		go answerInside(b, socket, d.deps.Discovery)
-	}
-	ready := time.NewTicker(10 * time.Millisecond)
-	defer ready.Stop()
-	for limit := time.After(30 * time.Second); ; {
-		o.mu.Lock()
-		t := o.tenants[who.Tenant()]
-		o.mu.Unlock()
-		if t != nil && knowsAll(b, t) {
-			break
-		}
-		select {
-		case <-ready.C:
-		case <-limit:
-			b.Fatalf("%s does not serve", kind)
-		}
-	}
-	return who.Tenant(), func() { cancel(); <-over; stop(); os.RemoveAll(top) }
-}
-
-// knowsAll reports whether a tenant has heard of every node.
-func knowsAll(b *testing.B, t tenant) bool {
-	call, _ := role.Discovery().Call("find")
-	var done findDone
-	raw, err := t.Call(b.Context(), call, json.RawMessage(`{"query":"","view":true,"constraints":[]}`), func(json.RawMessage) error { return nil })
-	return err == nil && json.Unmarshal(raw, &done) == nil && done.Known == crowd
 }
 
 // heir has a slice hold the role, or be tried, until what it returns is called.

@@ -43,6 +43,9 @@ func (s shim) Find(ctx context.Context, req offer.FindRequest) (offer.Result, er
 }
 
 func (s shim) Seek(ctx context.Context, req offer.FindRequest, tell func(offer.Found) error) (offer.Result, error) {
+	if err := s.may(1); err != nil {
+		return offer.Result{}, err
+	}
 	if !s.finds.Allow() {
 		return offer.Result{}, fmt.Errorf("%w: %d queries at once, and %d a second", api.ErrBusy, shimFindBurst, shimFinds)
 	}

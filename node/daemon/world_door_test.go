@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"croft/ebpf"
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
@@ -183,3 +184,9 @@ func (k *known) Seek(_ context.Context, req offer.FindRequest, tell func(offer.F
 }
 
 var errFinder = errors.New("the index burns")
+
+type noCharge struct{}
+
+func (noCharge) Charge(context.Context, string, ebpf.Direction, ebpf.Channel, uint64) error {
+	return nil
+}
