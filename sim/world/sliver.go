@@ -60,9 +60,16 @@ func (n *peer) launch(e sandbox.Launch) {
 		s = &sliver{name: e.Sliver}
 		n.slivers = append(n.slivers, s)
 	}
-	n.deadline(s, e.Statement)
+	rset, ok := n.deadline(s, e.Statement)
+	if !ok {
+		return // a breach, on record
+	}
 	n.later(startLeast+time.Duration(w.rng.Int64N(int64(startMost-startLeast))), func() {
 		if s.ending || s.gone {
+			return
+		}
+		if err := sandbox.CheckLimits(rset); err != nil {
+			n.give(sandbox.LaunchFailed{Sliver: e.Sliver, Reason: "starting the program: " + err.Error()})
 			return
 		}
 		n.runs(s, true)
@@ -76,17 +83,17 @@ func (n *peer) adjust(e sandbox.Adjust) {
 	}
 }
 
-// deadline winds a sliver's own clock up to its lease's end.
-func (n *peer) deadline(s *sliver, statement []byte) {
+// deadline winds a sliver's own clock up to its lease's end, and returns what it may use.
+func (n *peer) deadline(s *sliver, statement []byte) (rset lease.RSet, ok bool) {
 	o, err := lease.Open(statement)
 	if err != nil {
 		n.w.breach(n, err)
-		return
+		return rset, false
 	}
 	l, ok := o.Statement.(*lease.Lease)
 	if !ok {
 		n.w.breach(n, lease.ErrKind)
-		return
+		return rset, false
 	}
 	if s.cpu = l.RSet[lease.CPU]; s.running {
 		n.leases(s, s.cpu)
@@ -105,6 +112,7 @@ func (n *peer) deadline(s *sliver, statement []byte) {
 			n.give(sandbox.Exited{Sliver: s.name, Reason: sandbox.ReasonDeadline})
 		}
 	})
+	return l.RSet, true
 }
 
 func (n *peer) teardown(e sandbox.Teardown) {
