@@ -79,6 +79,7 @@ type Daemon struct {
 	roles    *roles
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
+	book     *namesBook
 	arrivals arrivals
 	sessions sessions
 	started  time.Time
@@ -121,6 +122,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		}
 	}
 	d.opened = newOpenedOffers(&d.deps)
+	d.book = &namesBook{dir: filepath.Join(cfg.State, "names"), log: deps.Log}
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
 	}

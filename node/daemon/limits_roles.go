@@ -30,3 +30,23 @@ const (
 	// maxSource is the size in bytes of what a tenant calls where an offer is from.
 	maxSource = 16
 )
+
+const (
+	// maxPetname is the length of a name in characters: it stands in tables.
+	maxPetname = 32
+
+	// maxNamed is how many principals a group may have, or are asked about at once: with
+	// a name each they fit in a line.
+	maxNamed = 64
+
+	// maxNames is how many names a book may have, maxNamesBook how many bytes, maxGrantFiles
+	// how many grants are read beside it: what is read anew whenever a file changes.
+	maxNames      = 4096
+	maxNamesBook  = 1 << 20
+	maxGrantFiles = 256
+
+	// maxCredentials is how many grants an answer has, and maxCredentialText how many
+	// characters they have together: they fit in a line.
+	maxCredentials    = 16
+	maxCredentialText = 45_000
+)

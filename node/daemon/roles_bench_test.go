@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"croft/ebpf"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
 	"croft/node/api"
@@ -104,7 +103,7 @@ func roleBench(b *testing.B) (*Daemon, *known) {
 		}
 		built.offers = append(built.offers, sealed)
 	}
-	d := &Daemon{cfg: Config{State: b.TempDir()}, deps: Deps{Key: leasetest.Key("node"), Clock: machineClock{}, Log: slog.New(slog.DiscardHandler), Discovery: built,
+	d := &Daemon{book: &namesBook{dir: b.TempDir(), log: slog.New(slog.DiscardHandler)}, cfg: Config{State: b.TempDir()}, deps: Deps{Key: leasetest.Key("node"), Clock: machineClock{}, Log: slog.New(slog.DiscardHandler), Discovery: built,
 		Heard: func() (list []offer.Found) {
 			for _, o := range built.offers {
 				list = append(list, offer.NewFound(o, offer.View, time.Now()))
@@ -118,12 +117,6 @@ func roleBench(b *testing.B) (*Daemon, *known) {
 	}
 	b.Cleanup(func() { d.roles.close() })
 	return d, built
-}
-
-type noCharge struct{}
-
-func (noCharge) Charge(context.Context, string, ebpf.Direction, ebpf.Channel, uint64) error {
-	return nil
 }
 
 // atDoor has a slice serve the role at a door of its own: "inside", a goroutine that

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"croft/ebpf"
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
@@ -96,9 +97,15 @@ type service struct {
 
 func serve(t *testing.T, c net.Conn, answer func(q role.Question) []string) *service {
 	t.Helper()
+	return serveAs(t, c, "discovery/1", answer)
+}
+
+// serveAs is serve for any role.
+func serveAs(t *testing.T, c net.Conn, as string, answer func(q role.Question) []string) *service {
+	t.Helper()
 	s := &service{conn: c, over: make(chan struct{})}
 	r := bufio.NewReader(c)
-	if _, err := fmt.Fprintln(c, `{"serve":"discovery/1"}`); err != nil {
+	if _, err := fmt.Fprintf(c, `{"serve":%q}`+"\n", as); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, `{"ok":`) {
@@ -178,3 +185,9 @@ func (k *known) Seek(_ context.Context, req offer.FindRequest, tell func(offer.F
 }
 
 var errFinder = errors.New("the index burns")
+
+type noCharge struct{}
+
+func (noCharge) Charge(context.Context, string, ebpf.Direction, ebpf.Channel, uint64) error {
+	return nil
+}
