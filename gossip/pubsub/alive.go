@@ -31,6 +31,9 @@ type LivenessConfig struct {
 	Position func() *offer.Position
 	// Refute wants a newer offer of this node published at once. It must not block.
 	Refute func()
+	// Measured says that something was measured or heard of others, or nil. It must not
+	// block.
+	Measured func()
 }
 
 // Liveness is one node's part in watching which nodes are there, and its coordinate.
@@ -121,6 +124,9 @@ func (l *Liveness) step(ctx context.Context, in alive.Input) (verdict gossip.Ver
 		case alive.Changed:
 			l.g.cfg.Log.Debug("a node stands otherwise", "node", e.Node.Short(), "is", e.Standing)
 		}
+	}
+	if len(effects) > 0 && l.cfg.Measured != nil {
+		l.cfg.Measured()
 	}
 	if len(effects) > 0 {
 		select {
@@ -266,6 +272,13 @@ func (l *Liveness) Standing(o *offer.Offer) alive.Standing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.watch.Standing(o)
+}
+
+// Evidence returns what speaks against nodes.
+func (l *Liveness) Evidence() []alive.Evidence {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.watch.Evidence(l.g.cfg.Now())
 }
 
 // Coordinate returns where this node is, and false while that is not worth telling.

@@ -179,6 +179,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.sessions.serve(ctx, door) })
 	}
 	g.Go(func() error { d.watchJoin(ctx); return nil })
+	if d.deps.Measures != nil {
+		g.Go(func() error { d.watchHealth(ctx); return nil })
+	}
 	if d.deps.Reach != nil {
 		g.Go(func() error { d.watchReach(ctx); return nil })
 	}

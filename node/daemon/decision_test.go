@@ -49,12 +49,16 @@ type exchange struct {
 
 // suites are the roles that have one, with the file of each.
 var suites = map[string]string{
-	"names": "testdata/conformance/names.json",
+	"monitor": "testdata/conformance/monitor.json",
+	"names":   "testdata/conformance/names.json",
 }
 
 // heirs are the tenants of the examples: what runs one in a directory that has the
 // given.
 var heirs = map[string]func(t testing.TB, dir string) *exec.Cmd{
+	"monitor": func(testing.TB, string) *exec.Cmd {
+		return exec.Command("python3", "../../examples/monitor/monitor.py")
+	},
 	"names": func(_ testing.TB, dir string) *exec.Cmd {
 		return exec.Command("python3", "../../examples/names/names.py", filepath.Join(dir, "book.json"))
 	},

@@ -41,6 +41,7 @@ type Deps struct {
 
 	Discovery api.Discovery        // query → offers, with reasons: the built-in tenant; nil: there is none
 	Seeker    Seeker               // what the node knows of others besides their offers; nil: nothing
+	Measures  Measures             // what was measured of other nodes, for the role monitor; nil: nothing is
 	Heard     func() []offer.Found // the offers that gossip brought; nil: none
 	Gossip    Publisher            // offers, notices → whoever wants to know
 	Presence  Presence             // who is there; nil: a visitor does not watch

@@ -2,6 +2,8 @@
 
 package daemon
 
+import "time"
+
 const (
 	// maxRoleFacts is the number of decisions about a role in its journal, before it is
 	// shortened to those that have a bearing still.
@@ -49,4 +51,19 @@ const (
 	// characters they have together: they fit in a line.
 	maxCredentials    = 16
 	maxCredentialText = 45_000
+)
+
+const (
+	// maxJudged is how many nodes a monitor is asked about at once: with all that is
+	// measured of each they fit in a line. mostJudged is how many are at all, those first
+	// against which there is most.
+	maxJudged  = 64
+	mostJudged = 512
+
+	// judgeGap is the least time between two rounds of questions, judgeAgain when they
+	// are asked although nothing has changed, and judgeValid how long the last answers
+	// count: after it all are present, and fail for themselves.
+	judgeGap   = 500 * time.Millisecond
+	judgeAgain = 20 * time.Second
+	judgeValid = time.Minute
 )
