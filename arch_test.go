@@ -98,9 +98,11 @@ var rooms = map[string]room{
 	"sim/lab/play":    {floor: 4},
 	"sim/market":      {floor: 4},
 
-	"cmd/croft":   {floor: 5},
-	"cmd/bench":   {floor: 5}, // measures; no part of the product
-	"cmd/packets": {floor: 5}, // attacks and counts, for a demonstration; no part of the product
+	"cmd/croft":          {floor: 5},
+	"cmd/bench":          {floor: 5}, // measures; no part of the product
+	"examples/topology":  {floor: 5}, // tenants of roles; they know the shim alone
+	"examples/bootstrap": {floor: 5},
+	"cmd/packets":        {floor: 5}, // attacks and counts, for a demonstration; no part of the product
 }
 
 // owners says which trees alone import a library, so that it can be replaced.

@@ -21,7 +21,7 @@ func TestRootTenants(t *testing.T) {
 	needLab(t)
 	names, python := pythonRoot(t, "../../examples/names/names.py", "/names.py")
 	monitor, _ := pythonRoot(t, "../../examples/monitor/monitor.py", "/monitor.py")
-	l, _ := bringUp(t, lab.Config{N: 2})
+	l, _ := bringUp(t, lab.Config{N: 4})
 	status, err := l.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)

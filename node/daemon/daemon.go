@@ -126,6 +126,9 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
 	}
+	if w := deps.Whereabouts; w != nil {
+		d.estimated(w.Estimates())
+	}
 	if deps.Hosting != nil && deps.Hosting.Doors != nil {
 		d.doorways = newDoors(d)
 	}

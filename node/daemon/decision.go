@@ -113,8 +113,9 @@ type askable interface {
 // decisions are all calls that are answered whole, by role and call.
 func (d *Daemon) decisions() map[string]map[string]askable {
 	return map[string]map[string]askable{
-		"names":   {"lookup": d.lookup(), "reverse": d.reverse(), "credentials": d.credentials()},
-		"monitor": {"health": d.health()},
+		"names":    {"lookup": d.lookup(), "reverse": d.reverse(), "credentials": d.credentials()},
+		"monitor":  {"health": d.health()},
+		"topology": {"near": d.near(), "paths": d.paths()},
 	}
 }
 

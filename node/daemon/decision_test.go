@@ -49,19 +49,31 @@ type exchange struct {
 
 // suites are the roles that have one, with the file of each.
 var suites = map[string]string{
-	"monitor": "testdata/conformance/monitor.json",
-	"names":   "testdata/conformance/names.json",
+	"monitor":  "testdata/conformance/monitor.json",
+	"names":    "testdata/conformance/names.json",
+	"topology": "testdata/conformance/topology.json",
 }
 
 // heirs are the tenants of the examples: what runs one in a directory that has the
 // given.
 var heirs = map[string]func(t testing.TB, dir string) *exec.Cmd{
+	"topology": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "topology") },
 	"monitor": func(testing.TB, string) *exec.Cmd {
 		return exec.Command("python3", "../../examples/monitor/monitor.py")
 	},
 	"names": func(_ testing.TB, dir string) *exec.Cmd {
 		return exec.Command("python3", "../../examples/names/names.py", filepath.Join(dir, "book.json"))
 	},
+}
+
+// example builds a program of the examples.
+func example(t testing.TB, dir, name string) *exec.Cmd {
+	t.Helper()
+	at := filepath.Join(dir, name)
+	if out, err := exec.Command("go", "build", "-o", at, "croft/examples/"+name).CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v: %s", name, err, out)
+	}
+	return exec.Command(at)
 }
 
 // judge verifies an answer to a question that was made already.

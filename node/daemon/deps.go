@@ -39,18 +39,19 @@ type Deps struct {
 	// the way in.
 	Socket func() (net.Listener, error)
 
-	Discovery api.Discovery        // query → offers, with reasons: the built-in tenant; nil: there is none
-	Seeker    Seeker               // what the node knows of others besides their offers; nil: nothing
-	Measures  Measures             // what was measured of other nodes, for the role monitor; nil: nothing is
-	Heard     func() []offer.Found // the offers that gossip brought; nil: none
-	Gossip    Publisher            // offers, notices → whoever wants to know
-	Presence  Presence             // who is there; nil: a visitor does not watch
-	Rumours   Rumours              // proofs ↔ everybody; nil: a visitor hears of none
-	Forks     Rumours              // the same of forked logs
-	Wire      Wire                 // bytes to and from other nodes
-	Reach     Reachability         // how others reach this node; nil: nothing is known
-	Overlay   api.Overlay          // whom this node is connected to, and what it knows of them
-	Slices    SliceIndex           // records of slices, where every node finds them; may be nil
+	Discovery   api.Discovery        // query → offers, with reasons: the built-in tenant; nil: there is none
+	Seeker      Seeker               // what the node knows of others besides their offers; nil: nothing
+	Measures    Measures             // what was measured of other nodes, for the role monitor; nil: nothing is
+	Whereabouts Whereabouts          // where this node and others are, for the role topology; nil: it does not know
+	Heard       func() []offer.Found // the offers that gossip brought; nil: none
+	Gossip      Publisher            // offers, notices → whoever wants to know
+	Presence    Presence             // who is there; nil: a visitor does not watch
+	Rumours     Rumours              // proofs ↔ everybody; nil: a visitor hears of none
+	Forks       Rumours              // the same of forked logs
+	Wire        Wire                 // bytes to and from other nodes
+	Reach       Reachability         // how others reach this node; nil: nothing is known
+	Overlay     api.Overlay          // whom this node is connected to, and what it knows of them
+	Slices      SliceIndex           // records of slices, where every node finds them; may be nil
 
 	Topics api.Topics // of slices
 

@@ -67,3 +67,23 @@ const (
 	judgeAgain = 20 * time.Second
 	judgeValid = time.Minute
 )
+
+const (
+	// maxPlaced is how many nodes a topology is asked about at once: with coordinates they
+	// fit in a line. mostPlaced is how many are for one answer to a query.
+	maxPlaced  = 64
+	mostPlaced = 256
+
+	// farthest is the longest round trip that anybody is told: four times that by two
+	// satellites high above.
+	farthest = 10 * time.Second
+
+	// estimateValid is how long an estimate counts, and maxEstimates how many are kept.
+	estimateValid = time.Minute
+	maxEstimates  = 4096
+
+	// maxPaths is how many ways round are told, and maxVia by how many nodes each leads:
+	// more cost more than they save.
+	maxPaths = 4
+	maxVia   = 2
+)

@@ -27,11 +27,12 @@ type lookout struct {
 	suspected chan struct{}   // capacity of one: this node is said not to answer
 	measured  chan struct{}   // capacity of one: something was measured or heard of others
 	diagnoses *diagnoses      // of the role monitor
+	estimates *estimates      // of the role topology
 	position  *offer.Position // where this machine is said to stand; nil: nowhere
 }
 
 func newLookout(o *overlay) lookout {
-	return lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), suspected: make(chan struct{}, 1), measured: make(chan struct{}, 1), diagnoses: &diagnoses{}}
+	return lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), suspected: make(chan struct{}, 1), measured: make(chan struct{}, 1), diagnoses: &diagnoses{}, estimates: &estimates{}}
 }
 
 // locateOnce is locate for who may ask before all of the overlay is built.
