@@ -126,6 +126,9 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
 	}
+	if f := deps.Contacts; f != nil {
+		d.bootstrapped(f)
+	}
 	if w := deps.Whereabouts; w != nil {
 		d.estimated(w.Estimates())
 	}

@@ -113,9 +113,10 @@ type askable interface {
 // decisions are all calls that are answered whole, by role and call.
 func (d *Daemon) decisions() map[string]map[string]askable {
 	return map[string]map[string]askable{
-		"names":    {"lookup": d.lookup(), "reverse": d.reverse(), "credentials": d.credentials()},
-		"monitor":  {"health": d.health()},
-		"topology": {"near": d.near(), "paths": d.paths()},
+		"names":     {"lookup": d.lookup(), "reverse": d.reverse(), "credentials": d.credentials()},
+		"bootstrap": {"contacts": d.contacts()},
+		"monitor":   {"health": d.health()},
+		"topology":  {"near": d.near(), "paths": d.paths()},
 	}
 }
 

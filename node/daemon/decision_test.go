@@ -22,8 +22,10 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"croft/dht/contact"
 	"croft/lease"
 	"croft/lease/leasetest"
+	"croft/lease/offer"
 	"croft/node/api"
 	"croft/node/door"
 	"croft/node/role"
@@ -49,15 +51,17 @@ type exchange struct {
 
 // suites are the roles that have one, with the file of each.
 var suites = map[string]string{
-	"monitor":  "testdata/conformance/monitor.json",
-	"names":    "testdata/conformance/names.json",
-	"topology": "testdata/conformance/topology.json",
+	"bootstrap": "testdata/conformance/bootstrap.json",
+	"monitor":   "testdata/conformance/monitor.json",
+	"names":     "testdata/conformance/names.json",
+	"topology":  "testdata/conformance/topology.json",
 }
 
 // heirs are the tenants of the examples: what runs one in a directory that has the
 // given.
 var heirs = map[string]func(t testing.TB, dir string) *exec.Cmd{
-	"topology": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "topology") },
+	"bootstrap": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "bootstrap") },
+	"topology":  func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "topology") },
 	"monitor": func(testing.TB, string) *exec.Cmd {
 		return exec.Command("python3", "../../examples/monitor/monitor.py")
 	},
@@ -144,8 +148,47 @@ func stage(t testing.TB, name string) (suite, *Daemon) {
 	switch name {
 	case "names":
 		giveBook(t, dir, s.Given, grants)
+	case "bootstrap":
+		var heard []offer.Found
+		deps.Contacts, heard = giveContacts(t, s.Given)
+		deps.Heard = func() []offer.Found { return heard }
 	}
 	return s, quiet(t, dir, deps)
+}
+
+// meets are contacts that a test says are known.
+type meets struct{ list []contact.Contact }
+
+func (m meets) Remembered() []contact.Contact { return m.list }
+func (m meets) Dials(c contact.Contact) (contact.Contact, bool) {
+	return c, c.Node != leasetest.Who("node")
+}
+func (meets) Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error)) {}
+
+// giveContacts is what a node remembers, and the offers that it heard of the same.
+func giveContacts(t testing.TB, given json.RawMessage) (FirstContacts, []offer.Found) {
+	t.Helper()
+	var g struct {
+		Nodes []struct {
+			Name  string   `json:"name"`
+			Addrs []string `json:"addrs"`
+		} `json:"nodes"`
+	}
+	if err := exact(given, &g); err != nil {
+		t.Fatal(err)
+	}
+	var m meets
+	var heard []offer.Found
+	now := time.Now()
+	for _, n := range g.Nodes {
+		m.list = append(m.list, contact.Contact{Node: leasetest.Who(n.Name), Addrs: n.Addrs})
+		o, err := offer.Seal(&offer.Offer{Node: leasetest.Who(n.Name), Name: n.Name, Sequence: 1, Made: now.Unix(), Until: now.Unix() + 600, Addrs: n.Addrs}, leasetest.Key(n.Name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard = append(heard, offer.NewFound(o, offer.View, now))
+	}
+	return m, heard
 }
 
 type grantText struct {
@@ -444,6 +487,8 @@ func giveState(t *testing.T, h *hired, name string, s suite) {
 	switch name {
 	case "names":
 		giveBook(t, h.m.state, s.Given, map[string]grantText{"": grantOver(t, ""), "web": grantOver(t, "web")})
+	case "bootstrap":
+		h.d.deps.Contacts, _ = giveContacts(t, s.Given)
 	}
 }
 

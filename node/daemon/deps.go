@@ -42,6 +42,7 @@ type Deps struct {
 	Discovery   api.Discovery        // query → offers, with reasons: the built-in tenant; nil: there is none
 	Seeker      Seeker               // what the node knows of others besides their offers; nil: nothing
 	Measures    Measures             // what was measured of other nodes, for the role monitor; nil: nothing is
+	Contacts    FirstContacts        // of nodes without neighbours, and for others, by the role bootstrap; nil: none
 	Whereabouts Whereabouts          // where this node and others are, for the role topology; nil: it does not know
 	Heard       func() []offer.Found // the offers that gossip brought; nil: none
 	Gossip      Publisher            // offers, notices → whoever wants to know

@@ -87,3 +87,13 @@ const (
 	maxPaths = 4
 	maxVia   = 2
 )
+
+const (
+	// othersHold is how long contacts are told to strangers before somebody is asked for
+	// them again, and reachLimit how long they have to answer.
+	othersHold = 10 * time.Second
+	reachLimit = 2 * time.Second
+
+	// askEvery is how often a node without a neighbour asks the role bootstrap.
+	askEvery = 10 * time.Second
+)
