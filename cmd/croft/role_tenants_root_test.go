@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ func TestRootTenants(t *testing.T) {
 	needLab(t)
 	names, python := pythonRoot(t, "../../examples/names/names.py", "/names.py")
 	monitor, _ := pythonRoot(t, "../../examples/monitor/monitor.py", "/monitor.py")
+	topology, bootstrap := service(t, "topology"), service(t, "bootstrap")
 	l, _ := bringUp(t, lab.Config{N: 4})
 	status, err := l.Status(t.Context())
 	if err != nil {
@@ -49,7 +51,22 @@ func TestRootTenants(t *testing.T) {
 	testscript.Run(t, testscript.Params{Files: []string{"testdata/role/tenants.txtar"}, RequireUniqueNames: true, RequireExplicitExec: true, Cmds: cmds, Setup: func(e *testscript.Env) error {
 		e.Setenv("NAMES", names)
 		e.Setenv("MONITOR", monitor)
+		e.Setenv("TOPOLOGY", topology)
+		e.Setenv("BOOTSTRAP", bootstrap)
+		e.Setenv("PRINCIPAL2", status.Nodes[1].Principal)
 		e.Setenv("PYTHON", python)
 		return setup(e)
 	}})
+}
+
+// service builds a service of the examples, as one static binary.
+func service(t *testing.T, name string) string {
+	t.Helper()
+	at := filepath.Join(t.TempDir(), name)
+	c := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", at, "croft/examples/"+name)
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v: %s", name, err, out)
+	}
+	return at
 }
