@@ -62,9 +62,9 @@ func stage(t testing.TB, name string) (suite, *Daemon) {
 	case "names":
 		giveBook(t, dir, s.Given, grants)
 	case "bootstrap":
-		var heard []offer.Found
+		var heard []*offer.Opened
 		deps.Contacts, heard = giveContacts(t, s.Given)
-		deps.Heard = func() []offer.Found { return heard }
+		deps.View = func() []*offer.Opened { return heard }
 	}
 	return s, quiet(t, dir, deps)
 }
@@ -79,7 +79,7 @@ func (m meets) Dials(c contact.Contact) (contact.Contact, bool) {
 func (meets) Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error)) {}
 
 // giveContacts is what a node remembers, and the offers that it heard of the same.
-func giveContacts(t testing.TB, given json.RawMessage) (FirstContacts, []offer.Found) {
+func giveContacts(t testing.TB, given json.RawMessage) (FirstContacts, []*offer.Opened) {
 	t.Helper()
 	var g struct {
 		Nodes []struct {
@@ -91,7 +91,7 @@ func giveContacts(t testing.TB, given json.RawMessage) (FirstContacts, []offer.F
 		t.Fatal(err)
 	}
 	var m meets
-	var heard []offer.Found
+	var heard []*offer.Opened
 	now := time.Now()
 	for _, n := range g.Nodes {
 		m.list = append(m.list, contact.Contact{Node: leasetest.Who(n.Name), Addrs: n.Addrs})
@@ -99,7 +99,7 @@ func giveContacts(t testing.TB, given json.RawMessage) (FirstContacts, []offer.F
 		if err != nil {
 			t.Fatal(err)
 		}
-		heard = append(heard, offer.NewFound(o, offer.View, now))
+		heard = append(heard, &o)
 	}
 	return m, heard
 }

@@ -127,8 +127,8 @@ func (o *overlay) Around(to lease.Principal, most int) (list []place) {
 	far := func(p place) time.Duration {
 		return cmp.Or(time.Duration(p.RTT)*time.Microsecond, offer.Estimate(from, p.Coordinate), farthest)
 	}
-	for _, f := range o.view() {
-		if f.Offer.Node != to && o.here(&f.Offer) && !o.rtts.silent(f.Offer.Node) {
+	for _, f := range o.present() {
+		if f.Node != to && !o.rtts.silent(f.Node) {
 			list = append(list, o.placeOf(&f.Offer))
 		}
 	}
