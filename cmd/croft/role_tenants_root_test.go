@@ -54,6 +54,7 @@ func TestRootTenants(t *testing.T) {
 		e.Setenv("TOPOLOGY", topology)
 		e.Setenv("BOOTSTRAP", bootstrap)
 		e.Setenv("PRINCIPAL2", status.Nodes[1].Principal)
+		e.Setenv("PRINCIPAL4", status.Nodes[3].Principal)
 		e.Setenv("PYTHON", python)
 		return setup(e)
 	}})

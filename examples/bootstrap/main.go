@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,6 +39,8 @@ const (
 	maxContacts = 64
 	maxAddrs    = 4
 	maxAddr     = 160
+
+	again = 5 * time.Second // offers are read
 )
 
 // contactOf reads an offer; false: it leads nowhere.
@@ -78,7 +81,30 @@ func spread(all []contact, want int) []contact {
 	return all[:min(len(all), want)]
 }
 
-func contacts(ctx context.Context, node *shim.Node, want int) (list []contact, err error) {
+// heard is what the node heard of, asked for anew now and then: a sliver has a measure of
+// how much it may ask.
+type heard struct {
+	mu   sync.Mutex
+	list []contact
+	at   time.Time
+}
+
+func (h *heard) contacts(ctx context.Context, node *shim.Node, want int) ([]contact, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.at.IsZero() || time.Since(h.at) > again {
+		list, err := contacts(ctx, node)
+		if err != nil && h.at.IsZero() {
+			return nil, err
+		}
+		if err == nil { // else what was heard before has to do
+			h.list, h.at = list, time.Now()
+		}
+	}
+	return spread(slices.Clone(h.list), min(2*want, maxContacts)), nil // some may not answer
+}
+
+func contacts(ctx context.Context, node *shim.Node) (list []contact, err error) {
 	self, err := node.Self(ctx)
 	if err != nil {
 		return nil, err
@@ -97,13 +123,13 @@ func contacts(ctx context.Context, node *shim.Node, want int) (list []contact, e
 			list = append(list, c)
 		}
 	}
-	return spread(list, min(2*want, maxContacts)), nil // some may not answer
+	return list, nil
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	node := shim.Open()
+	node, all := shim.Open(), &heard{}
 	err := node.Serve(ctx, "bootstrap/1", func(ctx context.Context, r shim.Request) (any, error) {
 		var q struct {
 			Want int `json:"want"`
@@ -111,7 +137,7 @@ func main() {
 		if r.Call != "contacts" || json.Unmarshal(r.Ask, &q) != nil {
 			return nil, &shim.Failure{Code: "ask", Text: "want contacts"}
 		}
-		list, err := contacts(ctx, node, q.Want)
+		list, err := all.contacts(ctx, node, q.Want)
 		return map[string]any{"contacts": list}, err
 	})
 	if ctx.Err() == nil {
