@@ -106,7 +106,9 @@ var rooms = map[string]room{
 	"sim/market/burst":    {4, true, nil},
 	"sim/market/play":     {floor: 4},
 
-	"examples/tracker": {floor: 5}, // a tenant: shim only
+	"examples/bootstrap": {floor: 5}, // tenants of roles; they know the shim alone
+	"examples/topology":  {floor: 5},
+	"examples/tracker":   {floor: 5},
 
 	"cmd/croft":   {floor: 5},
 	"cmd/bench":   {floor: 5}, // measures; no part of the product

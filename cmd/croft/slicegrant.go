@@ -59,7 +59,7 @@ func usageOr(err error, hint, text string) error {
 // give signs a grant over one slice, or without a label over all, and the record
 // on which it stands.
 func (a *app) give(ctx context.Context, label, holder, verbs string, term time.Duration, out string) error {
-	to, err := principal("`croft key show` prints theirs", holder)
+	to, err := a.person(ctx, "`croft key show` prints theirs", holder)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,9 @@ func (a *app) takeBack(ctx context.Context, label string, names []string, all bo
 	}
 	p, err := a.publish(ctx, key, label, recordTerm, func(p *published, _ uint64) error {
 		for _, name := range names {
+			if who, err := a.person(ctx, "", name); err == nil { // else the beginning of an id
+				name = who.String()
+			}
 			before := len(p.grants)
 			p.grants = slices.DeleteFunc(p.grants, func(o lease.Opened) bool { return isGrant(o, name) })
 			if len(p.grants) == before {

@@ -97,7 +97,7 @@ func (a *app) ticketGive() *cobra.Command {
 		Long:    "Sign a ticket: a promise that its holder may redeem with `croft run --ticket FILE`. With --from it passes on a part of a ticket that you hold, or all of it; without, it is out of the capacity of your own node. What is given is spent until its term ends: there is no return. The text can be mailed.",
 		Example: "  croft ticket give \"$(cat alice.pub)\" --rset cpu=2000,memory=1GiB,pids=256,egress.rate=20mbit,egress.packets=8000 --for 48h --out alice.ticket\n  croft ticket give \"$(cat bob.pub)\" --from alice.ticket --rset cpu=500,memory=256MiB,pids=64 --degree 120 | mail -s ticket bob",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			holder, err := principal("`croft key show` prints a principal", args[0])
+			holder, err := a.person(cmd.Context(), "`croft key show` prints a principal", args[0])
 			if err != nil {
 				return err
 			}

@@ -33,11 +33,11 @@ those to whom you granted it. Without a flag that is nobody.`,
 				t.Publishers |= lease.ByAnybody
 			}
 			for _, who := range to {
-				p, err := principal("`croft key show` prints theirs", who)
+				list, err := a.people(cmd.Context(), "`croft key show` prints theirs", who)
 				if err != nil {
 					return err
 				}
-				t.Principals = append(t.Principals, p)
+				t.Principals = append(t.Principals, list...)
 			}
 			t.Principals = union(t.Principals)
 			key, err := a.mine()

@@ -18,8 +18,8 @@ type Contact struct {
 	Addrs []string        `json:"addrs"` // multiaddrs without the peer id, which follows from Node
 }
 
-// fits reports whether a contact is within bounds, whoever wrote it.
-func (c Contact) fits() bool {
+// Fits reports whether a contact is within bounds, whoever wrote it.
+func (c Contact) Fits() bool {
 	return !c.Node.IsZero() && len(c.Addrs) > 0 && len(c.Addrs) <= MaxAddrs && !slices.ContainsFunc(c.Addrs, func(a string) bool {
 		return len(a) > MaxAddr || !strings.HasPrefix(a, "/") || strings.ContainsFunc(a, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsGraphic(r) })
 	})

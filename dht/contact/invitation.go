@@ -47,7 +47,7 @@ func (i Invitation) check() error {
 		return fmt.Errorf("%d nodes, want 1 to %d: %w", len(i.Contacts), MaxInvited, ErrInvitation)
 	}
 	for _, c := range i.Contacts {
-		if !c.fits() {
+		if !c.Fits() {
 			return fmt.Errorf("%s: %w", c.Node.Short(), ErrInvitation)
 		}
 	}

@@ -98,7 +98,7 @@ func (j *Joining) heard(now time.Time, in Heard) []Try {
 	}
 	var taken []Contact
 	for _, c := range in.Contacts {
-		if c.fits() && len(taken) < MaxContacts {
+		if c.Fits() && len(taken) < MaxContacts {
 			taken = append(taken, c)
 		}
 	}

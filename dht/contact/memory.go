@@ -39,7 +39,7 @@ func NewMemory(diverse bool) *Memory { return &Memory{diverse: diverse} }
 // is what it was up at a stretch.
 func (m *Memory) Saw(now time.Time, there []Contact, gap time.Duration) {
 	for _, c := range there {
-		if !c.fits() {
+		if !c.Fits() {
 			continue
 		}
 		fresh := entry{Contact: Contact{Node: c.Node, Addrs: slices.Clone(c.Addrs)}, Since: now.Unix(), Seen: now.Unix()}
@@ -120,7 +120,7 @@ func (m *Memory) Read(now time.Time, b []byte) error {
 	bad := 0
 	for line := range bytes.Lines(b) {
 		var e entry
-		if json.Unmarshal(line, &e) != nil || !e.fits() || e.Since > e.Seen || e.Since < 0 || e.Seen > now.Unix() ||
+		if json.Unmarshal(line, &e) != nil || !e.Fits() || e.Since > e.Seen || e.Since < 0 || e.Seen > now.Unix() ||
 			slices.ContainsFunc(m.entries, func(old entry) bool { return old.Node == e.Node }) {
 			bad++
 			continue

@@ -136,7 +136,7 @@ func FuzzMemory(f *testing.F) {
 			t.Fatalf("%d contacts", len(list))
 		}
 		for _, c := range list {
-			if !c.fits() {
+			if !c.Fits() {
 				t.Fatalf("%v", c)
 			}
 		}

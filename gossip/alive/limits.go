@@ -24,6 +24,10 @@ const (
 	// Sites is from how many sites a node must be suspected to be left out.
 	Sites = 3
 
+	// MaxCharges is how many sites are told of as evidence: more than Sites change
+	// nobody's mind.
+	MaxCharges = Sites + 1
+
 	// Plausible is how near behind a node one must be to be believed: twice
 	// Neighbours, since views differ, and whom one passes over as absent the other
 	// may not yet know to be.

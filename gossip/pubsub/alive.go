@@ -31,6 +31,9 @@ type LivenessConfig struct {
 	Position func() *offer.Position
 	// Refute wants a newer offer of this node published at once. It must not block.
 	Refute func()
+	// Measured says that something new speaks for or against others; may be nil. It must
+	// not block.
+	Measured func()
 	// OnEffect hears what the watch wants and knows, before it is done; may be nil. It
 	// must not block.
 	OnEffect func(alive.Effect)
@@ -102,6 +105,7 @@ func (l *Liveness) step(ctx context.Context, in alive.Input) (verdict gossip.Ver
 	l.mu.Lock()
 	effects := l.watch.Step(l.g.cfg.Now(), in)
 	l.mu.Unlock()
+	news := false
 	for _, e := range effects {
 		if l.cfg.OnEffect != nil {
 			l.cfg.OnEffect(e)
@@ -109,6 +113,7 @@ func (l *Liveness) step(ctx context.Context, in alive.Input) (verdict gossip.Ver
 		switch e := e.(type) {
 		case alive.Verdict:
 			verdict = gossip.Verdict(e)
+			news = news || e.Judgement == judge.Accept
 		case alive.Probe:
 			select {
 			case l.asks <- e:
@@ -124,8 +129,12 @@ func (l *Liveness) step(ctx context.Context, in alive.Input) (verdict gossip.Ver
 				l.cfg.Refute()
 			}
 		case alive.Changed:
+			news = true
 			l.g.cfg.Log.Debug("a node stands otherwise", "node", e.Node.Short(), "is", e.Standing)
 		}
+	}
+	if news && l.cfg.Measured != nil {
+		l.cfg.Measured()
 	}
 	if len(effects) > 0 {
 		select {
@@ -271,6 +280,13 @@ func (l *Liveness) Standing(o *offer.Offer) alive.Standing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.watch.Standing(o)
+}
+
+// Evidence returns what speaks against nodes.
+func (l *Liveness) Evidence() []alive.Evidence {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.watch.Evidence(l.g.cfg.Now())
 }
 
 // Coordinate returns where this node is, and false while that is not worth telling.

@@ -2,7 +2,11 @@
 
 package offer
 
-import "croft/lease"
+import (
+	"time"
+
+	"croft/lease"
+)
 
 // FindRequest is what a seeker asks of whoever does discovery.
 type FindRequest struct {
@@ -59,6 +63,9 @@ type Options struct {
 	// From is where the seeker is: it estimates what was not measured. Nil is
 	// nowhere.
 	From *Coordinate
+	// Estimate tells how far a node is that was not measured, 0 if nobody knows; nil is
+	// what From and the offer say.
+	Estimate func(*Offer) time.Duration
 	// Doubted tells whether somebody says that a node does not answer; it comes
 	// last then. Nil is nobody.
 	Doubted func(*Offer) bool

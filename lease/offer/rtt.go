@@ -18,9 +18,12 @@ func (opt Options) measured(o *Offer) Measured {
 		m = opt.Measured(o.Node)
 	}
 	if m.RTT <= 0 {
-		if m.RTT = Estimate(opt.From, o.Coordinate); m.RTT > 0 {
-			m.Estimated = true
+		if opt.Estimate != nil {
+			m.RTT = opt.Estimate(o)
+		} else {
+			m.RTT = Estimate(opt.From, o.Coordinate)
 		}
+		m.Estimated = m.RTT > 0
 	}
 	return m
 }

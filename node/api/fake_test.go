@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
@@ -33,6 +34,9 @@ func (f *fake) node() Node {
 	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f, Overlay: f, Roles: f}
 }
 
+func (*fake) AskRole(context.Context, string, string, json.RawMessage) (RoleAnswer, error) {
+	return RoleAnswer{Answer: json.RawMessage("{}")}, nil
+}
 func (*fake) Roles(context.Context) ([]Role, error) { return []Role{{Role: "discovery"}}, nil }
 func (*fake) Decide(_ context.Context, role string, wish RoleWish) (Role, error) {
 	if role != "discovery" {

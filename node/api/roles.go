@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -25,6 +26,15 @@ type Roles interface {
 	// Decide does what the owner wants with a role; the error is [ErrNoRole] or
 	// [ErrRole], with the reason.
 	Decide(ctx context.Context, role string, wish RoleWish) (Role, error)
+	// AskRole puts a question to a role, as its page has them.
+	AskRole(ctx context.Context, role, call string, ask json.RawMessage) (RoleAnswer, error)
+}
+
+// RoleAnswer is what a role decided, verified.
+type RoleAnswer struct {
+	Answer  json.RawMessage `json:"answer" doc:"as on the role's page"`
+	Tenant  string          `json:"tenant" doc:"who answered"`
+	Instead string          `json:"instead,omitempty" doc:"who was asked before, and why that was none"`
 }
 
 // RoleWish is what a node's owner wants with a role.
@@ -77,6 +87,15 @@ func routeRoles(api huma.API, r Roles) {
 		Role string `path:"role" maxLength:"32"`
 		Body RoleWish
 	}
+	type question struct {
+		Role string          `path:"role" maxLength:"32"`
+		Call string          `path:"call" maxLength:"32"`
+		Body json.RawMessage `doc:"as on the role's page"`
+	}
+	route(api, "POST", "/v1/roles/{role}/{call}", "ask", "Put a question to a role whose answers are one line",
+		func(ctx context.Context, i *question) (RoleAnswer, error) {
+			return r.AskRole(ctx, i.Role, i.Call, i.Body)
+		})
 	route(api, "GET", "/v1/roles", "roles", "The management jobs of this node, and who fills them",
 		func(ctx context.Context, _ *none) ([]Role, error) { return r.Roles(ctx) })
 	route(api, "POST", "/v1/roles/{role}", "decide", "Try a tenant of a role, drop it, promote it, or demote who holds it",

@@ -4,6 +4,8 @@ package client
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/url"
 
 	"croft/node/api"
@@ -12,6 +14,18 @@ import (
 // Roles returns the management jobs of the node, and who fills them.
 func (w *Way) Roles(ctx context.Context) (r []api.Role, err error) {
 	return r, w.call(ctx, "GET", "/v1/roles", nil, &r)
+}
+
+// AskRole puts a question to a role, and reads the answer into a value; both are as on
+// the role's page. What it returns says whose answer it is.
+func (w *Way) AskRole(ctx context.Context, role, call string, ask, answer any) (r api.RoleAnswer, err error) {
+	if err := w.call(ctx, "POST", "/v1/roles/"+url.PathEscape(role)+"/"+url.PathEscape(call), ask, &r); err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(r.Answer, answer); err != nil {
+		return r, fmt.Errorf("reading the answer of the role %s: %w", role, err)
+	}
+	return r, nil
 }
 
 // Decide does what the node's owner wants with a role.

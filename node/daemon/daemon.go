@@ -80,6 +80,7 @@ type Daemon struct {
 	fetches  *fetches
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
+	book     *namesBook
 	arrivals arrivals
 	sessions sessions
 	started  time.Time
@@ -122,8 +123,15 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		}
 	}
 	d.opened, d.fetches = newOpenedOffers(&d.deps), newFetches(d)
+	d.book = &namesBook{dir: filepath.Join(cfg.State, "names"), log: deps.Log}
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
+	}
+	if f := deps.Contacts; f != nil {
+		d.bootstrapped(f)
+	}
+	if w := deps.Whereabouts; w != nil {
+		d.estimated(w.Estimates())
 	}
 	if deps.Hosting != nil && deps.Hosting.Doors != nil {
 		d.doorways = newDoors(d)
@@ -178,6 +186,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.sessions.serve(ctx, door) })
 	}
 	g.Go(func() error { d.watchJoin(ctx); return nil })
+	if d.deps.Measures != nil {
+		g.Go(func() error { d.watchHealth(ctx); return nil })
+	}
 	if d.deps.Reach != nil {
 		g.Go(func() error { d.watchReach(ctx); return nil })
 	}

@@ -41,8 +41,11 @@ type Deps struct {
 	// the way in.
 	Socket func() (net.Listener, error)
 
-	Discovery api.Discovery // query → offers, with reasons: the built-in tenant; nil: there is none
-	Seeker    Seeker        // what the node knows of others besides their offers; nil: nothing
+	Discovery   api.Discovery // query → offers, with reasons: the built-in tenant; nil: there is none
+	Seeker      Seeker        // what the node knows of others besides their offers; nil: nothing
+	Measures    Measures      // what was measured of other nodes, for the role monitor; nil: nothing is
+	Whereabouts Whereabouts   // where this node and others are, for the role topology; nil: it does not know
+	Contacts    FirstContacts // of nodes without neighbours, and for others, by the role bootstrap; nil: none
 
 	// View is what gossip told of nodes that are there, not to be changed; nil: nothing.
 	View func() []*offer.Opened

@@ -64,7 +64,7 @@ func stageFinds(t *testing.T) (findSuite, *Daemon) {
 		}
 		view = append(view, &sealed)
 	}
-	d := &Daemon{cfg: Config{State: t.TempDir()}, deps: Deps{Key: leasetest.Key("node"), Clock: machineClock{}, Log: slog.New(slog.DiscardHandler),
+	d := &Daemon{book: &namesBook{dir: t.TempDir(), log: slog.New(slog.DiscardHandler)}, cfg: Config{State: t.TempDir()}, deps: Deps{Key: leasetest.Key("node"), Clock: machineClock{}, Log: slog.New(slog.DiscardHandler),
 		View: func() []*offer.Opened { return view }}}
 	d.opened = newOpenedOffers(&d.deps)
 	if d.roles, err = newRoles(d); err != nil {

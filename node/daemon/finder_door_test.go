@@ -46,7 +46,7 @@ func (o *office) atDoor(b testing.TB, d *Daemon, serve func(b testing.TB, socket
 		o.mu.Lock()
 		t := o.tenants[who.Tenant()]
 		o.mu.Unlock()
-		if t != nil && knowsAll(b, t, present(d.view())) {
+		if t != nil && knowsAll(b, t, stayed(d.view())) {
 			return who.Tenant()
 		}
 		select {
@@ -65,8 +65,8 @@ func knowsAll(b testing.TB, t tenant, all int) bool {
 	return err == nil && json.Unmarshal(raw, &done) == nil && done.Known == all
 }
 
-// present counts the nodes that have not withdrawn.
-func present(view []*offer.Opened) (n int) {
+// stayed counts the nodes that have not withdrawn.
+func stayed(view []*offer.Opened) (n int) {
 	for _, o := range view {
 		if !o.Closed {
 			n++

@@ -29,7 +29,11 @@ type firstContact struct {
 	memory *contact.Memory
 	heard  chan contact.Heard
 	lost   atomic.Uint64
-	known  atomic.Pointer[[]contact.Contact] // those remembered, for invitations
+	known  atomic.Pointer[[]contact.Contact] // those remembered
+	role   atomic.Pointer[othersAsk]         // who finds others; nil: nobody yet
+
+	telling sync.Mutex // of strangers
+	told    toldContacts
 }
 
 func newFirstContact(o *overlay, cfg Config) (*firstContact, error) {
@@ -87,7 +91,7 @@ func (f *firstContact) run(ctx context.Context) {
 	defer look.Stop()
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	var remembered time.Time
+	var remembered, asked time.Time
 	for {
 		if at, ok := j.NextWake(); ok {
 			wake.Reset(time.Until(at))
@@ -102,7 +106,12 @@ func (f *firstContact) run(ctx context.Context) {
 		case <-wake.C:
 			step(contact.Tick{})
 		case <-look.C:
-			step(contact.Peers{N: f.o.dht.Neighbours()})
+			n := f.o.dht.Neighbours()
+			step(contact.Peers{N: n})
+			if n == 0 && time.Since(asked) > askEvery && f.role.Load() != nil {
+				asked = time.Now()
+				trying.Go(func() { f.askRole(ctx) })
+			}
 			if time.Since(remembered) > rememberEvery && f.remember() {
 				remembered = time.Now()
 			}

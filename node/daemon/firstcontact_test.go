@@ -230,7 +230,7 @@ func TestWhatToJoinBy(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := j.Invite(time.Hour); err == nil {
+	if _, err := j.Invite(t.Context(), time.Hour); err == nil {
 		t.Error("one whom nobody reaches, and who knows nobody, invites")
 	}
 }

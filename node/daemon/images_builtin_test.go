@@ -61,7 +61,7 @@ func TestAChallengerForImages(t *testing.T) {
 		m.hosts = func(_ *life, h *Hosting) { h.Swarm = s }
 		m.roles = map[string]RoleConfig{"images": {Share: role.ShareAll}}
 		h := hire(t, m)
-		serveRole(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string {
+		serveAs(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string {
 			return []string{`{"id":%d,"part":{"nodes":["` + leasetest.Who("a").String() + `"]}}`, `{"id":%d,"done":{}}`}
 		})
 		h.imagesDo("try", h.slice)

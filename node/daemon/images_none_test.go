@@ -27,7 +27,7 @@ func TestWithoutBuiltinImages(t *testing.T) {
 		if got := names(s.named); fmt.Sprint(got) != "[a]" {
 			t.Errorf("asked %v", got)
 		}
-		serveRole(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string {
+		serveAs(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string {
 			return []string{`{"id":%d,"part":{"nodes":["` + leasetest.Who("d").String() + `"]}}`, `{"id":%d,"done":{}}`}
 		})
 		h.imagesDo("try", h.slice)

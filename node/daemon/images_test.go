@@ -104,7 +104,7 @@ func (h *hired) imagesDo(do, tenant string) {
 // whatever it says.
 func TestASliceSaysWhoHasAnImage(t *testing.T) {
 	inImages(t, func(t *testing.T, h *hired, s *swarmModel) {
-		svc := serveRole(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string {
+		svc := serveAs(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string {
 			return []string{`{"id":%d,"part":{"nodes":["` + leasetest.Who("d").String() + `","` + leasetest.Who("b").String() + `"]}}`, `{"id":%d,"done":{}}`}
 		})
 		h.imagesDo("try", h.slice)
@@ -156,7 +156,7 @@ func TestHostileTenantsOfImages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inImages(t, func(t *testing.T, h *hired, s *swarmModel) {
-				serveRole(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string { return c.lines })
+				serveAs(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string { return c.lines })
 				h.imagesDo("try", h.slice)
 				h.imagesDo("promote", h.slice)
 				if _, err := h.fetch(lease.Digest{1}, "a", "b"); err != nil {
@@ -265,7 +265,7 @@ func TestTheExampleOfImages(t *testing.T) {
 		t.Fatalf("%q", lines)
 	}
 	inImages(t, func(t *testing.T, h *hired, s *swarmModel) {
-		svc := serveRole(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string {
+		svc := serveAs(t, h.m.doors.dial(t, h.sliver), "images/1", func(role.Question) []string {
 			return []string{lines[3], lines[4]}
 		})
 		h.imagesDo("try", h.slice)

@@ -25,16 +25,16 @@ const ContactsProtocol protocol.ID = "/croft/contacts/1"
 // inviter is what makes invitations for this machine's people.
 type inviter struct{ d *Daemon }
 
-func (i inviter) Invite(_ context.Context, lasts time.Duration) (api.Invitation, error) {
+func (i inviter) Invite(ctx context.Context, lasts time.Duration) (api.Invitation, error) {
 	if i.d.deps.Reach == nil {
 		return api.Invitation{}, fmt.Errorf("inviting: %w", api.ErrUnreachable)
 	}
-	return i.d.deps.Reach.Invite(lasts)
+	return i.d.deps.Reach.Invite(ctx, lasts)
 }
 
 // Invite names this node, if it can be reached, and some that it knows.
-func (o *overlay) Invite(lasts time.Duration) (api.Invitation, error) {
-	i, err := o.first.invitation(lasts)
+func (o *overlay) Invite(ctx context.Context, lasts time.Duration) (api.Invitation, error) {
+	i, err := o.first.invitation(lasts, o.first.others(ctx, contact.MaxInvited))
 	if err != nil {
 		return api.Invitation{}, err
 	}
@@ -46,7 +46,7 @@ func (o *overlay) Invite(lasts time.Duration) (api.Invitation, error) {
 	return out, err
 }
 
-func (f *firstContact) invitation(lasts time.Duration) (contact.Invitation, error) {
+func (f *firstContact) invitation(lasts time.Duration, others []contact.Contact) (contact.Invitation, error) {
 	i := contact.Invitation{Until: time.Now().Add(min(lasts, contact.MaxInvitedFor)).Unix()}
 	self, err := wire.Principal(f.o.host.ID())
 	if err != nil {
@@ -58,7 +58,7 @@ func (f *firstContact) invitation(lasts time.Duration) (contact.Invitation, erro
 		}
 		i.Contacts = append(i.Contacts, contact.Contact{Node: self, Addrs: addrs})
 	}
-	for _, c := range *f.known.Load() {
+	for _, c := range newTo(others, self) {
 		if len(i.Contacts) < contact.MaxInvited {
 			i.Contacts = append(i.Contacts, contact.Contact{Node: c.Node, Addrs: c.Addrs[:min(len(c.Addrs), 2)]})
 		}
@@ -73,7 +73,7 @@ func (f *firstContact) invitation(lasts time.Duration) (contact.Invitation, erro
 func (f *firstContact) answer(s network.Stream) {
 	defer s.Close()
 	_ = s.SetDeadline(time.Now().Add(contactsLimit))
-	i, err := f.invitation(contactsHold)
+	i, err := f.invitation(contactsHold, f.othersOfLate(f.o.ctx))
 	if err == nil {
 		var text string
 		if text, err = i.Text(); err == nil {

@@ -2,6 +2,8 @@
 
 package daemon
 
+import "time"
+
 const (
 	// maxRoleFacts is the number of decisions about a role in its journal, before it is
 	// shortened to those that have a bearing still.
@@ -29,4 +31,69 @@ const (
 
 	// maxSource is the size in bytes of what a tenant calls where an offer is from.
 	maxSource = 16
+)
+
+const (
+	// maxPetname is the length of a name in characters: it stands in tables.
+	maxPetname = 32
+
+	// maxNamed is how many principals a group may have, or are asked about at once: with
+	// a name each they fit in a line.
+	maxNamed = 64
+
+	// maxNames is how many names a book may have, maxNamesBook how many bytes, maxGrantFiles
+	// how many grants are read beside it: what is read anew whenever a file changes.
+	maxNames      = 4096
+	maxNamesBook  = 1 << 20
+	maxGrantFiles = 256
+
+	// maxCredentials is how many grants an answer has, and maxCredentialText how many
+	// characters they have together: they fit in a line.
+	maxCredentials    = 16
+	maxCredentialText = 45_000
+)
+
+const (
+	// maxJudged is how many nodes a monitor is asked about at once: with all that is
+	// measured of each they fit in a line. mostJudged is how many are at all, those first
+	// against which there is most.
+	maxJudged  = 64
+	mostJudged = 512
+
+	// judgeGap is the least time between two rounds of questions, judgeAgain when they
+	// are asked although nothing has changed, and judgeValid how long the last answers
+	// count: after it all are present, and fail for themselves.
+	judgeGap   = 500 * time.Millisecond
+	judgeAgain = 20 * time.Second
+	judgeValid = time.Minute
+)
+
+const (
+	// maxPlaced is how many nodes a topology is asked about at once: with coordinates they
+	// fit in a line. mostPlaced is how many are for one answer to a query.
+	maxPlaced  = 64
+	mostPlaced = 256
+
+	// farthest is the longest round trip that anybody is told: four times that by two
+	// satellites high above.
+	farthest = 10 * time.Second
+
+	// estimateValid is how long an estimate counts, and maxEstimates how many are kept.
+	estimateValid = time.Minute
+	maxEstimates  = 4096
+
+	// maxPaths is how many ways round are told, and maxVia by how many nodes each leads:
+	// more cost more than they save.
+	maxPaths = 4
+	maxVia   = 2
+)
+
+const (
+	// othersHold is how long contacts are told to strangers before somebody is asked for
+	// them again, and reachLimit how long they have to answer.
+	othersHold = 10 * time.Second
+	reachLimit = 2 * time.Second
+
+	// askEvery is how often a node without a neighbour asks the role bootstrap.
+	askEvery = 10 * time.Second
 )

@@ -85,6 +85,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	}
 	n.open.add(o.dht.Close)
 	o.lookout = newLookout(o)
+	o.position = position(cfg)
 	n.open.add(o.prober.Close)
 	holder := dht.HolderConfig{Check: checkSite, Open: deps.OpenRegistered}
 	if cfg.Profile == ProfileLab {
@@ -150,7 +151,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	wg.Go(func() { o.first.run(run) })
 	wg.Go(func() { o.traffic.run(run, o.connected) })
 	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Overlay = o.builtin(), o, o, o.dht, o
-	deps.Seeker, deps.View = seeker{o}, o.present
+	deps.Seeker, deps.View, deps.Measures, deps.Whereabouts, deps.Contacts = seeker{o}, o.present, o, o, o.first
 	if o.wired == nil {
 		return nil // a host of somebody else's: what is around it he knows
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"croft/gossip/alive"
 	"croft/gossip/pubsub"
 	"croft/lease"
 	"croft/lease/offer"
@@ -27,11 +26,15 @@ type Presence interface {
 type lookout struct {
 	prober    *pubsub.Prober
 	rtts      *rtts
-	suspected chan struct{} // capacity of one: a newer offer of this node is wanted at once
+	suspected chan struct{}   // capacity of one: a newer offer of this node is wanted at once
+	measured  chan struct{}   // capacity of one: something was measured or heard of others
+	diagnoses *diagnoses      // of the role monitor
+	estimates *estimates      // of the role topology
+	position  *offer.Position // where this machine is said to stand; nil: nowhere
 }
 
 func newLookout(o *overlay) lookout {
-	return lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), suspected: make(chan struct{}, 1)}
+	return lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), suspected: make(chan struct{}, 1), measured: make(chan struct{}, 1), diagnoses: &diagnoses{}, estimates: &estimates{}}
 }
 
 // locateOnce is locate for who may ask before all of the overlay is built.
@@ -62,7 +65,7 @@ func (p presence) Coordinate() *offer.Coordinate {
 // where it stands.
 func (o *overlay) watching(cfg Config, deps *Deps) *pubsub.LivenessConfig {
 	return &pubsub.LivenessConfig{Key: deps.Key, Prober: o.prober, OnEffect: deps.OnPresence,
-		Position: func() *offer.Position { return position(cfg) }, Refute: o.renew}
+		Position: func() *offer.Position { return position(cfg) }, Refute: o.renew, Measured: o.news}
 }
 
 // renew wants a newer offer of this node at once. It does not wait.
@@ -100,13 +103,11 @@ func (o *overlay) options() offer.Options {
 		}
 	}
 	opt.Doubted = func(f *offer.Offer) bool {
-		return o.rtts.silent(f.Node) || l != nil && l.Standing(f) == alive.Doubted
+		v := o.diagnoses.of(f)
+		return o.rtts.silent(f.Node) || v.Health == doubted || v.Contradicted != ""
 	}
 	return opt
 }
 
 // here reports whether a node answers, as far as is known.
-func (o *overlay) here(f *offer.Offer) bool {
-	l := o.liveness()
-	return l == nil || l.Standing(f) != alive.Absent
-}
+func (o *overlay) here(f *offer.Offer) bool { return o.diagnoses.of(f).Health != absent }

@@ -23,7 +23,7 @@ type Reachability interface {
 	// Changed has a value when that may be another; one reader has it.
 	Changed() <-chan struct{}
 	// Invite returns text by which others join through this node and whom it knows.
-	Invite(lasts time.Duration) (api.Invitation, error)
+	Invite(ctx context.Context, lasts time.Duration) (api.Invitation, error)
 }
 
 // hostConfig is the host that a configuration asks for.

@@ -101,7 +101,7 @@ func roleBench(b *testing.B) (*Daemon, *known) {
 		}
 		built.offers = append(built.offers, sealed)
 	}
-	d := &Daemon{cfg: Config{State: b.TempDir()}, deps: Deps{Key: leasetest.Key("node"), Clock: machineClock{}, Log: slog.New(slog.DiscardHandler), Discovery: built,
+	d := &Daemon{book: &namesBook{dir: b.TempDir(), log: slog.New(slog.DiscardHandler)}, cfg: Config{State: b.TempDir()}, deps: Deps{Key: leasetest.Key("node"), Clock: machineClock{}, Log: slog.New(slog.DiscardHandler), Discovery: built,
 		View: func() (list []*offer.Opened) {
 			for _, o := range built.offers {
 				list = append(list, &o)

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync"
@@ -21,6 +22,7 @@ type rtts struct {
 	mu    sync.Mutex
 	known map[lease.Principal]trip
 	probe func(context.Context, lease.Principal) (time.Duration, error)
+	news  func() // something was measured; may be nil
 }
 
 type trip struct {
@@ -30,7 +32,7 @@ type trip struct {
 
 // newRTTs measures by probes, from which this node learns its coordinate too.
 func (o *overlay) newRTTs() *rtts {
-	return &rtts{known: map[lease.Principal]trip{}, probe: func(ctx context.Context, node lease.Principal) (time.Duration, error) {
+	return &rtts{known: map[lease.Principal]trip{}, news: o.news, probe: func(ctx context.Context, node lease.Principal) (time.Duration, error) {
 		if id, err := wire.PeerID(node); err == nil && id == o.host.ID() {
 			return time.Microsecond, nil // nothing is nearer
 		}
@@ -49,6 +51,19 @@ func (r *rtts) get(node lease.Principal) (trip, bool) {
 	return t, ok && time.Since(t.at) < rttValid
 }
 
+// nodes are those that were measured of late, in the order of their ids.
+func (r *rtts) nodes() (list []lease.Principal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for node, t := range r.known {
+		if time.Since(t.at) < rttValid {
+			list = append(list, node)
+		}
+	}
+	slices.SortFunc(list, func(a, b lease.Principal) int { return bytes.Compare(a[:], b[:]) })
+	return list
+}
+
 func (r *rtts) put(node lease.Principal, rtt time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,6 +71,9 @@ func (r *rtts) put(node lease.Principal, rtt time.Duration) {
 		clear(r.known) // they are cheap to have again
 	}
 	r.known[node] = trip{rtt, time.Now()}
+	if r.news != nil {
+		r.news()
+	}
 }
 
 func (r *rtts) measured(node lease.Principal) offer.Measured {

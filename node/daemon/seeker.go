@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"time"
 
 	"croft/lease/offer"
 )
@@ -15,9 +16,28 @@ const fullPage = 20
 type seeker struct{ o *overlay }
 
 func (s seeker) Present(f *offer.Offer) bool { return s.o.here(f) }
-func (s seeker) Options() offer.Options      { return s.o.options() }
+
+// Options are the overlay's own, but for how far nodes are that were not measured: that
+// is the role topology's to say.
+func (s seeker) Options() offer.Options {
+	opt := s.o.options()
+	opt.From = nil
+	opt.Estimate = func(f *offer.Offer) time.Duration {
+		rtt, _ := s.o.estimates.of(f.Node)
+		return rtt
+	}
+	return opt
+}
+
 func (s seeker) Answer(ctx context.Context, q offer.Query, found []offer.Found) offer.Result {
-	return s.o.rtts.answer(ctx, q, found, s.o.options())
+	if q.AsksRTT() {
+		places := make([]place, 0, len(found))
+		for _, f := range found {
+			places = append(places, s.o.placeOf(&f.Offer))
+		}
+		s.o.estimates.learn(ctx, places)
+	}
+	return s.o.rtts.answer(ctx, q, found, s.Options())
 }
 
 // enough is how many matches make asking the index as well unnecessary.

@@ -97,14 +97,15 @@ type service struct {
 
 func serve(t *testing.T, c net.Conn, answer func(q role.Question) []string) *service {
 	t.Helper()
-	return serveRole(t, c, "discovery/1", answer)
+	return serveAs(t, c, "discovery/1", answer)
 }
 
-func serveRole(t *testing.T, c net.Conn, job string, answer func(q role.Question) []string) *service {
+// serveAs is serve for any role.
+func serveAs(t *testing.T, c net.Conn, as string, answer func(q role.Question) []string) *service {
 	t.Helper()
 	s := &service{conn: c, over: make(chan struct{})}
 	r := bufio.NewReader(c)
-	if _, err := fmt.Fprintf(c, "{\"serve\":%q}\n", job); err != nil {
+	if _, err := fmt.Fprintf(c, `{"serve":%q}`+"\n", as); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, `{"ok":`) {

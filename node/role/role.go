@@ -44,6 +44,23 @@ const (
 	holdersLast   = 5 * time.Second
 )
 
+// Other roles answer from memory, and once: a second is what a person takes for at
+// once, and what a tenant that is asked over and over may take at the most. The last
+// has as long again for each that was silent before it.
+const (
+	soonWithin = time.Second
+	soonLast   = 3 * time.Second
+)
+
+// maxWhole is the size in bytes of an answer that comes in one line, whatever that is
+// about.
+const maxWhole = MaxLine
+
+// whole is a call that is answered by one line.
+func whole(name string) Call {
+	return Call{Name: name, Within: soonWithin, Last: soonLast, Bytes: maxWhole}
+}
+
 // Discovery is the role that finds nodes.
 func Discovery() Role { r, _ := Lookup("discovery"); return r }
 
@@ -59,16 +76,28 @@ func All() []Role {
 			Compared: "overlap of the nodes in the first 20 offers, after verification"},
 		{Name: "allocator", Question: "ask and node state → terms or refusal"},
 		{Name: "keeper", Question: "slice and what is seen of it → what to renew, replace, add"},
-		{Name: "monitor", Question: "measurements → health of nodes, offers contradicted"},
 		{Name: "images", Question: "digest → who has it", Version: 1,
 			Calls:    []Call{{Name: "holders", Within: holdersWithin, Last: holdersLast, Bytes: MaxLine}},
 			Leaves:   "the digest and size of an image, the nodes that are to run it, and those that asked for it",
 			Compared: "the first 8 nodes of two answers that both name"},
-		{Name: "names", Question: "petname ↔ principal, groups, credentials"},
-		{Name: "topology", Question: "who is near whom; paths around trouble"},
+		{Name: "monitor", Question: "measurements → health of nodes, offers contradicted", Version: 1,
+			Calls:    []Call{whole("health")},
+			Leaves:   "which nodes this one measured, what came of it, and from which sites they are suspected",
+			Compared: "nodes judged alike, of those asked about"},
+		{Name: "names", Question: "petname ↔ principal, groups, credentials", Version: 1,
+			Calls:    []Call{whole("lookup"), whole("reverse"), whole("credentials")},
+			Leaves:   "the name or the principals asked about; for credentials whose, which often is who asks",
+			Compared: "overlap of the principals, names or grants in both answers"},
+		{Name: "topology", Question: "who is near whom; paths around trouble", Version: 1,
+			Calls:    []Call{whole("near"), whole("paths")},
+			Leaves:   "where this node is, which nodes it is about, and how far they were measured to be",
+			Compared: "the smaller ÷ the larger estimate, over the nodes of both; the same ways round"},
 		{Name: "updates", Question: "which signed release to run"},
 		{Name: "packets", Question: "may this packet pass"},
-		{Name: "bootstrap", Question: "first contacts for newcomers"},
+		{Name: "bootstrap", Question: "first contacts for newcomers", Version: 1,
+			Calls:    []Call{whole("contacts")},
+			Leaves:   "how many contacts are wanted; nothing of who asks",
+			Compared: "contacts that are in both answers, or that this node has met"},
 	}
 }
 

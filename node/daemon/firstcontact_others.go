@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"croft/dht/contact"
+	"croft/lease"
+	"croft/node/role"
+	"croft/node/wire"
+)
+
+// othersAsk asks the role bootstrap.
+type othersAsk func(ctx context.Context, want int) ([]contact.Contact, role.Tenant, error)
+
+// told are contacts that were told of.
+type toldContacts struct {
+	list []contact.Contact
+	at   time.Time
+}
+
+// Remembered are those that were there longest, and what comes with the program last.
+func (f *firstContact) Remembered() []contact.Contact {
+	list := slices.Clone(*f.known.Load())
+	for _, c := range contact.ShippedContacts() {
+		if !slices.ContainsFunc(list, func(o contact.Contact) bool { return o.Node == c.Node }) {
+			list = append(list, c)
+		}
+	}
+	return list[:min(len(list), contact.MaxContacts)]
+}
+
+// Dials is a contact with those addresses that this profile dials.
+func (f *firstContact) Dials(c contact.Contact) (contact.Contact, bool) {
+	infos := infosOf([]contact.Contact{c})
+	if len(infos) == 0 || infos[0].ID == f.o.host.ID() {
+		return c, false
+	}
+	if f.o.keep != nil {
+		infos[0].Addrs = f.o.keep(infos[0].Addrs)
+	}
+	return contactOf(infos[0])
+}
+
+// Others has the role be asked for others.
+func (f *firstContact) Others(ask func(context.Context, int) ([]contact.Contact, role.Tenant, error)) {
+	by := othersAsk(ask)
+	f.role.Store(&by)
+}
+
+// others are contacts for who is new: of those that the role says, who answers. One who
+// has not begun yet tells whom he remembers.
+func (f *firstContact) others(ctx context.Context, want int) []contact.Contact {
+	ask := f.role.Load()
+	if ask == nil {
+		list := *f.known.Load()
+		return list[:min(len(list), want)]
+	}
+	list, _, err := (*ask)(ctx, want)
+	if err != nil {
+		f.o.log.Debug("nobody knows of others for who is new", "err", err)
+		return nil
+	}
+	list = f.reached(ctx, list[:min(len(list), 2*want)])
+	return list[:min(len(list), want)]
+}
+
+// othersOfLate are others for strangers, who do not have this node dial whenever they ask.
+func (f *firstContact) othersOfLate(ctx context.Context) []contact.Contact {
+	f.telling.Lock()
+	defer f.telling.Unlock()
+	if f.told.at.IsZero() || time.Since(f.told.at) >= othersHold {
+		f.told = toldContacts{f.others(ctx, contact.MaxInvited), time.Now()}
+	}
+	return f.told.list
+}
+
+// reached are those of a list who answer, by the addresses by which this node knows them.
+func (f *firstContact) reached(ctx context.Context, list []contact.Contact) []contact.Contact {
+	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	there := make([]bool, len(list))
+	var dials sync.WaitGroup
+	for i, c := range list {
+		dials.Go(func() {
+			for _, info := range infosOf([]contact.Contact{c}) {
+				there[i] = f.o.host.Network().Connectedness(info.ID) == network.Connected || f.o.host.Connect(ctx, info) == nil
+			}
+		})
+	}
+	dials.Wait()
+	var out []contact.Contact
+	for i, c := range list {
+		if there[i] {
+			out = append(out, f.knownAs(c))
+		}
+	}
+	return out
+}
+
+// knownAs is a contact by the addresses that its node told this one, which outweigh what
+// a third says of it.
+func (f *firstContact) knownAs(c contact.Contact) contact.Contact {
+	known := *f.known.Load()
+	if i := slices.IndexFunc(known, func(o contact.Contact) bool { return o.Node == c.Node }); i >= 0 {
+		return known[i]
+	}
+	id, err := wire.PeerID(c.Node)
+	if err != nil {
+		return c
+	}
+	info := peer.AddrInfo{ID: id, Addrs: f.o.host.Peerstore().Addrs(id)}
+	if f.o.keep != nil {
+		info.Addrs = f.o.keep(info.Addrs)
+	}
+	if own, ok := contactOf(info); ok {
+		return own
+	}
+	return c
+}
+
+// askRole has a node without a neighbour ask for contacts. The built-in knows none but
+// those that are tried anyway.
+func (f *firstContact) askRole(ctx context.Context) {
+	ask := f.role.Load()
+	if ask == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, role.MaxWhole)
+	defer cancel()
+	if list, who, err := (*ask)(ctx, contact.MaxContacts); err == nil && who != role.Builtin {
+		f.hear(contact.Given, list)
+	}
+}
+
+// newTo leaves out of a list a node of whom there is talk already.
+func newTo(list []contact.Contact, node lease.Principal) []contact.Contact {
+	return slices.DeleteFunc(slices.Clone(list), func(c contact.Contact) bool { return c.Node == node })
+}

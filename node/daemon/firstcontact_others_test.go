@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"croft/dht/contact"
+	"croft/node/role"
+)
+
+// Whoever fills the role, of those whom he names only they are told of who answer, and by
+// what they say of themselves.
+func TestOthersAreThoseWhoAnswer(t *testing.T) {
+	a, b, gone := newJoiner(t, "a", t.TempDir(), true), newJoiner(t, "b", t.TempDir(), true), newJoiner(t, "gone", t.TempDir(), true)
+	a.live(t)
+	b.first.given = mustContacts(t, a.at())
+	b.live(t)
+	named := mustContacts(t, a.at(), gone.at(), b.at())
+	gone.host.Close()
+	named[2].Addrs = append([]string{"/ip4/203.0.113.9/tcp/9"}, named[2].Addrs...) // of somebody else
+	c := newJoiner(t, "c", t.TempDir(), true)
+	asked := 0
+	c.first.Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error) {
+		asked++
+		return named, "x@y", nil
+	})
+	list := c.first.others(t.Context(), 4)
+	if len(list) != 2 || list[0].Node != named[0].Node || list[1].Node != named[2].Node || slices.Contains(list[1].Addrs, named[2].Addrs[0]) {
+		t.Errorf("%v", list)
+	}
+	for range 3 { // strangers do not have it dial each time
+		if list := c.first.othersOfLate(t.Context()); len(list) != 2 || asked != 2 {
+			t.Errorf("%v, asked %d times", list, asked)
+		}
+	}
+	c.first.Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error) {
+		return nil, "", errors.New("nobody is there")
+	})
+	if list := c.first.others(t.Context(), 4); len(list) != 0 {
+		t.Errorf("by nobody: %v", list)
+	}
+}
+
+// A node that knows nobody joins by whom the role names.
+func TestJoiningByTheRole(t *testing.T) {
+	a := newJoiner(t, "a", t.TempDir(), true)
+	a.live(t)
+	c := newJoiner(t, "c", t.TempDir(), true)
+	c.first.Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error) {
+		list, err := Contacts([]string{a.at()}, time.Now())
+		return list, "x@y", err
+	})
+	c.live(t)
+	soon(t, "it has a neighbour", func() bool { return c.dht.Neighbours() == 1 })
+}

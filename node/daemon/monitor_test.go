@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !no_builtin_monitor
+
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"testing"
+	"time"
+
+	"croft/lease"
+	"croft/lease/leasetest"
+	"croft/lease/offer"
+	"croft/node/role"
+)
+
+// gauges are what a test says was measured.
+type gauges struct {
+	diagnoses
+	news chan struct{}
+	mu   sync.Mutex
+	list []measurement
+}
+
+func (g *gauges) News() <-chan struct{} { return g.news }
+func (g *gauges) Suspects() []measurement {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.list
+}
+func (g *gauges) Measured(node lease.Principal) measurement {
+	for _, m := range g.Suspects() {
+		if m.Node == node {
+			return m
+		}
+	}
+	return measurement{Node: node}
+}
+func (g *gauges) Diagnosed(list []diagnosis, sequences map[lease.Principal]uint64) {
+	g.put(list, sequences)
+}
+
+func (g *gauges) read(list ...measurement) {
+	g.mu.Lock()
+	g.list = list
+	g.mu.Unlock()
+	g.news <- struct{}{}
+}
+
+// What is measured is judged by whoever fills the role, as far as the measurements bear
+// it, and goes for the offer that it was about.
+func TestWhoIsThereIsTheMonitorsToSay(t *testing.T) {
+	inOffice(t, func(t *testing.T, h *hired) {
+		g := &gauges{news: make(chan struct{}, 1)}
+		h.d.deps.Measures = g
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan struct{})
+		go func() { defer close(over); h.d.watchHealth(ctx) }()
+		defer func() { cancel(); <-over }()
+		n1, n2 := leasetest.Who("n1"), leasetest.Who("n2")
+		at := func(node lease.Principal, sequence uint64) health {
+			return g.of(&offer.Offer{Node: node, Sequence: sequence}).Health
+		}
+		stands := func(when string, one, two health) {
+			t.Helper()
+			h.m.pass(time.Second)
+			if a, b := at(n1, 5), at(n2, 5); a != one || b != two {
+				t.Errorf("%s: %s, %s", when, a, b)
+			}
+		}
+		suspected := measurement{Node: n1, Sequence: 5, Suspected: []suspectedBy{{By: 1}}}
+		g.read(suspected, measurement{Node: n2, Sequence: 5, Missed: 3})
+		stands("by the built-in", doubted, absent)
+		if at(n1, 6) != present {
+			t.Error("a newer offer is doubted")
+		}
+
+		says := "present"
+		serveAs(t, h.m.doors.dial(t, h.sliver), "monitor/1", func(q role.Question) []string {
+			var ask healthAsk
+			if err := json.Unmarshal(q.Ask, &ask); err != nil {
+				t.Error(err)
+			}
+			out := healthDone{}
+			for _, m := range ask.Nodes {
+				out.Nodes = append(out.Nodes, diagnosis{Node: m.Node, Health: health(says)})
+			}
+			b, _ := json.Marshal(out)
+			return []string{`{"id":%d,"done":` + string(b) + `}`}
+		})
+		h.decideOn("monitor", "try", h.slice)
+		g.read(suspected)
+		stands("tried", doubted, present)
+		h.decideOn("monitor", "promote", h.slice)
+		g.read(measurement{Node: n1, Sequence: 5, Suspected: []suspectedBy{{By: 2}}})
+		stands("promoted", present, present)
+
+		// It makes a node out to be absent against which nothing speaks.
+		says = "absent"
+		h.m.pass(time.Minute)
+		g.read(measurement{Node: n1, Sequence: 5, RTT: 9}, measurement{Node: n2, Sequence: 5, Suspected: []suspectedBy{{By: 1}}})
+		stands("it lies", present, doubted)
+		if got := h.tenantOf("monitor", h.slice); got.Failed != 1 {
+			t.Errorf("%+v", got)
+		}
+
+		// What was judged goes when there is nothing any more.
+		g.read()
+		stands("nothing is measured", present, present)
+	})
+}
