@@ -21,10 +21,11 @@ type counters struct {
 	doubles   uint64
 	meshes    map[string]map[peer.ID]bool // by topic
 	traffic   traffic
+	joined    map[string]*Traffic // by topic of a slice
 }
 
 func newCounters() *counters {
-	return &counters{drops: map[string]uint64{}, meshes: map[string]map[peer.ID]bool{}}
+	return &counters{drops: map[string]uint64{}, meshes: map[string]map[peer.ID]bool{}, joined: map[string]*Traffic{}}
 }
 
 // Stats is what `croft net` shows.
