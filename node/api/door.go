@@ -22,6 +22,9 @@ type Shim interface {
 	// Neighbours are the slivers of the same slice on this node, the asker's own too.
 	Neighbours(ctx context.Context) ([]Neighbour, error)
 	Lease(ctx context.Context) (Tenancy, error)
+	ShimLease
+	ShimTopics
+	ShimFacts
 	// Offers tells the offers that this node heard of and that were made since then, in
 	// Unix seconds.
 	Offers(ctx context.Context, since int64, tell func(offer.Found) error) error
@@ -72,6 +75,9 @@ func Door(s Shim, version string) http.Handler {
 		func(ctx context.Context, _ *none) ([]Neighbour, error) { return s.Neighbours(ctx) })
 	route(api, "GET", "/v1/lease", "tenancy", "The sliver's lease, and how long it lasts",
 		func(ctx context.Context, _ *none) (Tenancy, error) { return s.Lease(ctx) })
+	routeTenancies(api, mux, s)
+	routeShimTopics(api, mux, s)
+	routeFacts(api, s)
 	routeDiscovery(api, mux, s)
 	raw(api, mux, heardOffers(s), huma.Operation{Method: "GET", Path: "/v1/offers", OperationID: "offers",
 		Summary: "The offers that this node heard of, one in a line", Parameters: []*huma.Param{

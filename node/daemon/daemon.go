@@ -31,6 +31,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	slivernet "croft/ebpf/net"
+	"croft/gossip/topic"
 	"croft/lease"
 	"croft/node"
 	"croft/node/api"
@@ -80,6 +81,9 @@ type Daemon struct {
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
 	arrivals arrivals
+	airtime  *airtime
+	turns    turns        // of the books
+	lastMade atomic.Int64 // of the messages that this node signed, Unix milliseconds
 	sessions sessions
 	started  time.Time
 	joined   atomic.Pointer[time.Time]
@@ -126,6 +130,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	}
 	if deps.Hosting != nil && deps.Hosting.Doors != nil {
 		d.doorways = newDoors(d)
+		d.airtime = &airtime{moved: d.moved, topics: map[topic.Name]*airedTopic{}}
 	}
 	if err := d.load(); err != nil {
 		return nil, errors.Join(err, d.roles.close())

@@ -25,11 +25,14 @@ type Presence interface {
 type lookout struct {
 	prober    *pubsub.Prober
 	rtts      *rtts
+	trips     *trips
 	suspected chan struct{} // capacity of one: this node is said not to answer
 }
 
 func newLookout(o *overlay) lookout {
-	return lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), suspected: make(chan struct{}, 1)}
+	l := lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), trips: newTrips(), suspected: make(chan struct{}, 1)}
+	l.prober.Told = l.trips.told
+	return l
 }
 
 // locateOnce is locate for who may ask before all of the overlay is built.

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+	"time"
+
+	"croft/node/api"
+)
+
+// turns tells whoever waits that the books have changed.
+type turns struct {
+	mu   sync.Mutex
+	next chan struct{}
+}
+
+// watch returns a channel that is closed at the next change.
+func (t *turns) watch() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next == nil {
+		t.next = make(chan struct{})
+	}
+	return t.next
+}
+
+func (t *turns) turn() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.next != nil {
+		close(t.next)
+		t.next = nil
+	}
+}
+
+// Tenancies follows the sliver's lease. It looks no more than once in tenancyPause,
+// whatever else happens to the books.
+func (s shim) Tenancies(ctx context.Context) iter.Seq2[api.Tenancy, error] {
+	return func(yield func(api.Tenancy, error) bool) {
+		if err := s.may(1); err != nil {
+			yield(api.Tenancy{}, err)
+			return
+		}
+		var last api.Tenancy
+		for {
+			changed := s.d.turns.watch()
+			now, err := s.tenancy(ctx)
+			switch {
+			case err != nil && ctx.Err() != nil:
+				return
+			case errors.Is(err, api.ErrNotRunning) && !last.Lease.IsZero():
+				return // it is over
+			case err != nil:
+				yield(api.Tenancy{}, err)
+				return
+			case !sameTenancy(now, last):
+				if !yield(now, nil) {
+					return
+				}
+				last = now
+			}
+			rest := time.NewTimer(tenancyPause)
+			select {
+			case <-rest.C:
+			case <-ctx.Done():
+				rest.Stop()
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// sameTenancy: time goes by, and that is no change.
+func sameTenancy(a, b api.Tenancy) bool {
+	a.Left, b.Left = 0, 0
+	return a == b
+}
