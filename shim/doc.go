@@ -6,7 +6,7 @@
 //
 // All of it goes through one socket that the node makes in every sliver,
 // /run/croft/node.sock, or where CROFT_SOCKET says. The node knows who asks by the
-// socket. Other languages speak HTTP and lines of JSON to it: docs/roles. The package
+// socket. Other languages speak HTTP and lines of JSON to it: docs/shim.md. The package
 // imports the standard library alone.
 //
 //	node := shim.Open()
