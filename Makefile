@@ -36,9 +36,9 @@ demo-packets: setup-demo build ## 3 min | packet limits flooded in every way, se
 	CGO_ENABLED=0 go build -trimpath -o build/packets ./cmd/packets
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-packets; else sudo scripts/demo-packets; fi
 
-sim: build ## 20 min | every shipped scenario in virtual time; build/sim.html has the plots
+sim: build ## 1 h | every shipped scenario in virtual time; build/sim.html has the plots
 	rm -f build/sim.json; failed=0; \
-	for name in $$(build/croft --json sim list | sed 's/.*"name":"\([^"]*\)".*/\1/'); do build/croft --json sim run $$name >>build/sim.json || failed=1; done; \
+	for name in $$(build/croft --json sim list | sed 's/.*"name":"\([^"]*\)".*/\1/'); do build/croft --json sim run $$name $$(case $$name in rates) echo --baseline;; seeded) echo --world stack;; esac) >>build/sim.json || failed=1; done; \
 	build/croft sim report build/sim.json --html build/sim.html; exit $$failed
 
 clean: ## 1 s | remove what was built

@@ -21,12 +21,16 @@
 //	effects := h.Step(now, dht.Register{Offer: b, Buckets: keys, From: addr})
 //	answer := effects[0].(dht.Answer)
 //
+// A [Registration] brings an offer to its holders and a [Search] reads the buckets that
+// serve a query, both without a network: they say whom to look up and to ask, and are
+// told what came of it.
+//
 // Who is closest a [Lookup] finds: iteratively, over disjoint paths, waiting for
 // nobody who is silent.
 //
 // Slice records are values of the DHT itself: [RecordKey], [CheckRecord] and
 // [NewestRecord] say where, which, and which of several.
 //
-// A Holder and a Lookup are not safe for concurrent use; everything else is a pure
+// A Holder, a Registration, a Search and a Lookup are not safe for concurrent use; everything else is a pure
 // function.
 package dht

@@ -244,7 +244,8 @@ func TestChooseKnowsASmallNet(t *testing.T) {
 func TestSampleWhereItMatters(t *testing.T) {
 	for query, want := range map[string]int{
 		"": 0, "rtt<5ms": 0, "country=DE": 0, "cpu>=1000": 7, "country=DE & as=559": 2, "country=DE & cpu>=64000": 4,
-		"cpu>=1000 & memory>=1GiB & cpu<64000": 12, // one range is left out
+		"cpu>=1000 & memory>=1GiB & cpu<64000":                                           14, // they share classes
+		"as=559 & site=x & label.a=b & label.c=d & cpu>=1000 & memory>=1GiB & cpu<64000": 11, // one range is left out
 	} {
 		q, err := offer.ParseQuery(query)
 		if err != nil {

@@ -284,6 +284,12 @@ func (l *Lookup) hear(on *path, c Contact, by *peer) {
 	}
 }
 
+// Nearer reports whether a is nearer to the target than b.
+func Nearer(target, a, b Key) bool {
+	da, db := distance(target, a), distance(target, b)
+	return bytes.Compare(da[:], db[:]) < 0
+}
+
 func distance(a, b Key) (d Key) {
 	for i := range d {
 		d[i] = a[i] ^ b[i]

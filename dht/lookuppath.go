@@ -147,8 +147,11 @@ func (l *Lookup) found() []Key {
 	return keys
 }
 
-// most is how many of one network may be found: PerGroup of LookupClosest.
-func (l *Lookup) most() int { return max(l.cfg.Closest*PerGroup/LookupClosest, 1) }
+// most is how many of one network may be found.
+func (l *Lookup) most() int { return mostOf(l.cfg.Closest) }
+
+// mostOf is how many of so many may be of one network: PerGroup of LookupClosest.
+func mostOf(k int) int { return max(k*PerGroup/LookupClosest, 1) }
 
 func nearer(a, b *peer) int { return bytes.Compare(a.distance[:], b.distance[:]) }
 

@@ -67,7 +67,8 @@ func conjunct(c offer.Constraint) []Bucket {
 
 // Sample returns the buckets whose sizes are worth asking before Choose, those of
 // the narrowest plans first: none where there is no choice. One bucket by itself
-// is never more than the bucket of every node; a range may be.
+// is never more than the bucket of every node; a range may be. Ranges over one
+// attribute share buckets: each is named once.
 func Sample(plans []Plan) []Bucket {
 	single := func(p Plan) bool { return len(p.Buckets) == 1 && p.Buckets[0] != Every }
 	if slices.ContainsFunc(plans, single) {
@@ -78,8 +79,9 @@ func Sample(plans []Plan) []Bucket {
 	}
 	var all []Bucket
 	for _, p := range slices.SortedStableFunc(slices.Values(plans), func(a, b Plan) int { return len(a.Buckets) - len(b.Buckets) }) {
-		if len(all)+len(p.Buckets) <= MaxSample {
-			all = append(all, p.Buckets...)
+		more := slices.DeleteFunc(slices.Clone(p.Buckets), func(b Bucket) bool { return slices.Contains(all, b) })
+		if len(all)+len(more) <= MaxSample {
+			all = append(all, more...)
 		}
 	}
 	return all

@@ -42,13 +42,11 @@ func (b Bucket) Whole() Bucket {
 }
 
 // Holds reports whether an offer belongs into a bucket or part.
-func (b Bucket) Holds(o *offer.Offer) bool {
-	for _, in := range Buckets(o) {
-		if in == b.Whole() {
-			return in.Toward(o.Node, b.Depth()) == b
-		}
-	}
-	return false
+func (b Bucket) Holds(o *offer.Offer) bool { return b.among(Buckets(o), o.Node) }
+
+// among reports the same of a node whose whole buckets are known.
+func (b Bucket) among(whole []Bucket, node lease.Principal) bool {
+	return slices.Contains(whole, b.Whole()) && b.Whole().Toward(node, b.Depth()) == b
 }
 
 // Quorum is how many of the holders asked make a bucket read, so that in a small

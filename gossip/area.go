@@ -94,7 +94,9 @@ const TopicCapacity = "croft/capacity"
 //	of everybody those of a rank that few have, of its own part of the world those
 //	of a lower one too, and of its neighbourhood all
 //
-// Each level lets in as many as fit. A node's offer goes on one topic, that of the
+// Each level lets in as many as a part of what is left of the view has room for,
+// beginning with the widest, and the first that can lets in all, so that levels
+// together never fill the view, however many nodes there are in one place. A node's offer goes on one topic, that of the
 // widest area in which its rank is let in; who listens to an area listens to all
 // that it is part of. As who listens to a level hears all of the ranks that it lets
 // in, they count the same and need not agree on anything.
@@ -104,9 +106,9 @@ const TopicCapacity = "croft/capacity"
 // Who makes keys until one has a high rank is known farther away. That is no more
 // than by being many, and views give no neighbour and no site more than its share.
 type Crowd struct {
-	area  Area
-	cap   int
-	count [AreaLevels + 1][maxRank + 1]int32 // by levels in common, and rank
+	area   Area
+	cap    int
+	within [AreaLevels + 1][maxRank + 1]int32 // in the area of each level, by rank
 	// What follows is worked out of the counts when it is asked for.
 	stale  bool
 	floors [AreaLevels]Rank
@@ -125,10 +127,13 @@ func NewCrowd(area Area, cap int) *Crowd {
 
 // turn counts a node that came into the view, or went out of it. Nil counts nobody.
 func (c *Crowd) turn(e *entry, by int32) {
-	if c != nil {
-		c.count[c.area.Common(e.area)][e.rank] += by
-		c.stale = true
+	if c == nil {
+		return
 	}
+	for l := range c.area.Common(e.area) + 1 {
+		c.within[l][e.rank] += by
+	}
+	c.stale = true
 }
 
 // work works out the ranks that levels let in.
@@ -137,31 +142,27 @@ func (c *Crowd) work() {
 		return
 	}
 	c.stale = false
-	full := int32(max(c.cap/viewLevels, 1))
-	var within [maxRank + 1]int32 // that are in the area of the level, by rank
-	for l := AreaLevels; l >= 0; l-- {
-		for r, n := range c.count[l] {
-			within[r] += n
-		}
-		if l == AreaLevels {
-			continue
-		}
+	left, above := c.cap, Rank(maxRank+1)
+	c.leaf = AreaLevels - 1
+	for l := range c.floors {
+		full := int32(max(left/levelShare, 1))
 		// Of a rank that is let in all are known, so that those of the next lower
 		// one, of whom not all may be, are as many again.
-		floor, known := Rank(maxRank), within[maxRank]
+		floor, known := Rank(maxRank), c.within[l][maxRank]
 		for ; floor > 0 && 2*known <= full; floor-- {
-			known += within[floor-1]
+			known += c.within[l][floor-1]
 		}
-		if l == 0 && c.everybody(int(known)<<floor, within) {
+		floor = min(floor, above) // who is heard of from farther is let in anyway
+		switch about := int(known) << floor; {
+		case l == 0 && c.everybody(about), l > 0 && 2*about <= left: // no level has to follow
 			floor = 0
 		}
-		c.floors[l] = floor
-	}
-	c.leaf = AreaLevels - 1
-	for l, floor := range c.floors {
+		if floor < above {
+			left -= int(full)
+		}
+		c.floors[l], above = floor, floor
 		if floor == 0 {
-			c.leaf = l
-			break
+			c.leaf = min(c.leaf, l)
 		}
 	}
 }
@@ -169,9 +170,9 @@ func (c *Crowd) work() {
 // everybody works out how many nodes there are, and reports whether a view has room
 // for all of them. The estimate is by chance of their ranks; who sees most of them,
 // and has room left, knows better.
-func (c *Crowd) everybody(estimate int, seen [maxRank + 1]int32) bool {
+func (c *Crowd) everybody(estimate int) bool {
 	sum := 0
-	for _, n := range seen {
+	for _, n := range c.within[0] {
 		sum += int(n)
 	}
 	c.all = max(estimate, sum)
@@ -203,4 +204,18 @@ func (c *Crowd) Level(own Rank) int {
 func (c *Crowd) Wants(a Area, r Rank) bool {
 	c.work()
 	return r >= c.floors[min(c.area.Common(a), c.leaf)]
+}
+
+// Passes reports whether an offer of a node that came by gossip is kept and passed
+// on: a neighbour may have counted one more, and lets in one rank less. What goes
+// beyond was published too wide, by who knows few yet or does not keep the rules.
+func (c *Crowd) Passes(a Area, r Rank) bool { return c.Wants(a, r+1) }
+
+// lets reports whether a newcomer to the view is let in. Where there is little room
+// that is only who is wanted.
+func (c *Crowd) lets(e *entry, strict bool) bool {
+	if strict {
+		return c.Wants(e.area, e.rank)
+	}
+	return c.Passes(e.area, e.rank)
 }

@@ -99,10 +99,9 @@ func TestCrowdsAgreeWithoutAgreeing(t *testing.T) {
 		rng := rand.New(rand.NewPCG(3, uint64(c.nodes)))
 		count := func(of int, wanted *Crowd) *Crowd {
 			crowd := NewCrowd(areas[of], c.cap)
-			crowd.stale = true
 			for i, a := range areas {
 				if wanted == nil || wanted.Wants(a, ranks[i]) {
-					crowd.count[crowd.area.Common(a)][ranks[i]]++
+					crowd.turn(&entry{area: a, rank: ranks[i]}, 1)
 				}
 			}
 			return crowd
@@ -147,6 +146,36 @@ func TestCrowdsAgreeWithoutAgreeing(t *testing.T) {
 	}
 }
 
+// Where nodes crowd at every scale, a city in a country in a continent, each level has
+// its share and the view has room for all of them.
+func TestCrowdsAtEveryScale(t *testing.T) {
+	const nodes = 60_000
+	rng := rand.New(rand.NewPCG(5, 6))
+	var all []*entry
+	for i := range nodes {
+		span := 42 * math.Pow(5000, -rng.Float64()) // degrees
+		a, r := AreaOf(at(uint64(i), 47.3+span*(2*rng.Float64()-1), 8.5+4*span*(2*rng.Float64()-1)))
+		all = append(all, &entry{area: a, rank: r})
+	}
+	centre, _ := AreaOf(at(nodes, 47.3, 8.5))
+	for room := 80; room < 2000; room += room / 4 {
+		crowd := NewCrowd(centre, room)
+		for _, e := range all {
+			crowd.turn(e, 1)
+		}
+		wanted := 0
+		for _, e := range all {
+			if crowd.Wants(e.area, e.rank) {
+				wanted++
+			}
+		}
+		t.Logf("views of %d: floors %v, %d are wanted", room, crowd.floors, wanted)
+		if wanted > room*9/10 || wanted < room/4 {
+			t.Errorf("%d of %d are wanted in views of %d", wanted, nodes, room)
+		}
+	}
+}
+
 // As nodes come and go a view divides the crowd, and is all of it again; what it
 // counts is who is in it, whatever becomes of them.
 func TestCrowdsComeTogetherAgain(t *testing.T) {
@@ -166,27 +195,29 @@ func TestCrowdsComeTogetherAgain(t *testing.T) {
 		return v.Step(now, Received{Bytes: b, From: lease.Principal{9}, Pulled: pulled})[0].(Verdict).Reason
 	}
 	counted := func() (all int) {
-		for _, level := range crowd.count {
-			for _, n := range level {
-				all += int(n)
-			}
+		for _, n := range crowd.within[0] {
+			all += int(n)
 		}
 		return all
 	}
 	for n = range 2000 {
 		told(n, 1, false)
 	}
-	if crowd.Listens() == 0 || counted() != 2000 {
-		t.Fatalf("2000 nodes in views of 400 have listens to %d, %d are counted", crowd.Listens(), counted())
+	if crowd.Listens() == 0 || counted() != v.Len() || v.Len() < 100 {
+		t.Fatalf("2000 nodes in views of 400 have listens to %d, %d of %d are counted", crowd.Listens(), counted(), v.Len())
 	}
-	elsewhere := 0
-	for n = range 100 {
+	elsewhere := [2]int{}
+	for n = range 400 {
 		if told(5000+n, 1, true) == judge.Elsewhere {
-			elsewhere++
+			elsewhere[0]++
+		}
+		if told(6000+n, 1, false) == judge.Elsewhere {
+			elsewhere[1]++
 		}
 	}
-	if elsewhere == 0 || elsewhere == 100 {
-		t.Errorf("%d of 100 that are pulled are not wanted", elsewhere)
+	// Gossip is let in of one rank less, which are half of all.
+	if pulled, told := 400-elsewhere[0], 400-elsewhere[1]; pulled == 0 || told < pulled*5/4 || told > pulled*3 {
+		t.Errorf("of 400 each %d that are pulled and %d that are told are let in", pulled, told)
 	}
 	v.Narrow()
 	if v.Len() > 400 || counted() != v.Len() {

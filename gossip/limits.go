@@ -16,11 +16,11 @@ const (
 
 	// AreaLevels is how many levels there are below everybody: four cells of a
 	// geohash, the last a city, and three divisions by key: room for 32,768 views in
-	// one city. viewLevels is how many full levels a view has room for; each is in
-	// the mean a 32nd of the one before, so that a million nodes fill two or three.
+	// one city. Each level gets one part in levelShare of what wider ones leave of a
+	// view, and the last that there is one half, as numbers are estimates.
 	AreaLevels = 7
 	geoLevels  = 4
-	viewLevels = 4
+	levelShare = 3
 
 	// maxRank is the rank of one node in a million.
 	maxRank = 20
@@ -44,6 +44,14 @@ const (
 	// are looked at, at once and each second after: two topics at their fullest.
 	SliceBurst = 4 << 20
 	SliceRate  = 256 << 10
+
+	// RejectionWeight is what the square of a neighbour's rejections adds to its score;
+	// a hundredth of them is left after RejectionForgotten. Below zero it is in no mesh;
+	// three leave it out of the gossip, five leave it unheard.
+	RejectionWeight    = -10
+	RejectionForgotten = 10 * time.Minute
+	GossipThreshold    = -80
+	GraylistThreshold  = -240
 
 	// NoticeBurst and NoticeRate are the notices of one node that are passed on, at once
 	// and each second after: as many as wait to be sent.

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/judge"
+	"croft/lease/leasetest"
+	"croft/lease/offer"
 )
 
 // fleet is what so many nodes cost each of them: every offer is copied some times.
@@ -110,5 +113,25 @@ func TestStretchedPeriodsStayWithinAnOffersTime(t *testing.T) {
 		if at, _ := p.NextWake(); at.Sub(noon) != want {
 			t.Errorf("a change, stretch %v: %s, want %s", factor, at.Sub(noon), want)
 		}
+	}
+}
+
+// Others are held to one offer in ten seconds, whatever the load: who takes less of the
+// honest passes on less.
+func TestOthersAreHeldToThePace(t *testing.T) {
+	v, taken := NewView(ViewConfig{}), 0
+	for s := range 600 {
+		now := noon.Add(time.Duration(s) * time.Second)
+		o := offer.Offer{Node: leasetest.Who("often"), Sequence: uint64(s + 1), Made: now.Unix(), Until: now.Unix() + 600}
+		signed, err := offer.Seal(&o, leasetest.Key("often"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.Step(now, Received{Bytes: signed.Bytes, From: leasetest.Who("n")})[0].(Verdict).Judgement == judge.Accept {
+			taken++
+		}
+	}
+	if want := Burst + 60; taken < want-2 || taken > want {
+		t.Errorf("it takes %d offers in ten minutes, want %d", taken, want)
 	}
 }

@@ -4,6 +4,8 @@ package gossip
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -17,8 +19,8 @@ type ViewConfig struct {
 	Cap   int                    // nodes; 0 is DefaultCap
 	Check offer.CheckCertificate // nil: no site is believed
 
-	// Crowd counts who is in the view, and says which pulled offers it takes and who
-	// is forgotten by Narrow; nil: everybody is heard.
+	// Crowd counts who is in the view, and says of whom it takes offers and who is
+	// forgotten by Narrow; nil: everybody is heard.
 	Crowd *Crowd
 
 	// Open reads an offer as [offer.Open] with Check does, which it is if nil. Who
@@ -52,6 +54,7 @@ type group struct {
 
 type entry struct {
 	offer   *offer.Opened // not to be changed: others may have it too
+	first   uint64        // of the node's principal, by which entries are in order
 	group   group
 	from    lease.Principal // who brought it; zero is the node itself
 	arrival uint64
@@ -110,10 +113,10 @@ func (v *View) receive(now time.Time, b []byte, by lease.Principal, pulled bool)
 		return v.replace(now, old, o, from, by, pulled)
 	}
 	effects := []Effect{Verdict{judge.Accept, judge.None}}
-	e := &entry{offer: o, group: from, from: by, heard: !pulled, tokens: Burst - 1, refill: now.UnixNano()}
+	e := &entry{offer: o, first: firstOf(o.Node), group: from, from: by, heard: !pulled, tokens: Burst - 1, refill: now.UnixNano()}
 	if v.cfg.Crowd != nil {
 		e.area, e.rank = AreaOf(o.Node, o.Attributes.Position)
-		if (pulled || v.full()) && from != (group{}) && !v.cfg.Crowd.Wants(e.area, e.rank) {
+		if from != (group{}) && !v.cfg.Crowd.lets(e, pulled || v.full()) {
 			return []Effect{Verdict{judge.Ignore, judge.Elsewhere}}
 		}
 		if v.full() {
@@ -274,9 +277,17 @@ func (v *View) expire(now time.Time) []Effect {
 	return effects
 }
 
+func firstOf(node lease.Principal) uint64 { return binary.BigEndian.Uint64(node[:8]) }
+
 // behind is how many entries are not after a node.
 func (v *View) behind(node lease.Principal) int {
-	i, found := slices.BinarySearchFunc(v.order, node, func(e *entry, n lease.Principal) int { return bytes.Compare(e.offer.Node[:], n[:]) })
+	first := firstOf(node)
+	i, found := slices.BinarySearchFunc(v.order, node, func(e *entry, n lease.Principal) int {
+		if e.first != first { // nearly always: the rest need not be fetched
+			return cmp.Compare(e.first, first)
+		}
+		return bytes.Compare(e.offer.Node[:], n[:])
+	})
 	if found {
 		i++
 	}
@@ -286,10 +297,8 @@ func (v *View) behind(node lease.Principal) int {
 // Offers returns the offers that hold at now, withdrawn nodes left out, by node.
 func (v *View) Offers(now time.Time) []offer.Opened {
 	var all []offer.Opened
-	for _, e := range v.order {
-		if !e.offer.Closed && e.offer.Fresh(now) == nil {
-			all = append(all, *e.offer)
-		}
+	for _, o := range v.Live(now) {
+		all = append(all, *o)
 	}
 	return all
 }

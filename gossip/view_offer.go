@@ -3,6 +3,8 @@
 package gossip
 
 import (
+	"time"
+
 	"croft/lease"
 	"croft/lease/offer"
 )
@@ -14,4 +16,16 @@ func (v *View) Offer(node lease.Principal) (*offer.Opened, bool) {
 		return e.offer, true
 	}
 	return nil, false
+}
+
+// Live returns the offers that hold at now, withdrawn nodes left out, by node. They are
+// not to be changed.
+func (v *View) Live(now time.Time) []*offer.Opened {
+	all := make([]*offer.Opened, 0, len(v.order))
+	for _, e := range v.order {
+		if !e.offer.Closed && e.offer.Fresh(now) == nil {
+			all = append(all, e.offer)
+		}
+	}
+	return all
 }

@@ -5,23 +5,16 @@ package lease_test
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"croft/lease/leasetest"
 )
 
 // A verifier in another language, written from docs/protocol/claims.md alone,
 // agrees with every vector. The tests above hold our own to the same vectors.
 func TestSecondImplementation(t *testing.T) {
-	const python = "/usr/bin/python3" // the system's, which has the system's packages
-	if out, err := exec.Command(python, "-c", "import cbor2, cryptography").CombinedOutput(); err != nil {
-		if os.Getenv("CROFT_REQUIRE_ROOT") == "1" {
-			t.Fatalf("python3 with python3-cbor2 and python3-cryptography (scripts/setup test): %v\n%s", err, out)
-		}
-		t.Skipf("needs python3 with python3-cbor2 and python3-cryptography: %v", err)
-	}
-	const check = "../docs/protocol/check/check.py"
-	out, err := exec.Command(python, check).CombinedOutput()
+	out, err := leasetest.SecondVerifier(t, "..")
 	t.Logf("%s", out)
 	if err != nil {
 		t.Errorf("the second verifier disagrees: %v", err)
@@ -34,7 +27,7 @@ func TestSecondImplementation(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "wrong.json"), []byte(wrong), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out, err = exec.Command(python, check, dir).CombinedOutput()
+	out, err = leasetest.SecondVerifier(t, "..", dir)
 	if err == nil || !bytes.Contains(out, []byte("3 disagree")) || !bytes.Contains(out, []byte("wrong.json: b: want ok, got S1")) {
 		t.Errorf("wrong vectors pass: %v\n%s", err, out)
 	}

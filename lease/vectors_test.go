@@ -139,24 +139,7 @@ var vectorFiles = map[string]func(testing.TB) []vector{
 func TestVectors(t *testing.T) {
 	for name, generate := range vectorFiles {
 		file := filepath.Join("testdata/vectors", name)
-		want, err := json.MarshalIndent(generate(t), "", " ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		want = append(want, '\n')
-		if *rewrite {
-			if err := os.WriteFile(file, want, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		got, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(got) != string(want) {
-			t.Errorf("%s is not what the test makes: if the protocol changed on purpose, run with -rewrite", name)
-		}
-		for _, v := range readVectors(t, file) {
+		for _, v := range leasetest.Vectors(t, file, *rewrite, generate(t)) {
 			id, err := v.judge()
 			if verdict := leasetest.Verdict(err); verdict != v.Expect {
 				t.Errorf("%s: %s (%s): got %s (%v), want %s", name, v.Name, v.Note, verdict, err, v.Expect)

@@ -37,7 +37,7 @@ func (b *bench) agents(ctx context.Context) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				results[i][seed], err = market.Run(market.Config{Degree: degree, Seed: uint64(seed) + 1, Death: death})
+				results[i][seed], err = market.Run(market.Config{Degree: degree, Seed: uint64(seed) + 1, Death: death, Dead: 1})
 				return err
 			})
 		}

@@ -86,7 +86,11 @@ func (a *app) simList() *cobra.Command {
 				rows = append(rows, row{name, s.Nodes.Count, scenarios.About(text)})
 			}
 			return printEach(a, rows, "NAME\tNODES\tSHOWS", func(w io.Writer, r row) {
-				fmt.Fprintf(w, "%s\t%d\t%s\n", r.Name, r.Nodes, r.About)
+				nodes := "-" // trials have no network
+				if r.Nodes > 0 {
+					nodes = fmt.Sprint(r.Nodes)
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, nodes, r.About)
 			})
 		},
 	}

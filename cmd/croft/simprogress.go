@@ -43,8 +43,11 @@ func progressText(at simreport.Progress, took time.Duration) string {
 	const wide = 24
 	done := min(max(float64(at.Now)/float64(max(at.End, 1)), 0), 1)
 	full := int(done * wide)
-	s := fmt.Sprintf("[%s%s] %3.0f%%  %s of %s  %d nodes", strings.Repeat("█", full), strings.Repeat("░", wide-full), done*100,
-		simreport.Span(at.Now.Truncate(time.Second)), simreport.Span(at.End), at.Up)
+	s := fmt.Sprintf("[%s%s] %3.0f%%  %s of %s", strings.Repeat("█", full), strings.Repeat("░", wide-full), done*100,
+		simreport.Span(at.Now.Truncate(time.Second)), simreport.Span(at.End))
+	if at.Up > 0 {
+		s += fmt.Sprintf("  %d nodes", at.Up)
+	}
 	if at.Events > 0 && took > 0 {
 		s += fmt.Sprintf("  %s events/s", simreport.Whole(int64(float64(at.Events)/took.Seconds())))
 	}

@@ -44,8 +44,11 @@ func printReport(w io.Writer, p paint, r *simreport.Report) {
 			}
 		}
 	}
-	fmt.Fprintln(w)
-	aligned(w, table, 1)
+	if len(table) > 0 {
+		fmt.Fprintln(w)
+		aligned(w, table, 1)
+	}
+	printTables(w, p, r.Tables)
 	printSlices(w, r.Slices)
 	printVerdicts(w, p, r)
 	printFoot(w, p, r)

@@ -3,17 +3,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"croft/sim/cost"
 	simreport "croft/sim/report"
 	simpage "croft/sim/report/page"
 	"croft/sim/scenario"
@@ -38,12 +41,17 @@ until then is reported. A run that failed writes NAME.replay, with which
 ` + "`croft sim replay`" + ` plays the same history. Several runs are laid over one another.`,
 		Example: `  croft sim run safety --seed 7
   croft sim run my.sim --nodes 200 --html my.html
-  croft sim run three --world world,lab`,
+  croft sim run three --world world,lab
+  croft sim run rates --baseline
+  croft sim run oversubscription agents burst --html market.html`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, w := range worlds {
 				if a.worlds()[w] == nil {
 					return usage("docs/simulation.md says what each is", "--world %s: want %s", w, strings.Join(worldNames, " or "))
 				}
+			}
+			if a.baseline && slices.Contains(worlds, "lab") {
+				return usage("docs/simulation.md says what a baseline is", "--baseline: the lab has nothing to compare with")
 			}
 			var list []planned
 			for _, arg := range args {
@@ -69,7 +77,7 @@ until then is reported. A run that failed writes NAME.replay, with which
 	c.Flags().Uint64Var(&seed, "seed", 0, "this seed instead of the scenario's")
 	c.Flags().StringSliceVar(&worlds, "world", []string{worldNames[0]}, "where it is played: "+strings.Join(worldNames, ", ")+" (several, with commas between them)")
 	c.Flags().StringVar(&html, "html", "", "write the report with plots into this file, too")
-	c.Flags().BoolVar(&a.baseline, "baseline", false, "of the stack: compare its cost with that of a bare DHT and one topic, played before")
+	c.Flags().BoolVar(&a.baseline, "baseline", false, "play what it is to be compared with, too: in the world finds against one and two index servers, in the stack a bare DHT and one topic")
 	return c
 }
 
@@ -138,7 +146,7 @@ func (a *app) play(ctx context.Context, world string, s planned) (*simreport.Rep
 	} else if err != nil {
 		return nil, err
 	}
-	r.Name, r.Machine, r.Peak, r.Date = s.name, thisMachine(), max(r.Peak, peakMemory()), time.Now().UTC().Truncate(time.Second)
+	r.Name, r.Machine, r.Peak, r.Date = s.name, thisMachine(), cmp.Or(r.Peak, cost.Peak()), time.Now().UTC().Truncate(time.Second)
 	return r, a.present(r)
 }
 

@@ -7,16 +7,14 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
+	"croft/sim/cost"
 	simreport "croft/sim/report"
 )
 
@@ -33,20 +31,22 @@ type swept struct {
 	Known    float64 `json:"known_mean"`     // nodes in a view
 	History  string  `json:"history"`
 	OK       bool    `json:"ok"`
+
+	Finds *sweptFinds `json:"finds,omitempty"`
 }
 
-// sweepColumns are what is fitted, and how they are printed.
-var sweepColumns = []struct {
+// sweepColumn is what is fitted, and how it is printed.
+type sweepColumn struct {
 	head string
 	of   func(swept) float64
 	text func(float64) string
-}{
+}
+
+var sweepColumns = []sweepColumn{
 	{"SENT", func(s swept) float64 { return s.Sent }, func(v float64) string { return octets(uint64(v)) + "/s" }},
 	{"MESSAGES", func(s swept) float64 { return s.Messages }, func(v float64) string { return fmt.Sprintf("%.3g/s", v) }},
 	{"KNOWS", func(s swept) float64 { return s.Known }, func(v float64) string { return fmt.Sprintf("%.0f", v) }},
-	{"DELIVERY p99", func(s swept) float64 { return s.Delivery }, func(v float64) string {
-		return time.Duration(v * 1e9).Round(time.Millisecond).String()
-	}},
+	{"DELIVERY p99", func(s swept) float64 { return s.Delivery }, milliseconds},
 	{"CPU", func(s swept) float64 { return s.CPU }, func(v float64) string { return fmt.Sprintf("%.3g s/h", v) }},
 	{"MEMORY", func(s swept) float64 { return s.Memory }, func(v float64) string { return octets(uint64(v)) }},
 }
@@ -75,7 +75,7 @@ many waves as in the file. Exit code 1 if a run does not come to what it expects
 				rows = append(rows, row)
 			}
 			slopes := map[string]simreport.Slope{}
-			for _, c := range sweepColumns {
+			for _, c := range slices.Concat(sweepColumns, findColumns) {
 				var points []simreport.Point
 				for _, r := range rows {
 					points = append(points, simreport.Point{X: float64(r.Nodes), Y: c.of(r)})
@@ -122,8 +122,7 @@ func (a *app) sweepOne(cmd *cobra.Command, arg string, nodes int) (swept, error)
 		return swept{}, usage("`croft sim sweep --help`", "with %d nodes: %w", nodes, err)
 	}
 	debug.FreeOSMemory()
-	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // the peak begins anew; without it that of the largest counts, as sizes rise
-	before := processorTime()
+	meter := cost.Begin()
 	line := a.progressLine(fmt.Sprint(name, " ", nodes))
 	r, err := a.worlds()[worldNames[0]](cmd.Context(), s, line.show)
 	line.clear()
@@ -135,10 +134,14 @@ func (a *app) sweepOne(cmd *cobra.Command, arg string, nodes int) (swept, error)
 	if r.Partial {
 		return swept{}, fail(exitFailed, "", "interrupted at %d nodes", nodes)
 	}
-	n := float64(nodes)
+	n, spent := float64(nodes), meter.Spent()
 	row := swept{Nodes: nodes, Wall: r.Wall.Seconds(), Events: r.Events, History: r.History, OK: r.OK(),
-		CPU: (processorTime() - before).Seconds() / n / r.Virtual.Hours(), Memory: float64(peakMemory()) / n}
+		CPU: spent.CPU.Seconds() / n / r.Virtual.Hours(), Memory: float64(spent.Peak) / n}
+	row.Finds = findsOf(r)
 	for _, v := range r.Figures {
+		if v.Of != "" { // of a part
+			continue
+		}
 		switch v.Figure + " " + v.Stat {
 		case "bytes mean":
 			row.Sent = v.Value
@@ -156,30 +159,29 @@ func (a *app) sweepOne(cmd *cobra.Command, arg string, nodes int) (swept, error)
 	return row, nil
 }
 
-// processorTime is what this process used so far.
-func processorTime() time.Duration {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
+func printSweep(w io.Writer, rows []swept, slopes map[string]simreport.Slope) {
+	printColumns(w, sweepColumns, rows, slopes)
+	if slices.ContainsFunc(rows, func(r swept) bool { return r.Finds != nil }) {
+		fmt.Fprintln(w)
+		printColumns(w, findColumns, rows, slopes)
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func printSweep(w io.Writer, rows []swept, slopes map[string]simreport.Slope) {
+func printColumns(w io.Writer, columns []sweepColumn, rows []swept, slopes map[string]simreport.Slope) {
 	fmt.Fprint(w, "NODES\tWALL\tEVENTS")
-	for _, c := range sweepColumns {
+	for _, c := range columns {
 		fmt.Fprint(w, "\t"+c.head)
 	}
 	fmt.Fprintln(w)
 	for _, r := range rows {
 		fmt.Fprintf(w, "%d\t%.1fs\t%d", r.Nodes, r.Wall, r.Events)
-		for _, c := range sweepColumns {
+		for _, c := range columns {
 			fmt.Fprint(w, "\t"+c.text(c.of(r)))
 		}
 		fmt.Fprintln(w)
 	}
 	fmt.Fprint(w, "a node's\t\t")
-	for _, c := range sweepColumns {
+	for _, c := range columns {
 		s, ok := slopes[c.head]
 		switch {
 		case !ok || math.IsNaN(s.Exponent):

@@ -15,6 +15,7 @@ import (
 	"croft/node/daemon"
 	"croft/sim/lab"
 	"croft/sim/lab/play"
+	market "croft/sim/market/play"
 	simreport "croft/sim/report"
 	"croft/sim/scenario"
 	"croft/sim/world"
@@ -24,12 +25,15 @@ import (
 type player func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error)
 
 // worldNames are those that there are; the first is the usual one.
-var worldNames = []string{"world", "stack", "lab"}
+var worldNames = scenario.Worlds
 
 func (a *app) worlds() map[string]player {
 	return map[string]player{
 		"world": func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error) {
-			return world.Run(ctx, s, world.Options{Progress: progress})
+			if s.Market() {
+				return market.Run(ctx, s, market.Options{Progress: progress})
+			}
+			return world.Run(ctx, s, world.Options{Progress: progress, Baseline: a.baseline})
 		},
 		"stack": a.playStack,
 		"lab": func(ctx context.Context, s *scenario.Scenario, progress func(simreport.Progress)) (*simreport.Report, error) {
@@ -42,15 +46,6 @@ func (a *app) worlds() map[string]player {
 			return r, labError(err)
 		},
 	}
-}
-
-// peakMemory is the most that this process had, in bytes.
-func peakMemory() int64 {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return u.Maxrss << 10
 }
 
 // thisMachine says where figures come from, as far as the system tells.

@@ -149,6 +149,7 @@ func constraintsAreMet(t *testing.T, n Net) {
 	expect(t, n, 4, "country=ch & cpu>=1000", "swiss@1")
 	expect(t, n, 5, "country!=DE", "labelled@1", "small@1", "swiss@1")
 	expect(t, n, 5, "cpu>=1000", "german@1", "labelled@1", "swiss@1")
+	expect(t, n, 0, "cpu>=1000 & cpu<4000", "german@1", "labelled@1", "swiss@1") // two ranges that share classes
 	expect(t, n, 6, "cpu<1000", "small@1")
 	expect(t, n, 6, "label.ixp=yes & as=559", "labelled@1")
 	expect(t, n, 7, "memory>=1GiB & country=DE limit 1", "german@1")

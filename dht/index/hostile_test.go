@@ -36,29 +36,29 @@ func TestHostileHolders(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		lie  func(dht.Request) (dht.Response, error)
-		want Ignored // is counted; none where nobody can tell
+		want dht.Ignored // is counted; none where nobody can tell
 	}{
 		{"is full without end", func(req dht.Request) (dht.Response, error) {
 			return dht.Response{Status: slices.Repeat([]dht.Status{dht.Full}, len(req.Buckets)), Split: true, Size: dht.MaxEntries}, nil
-		}, Unproved},
+		}, dht.Unproved},
 		{"omits", show(false, lease.Principal{}), ""},
 		{"replays an old offer", show(false, lease.Principal{}, old.Bytes), ""},
-		{"shows what does not belong there", show(false, lease.Principal{}, stranger.Bytes), Alien},
-		{"shows what has lapsed", show(false, lease.Principal{}, expired.Bytes), Lapsed},
-		{"forges", show(false, lease.Principal{}, forged), Unreadable},
-		{"shows garbage", show(false, lease.Principal{}, []byte{1}, make([]byte, offer.MaxOffer)), Unreadable},
+		{"shows what does not belong there", show(false, lease.Principal{}, stranger.Bytes), dht.AlienOffer},
+		{"shows what has lapsed", show(false, lease.Principal{}, expired.Bytes), dht.Lapsed},
+		{"forges", show(false, lease.Principal{}, forged), dht.Unreadable},
+		{"shows garbage", show(false, lease.Principal{}, []byte{1}, make([]byte, offer.MaxOffer)), dht.Unreadable},
 		{"has a cursor that stands", show(false, lease.Principal{1}, stranger.Bytes), ""},
 		{"has a cursor that ends nowhere", func(req dht.Request) (dht.Response, error) {
 			next := req.After
 			next[31]++
 			return dht.Response{After: next}, nil
-		}, Excess},
+		}, dht.Excess},
 		{"begins again and again", func(req dht.Request) (dht.Response, error) {
 			return dht.Response{Offers: [][]byte{old.Bytes}, After: old.Node}, nil
-		}, Disordered},
-		{"shows records beyond the size", show(false, lease.Principal{}, make([]byte, offer.MaxOffer+1)), Silent},
-		{"shows more than a page", show(false, lease.Principal{}, slices.Repeat([][]byte{{1}}, dht.PageEntries+1)...), Silent},
-		{"resets", func(dht.Request) (dht.Response, error) { return dht.Response{}, errors.New("reset") }, Silent},
+		}, dht.Disordered},
+		{"shows records beyond the size", show(false, lease.Principal{}, make([]byte, offer.MaxOffer+1)), dht.Silent},
+		{"shows more than a page", show(false, lease.Principal{}, slices.Repeat([][]byte{{1}}, dht.PageEntries+1)...), dht.Silent},
+		{"resets", func(dht.Request) (dht.Response, error) { return dht.Response{}, errors.New("reset") }, dht.Silent},
 		{"jumps to the end", show(true, last), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestHostileHolders(t *testing.T) {
 				}
 				// Four buckets at eight holders each; who went a bit deeper than needed
 				// did so once or twice.
-				if asked := n.asked[dht.OpRegister]; asked > 4*replicas*3 {
+				if asked := n.asked[dht.OpRegister]; asked > 4*dht.Replicas*3 {
 					t.Errorf("%s asked %d times, %d bits deep", name, asked, reg.Depth)
 				}
 			}
@@ -95,7 +95,7 @@ func TestHostileHolders(t *testing.T) {
 			for _, seeker := range []int{1, 23, 58} {
 				n.forget()
 				expect(t, n, seeker, "country=CH", want)
-				if asked := n.asked[dht.OpList]; asked > 3*replicas*maxPages {
+				if asked := n.asked[dht.OpList]; asked > 3*dht.Replicas*dht.MaxPages {
 					t.Errorf("member %d asked %d times", seeker, asked)
 				}
 			}
@@ -137,10 +137,10 @@ func TestASearchEndsWhoeverLies(t *testing.T) {
 	if _, err := n.all[0].Find(t.Context(), offer.FindRequest{}); err != nil {
 		t.Error(err)
 	}
-	if asked := n.asked[dht.OpList]; asked > maxBuckets*replicas {
+	if asked := n.asked[dht.OpList]; asked > dht.MaxRead*dht.Replicas {
 		t.Errorf("%d requests", asked)
 	}
-	if s := n.all[0].Stats(); s.Ignored[Excess] == 0 {
+	if s := n.all[0].Stats(); s.Ignored[dht.Excess] == 0 {
 		t.Errorf("counted %v", s.Ignored)
 	}
 	n.forget()
@@ -148,7 +148,7 @@ func TestASearchEndsWhoeverLies(t *testing.T) {
 	if !errors.Is(err, ErrNoHolder) || reg.Depth != dht.MaxDepth {
 		t.Errorf("%+v, %v", reg, err)
 	}
-	if asked := n.asked[dht.OpRegister]; asked > 3*replicas*(dht.MaxDepth+1) {
+	if asked := n.asked[dht.OpRegister]; asked > 3*dht.Replicas*(dht.MaxDepth+1) {
 		t.Errorf("%d requests", asked)
 	}
 }

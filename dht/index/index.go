@@ -22,10 +22,13 @@ import (
 // Protocol is the stream protocol's id.
 const Protocol protocol.ID = "/croft/index/1"
 
-// Router finds the peers closest to a key, nearest first, this one not among
+// Router finds the n peers closest to a key, nearest first, this one not among
 // them. Package dht/kad has one.
 type Router interface {
-	Closest(ctx context.Context, key []byte) ([]peer.AddrInfo, error)
+	Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error)
+	// Confirm reports whether peers that Closest returned are still the closest, for
+	// less than another look-up.
+	Confirm(ctx context.Context, key []byte, known []peer.AddrInfo) bool
 }
 
 // Config is fixed for the life of an Index.
@@ -41,25 +44,22 @@ type Config struct {
 // Index is this node's part of the index: as a holder, and as one who asks.
 type Index struct {
 	cfg  Config
-	self string // salts the choice among equals
-	ask  asker  // over a stream; a test has a shorter way
+	self string  // salts the choice among equals
+	at   dht.Key // where the node lies
+	ask  asker   // over a stream; a test has a shorter way
 
 	mu      sync.Mutex // guards what follows
 	holder  *dht.Holder
-	serving map[netip.Prefix]int // inbound requests under way, by their network
-	sizes   map[dht.Bucket]size  // as last heard, for the planner
-	placed  map[peer.ID]placed   // who may hold the node's own offer
-	refuse  map[string]uint64    // requests not served, by reason
-	ignored map[Ignored]uint64   // of what holders said
+	serving map[netip.Prefix]int      // inbound requests under way, by their network
+	sizes   dht.Sizes                 // as last heard, for the planner
+	told    dht.Told                  // with whom the node's own offer is
+	infos   map[dht.Key]peer.AddrInfo // of these
+	refuse  map[string]uint64         // requests not served, by reason
+	ignored map[dht.Ignored]uint64
 }
 
 // asker sends one request to a peer and reads its response.
 type asker func(ctx context.Context, to peer.AddrInfo, req dht.Request) (dht.Response, error)
-
-type size struct {
-	offers int
-	at     time.Time
-}
 
 // New starts serving, if that is asked for, and is ready to ask.
 func New(cfg Config) (*Index, error) {
@@ -82,8 +82,8 @@ func newIndex(cfg Config, self string) *Index {
 		cfg.Holder.PerBucket = dht.MaxEntries
 	}
 	return &Index{
-		cfg: cfg, self: self, serving: map[netip.Prefix]int{}, holder: dht.NewHolder(cfg.Holder),
-		sizes: map[dht.Bucket]size{}, placed: map[peer.ID]placed{}, refuse: map[string]uint64{}, ignored: map[Ignored]uint64{},
+		cfg: cfg, self: self, at: place(peer.ID(self)), serving: map[netip.Prefix]int{}, holder: dht.NewHolder(cfg.Holder),
+		refuse: map[string]uint64{}, ignored: map[dht.Ignored]uint64{},
 	}
 }
 
@@ -98,33 +98,19 @@ func (x *Index) Close() error {
 
 // Stats is what `croft net` shows.
 type Stats struct {
-	Entries int                `json:"entries"` // bucket entries held for others
-	Holders int                `json:"holders"` // peers that hold this node's offer
-	Refused map[string]uint64  `json:"refused"` // inbound requests not served, by reason
-	Ignored map[Ignored]uint64 `json:"ignored"` // of what holders answered, by reason
+	Entries int                    `json:"entries"` // bucket entries held for others
+	Holders int                    `json:"holders"` // peers that hold this node's offer
+	Refused map[string]uint64      `json:"refused"` // inbound requests not served, by reason
+	Ignored map[dht.Ignored]uint64 `json:"ignored"` // of what holders answered, by reason
 }
-
-// Ignored is why something that a holder said was of no use.
-type Ignored string
-
-const (
-	Unreadable Ignored = "unreadable" // an offer that does not open: forged, or of the wrong size
-	Alien      Ignored = "alien"      // an offer that does not belong into the bucket
-	Lapsed     Ignored = "lapsed"     // an offer that does not hold, not any more or not yet
-	Older      Ignored = "older"      // an offer of which a newer one is known
-	Disordered Ignored = "disordered" // a page that is not behind its cursor; its holder is read no further
-	Unproved   Ignored = "unproved"   // a split that was neither shown nor confirmed
-	Silent     Ignored = "silent"     // no answer, or none that the protocol allows
-	Excess     Ignored = "excess"     // beyond the bounds of one search: pages, buckets, nodes
-)
 
 // Stats returns a copy of the counters.
 func (x *Index) Stats() Stats {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	s := Stats{Entries: x.holder.Entries(), Refused: maps.Clone(x.refuse), Ignored: maps.Clone(x.ignored)}
-	for _, p := range x.placed {
-		if p.holds {
+	for _, p := range x.told.Asked {
+		if len(p.Stored) > 0 {
 			s.Holders++
 		}
 	}
@@ -149,11 +135,11 @@ func (x *Index) count(reason string) {
 	x.mu.Unlock()
 }
 
-func (x *Index) ignore(why Ignored, n int) {
-	if n > 0 {
-		x.mu.Lock()
-		x.ignored[why] += uint64(n)
-		x.mu.Unlock()
+func (x *Index) ignore(counted map[dht.Ignored]uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for why, n := range counted {
+		x.ignored[why] += n
 	}
 }
 

@@ -22,7 +22,10 @@ import (
 // fixed is a router that knows its answer.
 type fixed []peer.AddrInfo
 
-func (f fixed) Closest(context.Context, []byte) ([]peer.AddrInfo, error) { return f, nil }
+func (f fixed) Closest(context.Context, []byte, int) ([]peer.AddrInfo, error) { return f, nil }
+func (f fixed) Confirm(_ context.Context, _ []byte, known []peer.AddrInfo) bool {
+	return len(known) == len(f)
+}
 
 var noon = time.Unix(1_800_000_000, 0)
 
@@ -130,7 +133,7 @@ func TestLyingAndSilentHoldersDoNoHarm(t *testing.T) {
 	if err != nil || res.Known != 1 || res.Offers[0].Offer.Name != "true" {
 		t.Errorf("found %d, %v", res.Known, err)
 	}
-	if n := x.Stats().Ignored; n[Unreadable] < 2 {
+	if n := x.Stats().Ignored; n[dht.Unreadable] < 2 {
 		t.Errorf("counted %v", n)
 	}
 }

@@ -147,7 +147,7 @@ type routes struct {
 	self *member
 }
 
-func (r routes) Closest(_ context.Context, key []byte) ([]peer.AddrInfo, error) {
+func (r routes) Closest(_ context.Context, key []byte, _ int) ([]peer.AddrInfo, error) {
 	r.net.mu.Lock()
 	r.net.looks++
 	r.net.mu.Unlock()
@@ -262,4 +262,17 @@ func TestCostOfAThousandNodes(t *testing.T) {
 	for _, query := range slices.Sorted(maps.Keys(queries)) {
 		find(query, queries[query])
 	}
+}
+
+// Confirm says what dht/kad's does: the nearest few live, and nobody that does is
+// nearer than the last.
+func (r routes) Confirm(ctx context.Context, key []byte, known []peer.AddrInfo) bool {
+	const asks = 3
+	if len(known) < asks || slices.ContainsFunc(known[:asks], func(ai peer.AddrInfo) bool { return r.net.index[ai.ID].dead }) {
+		return false
+	}
+	at, last := sha256.Sum256(key), place(known[len(known)-1].ID)
+	return !slices.ContainsFunc(r.net.all, func(m *member) bool {
+		return m != r.self && !m.dead && dht.Nearer(at, m.at, last) && !slices.ContainsFunc(known, func(ai peer.AddrInfo) bool { return ai.ID == m.id })
+	})
 }

@@ -6,9 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -17,166 +14,69 @@ import (
 	"croft/lease/offer"
 )
 
-// Registered is what became of a registration, over all buckets and holders.
-type Registered struct {
-	Holders int                `json:"holders"` // peers that answered
-	Silent  int                `json:"silent"`  // peers that did not
-	Depth   int                `json:"depth"`   // of the deepest part
-	Status  map[dht.Status]int `json:"status"`  // answers, a bucket at a holder each
-}
-
-// placed is a peer that may hold the node's offer.
-type placed struct {
-	info  peer.AddrInfo
-	keys  []dht.Key
-	holds bool // it said so, the last time it was asked
-}
-
-// Register places an offer at the peers closest to each of its buckets; where too
-// many of them are full, at those closest to its part of the bucket, one bit
-// deeper and so on. Those that held an earlier one are told of the newer. It is
+// Register places an offer with its holders: see [dht.Registration]. It is
 // ErrNoHolder when no other peer took it.
-func (x *Index) Register(ctx context.Context, o offer.Opened) (Registered, error) {
-	reg := Registered{Status: map[dht.Status]int{}}
-	now := map[peer.ID]placed{}
-	var last error
-	for level, depth := dht.Buckets(&o.Offer), 0; len(level) > 0; depth++ {
-		reg.Depth = depth
-		keys := dht.Keys(level)
-		if x.cfg.Serve {
-			x.local(dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: keys}, netip.Addr{})
-		}
-		targets, err := x.targets(ctx, keys)
-		if err != nil {
-			last = err
-		}
-		verdicts := x.tell(ctx, &reg, now, targets, func(p placed) dht.Request {
-			return dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: p.keys}
-		})
-		var deeper []dht.Bucket
-		for i, b := range level {
-			if v := verdicts[keys[i]]; dht.Deeper(v.asked, v.stored, v.full) && depth < dht.MaxDepth {
-				deeper = append(deeper, b.Whole().Toward(o.Node, depth+1))
-			}
-		}
-		level = deeper
-	}
-	x.retire(ctx, &reg, now, o)
+func (x *Index) Register(ctx context.Context, o offer.Opened) (dht.Registered, error) {
+	return x.register(ctx, o, false)
+}
+
+func (x *Index) register(ctx context.Context, o offer.Opened, soon bool) (dht.Registered, error) {
+	reg, now, missed, err := x.tell(ctx, o, soon)
 	switch {
-	case len(now) == 0 && last != nil:
-		return reg, fmt.Errorf("registering offer %d: %w", o.Sequence, last)
-	case reg.Status[dht.Stored] == 0:
-		return reg, fmt.Errorf("registering offer %d with %d peers: %w", o.Sequence, len(now), ErrNoHolder)
+	case err != nil:
+		return reg, fmt.Errorf("registering offer %d: %w", o.Sequence, err)
+	case now == 0 && missed != nil:
+		return reg, fmt.Errorf("registering offer %d: %w", o.Sequence, missed)
+	case reg.Status[dht.Stored]+reg.Kept == 0:
+		return reg, fmt.Errorf("registering offer %d with %d peers: %w", o.Sequence, now, ErrNoHolder)
 	}
 	return reg, nil
-}
-
-// retire tells those that held the offer and are not among the closest any more of
-// the newer one, so that it is not in the wrong class there, and forgets them:
-// what they have runs out.
-func (x *Index) retire(ctx context.Context, reg *Registered, now map[peer.ID]placed, o offer.Opened) {
-	x.mu.Lock()
-	var old []placed
-	for id, p := range x.placed {
-		if _, again := now[id]; !again && p.holds {
-			for keys := range slices.Chunk(p.keys, dht.MaxBuckets) {
-				old = append(old, placed{info: p.info, keys: keys})
-			}
-		}
-	}
-	x.placed = now
-	x.mu.Unlock()
-	x.tell(ctx, reg, nil, old, func(p placed) dht.Request {
-		return dht.Request{Op: dht.OpRegister, Offer: o.Bytes, Buckets: p.keys}
-	})
-}
-
-// targets finds the holders of every key.
-func (x *Index) targets(ctx context.Context, keys []dht.Key) ([]placed, error) {
-	var mu sync.Mutex
-	var last error
-	byPeer := map[peer.ID]placed{}
-	each(parallelWalks, keys, func(k dht.Key) {
-		peers, err := x.cfg.Router.Closest(ctx, k[:])
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			last = err
-		}
-		for _, ai := range peers[:min(replicas, len(peers))] {
-			p := byPeer[ai.ID]
-			p.info, p.keys = ai, append(p.keys, k)
-			byPeer[ai.ID] = p
-		}
-	})
-	return slices.Collect(maps.Values(byPeer)), last
-}
-
-// verdict is what the holders of one bucket said.
-type verdict struct{ asked, stored, full int }
-
-// tell sends each target its request, adds what they say to reg, and notes in now,
-// if there is one, who has been asked.
-func (x *Index) tell(ctx context.Context, reg *Registered, now map[peer.ID]placed, targets []placed, request func(placed) dht.Request) map[dht.Key]verdict {
-	var mu sync.Mutex
-	verdicts := map[dht.Key]verdict{}
-	each(parallelAsks, targets, func(p placed) {
-		resp, err := x.ask(ctx, p.info, request(p))
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			reg.Silent++
-		} else {
-			reg.Holders++
-		}
-		for i, k := range p.keys {
-			v := verdicts[k]
-			v.asked++
-			if i < len(resp.Status) {
-				switch resp.Status[i] {
-				case dht.Stored:
-					v.stored++
-					p.holds = true
-				case dht.Full:
-					v.full++
-				}
-			}
-			verdicts[k] = v
-		}
-		for _, s := range resp.Status {
-			reg.Status[s]++
-		}
-		if now != nil {
-			before := now[p.info.ID]
-			p.keys, p.holds = append(before.keys, p.keys...), p.holds || before.holds
-			now[p.info.ID] = p
-		}
-	})
-	return verdicts
 }
 
 // Withdraw tells everybody who may hold the node's offer that it is closed. End
 // Keep before, or it may register the older offer again with somebody new.
-func (x *Index) Withdraw(ctx context.Context, closed offer.Opened) (Registered, error) {
-	req := dht.Request{Op: dht.OpWithdraw, Offer: closed.Bytes}
-	if x.cfg.Serve {
-		x.local(req, netip.Addr{})
-	}
+func (x *Index) Withdraw(ctx context.Context, closed offer.Opened) (dht.Registered, error) {
 	x.mu.Lock()
-	targets := slices.Collect(maps.Values(x.placed))
+	asked := len(x.told.Asked)
 	x.mu.Unlock()
-	reg := Registered{Status: map[dht.Status]int{}}
-	if len(targets) == 0 {
-		return reg, nil
+	reg, _, _, err := x.tell(ctx, closed, false)
+	if err == nil && asked > 0 && reg.Holders == 0 {
+		err = ErrNoHolder
 	}
-	x.tell(ctx, &reg, nil, targets, func(placed) dht.Request { return req })
-	if reg.Holders == 0 {
-		return reg, fmt.Errorf("withdrawing from %d peers: %w", len(targets), ErrNoHolder)
+	if err != nil {
+		return reg, fmt.Errorf("withdrawing from %d peers: %w", asked, err)
 	}
 	x.mu.Lock()
-	clear(x.placed)
+	x.told, x.infos = dht.Told{}, nil
 	x.mu.Unlock()
 	return reg, nil
+}
+
+// tell brings holders an offer, and remembers with whom it is now: so many peers.
+func (x *Index) tell(ctx context.Context, o offer.Opened, soon bool) (reg dht.Registered, now int, missed, err error) {
+	x.mu.Lock()
+	before, peers := x.told, maps.Clone(x.infos)
+	x.mu.Unlock()
+	if peers == nil {
+		peers = map[dht.Key]peer.AddrInfo{}
+	}
+	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: x.at, Serves: x.cfg.Serve, Before: before, Soon: soon})
+	e := x.errand(peers)
+	err = e.run(ctx, r, func(dht.IndexEffect) bool { return true })
+	reg, told := r.Result()
+	now = len(told.Asked)
+	for _, why := range e.missed {
+		missed = why // any of them
+	}
+	if err != nil || o.Closed { // those from before may hold it still
+		told = before.With(told)
+	}
+	with := told.Peers()
+	maps.DeleteFunc(peers, func(at dht.Key, _ peer.AddrInfo) bool { return !with[at] })
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.told, x.infos = told, peers
+	return reg, now, missed, err
 }
 
 // Keep registers the newest offer that arrives, and repeats it in time, until
@@ -186,8 +86,9 @@ func (x *Index) Keep(ctx context.Context, offers <-chan offer.Opened) {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	defer timer.Stop()
-	tries := 0
+	var repeat dht.Repeat
 	for {
+		soon := false
 		select {
 		case <-ctx.Done():
 			return
@@ -195,40 +96,22 @@ func (x *Index) Keep(ctx context.Context, offers <-chan offer.Opened) {
 			if !ok {
 				return
 			}
-			if tries >= len(again) && current != nil { // settled: a refresh needs no early repeats
-				tries = len(again) - 1
+			if current != nil {
+				repeat.Newer()
 			}
 			current = &o
 		case <-timer.C:
+			soon = repeat.Soon()
 		}
 		if current == nil {
 			continue
 		}
-		reg, err := x.Register(ctx, *current)
-		switch {
-		case err != nil && ctx.Err() == nil:
+		reg, err := x.register(ctx, *current, soon)
+		if err != nil && ctx.Err() == nil {
 			x.cfg.Log.Info("offer not registered, trying again", "sequence", current.Sequence, "err", err)
-			if reg.Holders == 0 { // else they have answered: no room is no reason to hurry
-				tries = 0
-			}
-		default:
-			x.cfg.Log.Debug("offer registered", "sequence", current.Sequence, "holders", reg.Holders, "silent", reg.Silent, "depth", reg.Depth)
+		} else {
+			x.cfg.Log.Debug("offer registered", "sequence", current.Sequence, "holders", reg.Holders, "silent", reg.Silent, "kept", reg.Kept, "depth", reg.Depth)
 		}
-		timer.Reset(again[min(tries, len(again)-1)])
-		tries++
+		timer.Reset(repeat.After(reg))
 	}
-}
-
-// each runs f for all items, at most n at once, and waits for the last.
-func each[T any](n int, items []T, f func(T)) {
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, n)
-	for _, item := range items {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			f(item)
-		})
-	}
-	wg.Wait()
 }

@@ -56,11 +56,14 @@ type DHT struct {
 	life   context.Context // of requests, which outlive the walk that they were for
 	cancel context.CancelFunc
 	asking sync.WaitGroup
+	joined chan struct{} // capacity of one: the table has just been begun
 
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	inFlight int
 	patience dht.Patience
+	near     int // of whom has so many bits in common with this node, everybody is known
+	size     int // of the table when that was found
 	stats    Stats
 }
 
@@ -82,16 +85,14 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	options := []kaddht.Option{
 		kaddht.ProtocolPrefix(Prefix), kaddht.Mode(mode),
 		kaddht.Validator(check), kaddht.ValueDatastore(kept), kaddht.MaxRecordAge(maxRecordAge),
-		kaddht.DisableProviders(),
+		kaddht.DisableProviders(), kaddht.DisableAutoRefresh(), kaddht.WithCustomMessageSender(newSender),
 		kaddht.AddressFilter(keep),
 		kaddht.QueryFilter(func(_ any, ai peer.AddrInfo) bool { return len(keep(ai.Addrs)) > 0 }),
 	}
-	switch {
-	case cfg.Refresh < 0:
-		options = append(options, kaddht.DisableAutoRefresh())
-	case cfg.Refresh == 0:
-		options = append(options, kaddht.RoutingTableRefreshPeriod(refreshEvery))
-	default:
+	if cfg.Refresh == 0 {
+		cfg.Refresh = refreshEvery
+	}
+	if cfg.Refresh > 0 {
 		options = append(options, kaddht.RoutingTableRefreshPeriod(cfg.Refresh))
 	}
 	router, err := kaddht.New(h, options...)
@@ -102,8 +103,11 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, router.Close()))
 	}
-	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now}
+	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1)}
 	d.life, d.cancel = context.WithCancel(context.Background())
+	if cfg.Refresh > 0 {
+		d.asking.Go(func() { d.refresh(cfg.Refresh) })
+	}
 	return d, nil
 }
 
@@ -120,10 +124,11 @@ func (d *DHT) Join(ctx context.Context, lists ...[]peer.AddrInfo) (int, error) {
 	for _, list := range lists {
 		n, err := d.connect(ctx, list)
 		if n > 0 && d.routes(ctx) {
-			if err := d.dht.Bootstrap(ctx); err != nil {
-				return n, fmt.Errorf("joining: %w", err)
+			d.itself(ctx)
+			select {
+			case d.joined <- struct{}{}:
+			default:
 			}
-			d.Closest(ctx, []byte(d.host.ID())) // makes itself known; who was found is in the table now
 			return n, nil
 		}
 		errs = append(errs, err)
@@ -185,18 +190,18 @@ func (d *DHT) connect(ctx context.Context, list []peer.AddrInfo) (reached int, e
 	return reached, errors.Join(errs...)
 }
 
-// Closest walks towards a key and returns the peers nearest to it that answer,
-// nearest first, this one never among them. A walk that takes too long is cut,
+// Closest walks towards a key and returns the n peers nearest to it that answer,
+// nearest first, this one never among them; n is at most dht.LookupClosest. A walk that takes too long is cut,
 // and filled up from the routing table, as one is that nobody answers: the answer
 // is then a guess, not an error.
-func (d *DHT) Closest(ctx context.Context, key []byte) ([]peer.AddrInfo, error) {
-	w, err := d.walk(ctx, string(key), d.nodes(string(key)), nil)
+func (d *DHT) Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error) {
+	w, err := d.walk(ctx, string(key), n, d.nodes(string(key)), nil)
 	if err != nil {
 		return nil, fmt.Errorf("looking up: %w", err)
 	}
 	ids := w.closest
 	if w.cut || len(ids) == 0 {
-		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(string(key)), dht.LookupClosest)...)
+		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(string(key)), n)...)
 	}
 	seen := map[peer.ID]bool{d.host.ID(): true}
 	var found []peer.AddrInfo
@@ -224,7 +229,7 @@ func (d *DHT) FindNode(ctx context.Context, node lease.Principal) (peer.AddrInfo
 	}
 	connected := func() bool { return d.host.Network().Connectedness(id) == network.Connected }
 	if !connected() {
-		w, err := d.walk(ctx, string(id), d.nodes(string(id)), connected)
+		w, err := d.walk(ctx, string(id), dht.LookupClosest, d.nodes(string(id)), connected)
 		if err == nil && !w.target && !connected() {
 			err = routing.ErrNotFound
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"croft/dht"
 	"croft/lease"
 )
 
@@ -113,7 +114,7 @@ func TestJoinFindRememberAndRejoin(t *testing.T) {
 	if _, err := visitor.Join(ctx, []peer.AddrInfo{info(first)}); err != nil {
 		t.Fatal(err)
 	}
-	found, err := visitor.Closest(ctx, []byte("some key"))
+	found, err := visitor.Closest(ctx, []byte("some key"), dht.LookupClosest)
 	if err != nil || len(found) != 5 {
 		t.Errorf("a visitor sees %d peers, %v", len(found), err)
 	}
@@ -143,7 +144,7 @@ func TestJoinFindRememberAndRejoin(t *testing.T) {
 	if _, err := late.Join(ctx, []peer.AddrInfo{dead}, remembered, []peer.AddrInfo{info(others[1])}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := late.Closest(ctx, []byte("k")); err != nil {
+	if _, err := late.Closest(ctx, []byte("k"), dht.LookupClosest); err != nil {
 		t.Error(err)
 	}
 }
@@ -153,7 +154,7 @@ func TestAlone(t *testing.T) {
 	if _, err := d.Join(t.Context(), nil, []peer.AddrInfo{info(d)}); !errors.Is(err, ErrAlone) {
 		t.Errorf("joining oneself: %v", err)
 	}
-	if _, err := d.Closest(t.Context(), []byte("k")); !errors.Is(err, ErrAlone) {
+	if _, err := d.Closest(t.Context(), []byte("k"), dht.LookupClosest); !errors.Is(err, ErrAlone) {
 		t.Errorf("closest: %v", err)
 	}
 	if _, err := d.FindNode(t.Context(), lease.Principal{1}); err == nil {

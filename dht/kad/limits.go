@@ -2,7 +2,11 @@
 
 package kad
 
-import "time"
+import (
+	"time"
+
+	"croft/dht"
+)
 
 const (
 	// MaxRemembered is the number of peers worth keeping over a restart.
@@ -15,9 +19,22 @@ const (
 	// answered, no more are begun: these know the others.
 	parallelDials = 8
 	enough        = 8
-	// refreshEvery is how often the routing table looks for what it misses; a
-	// full refresh costs some 250 messages.
+	// refreshEvery is how often the routing table looks in every direction in which
+	// nobody has looked since, and asks whom it has not heard of; that costs some 250
+	// messages.
 	refreshEvery = 30 * time.Minute
+	// fillEvery is how often it looks for what it misses, and fillAfter how long after a
+	// join: the first look-ups of a node, for the places of its offer, are done then.
+	fillEvery = 5 * time.Minute
+	fillAfter = 15 * time.Second
+	// thinBucket is how many peers of one direction are enough: what a look-up asks at
+	// first, three at once on three paths.
+	thinBucket = dht.LookupPaths * dht.LookupParallel
+	// maxNear is more bits than any two nodes have in common.
+	maxNear = 256
+	// knownTTL is how long addresses are kept of whom the table was told: while a walk
+	// may ask for them first.
+	knownTTL = time.Hour
 	// MaxValues is the number of values that this node keeps for others; a new
 	// one drops the oldest. With the largest records that is 32 MiB.
 	MaxValues = 4096
@@ -32,4 +49,8 @@ const (
 	// maxAsks bounds the requests under way, of all walks together: eight walks, and
 	// those that silent peers hold.
 	maxAsks = 256
+	// maxAnswer is the size in bytes of the largest answer that is read: 21 peers with
+	// 4 KiB of addresses each, and a record, leave room. It is allocated by what the
+	// answer says of itself, so liars can take 32 MiB with all requests under way.
+	maxAnswer = 128 << 10
 )

@@ -41,7 +41,7 @@ func (d *DHT) put(ctx context.Context, key string, value []byte) error {
 	if err := d.store.Put(ctx, key, rec); err != nil { // not even here, if it is no good or an older one
 		return err
 	}
-	w, err := d.walk(ctx, key, d.nodes(key), nil)
+	w, err := d.walk(ctx, key, dht.LookupClosest, d.nodes(key), nil)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (d *DHT) get(ctx context.Context, key string) (newest []byte, err error) {
 	if rec, err := d.store.Get(short, key); err == nil && rec != nil && dht.CheckRecord(d.now(), key, rec.GetValue()) == nil {
 		values = append(values, rec.GetValue())
 	}
-	w, err := d.walk(short, key, d.values(key), nil)
+	w, err := d.walk(short, key, dht.LookupClosest, d.values(key), nil)
 	for _, v := range w.values {
 		values = append(values, v)
 	}

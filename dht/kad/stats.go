@@ -23,8 +23,8 @@ type Stats struct {
 // Drops returns what was dropped, by reason.
 func (s Stats) Drops() map[string]uint64 {
 	drops := map[string]uint64{
-		"lookup surplus": s.Surplus, "lookup self": s.Self, "lookup far": s.Far, "lookup unasked": s.Unasked,
-		"lookup busy": s.Busy, "lookup malformed": s.Malformed, "lookup undialable": s.Undialable, "lookup invalid": s.Invalid,
+		"surplus": s.Surplus, "self": s.Self, "far": s.Far, "unasked": s.Unasked,
+		"busy": s.Busy, "malformed": s.Malformed, "undialable": s.Undialable, "invalid": s.Invalid,
 	}
 	maps.DeleteFunc(drops, func(_ string, n uint64) bool { return n == 0 })
 	return drops

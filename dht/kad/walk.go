@@ -27,10 +27,10 @@ type walked struct {
 	target  bool // the peer whose id is the key was asked, and has not failed
 }
 
-// walk drives one look-up with kad-dht's own messages, until it ends, enough says
+// walk drives one look-up of the n nearest with kad-dht's own messages, until it ends, enough says
 // that it may, or ctx ends. It waits for no request: each goes on in the
 // background, and what it shows is learned also when the walk is over.
-func (d *DHT) walk(ctx context.Context, key string, q question, enough func() bool) (walked, error) {
+func (d *DHT) walk(ctx context.Context, key string, n int, q question, enough func() bool) (walked, error) {
 	known := d.dht.RoutingTable().NearestPeers(kb.ConvertKey(key), dht.LookupKnown)
 	if len(known) == 0 {
 		return walked{}, ErrAlone
@@ -38,7 +38,7 @@ func (d *DHT) walk(ctx context.Context, key string, q question, enough func() bo
 	w := walked{values: map[peer.ID][]byte{}}
 	names := map[dht.Key]peer.ID{}
 	seeds := map[peer.ID]time.Duration{} // how long they took
-	cfg := dht.LookupConfig{Target: sha256.Sum256([]byte(key)), Self: place(d.host.ID()), Patience: &d.patience}
+	cfg := dht.LookupConfig{Target: sha256.Sum256([]byte(key)), Self: place(d.host.ID()), Closest: n, Patience: &d.patience}
 	for _, id := range known {
 		names[place(id)], seeds[id] = id, math.MaxInt64
 		cfg.Known = append(cfg.Known, d.contact(id, d.host.Peerstore().Addrs(id)))

@@ -101,7 +101,7 @@ func TestTheSameAsKadDHT(t *testing.T) {
 		var got []peer.AddrInfo
 		for range 5 { // a walk that the machine had no time for says nothing
 			cut := asker.Stats().Cut
-			if got, err = asker.Closest(t.Context(), []byte(key)); err != nil {
+			if got, err = asker.Closest(t.Context(), []byte(key), dht.LookupClosest); err != nil {
 				t.Fatal(err)
 			}
 			if asker.Stats().Cut == cut {
@@ -126,7 +126,7 @@ func TestAWalkDoesNotWaitForTheSilent(t *testing.T) {
 	asker := all[3]
 	walk := func() error {
 		before := asker.Stats()
-		found, err := asker.Closest(t.Context(), []byte("some key"))
+		found, err := asker.Closest(t.Context(), []byte("some key"), dht.LookupClosest)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +250,7 @@ func TestGarbageInAnAnswer(t *testing.T) {
 	if s := d.Stats(); s.Malformed != 2 || s.Undialable != 2 || s.Surplus != uint64(105-dht.MaxCloser) {
 		t.Errorf("%+v", s)
 	}
-	if drops := d.Stats().Drops(); len(drops) != 3 || drops["lookup malformed"] != 2 {
+	if drops := d.Stats().Drops(); len(drops) != 3 || drops["malformed"] != 2 {
 		t.Errorf("dropped %v", drops)
 	}
 	if got := d.host.Peerstore().Addrs(good); len(got) != 1 || !got[0].Equal(addr[0]) {
@@ -279,7 +279,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	if err := d.background(func(context.Context) {}); !errors.Is(err, errBusy) {
 		t.Errorf("one more: %v", err)
 	}
-	found, err := d.Closest(t.Context(), []byte("k"))
+	found, err := d.Closest(t.Context(), []byte("k"), dht.LookupClosest)
 	if err != nil || len(found) != 2 {
 		t.Errorf("found %d, %v", len(found), err)
 	}

@@ -5,12 +5,9 @@ package audit
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"os/exec"
 	"slices"
 	"testing"
 
@@ -81,31 +78,9 @@ func shows(s Shown) string {
 	return fmt.Sprintf("%s segment=%d rows=%d epochs=%d tenures=%d alarms=%d", out, s.Segment.Number, len(s.Rows), len(s.Epochs), len(s.Tenures), len(s.Alarms))
 }
 
-const vectorFile = "testdata/vectors/audit.json"
-
 func TestVectors(t *testing.T) {
-	want, err := json.MarshalIndent(vectors(t), "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = append(want, '\n')
-	if flag.Lookup("rewrite").Value.String() == "true" {
-		if err := os.WriteFile(vectorFile, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(vectorFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Error("the vectors are not what the test makes: if the protocol changed on purpose, run with -rewrite")
-	}
-	var list []vector
-	if err := json.Unmarshal(got, &list); err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range list {
+	rewrite := flag.Lookup("rewrite").Value.String() == "true" // of datadriven
+	for _, v := range leasetest.Vectors(t, "testdata/vectors/audit.json", rewrite, vectors(t)) {
 		shown, err := v.judge()
 		verdict := "ok"
 		if err != nil {
@@ -389,17 +364,4 @@ func single(t testing.TB, leaf []byte) *Inclusion {
 
 // A verifier in another language, written from docs/protocol/audit.md alone, agrees
 // with every vector.
-func TestSecondImplementation(t *testing.T) {
-	const python = "/usr/bin/python3" // the system's, which has the system's packages
-	if out, err := exec.Command(python, "-c", "import cbor2, cryptography").CombinedOutput(); err != nil {
-		if os.Getenv("CROFT_REQUIRE_ROOT") == "1" {
-			t.Fatalf("python3 with python3-cbor2 and python3-cryptography (scripts/setup test): %v\n%s", err, out)
-		}
-		t.Skipf("needs python3 with python3-cbor2 and python3-cryptography: %v", err)
-	}
-	out, err := exec.Command(python, "../../docs/protocol/check/check.py", "testdata/vectors").CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Errorf("the second verifier disagrees: %v", err)
-	}
-}
+func TestSecondImplementation(t *testing.T) { leasetest.Agrees(t, "../..") }

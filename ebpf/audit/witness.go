@@ -125,7 +125,7 @@ func (w *Witness) know(now time.Time, nodes []Candidate) {
 	}
 	n := 0
 	for _, c := range nodes {
-		if n == MaxWatched || c.Node == w.self || !likely(c.Node, w.self, len(nodes)) || !slices.Contains(Witnesses(c.Node, nodes), w.self) {
+		if n == MaxWatched || c.Node == w.self || !likely(c.Node, w.self, len(nodes)) || outdone(w.self, &c, nodes) || !slices.Contains(Witnesses(c.Node, nodes), w.self) {
 			continue
 		}
 		n++

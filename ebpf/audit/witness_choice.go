@@ -37,18 +37,41 @@ func Witnesses(of lease.Principal, known []Candidate) []lease.Principal {
 			own = c.Site
 		}
 	}
-	type scored struct {
-		Candidate
-		score [sha256.Size]byte
-		own   bool
-	}
-	all := make([]scored, 0, len(known))
-	for _, c := range known {
-		if c.Node == of {
-			continue
+	total := map[string]bool{}
+	for i := 0; i < len(known) && len(total) < WitnessSites; i++ { // of more it does not matter how many
+		if known[i].Node != of {
+			total[known[i].Site] = true
 		}
-		all = append(all, scored{c, score(of, c.Node), own != "" && c.Site == own})
 	}
+	all := make([]scored, 0, min(len(known), 4*firstRank))
+	for rank := uint64(firstRank); ; rank = uint64(len(known)) {
+		all = all[:0]
+		for i := range known {
+			c := &known[i]
+			if c.Node == of {
+				continue
+			}
+			// Of many, those of the least scores hardly ever leave a place to others.
+			s, isOwn := score(of, c.Node), own != "" && c.Site == own
+			if whole := rank >= uint64(len(known)); whole || !isOwn && within(s, rank, len(known)) {
+				all = append(all, scored{c, s, isOwn})
+			}
+		}
+		if chosen := choose(all, min(WitnessSites, len(total))); len(chosen) == WitnessCount || rank >= uint64(len(known)) {
+			return chosen
+		}
+	}
+}
+
+type scored struct {
+	*Candidate
+	score [sha256.Size]byte
+	own   bool
+}
+
+// choose takes those of the least scores, of so many sites at least, others of the
+// node's own last.
+func choose(all []scored, wanted int) (chosen []lease.Principal) {
 	slices.SortFunc(all, func(a, b scored) int {
 		if a.own != b.own {
 			if a.own {
@@ -58,12 +81,6 @@ func Witnesses(of lease.Principal, known []Candidate) []lease.Principal {
 		}
 		return bytes.Compare(a.score[:], b.score[:])
 	})
-	total := map[string]bool{}
-	for _, c := range all {
-		total[c.Site] = true
-	}
-	wanted := min(WitnessSites, len(total))
-	var chosen []lease.Principal
 	sites := map[string]bool{}
 	for _, c := range all {
 		// A place that another site must have is not given to one that is in already.
@@ -81,16 +98,20 @@ func Witnesses(of lease.Principal, known []Candidate) []lease.Principal {
 }
 
 func score(of, candidate lease.Principal) [sha256.Size]byte {
-	b := append([]byte(WitnessDomain), of[:]...)
-	return sha256.Sum256(append(b, candidate[:]...))
+	var b [len(WitnessDomain) + 2*len(of)]byte
+	n := copy(b[:], WitnessDomain)
+	n += copy(b[n:], of[:])
+	copy(b[n:], candidate[:])
+	return sha256.Sum256(b[:])
 }
 
 // likely reports whether a node can be among the first likelyRank of n: looking
 // closely at all pairs of a large view would take seconds.
 func likely(of, candidate lease.Principal, n int) bool {
-	if n <= likelyRank {
-		return true
-	}
-	s := score(of, candidate)
-	return binary.BigEndian.Uint64(s[:]) <= math.MaxUint64/uint64(n)*likelyRank
+	return n <= likelyRank || within(score(of, candidate), likelyRank, n)
+}
+
+// within reports whether a score is one of those that some rank of n have.
+func within(s [sha256.Size]byte, rank uint64, n int) bool {
+	return binary.BigEndian.Uint64(s[:])/rank <= math.MaxUint64/uint64(n)
 }

@@ -34,6 +34,9 @@ const (
 	// of a full view.
 	MaxCandidates = 10_000
 
+	// firstRank is how many of the least scores are looked at first, of many candidates.
+	firstRank = 64
+
 	// likelyRank is below which rank nobody is looked for among the candidates: where
 	// eight of three sites do not stand before it, one site has nearly all nodes.
 	likelyRank = 512

@@ -212,7 +212,7 @@ func (b *bench) close() error {
 		}
 	}
 	if err == nil { // else the next Sweep tries again
-		err = os.Remove(filepath.Join(claims, b.tag))
+		err = errors.Join(os.Remove(filepath.Join(claims, b.tag)), tidy(claims))
 	}
 	return errors.Join(err, b.lock.Close())
 }

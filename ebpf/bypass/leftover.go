@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
 
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
@@ -26,10 +27,10 @@ const claims = "/run/croft-bypass"
 
 // claim makes a tag that nobody has and its locked file.
 func claim(dir string) (tag string, lock *flock.Flock, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", nil, err
-	}
 	for range claimTries {
+		if err := os.MkdirAll(dir, 0o700); err != nil { // each time: who ends last takes it away
+			return "", nil, err
+		}
 		tag = "b" + strings.ToLower(rand.Text()[:5])
 		if _, there := os.Lstat(filepath.Join("/run/netns", "croft-"+tag)); there == nil {
 			err = fmt.Errorf("%s: %w", tag, slivernet.ErrTaken)
@@ -86,7 +87,17 @@ func sweep(ctx context.Context, dir string) (gone []string, err error) {
 			gone = append(gone, e.Name())
 		}
 	}
-	return gone, nil
+	return gone, tidy(dir)
+}
+
+// tidy removes the folder of claims if it is empty. Who is about to claim in it makes
+// it again.
+func tidy(dir string) error {
+	err := unix.Rmdir(dir)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTEMPTY) {
+		return nil
+	}
+	return fmt.Errorf("removing empty %s: %w", dir, err)
 }
 
 func sweepOne(ctx context.Context, path string) (_ bool, err error) {

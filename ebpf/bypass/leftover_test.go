@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -207,5 +208,38 @@ func TestClaimBesideSweeps(t *testing.T) {
 			t.Errorf("a claim was swept: %v", err)
 		}
 		lock.Close()
+	}
+}
+
+// Who ends last takes the folder away, whoever is about to claim in it.
+func TestTheFolderOfClaimsGoes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "claims")
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for ctx.Err() == nil && err == nil {
+			err = tidy(dir)
+		}
+		done <- err
+	}()
+	for range 200 {
+		tag, lock, err := claim(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.Remove(filepath.Join(dir, tag)), lock.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	if err := errors.Join(<-done, tidy(dir)); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if gone, err := sweep(t.Context(), dir); len(gone) != 0 || err != nil {
+		t.Errorf("swept %v, %v", gone, err)
 	}
 }

@@ -51,8 +51,9 @@ const (
 	// number.
 	maxSources = 1024
 
-	// claimTries is how often a tag is chosen that turns out to be somebody's.
-	claimTries = 8
+	// claimTries is how often a tag is chosen that turns out to be somebody's, or whose
+	// folder somebody who ends takes away meanwhile: that may happen many times in a row.
+	claimTries = 256
 	// teardown bounds the removal of a bench, also after Ctrl-C. A namespace that
 	// died with its process takes the kernel up to seconds to clear.
 	teardown = 30 * time.Second

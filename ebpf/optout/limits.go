@@ -22,8 +22,9 @@ const (
 	// for the days on which the hash names them.
 	MaxSpread = 3600
 
-	// MaxSkew is how far in the future an attestation may begin.
-	MaxSkew = 90 * time.Second
+	// MaxSkew is how far in the future an attestation may begin: as far as two clocks
+	// are apart of which each is within 90 s, as with offers.
+	MaxSkew = 3 * time.Minute
 
 	// Attesters is the number of attestations in an entry.
 	Attesters = 3

@@ -28,7 +28,7 @@ type Config struct {
 // its own kind.
 type Set struct {
 	cfg      Config
-	nodes    map[lease.Principal]Node
+	nodes    []Node            // by principal
 	networks [2][]netip.Prefix // of nodes that attest for IPv4 and IPv6
 	live     map[netip.Addr]bool
 
@@ -50,7 +50,7 @@ type kept struct {
 // New returns an empty set that knows no nodes.
 func New(cfg Config) *Set {
 	cfg.Cap, cfg.PerNetwork = cmp.Or(cfg.Cap, MaxEntries), cmp.Or(cfg.PerNetwork, PerNetwork)
-	return &Set{cfg: cfg, nodes: map[lease.Principal]Node{}, live: map[netip.Addr]bool{}, kept: map[netip.Addr]*kept{},
+	return &Set{cfg: cfg, live: map[netip.Addr]bool{}, kept: map[netip.Addr]*kept{},
 		crowds: newCrowds(cfg.PerNetwork), judged: newJudged(), senders: map[lease.Principal]*allowance{}, all: allowance{left: BurstAll}}
 }
 
@@ -153,7 +153,7 @@ func (s *Set) attested(e *Entry) judge.Reason {
 	}
 	var by [Attesters]Node
 	for i, a := range e.By {
-		n, ok := s.nodes[a.Node]
+		n, ok := s.Node(a.Node)
 		if !ok || !n.Door(e.Addr).IsValid() {
 			return judge.Stranger
 		}
@@ -261,9 +261,11 @@ func (s *Set) expire(now time.Time) []Effect {
 // addresses are to be left alone.
 func (s *Set) know(nodes []Node) bool {
 	before := s.live
-	s.nodes, s.live = make(map[lease.Principal]Node, len(nodes)), map[netip.Addr]bool{}
+	if !slices.IsSortedFunc(nodes, byPrincipal) {
+		nodes = slices.SortedFunc(slices.Values(nodes), byPrincipal)
+	}
+	s.nodes, s.live = nodes, map[netip.Addr]bool{}
 	for _, n := range nodes {
-		s.nodes[n.Principal] = n
 		for _, a := range n.Addrs {
 			s.live[a.Unmap()] = true
 		}
@@ -318,16 +320,16 @@ func (s *Set) Live(a netip.Addr) bool { return s.live[a.Unmap()] }
 
 // Node returns what is known of one.
 func (s *Set) Node(p lease.Principal) (Node, bool) {
-	n, ok := s.nodes[p]
-	return n, ok
+	i, ok := slices.BinarySearchFunc(s.nodes, p, func(n Node, p lease.Principal) int { return bytes.Compare(n.Principal[:], p[:]) })
+	if !ok {
+		return Node{}, false
+	}
+	return s.nodes[i], true
 }
 
 // Chosen returns the nodes that may attest for an address at an instant.
 func (s *Set) Chosen(addr netip.Addr, at int64) []Node {
-	nodes := make([]Node, 0, len(s.nodes))
-	for _, n := range s.nodes {
-		nodes = append(nodes, n)
-	}
-	slices.SortFunc(nodes, func(a, b Node) int { return bytes.Compare(a.Principal[:], b.Principal[:]) })
-	return Chosen(nodes, addr, at)
+	return Chosen(s.nodes, addr, at)
 }
+
+func byPrincipal(a, b Node) int { return bytes.Compare(a.Principal[:], b.Principal[:]) }

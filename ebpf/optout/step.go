@@ -34,7 +34,8 @@ type Local struct{ Bytes []byte }
 // signatures were checked then, and who attested may be gone by now.
 type Kept struct{ Bytes []byte }
 
-// Known are the live nodes as they are known from now on.
+// Known are the live nodes as they are known from now on, each once. In the order of
+// their principals they are kept as they are, and must not be changed.
 type Known struct{ Nodes []Node }
 
 // Tick lets time pass.

@@ -13,7 +13,7 @@
 // Only those count who would probe the node by the order of ids, and the nodes of
 // one site, or of none that is certified, count as one. So a healthy node that is
 // slandered comes last for a moment; to have it left out takes three sites whose
-// nodes stand right before it.
+// nodes stand right before it, and who was refuted is heard ever more rarely.
 //
 //	effects := watch.Step(now, alive.Received{Bytes: b})
 //	standing := watch.Standing(&found.Offer)

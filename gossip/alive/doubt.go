@@ -13,6 +13,7 @@ import (
 // each, for as long as it is valid.
 type doubt struct {
 	said    []charge
+	blamed  []blame  // the oldest first
 	certain uint64   // the sequence at which this node itself is sure; 0: it is not
 	counted Standing // as was told last
 }
@@ -23,6 +24,7 @@ type charge struct {
 	sequence uint64
 	made     int64
 	got      time.Time
+	settled  bool // a newer offer came, or nobody was told
 }
 
 func (d *doubt) of(by lease.Principal) *charge {
@@ -53,6 +55,7 @@ func (d *doubt) drop(by lease.Principal) {
 
 // lapse forgets what is no longer valid.
 func (d *doubt) lapse(now time.Time) {
+	d.forgive(now)
 	d.said = slices.DeleteFunc(d.said, func(c charge) bool { return now.Sub(c.got) > Valid })
 }
 

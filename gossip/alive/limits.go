@@ -38,9 +38,26 @@ const (
 	// count. Whoever was refuted so has no say for a while.
 	Gap = time.Minute
 
+	// Soon is how long after a suspicion a newer offer shows that it was wrong: the
+	// longest wait for a refutation, and some for the way. Each time that its
+	// author's site was so refuted it has no say of that node for twice as long as
+	// before, from Gap to 32 of it. After Forgiven without one all is as before: longer
+	// than the longest silence.
+	Soon       = 2 * time.Minute
+	Forgiven   = time.Hour
+	maxStrikes = 5
+
+	// agreedStrikes is how often that doubles where three sites have missed the node
+	// within Valid. Their silence then ends before Valid does, so that they still agree
+	// when they speak again.
+	agreedStrikes = 2
+
 	// RefuteGap is the least time between two refutations. Others take three offers
-	// at once and one in ten seconds: every other one is left for what is news.
-	RefuteGap = 20 * time.Second
+	// at once and one in ten seconds: every other one is left for what is news. Who is
+	// accused again and again, but not left out, lets it grow to MaxRefuteGap: to be
+	// ranked last for as long hurts less than to have everybody hear so many offers.
+	RefuteGap    = 20 * time.Second
+	MaxRefuteGap = 80 * time.Second
 
 	// LostPeriod is the time between two probes of a node that was left out, and
 	// maxLost the number of those that are still probed by who suspects them.

@@ -5,15 +5,12 @@ package alive
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
-	"os/exec"
 	"testing"
 
 	"croft/lease"
-	"croft/lease/judge"
+	"croft/lease/leasetest"
 )
 
 // A vector is bytes that travel, in hex, and what a verifier must say of them.
@@ -26,43 +23,16 @@ type vector struct {
 	Shows     string `json:"shows,omitempty"` // where the verdict is ok
 }
 
-const vectorFile = "testdata/vectors/suspicions.json"
-
 var rewrite = flag.Bool("rewrite", false, "write testdata/vectors anew")
 
 func TestVectors(t *testing.T) {
-	want, err := json.MarshalIndent(vectors(t), "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = append(want, '\n')
-	if *rewrite {
-		if err := os.WriteFile(vectorFile, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(vectorFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("the vectors are not what the test makes: if the protocol changed on purpose, run with -rewrite")
-	}
-	var list []vector
-	if err := json.Unmarshal(got, &list); err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range list {
+	for _, v := range leasetest.Vectors(t, "testdata/vectors/suspicions.json", *rewrite, vectors(t)) {
 		b, err := hex.DecodeString(v.Suspicion)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s, err := Open(b)
-		verdict := "ok"
-		if err != nil {
-			_, reason := judge.OfBytes(err, judge.Malformed)
-			verdict = string(reason)
-		}
+		verdict := leasetest.Word(err)
 		if verdict != v.Expect || err == nil && shows(s.Suspicion) != v.Shows {
 			t.Errorf("%s (%s): got %s %s (%v), want %s %s", v.Name, v.Note, verdict, shows(s.Suspicion), err, v.Expect, v.Shows)
 		}
@@ -135,17 +105,4 @@ func vectors(t testing.TB) (list []vector) {
 
 // A verifier in another language, written from docs/protocol/alive.md alone, agrees
 // with every vector.
-func TestSecondImplementation(t *testing.T) {
-	const python = "/usr/bin/python3" // the system's, which has the system's packages
-	if out, err := exec.Command(python, "-c", "import cbor2, cryptography").CombinedOutput(); err != nil {
-		if os.Getenv("CROFT_REQUIRE_ROOT") == "1" {
-			t.Fatalf("python3 with python3-cbor2 and python3-cryptography (scripts/setup test): %v\n%s", err, out)
-		}
-		t.Skipf("needs python3 with python3-cbor2 and python3-cryptography: %v", err)
-	}
-	out, err := exec.Command(python, "../../docs/protocol/check/check.py", "testdata/vectors").CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Errorf("the second verifier disagrees: %v", err)
-	}
-}
+func TestSecondImplementation(t *testing.T) { leasetest.Agrees(t, "../..") }

@@ -59,6 +59,7 @@ type Watch struct {
 	refilled time.Time
 
 	refuted time.Time // when this node last did
+	streak  int       // so often, each soon after the one before
 	refute  bool      // it will again
 	stats   Stats
 }
@@ -82,7 +83,7 @@ func (w *Watch) Step(now time.Time, in Input) (effects []Effect) {
 	w.last = now
 	switch in := in.(type) {
 	case Heard:
-		effects = w.heard(in)
+		effects = w.heard(now, in)
 	case Gone:
 		w.gone(in.Node)
 	case Answered:
@@ -96,12 +97,7 @@ func (w *Watch) Step(now time.Time, in Input) (effects []Effect) {
 	}
 	effects = append(effects, w.overdue(now)...)
 	effects = append(effects, w.turn(now)...)
-	if w.refute && !now.Before(w.refuted.Add(RefuteGap)) {
-		w.refute, w.refuted = false, now
-		w.stats.Refutes++
-		effects = append(effects, Refute{})
-	}
-	return effects
+	return append(effects, w.refutes(now)...)
 }
 
 // shift follows a clock that was stepped back: else nobody would be probed until it
@@ -112,6 +108,9 @@ func (w *Watch) shift(by time.Duration) {
 	for _, d := range w.doubts {
 		for i := range d.said {
 			d.said[i].got = d.said[i].got.Add(by)
+		}
+		for i := range d.blamed {
+			d.blamed[i].last = d.blamed[i].last.Add(by)
 		}
 	}
 }
@@ -124,14 +123,14 @@ func (w *Watch) NextWake() (time.Time, bool) {
 			at = t.until
 		}
 	})
-	if again := w.refuted.Add(RefuteGap); w.refute && again.Before(at) {
+	if again := w.refuteAt(); w.refute && again.Before(at) {
 		at = again
 	}
 	return at, !w.next.IsZero()
 }
 
 // heard takes a newer offer, which refutes all that was said of an older one.
-func (w *Watch) heard(in Heard) []Effect {
+func (w *Watch) heard(now time.Time, in Heard) []Effect {
 	if in.Node == w.cfg.Self {
 		w.refute = false
 	}
@@ -147,6 +146,7 @@ func (w *Watch) heard(in Heard) []Effect {
 	})
 	if d := w.doubts[in.Node]; d != nil {
 		w.dirty = true
+		d.refuted(now, in.Sequence)
 		return w.changed(in.Node, d)
 	}
 	return nil
@@ -222,7 +222,7 @@ func (w *Watch) lapse(now time.Time) (effects []Effect) {
 			d.certain = 0
 		}
 		effects = append(effects, w.changed(node, d)...)
-		if len(d.said) == 0 {
+		if len(d.said)+len(d.blamed) == 0 {
 			delete(w.doubts, node)
 		}
 	}
@@ -270,12 +270,17 @@ func (w *Watch) suspect(now time.Time, node lease.Principal) []Effect {
 		last.got = now // others have just said so
 		return w.changed(node, d)
 	}
-	s, err := Seal(Suspicion{By: w.cfg.Self, Node: node, Sequence: o.Sequence, Made: now.Unix()}, w.cfg.Key)
-	if err != nil || !d.put(w.charge(now, s.Suspicion)) {
+	c := w.charge(now, Suspicion{By: w.cfg.Self, Node: node, Sequence: o.Sequence, Made: now.Unix()})
+	c.settled = d.silenced(now, c.accuser()) // nobody would listen, nor blame
+	s, err := Seal(Suspicion{By: c.by, Node: node, Sequence: c.sequence, Made: c.made}, w.cfg.Key)
+	if err != nil || !d.put(c) {
 		return w.changed(node, d)
 	}
 	w.own[node] = s
 	w.stats.Suspected++
+	if c.settled {
+		return w.changed(node, d)
+	}
 	return append([]Effect{Publish{node, s.Bytes}}, w.changed(node, d)...)
 }
 
@@ -342,6 +347,9 @@ func (w *Watch) ignored(now time.Time, s Suspicion) judge.Reason {
 		case old != nil && s.Made <= old.made:
 			return judge.Superseded
 		case old != nil && now.Sub(old.got) < Gap:
+			return judge.TooOften
+		}
+		if c := w.charge(now, s); d.silenced(now, c.accuser()) {
 			return judge.TooOften
 		}
 	}

@@ -224,6 +224,7 @@ func TestThreeSitesAndARefutation(t *testing.T) {
 	v.stand(node, Doubted)
 	v.run(Valid + 2*Period)
 	v.stand(node, Present) // nobody says it any more
+	v.run(Forgiven)
 	if len(v.watch.doubts) != 0 || len(v.watch.own) != 0 {
 		t.Errorf("it remembers %v, %v", v.watch.doubts, v.watch.own)
 	}

@@ -31,6 +31,9 @@ type LivenessConfig struct {
 	Position func() *offer.Position
 	// Refute wants a newer offer of this node published at once. It must not block.
 	Refute func()
+	// OnEffect hears what the watch wants and knows, before it is done; may be nil. It
+	// must not block.
+	OnEffect func(alive.Effect)
 }
 
 // Liveness is one node's part in watching which nodes are there, and its coordinate.
@@ -55,7 +58,6 @@ func newLiveness(g *Gossip, cfg LivenessConfig) *Liveness {
 	return l
 }
 
-// offer is what the view has of a node.
 // Offer returns the newest offer of a node in the view, not to be changed.
 func (g *Gossip) Offer(node lease.Principal) (*offer.Opened, bool) {
 	g.mu.Lock()
@@ -101,6 +103,9 @@ func (l *Liveness) step(ctx context.Context, in alive.Input) (verdict gossip.Ver
 	effects := l.watch.Step(l.g.cfg.Now(), in)
 	l.mu.Unlock()
 	for _, e := range effects {
+		if l.cfg.OnEffect != nil {
+			l.cfg.OnEffect(e)
+		}
 		switch e := e.(type) {
 		case alive.Verdict:
 			verdict = gossip.Verdict(e)

@@ -22,10 +22,11 @@ type counters struct {
 	meshes    map[string]map[peer.ID]bool // by topic
 	traffic   traffic
 	joined    map[string]*Traffic // by topic of a slice
+	audience  *audience
 }
 
 func newCounters() *counters {
-	return &counters{drops: map[string]uint64{}, meshes: map[string]map[peer.ID]bool{}, joined: map[string]*Traffic{}}
+	return &counters{drops: map[string]uint64{}, meshes: map[string]map[peer.ID]bool{}, joined: map[string]*Traffic{}, audience: newAudience()}
 }
 
 // Stats is what `croft net` shows.
@@ -41,7 +42,10 @@ type Stats struct {
 
 // Stats returns a copy of the counters.
 func (g *Gossip) Stats() Stats {
-	s := Stats{Neighbours: len(g.topics[TopicCapacity].ListPeers())}
+	var s Stats
+	if t := g.topics[TopicCapacity]; t != nil {
+		s.Neighbours = len(t.ListPeers())
+	}
 	g.mu.Lock()
 	s.Nodes = g.view.Len()
 	g.mu.Unlock()
@@ -87,8 +91,12 @@ func (c *counters) DuplicateMessage(*ps.Message) {
 func (c *counters) Graft(p peer.ID, topic string) { c.meshed(p, topic, true) }
 func (c *counters) Prune(p peer.ID, topic string) { c.meshed(p, topic, false) }
 
+// OnNewOutboundStream hears of a peer to whom packets can go.
+func (c *counters) OnNewOutboundStream(p peer.ID, _ protocol.ID) { c.audience.came(p) }
+
 // OnClosedOutboundStream hears of a lost peer, for which there is no Prune.
 func (c *counters) OnClosedOutboundStream(p peer.ID) {
+	c.audience.went(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, mesh := range c.meshes {
@@ -116,7 +124,6 @@ func (c *counters) UndeliverableMessage(*ps.Message) { c.add("queue:subscriber")
 func (c *counters) ThrottlePeer(peer.ID)             { c.add("throttled") }
 
 // The rest of the interface is of no interest here.
-func (c *counters) OnNewOutboundStream(peer.ID, protocol.ID)         {}
 func (c *counters) Join(string)                                      {}
 func (c *counters) Leave(string)                                     {}
 func (c *counters) ValidateMessage(*ps.Message)                      {}

@@ -11,6 +11,11 @@ import (
 )
 
 const (
+	// scoredFor is how long it is remembered who brought a message: copies come within the
+	// rounds in which ids of it are told. By the router's own two minutes that was a tenth
+	// of what a node keeps while a thousand join.
+	scoredFor = 10 * time.Second
+
 	// maxMessage bounds one RPC of GossipSub in bytes: a batch of offers, and a
 	// proof with its head.
 	maxMessage = lease.MaxProof + 64*offer.MaxOffer
@@ -23,6 +28,9 @@ const (
 	firstPulls = 3
 	// pullEvery is the pace of anti-entropy.
 	pullEvery = time.Minute
+	// maxLost is the number of neighbours that are counted as lost between two pulls:
+	// more than a node has.
+	maxLost = 512
 	// maxOptOutPages bounds one pull of opt-outs: 4 MiB, some 9,000 entries, which
 	// take some seconds to verify. A full set is eleven pulls.
 	maxOptOutPages = 32

@@ -54,11 +54,10 @@ func (s *Slices) attend(ctx context.Context, t *openTopic) []peer.AddrInfo {
 		s.g.cfg.Log.Warn("cannot say that a topic is subscribed to", "topic", t.name, "err", err)
 		return nil
 	}
-	holders, err := s.cfg.Router.Closest(ctx, place[:])
+	holders, err := s.cfg.Router.Closest(ctx, place[:], meetHolders)
 	if err != nil {
 		s.g.cfg.Log.Debug("nobody holds the place of a topic", "topic", t.name, "err", err)
 	}
-	holders = holders[:min(len(holders), meetHolders)]
 	met := make([]topic.Met, len(holders)+1)
 	met[len(holders)], _ = s.here(own, netip.Prefix{}) // this node may be one of those to whom it is close
 	var asks sync.WaitGroup

@@ -62,6 +62,10 @@ type Config struct {
 	// visitor has the topics of slices alone.
 	Light bool
 
+	// Retell wants a newer offer of this node published at once: nobody is left who
+	// heard the last. It must not block. Nil: nobody asks.
+	Retell func()
+
 	// Liveness is what it takes to watch who is there. Nil: nobody is watched.
 	Liveness *LivenessConfig
 
@@ -172,6 +176,9 @@ func (g *Gossip) join(ctx context.Context) (err error) {
 	if g.Liveness != nil {
 		g.Liveness.start(ctx)
 	}
+	if g.cfg.Retell != nil {
+		g.loops.Go(func() { g.keepTelling(ctx) })
+	}
 	return g.startPulling(ctx)
 }
 
@@ -200,6 +207,7 @@ func (g *Gossip) Publish(ctx context.Context, o offer.Opened) error {
 	if verdict.Judgement != judge.Accept && verdict.Reason != judge.Duplicate {
 		return fmt.Errorf("publishing offer %d: %s: %w", o.Sequence, verdict, ErrRefused)
 	}
+	g.counts.audience.telling(o.Bytes)
 	if err := g.topics[TopicCapacity].Publish(ctx, o.Bytes); err != nil {
 		return fmt.Errorf("publishing offer %d: %w", o.Sequence, err)
 	}
@@ -219,15 +227,20 @@ func (g *Gossip) Tell(ctx context.Context, notice []byte) error {
 
 // Offers returns what the view holds now, as candidates for merging.
 func (g *Gossip) Offers() []offer.Found {
-	now := g.cfg.Now()
-	g.mu.Lock()
-	opened := g.view.Offers(now)
-	g.mu.Unlock()
+	now, opened := g.cfg.Now(), g.Live()
 	found := make([]offer.Found, len(opened))
 	for i, o := range opened {
-		found[i] = offer.NewFound(o, offer.View, now)
+		found[i] = offer.NewFound(*o, offer.View, now)
 	}
 	return found
+}
+
+// Live returns the same as they are kept, not to be changed: for who goes through all of
+// them now and then.
+func (g *Gossip) Live() []*offer.Opened {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.view.Live(g.cfg.Now())
 }
 
 // View returns what the view keeps, and its digest.

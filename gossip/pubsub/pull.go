@@ -66,13 +66,21 @@ func (g *Gossip) startPulling(ctx context.Context) error {
 // one by the clock: soon after the start, when views grow, and rarely later.
 func (g *Gossip) keepPulling(ctx context.Context, arrived <-chan peer.ID) {
 	pulled := map[peer.ID]bool{} // at most firstPulls
-	timer := time.NewTimer(soon[0])
+	timer, due := time.NewTimer(soon[0]), time.Now().Add(soon[0])
 	defer timer.Stop()
 	for turn := 1; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case id := <-arrived:
+			if now := time.Now(); g.counts.audience.missed(now, g.cfg.PullEvery) { // as if it were new
+				clear(pulled)
+				turn = 1
+				if at := now.Add(soon[0]); at.Before(due) { // never later: who comes and goes would put it off
+					timer.Reset(soon[0])
+					due = at
+				}
+			}
 			if len(pulled) < firstPulls && !pulled[id] && g.try(ctx, id) {
 				pulled[id] = true
 			}
@@ -82,7 +90,9 @@ func (g *Gossip) keepPulling(ctx context.Context, arrived <-chan peer.ID) {
 				p.step(gossip.Tick{})
 			}
 			if near := g.neighbours(); len(near) > 0 {
-				g.try(ctx, near[g.choose(near)])
+				if g.try(ctx, near[g.choose(near)]) {
+					g.counts.audience.pulled()
+				}
 			}
 			next := g.cfg.PullEvery/2 + rand.N(g.cfg.PullEvery) // not all at once
 			if turn < len(soon) {
@@ -90,6 +100,7 @@ func (g *Gossip) keepPulling(ctx context.Context, arrived <-chan peer.ID) {
 				turn++
 			}
 			timer.Reset(next)
+			due = time.Now().Add(next)
 		}
 	}
 }

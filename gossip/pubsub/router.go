@@ -24,6 +24,7 @@ func mesh() ps.GossipSubParams {
 	p.D, p.Dlo, p.Dhi = gossip.Degree, gossip.DegreeLow, gossip.DegreeHigh
 	p.Dscore, p.Dout = p.Dlo, 0 // the router wants less than half a degree
 	p.Dlazy, p.GossipFactor = gossip.Lazy, 0
+	p.Connectors = 1 // addresses of others are not exchanged
 	p.HeartbeatInterval, p.HistoryGossip = gossip.LazyEvery, gossip.LazyRounds
 	return p
 }

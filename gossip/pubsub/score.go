@@ -7,6 +7,8 @@ import (
 
 	ps "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"croft/gossip"
 )
 
 // scoring makes rejections cost something: three leave a neighbour out of the
@@ -20,15 +22,16 @@ func scoring(topics []string, application func(peer.ID) float64) (*ps.PeerScoreP
 	}
 	return &ps.PeerScoreParams{
 			SkipAtomicValidation: true,
+			SeenMsgTTL:           scoredFor,
 			Topics:               params,
 			AppSpecificScore:     application,
 			AppSpecificWeight:    1,
 			DecayInterval:        time.Second,
 			DecayToZero:          0.01,
-			RetainScore:          10 * time.Minute,
+			RetainScore:          gossip.RejectionForgotten,
 		}, &ps.PeerScoreThresholds{
 			SkipAtomicValidation: true,
-			GossipThreshold:      -80, PublishThreshold: -80, GraylistThreshold: -240,
+			GossipThreshold:      gossip.GossipThreshold, PublishThreshold: gossip.GossipThreshold, GraylistThreshold: gossip.GraylistThreshold,
 		}
 }
 
@@ -36,7 +39,7 @@ func topicScore() *ps.TopicScoreParams {
 	return &ps.TopicScoreParams{
 		SkipAtomicValidation: true, TopicWeight: 1,
 		TimeInMeshQuantum:              time.Second,
-		InvalidMessageDeliveriesWeight: -10,
-		InvalidMessageDeliveriesDecay:  ps.ScoreParameterDecay(10 * time.Minute),
+		InvalidMessageDeliveriesWeight: gossip.RejectionWeight,
+		InvalidMessageDeliveriesDecay:  ps.ScoreParameterDecay(gossip.RejectionForgotten),
 	}
 }

@@ -22,7 +22,7 @@ import (
 
 // Router finds the peers closest to a key, nearest first, this one not among them.
 type Router interface {
-	Closest(ctx context.Context, key []byte) ([]peer.AddrInfo, error)
+	Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error)
 }
 
 // SliceConfig is what the topics of slices need of the rest of a node.

@@ -31,7 +31,7 @@ type town struct {
 	known map[string]lease.OpenedSlice
 }
 
-func (w *town) Closest(context.Context, []byte) (all []peer.AddrInfo, err error) {
+func (w *town) Closest(context.Context, []byte, int) (all []peer.AddrInfo, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, h := range w.hosts {
@@ -46,8 +46,8 @@ type of struct {
 	self host.Host
 }
 
-func (r of) Closest(ctx context.Context, key []byte) ([]peer.AddrInfo, error) {
-	all, err := r.town.Closest(ctx, key)
+func (r of) Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error) {
+	all, err := r.town.Closest(ctx, key, n)
 	for i, ai := range all {
 		if ai.ID == r.self.ID() {
 			return append(all[:i:i], all[i+1:]...), err

@@ -49,6 +49,7 @@ func (t traffic) clone() map[string]Traffic {
 
 // RecvRPC and SendRPC hear of every packet of the router's.
 func (c *counters) RecvRPC(rpc *ps.RPC) {
+	c.audience.received(rpc)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count(rpc, func(t *Traffic, messages, bytes int) {
@@ -57,7 +58,8 @@ func (c *counters) RecvRPC(rpc *ps.RPC) {
 	})
 }
 
-func (c *counters) SendRPC(rpc *ps.RPC, _ peer.ID) {
+func (c *counters) SendRPC(rpc *ps.RPC, to peer.ID) {
+	c.audience.sent(rpc, to)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count(rpc, func(t *Traffic, messages, bytes int) {

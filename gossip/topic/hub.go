@@ -11,6 +11,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/judge"
+	"croft/lease/offer"
 )
 
 // Hub is one node's part in the topics of slices. It is not safe for concurrent
@@ -47,9 +48,16 @@ func (k *known) holds(now time.Time) bool { return k.record.Sequence > 0 && k.re
 type joined struct {
 	all     *rate.Limiter // bytes
 	authors map[lease.Principal]*rate.Limiter
-	seen    map[lease.ID]time.Time // until when; older ones go when there are many
+	seen    map[lease.ID]struct{} // those of recent
+	recent  []seen                // the oldest first
 	shown   map[lease.Principal]authorized
 	doubt   *rate.Limiter // authorities opened
+}
+
+// seen is a message that is recognised.
+type seen struct {
+	id    lease.ID
+	until time.Time
 }
 
 // authorized is the authority that an author showed the last time.
@@ -117,7 +125,7 @@ func (h *Hub) join(now time.Time, n Name) []Effect {
 		return verdict(judge.Ignore, judge.Crowded)
 	}
 	h.joined[n] = &joined{all: rate.NewLimiter(topicRate, topicBurst), authors: map[lease.Principal]*rate.Limiter{},
-		seen: map[lease.ID]time.Time{}, shown: map[lease.Principal]authorized{}, doubt: rate.NewLimiter(doubtRate, doubtRate)}
+		seen: map[lease.ID]struct{}{}, shown: map[lease.Principal]authorized{}, doubt: rate.NewLimiter(doubtRate, doubtRate)}
 	for _, s := range n.slices() {
 		if h.slices[s] == nil {
 			h.slices[s] = &known{}
@@ -296,19 +304,24 @@ func (j *joined) forget(now time.Time) {
 	}
 }
 
-// remember notes a message, so that it comes once.
+// remember notes a message, so that it comes once. Those whose time is over go, the
+// oldest first. Those of a clock that was stepped back since make room when it is
+// needed: they would be early now.
 func (j *joined) remember(now time.Time, id lease.ID) bool {
-	if len(j.seen) >= maxSeen {
-		for old, until := range j.seen {
-			if now.After(until) {
-				delete(j.seen, old)
-			}
-		}
+	old := 0
+	over := func(s seen) bool {
+		return now.After(s.until) || len(j.recent)-old >= maxSeen && s.until.After(now.Add(memory+offer.MaxSkew))
 	}
-	if len(j.seen) >= maxSeen {
+	for old < len(j.recent) && over(j.recent[old]) {
+		delete(j.seen, j.recent[old].id)
+		old++
+	}
+	j.recent = j.recent[old:] // append moves what is left when it needs room
+	if len(j.recent) >= maxSeen {
 		return false
 	}
-	j.seen[id] = now.Add(memory)
+	j.seen[id] = struct{}{}
+	j.recent = append(j.recent, seen{id, now.Add(memory)})
 	return true
 }
 

@@ -148,12 +148,12 @@ func TestVerdicts(t *testing.T) {
 		{"another topic's", p.said("alice", "x", func(m *Message) { m.Topic = "news" }), "reject field"},
 		{"another slice's", p.said("alice", "x", func(m *Message) { m.Slice = "db" }), "reject field"},
 		{"old", p.said("alice", "x", at(-MaxAge-time.Second)), "ignore expired"},
-		{"early", p.said("alice", "x", at(91*time.Second)), "ignore early"},
+		{"early", p.said("alice", "x", at(181*time.Second)), "ignore early"},
 		{"much", make([]byte, MaxMessage+1), "reject too-big"},
 	} {
 		t.Run(c.name, func(t *testing.T) { p.step(Received{name, c.bytes}, c.want) })
 	}
-	p.step(Received{name, p.said("alice", "a", at(90*time.Second))}, "accept", "delivered a")
+	p.step(Received{name, p.said("alice", "a", at(180*time.Second))}, "accept", "delivered a")
 	p.step(Received{name, p.said("alice", "b", at(-MaxAge))}, "accept", "delivered b")
 	if _, err := Seal(Message{Author: leasetest.Who("alice"), Owner: leasetest.Who("alice"), Slice: "web", Topic: "status", Made: 1,
 		Data: make([]byte, MaxData+1)}, leasetest.Key("alice")); err == nil {

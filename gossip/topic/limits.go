@@ -42,8 +42,8 @@ const (
 	maxAuthors = 1024
 
 	// maxSeen is the number of messages of one topic that are recognised at once:
-	// 400 bytes each at the topic's rate would be 70,000.
-	maxSeen = 1 << 16
+	// 400 bytes each at the topic's rate are 98,000 in memory. All take some 15 MB.
+	maxSeen = 1 << 17
 
 	// doubtRate is the number of authorities that are opened a second on one topic,
 	// two signature checks each: strangers' keys are free.

@@ -13,8 +13,10 @@ const (
 	// node's offer costs every seeker.
 	MaxValid = 600
 
-	// MaxSkew is how far ahead of us a node's clock may be.
-	MaxSkew = 90 * time.Second
+	// MaxSkew is how far ahead of us a node's clock may be: as far as two are apart
+	// of which one is 90 s ahead and one behind. At half of it every clock could be
+	// right enough by the true time, and half of a network not hear the other.
+	MaxSkew = 3 * time.Minute
 
 	// MaxName bounds a display name such as "uni-a/n1", in bytes.
 	MaxName = 64

@@ -68,7 +68,9 @@ type Tenancy struct {
 // Door returns what a sliver is served on its own socket, beside the role protocol.
 func Door(s Shim, version string) http.Handler {
 	mux := http.NewServeMux()
-	api := document(mux, version)
+	types, done := doorSchemas.lock()
+	defer done()
+	api := document(mux, version, types)
 	route(api, "GET", "/v1/self", "self", "Who the sliver is, and where",
 		func(ctx context.Context, _ *none) (Self, error) { return s.Self(ctx) })
 	route(api, "GET", "/v1/slivers", "neighbours", "The slivers of the same slice on this node",

@@ -100,6 +100,25 @@ func stream(w http.ResponseWriter, media string) (*flushWriter, error) {
 	return &flushWriter{w: w, started: func() { w.Header().Set("Content-Type", media) }}, nil
 }
 
+// streaming serves what is sent for a question that is read from the query.
+func streaming[Q any](media string, read func(url.Values) (Q, error), send func(*http.Request, Q, *flushWriter) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q, err := read(r.URL.Query())
+		if err != nil {
+			Fail(w, err)
+			return
+		}
+		out, err := stream(w, media)
+		if err != nil {
+			Fail(w, err)
+			return
+		}
+		if err := send(r, q, out); err != nil {
+			out.broke(err)
+		}
+	})
+}
+
 // broke says what went wrong with a stream.
 func (f *flushWriter) broke(err error) {
 	if !f.wrote {
@@ -109,64 +128,47 @@ func (f *flushWriter) broke(err error) {
 	f.w.Header().Set(http.TrailerPrefix+HeaderProblem, string(problemDocument(err)))
 }
 
+// between are the instants of a question about what happened.
+type between struct{ from, until time.Time }
+
 func rows(list func(*http.Request, time.Time, time.Time) iter.Seq2[Flow, error]) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		from, err := queryTime(r.URL.Query(), "from", time.Unix(0, 0))
-		if err != nil {
-			Fail(w, err)
-			return
+	return streaming(mediaRows, func(q url.Values) (b between, err error) {
+		if b.from, err = queryTime(q, "from", time.Unix(0, 0)); err == nil {
+			b.until, err = queryTime(q, "until", time.Time{})
 		}
-		until, err := queryTime(r.URL.Query(), "until", time.Time{})
-		if err != nil {
-			Fail(w, err)
-			return
-		}
-		out, err := stream(w, mediaRows)
-		if err != nil {
-			Fail(w, err)
-			return
-		}
+		return b, err
+	}, func(r *http.Request, b between, out *flushWriter) error {
 		buf := bufio.NewWriterSize(out, rowBuffer)
 		enc := json.NewEncoder(buf)
-		for f, err := range list(r, from, until) {
+		for f, err := range list(r, b.from, b.until) {
 			if err != nil {
 				if out.wrote {
 					_ = buf.Flush() // the trailer says that it is not all
 				}
-				out.broke(err)
-				return
+				return err
 			}
 			if enc.Encode(f) != nil { // the caller is gone
-				return
+				return nil
 			}
 		}
 		if buf.Buffered() == 0 && !out.wrote {
 			out.started()
 		}
 		_ = buf.Flush()
+		return nil
 	})
 }
 
 func capture(x Exports) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req, err := captureRequest(r.URL.Query())
-		if err != nil {
-			Fail(w, err)
-			return
-		}
-		out, err := stream(w, mediaCapture)
-		if err != nil {
-			Fail(w, err)
-			return
-		}
+	return streaming(mediaCapture, captureRequest, func(r *http.Request, req CaptureRequest, out *flushWriter) error {
 		done, err := x.Capture(r.Context(), caller(r.Context()), r.PathValue("sliver"), req, out)
 		if err != nil {
-			out.broke(err)
-			return
+			return err
 		}
 		if b, err := json.Marshal(done); err == nil {
-			w.Header().Set(http.TrailerPrefix+HeaderCaptured, string(b))
+			out.w.Header().Set(http.TrailerPrefix+HeaderCaptured, string(b))
 		}
+		return nil
 	})
 }
 

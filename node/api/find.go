@@ -35,25 +35,15 @@ func routeDiscovery(api huma.API, mux *http.ServeMux, d Discovery) {
 }
 
 func seek(d Discovery) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req, err := findRequest(r.URL.Query())
-		if err != nil {
-			Fail(w, err)
-			return
-		}
-		out, err := stream(w, mediaRows)
-		if err != nil {
-			Fail(w, err)
-			return
-		}
+	return streaming(mediaRows, findRequest, func(r *http.Request, req offer.FindRequest, out *flushWriter) error {
 		enc := json.NewEncoder(out)
 		res, err := d.Seek(r.Context(), req, func(f offer.Found) error { return enc.Encode(FindLine{Found: &f}) })
 		if err != nil {
-			out.broke(err)
-			return
+			return err
 		}
 		res.Offers = []offer.Found{}
 		_ = enc.Encode(FindLine{Result: &res}) // who is gone needs none
+		return nil
 	})
 }
 

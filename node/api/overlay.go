@@ -32,7 +32,7 @@ type Net struct {
 	Protocols []ProtocolTraffic `json:"protocols" doc:"all that connections carry; /croft/pipe/1 is what people send by this node, and no part of the load"`
 	Delivered uint64            `json:"delivered" doc:"messages of gossip that were accepted"`
 	Doubles   uint64            `json:"doubles" doc:"messages that came more than once"`
-	Drops     map[string]uint64 `json:"drops" doc:"what was dropped, by reason"`
+	Drops     map[string]uint64 `json:"drops" doc:"what was dropped, by part and reason: gossip, lookup, index, holder, contacts, relay and the like"`
 }
 
 // Peer is a neighbour: one that this node is connected to.

@@ -5,7 +5,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"reflect"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,7 +23,9 @@ type Amounts map[string]uint64
 // Local returns what the unix socket serves.
 func Local(n Node, version string) http.Handler {
 	mux := http.NewServeMux()
-	api := document(mux, version)
+	types, done := localSchemas.lock()
+	defer done()
+	api := document(mux, version, types)
 	routeDiscovery(api, mux, n.Discovery)
 	routeOwner(api, n.Owner)
 	routeAllFigures(api, n.Owner)
@@ -49,7 +50,9 @@ func Local(n Node, version string) http.Handler {
 // principal must be in the request's context: see [WithCaller].
 func Remote(n Node, version string) http.Handler {
 	mux := http.NewServeMux()
-	api := document(mux, version)
+	types, done := remoteSchemas.lock()
+	defer done()
+	api := document(mux, version, types)
 	routeClaims(api, n.Claims)
 	routeSlivers(api, n.Slivers)
 	routeFigures(api, n.Slivers)
@@ -78,11 +81,11 @@ func Remote(n Node, version string) http.Handler {
 
 // document makes the OpenAPI side: /v1/openapi.json, no page that would load
 // scripts from elsewhere.
-func document(mux *http.ServeMux, version string) huma.API {
+func document(mux *http.ServeMux, version string, types huma.Registry) huma.API {
 	cfg := huma.DefaultConfig("Croft node", version)
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "/v1/openapi", "", ""
 	cfg.CreateHooks = nil
-	cfg.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[lease.RSet](), reflect.TypeFor[Amounts]())
+	cfg.Components.Schemas = types
 	return humago.New(mux, cfg)
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -35,20 +34,20 @@ func (n *Node) Exec(ctx context.Context, sliver string, cmd sandbox.Exec, stdio 
 	}
 	conn, err := upgrade(ctx, raw, "/v1/slivers/"+url.PathEscape(sliver)+"/exec", "croft-exec", heads)
 	if err != nil {
-		return 0, err
+		return 0, n.ended(ctx, err)
 	}
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
 	send := &sender{conn: conn}
 	if stdio.In != nil {
 		go send.stdin(stdio.In) // ends with the connection, or with the reader
 	} else if err := send.frame(api.FrameStdin, nil); err != nil {
-		return 0, err
+		return 0, n.ended(ctx, err)
 	}
 	if stdio.Resize != nil {
 		go send.resizes(ctx, stdio.Resize)
 	}
 	status, err := receive(conn, stdio)
-	if err != nil && ctx.Err() != nil {
+	if err = n.ended(ctx, err); err != nil && ctx.Err() != nil {
 		err = ctx.Err() // what broke off was broken off by the caller
 	}
 	return status, err
@@ -59,7 +58,7 @@ func receive(conn net.Conn, stdio sandbox.IO) (int, error) {
 	for {
 		kind, payload, err := api.ReadFrame(conn)
 		if err != nil {
-			return 0, fmt.Errorf("the session broke off: %w", err)
+			return 0, err
 		}
 		switch kind {
 		case api.FrameStdout:

@@ -52,18 +52,10 @@ func (n *Node) Under(authority []byte) *Node {
 	return n
 }
 
-// showing puts the authority into every request.
+// showing puts the authority into every request, and says when the channel ends.
 type showing struct {
 	node *Node
 	*http.Transport
-}
-
-func (s showing) RoundTrip(r *http.Request) (*http.Response, error) {
-	if s.node.authority != "" {
-		r = r.Clone(r.Context())
-		r.Header.Set(api.HeaderAuthority, s.node.authority)
-	}
-	return s.Transport.RoundTrip(r)
 }
 
 // Close drops the idle connections.

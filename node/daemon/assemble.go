@@ -7,6 +7,8 @@ import (
 	"errors"
 
 	"github.com/libp2p/go-libp2p/core/host"
+
+	"croft/lease"
 )
 
 // Assemble makes a node of parts that somebody else made, as [Start] does of a
@@ -30,6 +32,14 @@ func Assemble(ctx context.Context, cfg Config, deps *Deps, h host.Host, why ...s
 		return nil, err
 	}
 	return n, nil
+}
+
+// Inspect shows f the books between two steps, when all that it sees is durable. It
+// waits for f, which is to be quick and keep nothing. The error is of ctx, or
+// [api.ErrStopping].
+func (d *Daemon) Inspect(ctx context.Context, f func(*lease.Ledger)) error {
+	_, err := look(ctx, d, func(l *lease.Ledger) struct{} { f(l); return struct{}{} })
+	return err
 }
 
 // Announce has the node's offer go out again, at the pace of offers: there is

@@ -89,7 +89,7 @@ func (a avoided) TakeOptOut(ctx context.Context, text string) (api.OptOut, error
 }
 
 // offers is the view.
-func (o *optouts) offers() []offer.Found {
+func (o *optouts) offers() []*offer.Opened {
 	if o.sights == nil {
 		return nil
 	}
@@ -97,13 +97,13 @@ func (o *optouts) offers() []offer.Found {
 }
 
 // told is an entry as the API has it, with the lock held.
-func (o *optouts) told(e optout.Entry, offers []offer.Found) api.OptOut {
+func (o *optouts) told(e optout.Entry, offers []*offer.Opened) api.OptOut {
 	out := api.OptOut{Addr: e.Addr.String(), From: e.From, Until: e.Until, ID: e.ID, Spared: !o.set.Live(e.Addr) && time.Unix(e.Until, 0).After(o.wall())}
 	for _, a := range e.By {
 		by := api.Attest{Node: a.Node, At: a.From}
 		for _, f := range offers {
-			if f.Offer.Node == a.Node {
-				by.Name, by.Site = f.Offer.Display(), f.Offer.Site
+			if f.Node == a.Node {
+				by.Name, by.Site = f.Display(), f.Site
 			}
 		}
 		out.By = append(out.By, by)

@@ -248,7 +248,11 @@ func (d *Daemon) watchJoin(ctx context.Context) {
 		if d.deps.Wire.Peers() > 0 {
 			now := d.deps.Clock.Wall()
 			d.joined.Store(&now)
-			d.offers.tell()
+			select {
+			case <-ctx.Done():
+			case <-time.After(joinWait):
+				d.offers.tell()
+			}
 			return
 		}
 		select {

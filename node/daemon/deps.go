@@ -14,6 +14,7 @@ import (
 	"croft/ebpf"
 	"croft/ebpf/audit"
 	slivernet "croft/ebpf/net"
+	"croft/gossip/alive"
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/lease/sign"
@@ -42,21 +43,32 @@ type Deps struct {
 	Discovery api.Discovery        // query → offers, with reasons: the built-in tenant; nil: there is none
 	Seeker    Seeker               // what the node knows of others besides their offers; nil: nothing
 	Heard     func() []offer.Found // the offers that gossip brought; nil: none
-	Gossip    Publisher            // offers, notices → whoever wants to know
-	Presence  Presence             // who is there; nil: a visitor does not watch
-	Rumours   Rumours              // proofs ↔ everybody; nil: a visitor hears of none
-	Forks     Rumours              // the same of forked logs
-	Wire      Wire                 // bytes to and from other nodes
-	Reach     Reachability         // how others reach this node; nil: nothing is known
-	Overlay   api.Overlay          // whom this node is connected to, and what it knows of them
-	Slices    SliceIndex           // records of slices, where every node finds them; may be nil
+
+	// View is what gossip told of nodes that are there, not to be changed; nil: nothing.
+	View func() []*offer.Opened
+
+	Gossip   Publisher    // offers, notices → whoever wants to know
+	Presence Presence     // who is there; nil: a visitor does not watch
+	Rumours  Rumours      // proofs ↔ everybody; nil: a visitor hears of none
+	Forks    Rumours      // the same of forked logs
+	Wire     Wire         // bytes to and from other nodes
+	Reach    Reachability // how others reach this node; nil: nothing is known
+	Overlay  api.Overlay  // whom this node is connected to, and what it knows of them
+	Slices   SliceIndex   // records of slices, where every node finds them; may be nil
 
 	Topics SliceTopics // of slices; nil: none
 	Paths  Paths       // the ways to others; nil: nothing is known of them
 
 	// OpenOffer reads an offer as [offer.Open] does, site certificates checked, which
 	// it is if nil. Who has many nodes in one process reads each offer once for all.
-	OpenOffer func([]byte) (*offer.Opened, error)
+	// OpenRegistered is the same for what is registered with this node, and what it is
+	// told by those with whom others did.
+	OpenOffer      func([]byte) (*offer.Opened, error)
+	OpenRegistered func([]byte) (*offer.Opened, error)
+
+	// OnPresence hears whom this node suspects and leaves out; may be nil. It must not
+	// block.
+	OnPresence func(alive.Effect)
 
 	// OptOuts are the addresses that asked to be left alone; nil: a visitor sends to
 	// nobody. Courtesy opens the door of the page that tells them how; nil: there is

@@ -6,16 +6,15 @@ package daemon
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"time"
 
+	"croft/dht"
 	"croft/dht/index"
 	"croft/dht/kad"
-	"croft/lease"
 	"croft/lease/offer"
 	"croft/node/api"
 )
@@ -132,12 +131,7 @@ func (f finder) find(ctx context.Context, req offer.FindRequest, tell func(offer
 	return res, nil
 }
 
-// search is how the index is walked for a query. Who wants any few of many begins
-// where nobody else does.
+// search is how the index is walked for a query.
 func (f finder) search(q offer.Query, req offer.FindRequest) index.Search {
-	s := index.Search{Query: q, Reasons: req.Explain}
-	if q.Limit > 0 && !q.Ordered() {
-		s.From = lease.Principal(sha256.Sum256(append([]byte("walk from "), f.opt.Salt...)))
-	}
-	return s
+	return index.Search{Query: q, Reasons: req.Explain, From: dht.Beginning(q, f.opt.Salt)}
 }

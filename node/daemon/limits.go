@@ -32,6 +32,12 @@ const (
 	// fullWait is how long nothing new is granted after a disk was full.
 	fullWait = 10 * time.Second
 
+	// aloneWait is how long the first offer waits for a neighbour to be told: one that
+	// goes out before is heard by nobody, and that after the first neighbour only ten
+	// seconds later. joinWait is what routing and gossip take to open their streams to it.
+	aloneWait = time.Second
+	joinWait  = 500 * time.Millisecond
+
 	// stopGrace is the time between TERM and KILL: of the 2 s in which a sliver
 	// must be gone, the rest is for what lies about it.
 	stopGrace = 500 * time.Millisecond
@@ -205,12 +211,14 @@ const (
 	answerLimit = visitLimit - 2*time.Second
 
 	// sightEvery is how often doors are looked for that were not seen yet; with each
-	// hundred nodes that are known, all of which are gone through, that much less often.
+	// hundred nodes that are known, all of which are gone through, that much less often,
+	// and ever less, down to each sightQuiet, while there is nothing to ask or to tell.
 	// sightHolds is how long a node is known to be at an address, and sightAgain
 	// when it is asked again. sightRest is the wait at a network where one did not
 	// answer: so nobody can have many nodes knock at an address that it claims.
 	// maxSights bounds those asked in one go, sightLimit one of them.
 	sightEvery = time.Second
+	sightQuiet = 8 * time.Second
 	sightHolds = 6 * time.Hour
 	sightAgain = 5 * time.Hour
 	sightRest  = 30 * time.Second

@@ -25,12 +25,12 @@ import (
 func (o *overlay) Net(ctx context.Context) (api.Net, error) {
 	load, stretch := o.traffic.load()
 	n := api.Net{At: time.Now().UTC(), Since: o.traffic.since.UTC(), Budget: gossip.Budget, Load: load, Stretch: stretch,
-		Peers: o.peers(ctx), Topics: []api.TopicTraffic{}, Protocols: o.traffic.protocols(), Drops: map[string]uint64{}}
-	if o.gossip == nil {
+		Peers: o.peers(ctx), Topics: []api.TopicTraffic{}, Protocols: o.traffic.protocols(), Drops: o.drops()}
+	if o.carrier == nil {
 		return n, nil
 	}
-	s := o.gossip.Stats()
-	n.Delivered, n.Doubles, n.Drops = s.Delivered, s.Doubles, s.Drops
+	s := o.carrier.Stats()
+	n.Delivered, n.Doubles = s.Delivered, s.Doubles
 	for topic, t := range s.Traffic {
 		n.Topics = append(n.Topics, api.TopicTraffic{Topic: topic, Mesh: s.Meshes[topic],
 			MessagesIn: t.MessagesIn, MessagesOut: t.MessagesOut, In: t.BytesIn, Out: t.BytesOut})
@@ -42,8 +42,8 @@ func (o *overlay) Net(ctx context.Context) (api.Net, error) {
 // peers are the neighbours, by name and id, each asked how far away it is.
 func (o *overlay) peers(ctx context.Context) []api.Peer {
 	names := map[lease.Principal]string{}
-	for _, f := range o.view() {
-		names[f.Offer.Node] = f.Offer.Name
+	for _, f := range o.live() {
+		names[f.Node] = f.Name
 	}
 	list := []api.Peer{}
 	var ids []peer.ID

@@ -39,6 +39,7 @@ func netNode(t *testing.T, name string) *overlay {
 	if o.gossip, err = pubsub.New(pubsub.Config{Host: o.host, Now: time.Now}); err != nil {
 		t.Fatal(err)
 	}
+	o.carrier = o.gossip
 	t.Cleanup(func() { o.gossip.Close() })
 	return o
 }

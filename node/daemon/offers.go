@@ -52,21 +52,33 @@ func (o *offerLoop) poke() {
 	}
 }
 
+// firstWait is how long the first offer waits for somebody to be told. Who knows nobody
+// to join by is the first of its network, and finds itself at once.
+func (o *offerLoop) firstWait() time.Duration {
+	if len(o.d.cfg.Join) == 0 {
+		return 0
+	}
+	return aloneWait
+}
+
 func (o *offerLoop) run(ctx context.Context) {
 	var pace gossip.Pace
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(o.firstWait()) // a neighbour is news, and wakes it before
 	defer timer.Stop()
 	var refute <-chan struct{}
 	if p := o.d.deps.Presence; p != nil {
 		refute = p.Refute()
 	}
-	for {
+	for first := true; ; {
 		atOnce := false
 		select {
 		case <-ctx.Done():
 			o.withdraw()
 			return
 		case <-o.stale:
+			if first && !o.news.Load() {
+				continue // the timer runs: nobody is there yet
+			}
 		case <-refute:
 			atOnce = true
 		case <-timer.C:
@@ -86,6 +98,7 @@ func (o *offerLoop) run(ctx context.Context) {
 		} else if err := o.publish(ctx, made); err != nil {
 			o.d.deps.Log.Warn("nobody was told of this node's offer", "err", err)
 		} else {
+			first = false
 			pace.Published(now)
 			at, _ := pace.NextWake()
 			wait = at.Sub(now)

@@ -11,12 +11,31 @@ import (
 	"croft/lease/leasetest"
 )
 
+// The first of a network waits for nobody; whoever knows somebody to join by waits a
+// little for him.
+func TestFirstOfferWaitsForWhomItCanTell(t *testing.T) {
+	for join, at := range map[string][2]int{"": {1, 1}, "/ip4/192.0.2.1/udp/4001/quic-v1": {0, 1}} {
+		inBubble(t, func(t *testing.T, m *world) {
+			if join != "" {
+				m.known = []string{join}
+			}
+			m.boot()
+			m.pass(0)
+			now := len(m.offers)
+			m.pass(aloneWait)
+			if later := len(m.offers); now != at[0] || later != at[1] {
+				t.Errorf("with %q to join by %d offers are told at once and %d later, want %v", join, now, later, at)
+			}
+		})
+	}
+}
+
 // What a node publishes names the pools of the policy in force, with what is free
 // in each.
 func TestOffersNameEveryPool(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *world) {
 		l := m.boot()
-		m.settle()
+		m.pass(aloneWait)
 		newest := func() (pools []lease.Pool) {
 			for _, f := range m.offers[len(m.offers)-1].Free {
 				pools = append(pools, f.Pool)

@@ -442,16 +442,16 @@ func TestSightings(t *testing.T) {
 	asked := map[string]int{}
 	at := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 	behind := map[netip.AddrPort]lease.Principal{at("198.18.2.11:4080"): leasetest.Who("b1"), at("198.18.3.11:4080"): leasetest.Who("c1")}
-	claim := func(name string, addrs ...string) offer.Found {
-		return offer.Found{Offer: offer.Offer{Node: leasetest.Who(name), Site: leasetest.Who("site " + name[:1]), Addrs: addrs}}
+	claim := func(name string, addrs ...string) *offer.Opened {
+		return &offer.Opened{Offer: offer.Offer{Node: leasetest.Who(name), Site: leasetest.Who("site " + name[:1]), Addrs: addrs}}
 	}
-	offers := []offer.Found{
+	offers := []*offer.Opened{
 		claim("a1", "/ip4/198.18.1.11/tcp/4001", "/ip4/198.18.1.11/tcp/4080/http"),
 		claim("b1", "/ip4/198.18.2.11/tcp/4001", "/ip4/198.18.2.11/tcp/4080/http", "/ip4/203.0.113.7/tcp/4080/http"), // the latter is not its own
 		claim("c1", "/ip4/198.18.3.11/udp/4001/quic-v1"),                                                             // has no page, and a connection
 		claim("d1", "/ip4/198.18.3.11/tcp/4080/http", "/ip4/203.0.113.9/tcp/4001"),                                   // says that it is where c1 is
 	}
-	s := &sightings{self: leasetest.Who("a1"), offers: func() []offer.Found { return offers },
+	s := &sightings{self: leasetest.Who("a1"), offers: func() []*offer.Opened { return offers },
 		conns: func() map[lease.Principal][]netip.Addr {
 			return map[lease.Principal][]netip.Addr{leasetest.Who("c1"): {netip.MustParseAddr("198.18.3.11")}}
 		},
@@ -464,8 +464,10 @@ func TestSightings(t *testing.T) {
 		},
 		wall: func() time.Time { return now }, tell: func(n []optout.Node) { told = n },
 		doors: map[netip.AddrPort]sight{}, rests: map[netip.Prefix]time.Time{}}
-	for range 5 {
-		s.round(t.Context())
+	for i := range 5 {
+		if _, news := s.round(t.Context()); news != (i == 0) {
+			t.Errorf("round %d has news: %t", i, news)
+		}
 		now = now.Add(time.Second)
 	}
 	if asked["203.0.113.7:4080"] != 1 || asked["198.18.2.11:4080"] != 1 || asked["198.18.1.11:4080"] != 0 {
@@ -485,7 +487,7 @@ func TestSightings(t *testing.T) {
 	if asked["203.0.113.7:4080"] != 2 {
 		t.Errorf("a door that did not answer is asked again after a rest: %v", asked)
 	}
-	behind = nil
+	behind, offers = nil, offers[:2]
 	for range 10 {
 		now = now.Add(sightHolds / 9)
 		s.round(t.Context())
@@ -494,6 +496,9 @@ func TestSightings(t *testing.T) {
 		if n.Principal == leasetest.Who("b1") && n.Port != 0 {
 			t.Errorf("b1 is still there: %v", n)
 		}
+	}
+	if len(s.claims) != 5 {
+		t.Errorf("it remembers %d claims, want the 5 of the offers that are left", len(s.claims))
 	}
 	for text, ok := range map[string]bool{"/ip4/1.2.3.4/tcp/80/http": true, "/ip6/2001:db8::1/tcp/80/http": true, "/ip4/1.2.3.4/tcp/0/http": false,
 		"/ip4/1.2.3.4/tcp/80": false, "/ip6/1.2.3.4/tcp/80/http": false, "/dns/x/tcp/80/http": false, "/ip4/1.2.3.4/udp/80/http": false, "/ip4/1.2.3.4/tcp/080/http": false} {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,21 +37,22 @@ const findLimit = 10 * time.Second
 
 // overlay is this node's place among the others: routing, index, gossip, pipes.
 type overlay struct {
-	host   host.Host
-	wired  *wire.Host // the same, with how others reach it; nil: it is not this machine's
-	first  *firstContact
-	dht    *kad.DHT
-	index  *index.Index
-	gossip *pubsub.Gossip // nil: a visitor keeps no view
-	pipes  *wire.Listener
-	ctx    context.Context // ends when the node closes
-	offers chan offer.Opened
-	heard  [2]chan struct{} // capacity of one: the proofs of broken promises, of forks, may be others
-	kept   chan struct{}    // closed when the index registers no more
-	built  chan struct{}    // closed when all of this is set
-	keep   func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
-	now    func() time.Time
-	log    *slog.Logger
+	host    host.Host
+	wired   *wire.Host // the same, with how others reach it; nil: it is not this machine's
+	first   *firstContact
+	dht     *kad.DHT
+	index   *index.Index
+	gossip  *pubsub.Gossip // nil: a visitor keeps no view
+	carrier *pubsub.Gossip // the same, or what a visitor has of it: the topics of slices
+	pipes   *wire.Listener
+	ctx     context.Context // ends when the node closes
+	offers  chan offer.Opened
+	heard   [2]chan struct{} // capacity of one: the proofs of broken promises, of forks, may be others
+	kept    chan struct{}    // closed when the index registers no more
+	built   chan struct{}    // closed when all of this is set
+	keep    func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
+	now     func() time.Time
+	log     *slog.Logger
 
 	lookout
 	traffic *traffic
@@ -83,7 +85,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	n.open.add(o.dht.Close)
 	o.lookout = newLookout(o)
 	n.open.add(o.prober.Close)
-	holder := dht.HolderConfig{Check: checkSite}
+	holder := dht.HolderConfig{Check: checkSite, Open: deps.OpenRegistered}
 	if cfg.Profile == ProfileLab {
 		holder.PerNetwork, holder.PerSite = dht.MaxEntries, dht.MaxEntries
 	}
@@ -103,16 +105,15 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 		}
 		n.open.add(deps.OptOuts.close)
 		carried.View, carried.OnEffect, carried.ReadFork, carried.OptOuts = gossip.ViewConfig{Check: checkSite, Open: deps.OpenOffer}, o.effect, ReadFork, deps.OptOuts
-		carried.Liveness = o.watching(cfg, deps)
+		carried.Liveness, carried.Retell = o.watching(cfg, deps), o.renew
 	}
-	carrier, err := pubsub.New(carried)
-	if err != nil {
+	if o.carrier, err = pubsub.New(carried); err != nil {
 		return err
 	}
-	n.open.add(carrier.Close)
-	deps.Topics = topics{carrier.Slices}
+	n.open.add(o.carrier.Close)
+	deps.Topics = topics{o.carrier.Slices}
 	if full {
-		o.gossip = carrier
+		o.gossip = o.carrier
 		deps.Presence = presence{o.gossip.Liveness, o.suspected}
 		deps.Rumours, deps.Forks = rumours{o.gossip.Conflicts, o.heard[0]}, rumours{o.gossip.Forks, o.heard[1]}
 		o.watch(cfg, deps)
@@ -135,6 +136,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	close(o.built)
 	wg.Go(func() { o.first.run(run) })
 	wg.Go(func() { o.traffic.run(run, o.connected) })
+	deps.View = o.present
 	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Overlay = o.builtin(), o, o, o.dht, o
 	deps.Seeker, deps.Heard, deps.Paths = seeker{o}, o.view, paths{o}
 	if o.wired == nil {
@@ -152,7 +154,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 func (o *overlay) watch(cfg Config, deps *Deps) {
 	out := deps.OptOuts
 	out.tell = o.gossip.OptOut
-	out.sights = &sightings{self: deps.Key.Principal(), public: cfg.Profile == ProfilePublic, offers: o.view, conns: o.seen, ask: askPresence,
+	out.sights = &sightings{self: deps.Key.Principal(), public: cfg.Profile == ProfilePublic, offers: o.live, conns: o.seen, ask: askPresence,
 		wall: deps.Clock.Wall, tell: func(nodes []optout.Node) { out.step(optout.Known{Nodes: nodes}) },
 		doors: map[netip.AddrPort]sight{}, rests: map[netip.Prefix]time.Time{}}
 	if cfg.Courtesy != "" {
@@ -271,8 +273,22 @@ func (o *overlay) view() []offer.Found {
 	return o.gossip.Offers()
 }
 
+// live is the same, for who goes through all of it again and again: the offers are not
+// to be changed.
+func (o *overlay) live() []*offer.Opened {
+	if o.gossip == nil {
+		return nil
+	}
+	return o.gossip.Live()
+}
+
+// present are those of nodes that are there.
+func (o *overlay) present() []*offer.Opened {
+	return slices.DeleteFunc(o.live(), func(f *offer.Opened) bool { return !o.here(&f.Offer) })
+}
+
 // Known is the number of offers in the view.
-func (o *overlay) Known() int { return len(o.view()) }
+func (o *overlay) Known() int { return len(o.live()) }
 
 // Pipe opens bytes to a node: its address is known from its offer, from an
 // earlier connection, or found on the DHT.

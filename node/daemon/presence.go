@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"croft/gossip/alive"
@@ -15,7 +16,8 @@ import (
 
 // Presence is who is there, and where this node is among them.
 type Presence interface {
-	// Refute has a value when somebody says that this node does not answer.
+	// Refute has a value when somebody says that this node does not answer, or nobody
+	// is left who heard its newest offer.
 	Refute() <-chan struct{}
 	// Coordinate is where the node is; nil while it does not know.
 	Coordinate() *offer.Coordinate
@@ -26,7 +28,7 @@ type lookout struct {
 	prober    *pubsub.Prober
 	rtts      *rtts
 	trips     *trips
-	suspected chan struct{} // capacity of one: this node is said not to answer
+	suspected chan struct{} // capacity of one: a newer offer of this node is wanted at once
 }
 
 func newLookout(o *overlay) lookout {
@@ -62,14 +64,16 @@ func (p presence) Coordinate() *offer.Coordinate {
 // watching is what gossip needs to watch who is there. The offers of this node say
 // where it stands.
 func (o *overlay) watching(cfg Config, deps *Deps) *pubsub.LivenessConfig {
-	return &pubsub.LivenessConfig{Key: deps.Key, Prober: o.prober,
-		Position: func() *offer.Position { return position(cfg) },
-		Refute: func() {
-			select {
-			case o.suspected <- struct{}{}:
-			default:
-			}
-		}}
+	return &pubsub.LivenessConfig{Key: deps.Key, Prober: o.prober, OnEffect: deps.OnPresence,
+		Position: func() *offer.Position { return position(cfg) }, Refute: o.renew}
+}
+
+// renew wants a newer offer of this node at once. It does not wait.
+func (l *lookout) renew() {
+	select {
+	case l.suspected <- struct{}{}:
+	default:
+	}
 }
 
 // position is where the owner says that the machine stands, or nil.

@@ -26,7 +26,7 @@ func TestOffersRefuteAndSayWhere(t *testing.T) {
 		here := &whereabouts{suspected: make(chan struct{}, 1)}
 		m.presence = here
 		m.boot()
-		m.settle()
+		m.pass(aloneWait)
 		count := func() int {
 			m.mu.Lock()
 			defer m.mu.Unlock()

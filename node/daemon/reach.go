@@ -59,14 +59,14 @@ func (o *overlay) relays(ctx context.Context, n int) <-chan peer.AddrInfo {
 				list = append(list, peer.AddrInfo{ID: id, Addrs: o.host.Peerstore().Addrs(id)})
 			}
 		}
-		offers := o.view()
+		offers := o.live()
 		rand.Shuffle(len(offers), func(i, j int) { offers[i], offers[j] = offers[j], offers[i] })
 		for _, f := range offers {
-			id, err := wire.PeerID(f.Offer.Node)
-			if err != nil || id == o.host.ID() || f.Offer.Attributes.Network != networkPublic {
+			id, err := wire.PeerID(f.Node)
+			if err != nil || id == o.host.ID() || f.Attributes.Network != networkPublic {
 				continue
 			}
-			list = append(list, peer.AddrInfo{ID: id, Addrs: o.claimed(f.Offer.Addrs)})
+			list = append(list, peer.AddrInfo{ID: id, Addrs: o.claimed(f.Addrs)})
 		}
 		for _, info := range list[:min(n, len(list))] {
 			select {

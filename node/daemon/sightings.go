@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,15 +32,22 @@ import (
 type sightings struct {
 	self   lease.Principal
 	public bool // private addresses do not count
-	offers func() []offer.Found
+	offers func() []*offer.Opened
 	conns  func() map[lease.Principal][]netip.Addr // of open connections, by the node at the other end
 	ask    func(context.Context, netip.AddrPort) (lease.Principal, error)
 	wall   func() time.Time
 	tell   func([]optout.Node)
 
-	doors map[netip.AddrPort]sight
-	rests map[netip.Prefix]time.Time
-	last  []optout.Node
+	doors  map[netip.AddrPort]sight
+	rests  map[netip.Prefix]time.Time
+	claims map[string]claim // of the offers of the last round: to read them anew each time cost more than all else that an idle node does
+	last   []optout.Node
+}
+
+// claim is what the text of an address in an offer says: zero values are none.
+type claim struct {
+	door netip.AddrPort
+	ip   netip.Addr
 }
 
 // sight is what is known of a door.
@@ -51,39 +57,70 @@ type sight struct {
 }
 
 func (s *sightings) run(ctx context.Context) {
+	quiet := sightEvery
 	for {
-		many := s.round(ctx)
+		many, news := s.round(ctx)
+		if quiet = min(2*quiet, sightQuiet); news {
+			quiet = sightEvery
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(sightEvery * time.Duration(1+many/100)):
+		case <-time.After(max(quiet, sightEvery*time.Duration(1+many/100))):
 		}
 	}
 }
 
 // round asks at some doors and tells what is known now, if that is news. It returns
-// of how many nodes.
-func (s *sightings) round(ctx context.Context) (many int) {
+// of how many nodes, and whether it had anything to do.
+func (s *sightings) round(ctx context.Context) (many int, news bool) {
 	offers := s.offers()
-	s.knock(ctx, s.due(offers))
-	if nodes := s.nodes(offers); !reflect.DeepEqual(nodes, s.last) && ctx.Err() == nil {
-		s.last = nodes
+	s.read(offers)
+	due := s.due(offers)
+	s.knock(ctx, due)
+	news = len(due) > 0
+	if nodes := s.nodes(offers); !slices.EqualFunc(nodes, s.last, sameNode) && ctx.Err() == nil {
+		s.last, news = nodes, true
 		s.tell(nodes)
 	}
-	return len(offers)
+	return len(offers), news
+}
+
+func sameNode(a, b optout.Node) bool {
+	return a.Principal == b.Principal && a.Site == b.Site && a.Port == b.Port && slices.Equal(a.Addrs, b.Addrs)
+}
+
+// read reads the addresses that offers claim, and forgets all others.
+func (s *sightings) read(offers []*offer.Opened) {
+	claims := make(map[string]claim, len(s.claims))
+	for _, f := range offers {
+		for _, text := range f.Addrs {
+			c, known := s.claims[text]
+			if !known {
+				if door, ok := doorIn(text); ok && s.counts(door.Addr()) {
+					c.door = door
+				}
+				if a, ok := wire.IP(text); ok && s.counts(a) {
+					c.ip = a
+				}
+			}
+			claims[text] = c
+		}
+	}
+	s.claims = claims
 }
 
 // due are the doors to ask at, at most one of a network, those first that were
 // asked least.
-func (s *sightings) due(offers []offer.Found) []netip.AddrPort {
+func (s *sightings) due(offers []*offer.Opened) []netip.AddrPort {
 	now := s.wall()
 	claimed := map[netip.AddrPort]bool{}
 	for _, f := range offers {
-		if f.Offer.Node == s.self {
+		if f.Node == s.self {
 			continue
 		}
-		for _, a := range f.Offer.Addrs {
-			if door, ok := doorIn(a); ok && s.counts(door.Addr()) {
+		for _, a := range f.Addrs {
+			if door := s.claims[a].door; door.IsValid() {
 				claimed[door] = true
 			}
 		}
@@ -147,35 +184,35 @@ func (s *sightings) knock(ctx context.Context, due []netip.AddrPort) {
 }
 
 // nodes are those of the view with the addresses at which they were seen.
-func (s *sightings) nodes(offers []offer.Found) []optout.Node {
+func (s *sightings) nodes(offers []*offer.Opened) []optout.Node {
 	now := s.wall()
 	nodes := slices.Grow([]optout.Node(nil), len(offers)) // nil of none
 	conns := s.conns()
 	for _, f := range offers {
-		n := optout.Node{Principal: f.Offer.Node, Site: f.Offer.Site} // whose certificate the view has checked
+		n := optout.Node{Principal: f.Node, Site: f.Site} // whose certificate the view has checked
 		add := func(a netip.Addr) {
 			if !slices.Contains(n.Addrs, a) {
 				n.Addrs = append(n.Addrs, a)
 			}
 		}
-		for _, claim := range f.Offer.Addrs {
-			door, ok := doorIn(claim)
-			if !ok || !s.counts(door.Addr()) || n.Port != 0 && n.Port != door.Port() {
+		for _, text := range f.Addrs {
+			door := s.claims[text].door
+			if !door.IsValid() || n.Port != 0 && n.Port != door.Port() {
 				continue
 			}
 			seen := s.doors[door]
-			if f.Offer.Node == s.self || seen.node == f.Offer.Node && now.Sub(seen.at) < sightHolds {
+			if f.Node == s.self || seen.node == f.Node && now.Sub(seen.at) < sightHolds {
 				n.Port = door.Port()
 				add(door.Addr())
 			}
 		}
-		open := conns[f.Offer.Node]
-		if len(open) == 0 && f.Offer.Node != s.self {
+		open := conns[f.Node]
+		if len(open) == 0 && f.Node != s.self {
 			nodes = append(nodes, n)
 			continue
 		}
-		for _, claim := range f.Offer.Addrs {
-			if a, ok := wire.IP(claim); ok && s.counts(a) && (f.Offer.Node == s.self || slices.Contains(open, a)) {
+		for _, text := range f.Addrs {
+			if a := s.claims[text].ip; a.IsValid() && (f.Node == s.self || slices.Contains(open, a)) {
 				add(a)
 			}
 		}
@@ -195,6 +232,9 @@ func doorAddr(a netip.AddrPort) string {
 }
 
 func doorIn(multiaddr string) (netip.AddrPort, bool) {
+	if !strings.HasSuffix(multiaddr, "/http") { // most are none
+		return netip.AddrPort{}, false
+	}
 	p := strings.Split(multiaddr, "/")
 	if len(p) != 6 || p[0] != "" || p[1] != "ip4" && p[1] != "ip6" || p[3] != "tcp" || p[5] != "http" {
 		return netip.AddrPort{}, false

@@ -32,16 +32,15 @@ type witness struct {
 	machine *audit.Witness
 	due     bool // a fact is not durable yet
 
-	mu    sync.Mutex
-	list  []audit.Watch // what is durable
-	names map[lease.Principal]string
+	mu   sync.Mutex
+	list []audit.Watch // what is durable
 }
 
 // openWitness takes up what an earlier run kept. A file that cannot be read is put
 // aside: a witness without a past follows from the next heads on.
 func openWitness(d *Daemon) (*witness, error) {
 	w := &witness{d: d, path: filepath.Join(d.cfg.State, "node", "witness"), inputs: make(chan audit.WitnessInput, audit.MaxAsking),
-		machine: audit.NewWitness(d.deps.Key.Principal(), d.cfg.Bounds.Segment), names: map[lease.Principal]string{}}
+		machine: audit.NewWitness(d.deps.Key.Principal(), d.cfg.Bounds.Segment)}
 	w.ask = w.overTheWire
 	b, err := os.ReadFile(w.path)
 	switch {
@@ -79,13 +78,10 @@ func (w *witness) run(ctx context.Context) {
 		case <-wake.C:
 			in = audit.Passed{}
 		case <-look.C:
-			nodes, err := w.nodes(ctx)
+			nodes := w.nodes()
 			look.Reset(viewEvery * time.Duration(1+len(nodes)/1000))
 			if len(nodes) <= 1 { // nobody is there yet
 				look.Reset(drainEvery)
-			}
-			if err != nil {
-				continue // with no view there is nobody to follow
 			}
 			in = audit.Known{Nodes: nodes}
 		}
@@ -127,35 +123,29 @@ func accused(f *audit.Fork) lease.Principal {
 	return s.Head.Node
 }
 
-// nodes are those that are known, with what they cannot make at will: a site that
-// certified them, else the network of an address.
-func (w *witness) nodes(ctx context.Context) ([]audit.Candidate, error) {
-	ctx, cancel := context.WithTimeout(ctx, findLimit)
-	defer cancel()
-	var by api.Discovery = discovery{d: w.d}
-	if w.d.deps.Discovery != nil { // whom this node watches is its own affair
-		by = w.d.deps.Discovery
-	}
-	res, err := by.Find(ctx, offer.FindRequest{View: true, Enough: 1})
-	if err != nil {
-		return nil, err
-	}
-	own := w.d.deps.Key.Principal()
-	nodes := []audit.Candidate{{Node: own}}
-	names := map[lease.Principal]string{}
-	for _, f := range res.Offers {
-		c := audit.Candidate{Node: f.Offer.Node, Site: SiteOf(f.Offer)}
-		names[c.Node] = f.Offer.Display()
+// nodes are those of the view, with what they cannot make at will: a site that
+// certified them, else the network of an address. The index is not asked: whom the view
+// does not know, this node is no witness of.
+func (w *witness) nodes() []audit.Candidate {
+	own, view := w.d.deps.Key.Principal(), w.view()
+	nodes := make([]audit.Candidate, 1, 1+len(view))
+	nodes[0].Node = own
+	for _, o := range view {
+		c := audit.Candidate{Node: o.Node, Site: SiteOf(o.Offer)}
 		if c.Node == own {
 			nodes[0] = c
 			continue
 		}
 		nodes = append(nodes, c)
 	}
-	w.mu.Lock()
-	w.names = names
-	w.mu.Unlock()
-	return nodes, nil
+	return nodes
+}
+
+func (w *witness) view() []*offer.Opened {
+	if w.d.deps.View == nil {
+		return nil
+	}
+	return w.d.deps.View()
 }
 
 // SiteOf is what a node has in common with those that its owner can make at will:
@@ -286,10 +276,14 @@ func (a audits) Watched(context.Context) ([]api.Watched, error) {
 		return out, nil
 	}
 	w := a.d.witness
+	names := map[lease.Principal]string{}
+	for _, o := range w.view() {
+		names[o.Node] = o.Display()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range w.list {
-		o := api.Watched{Node: e.Node, Name: w.names[e.Node], Follows: e.Follows, State: stateOf(e), Size: e.Head.Size, First: e.First, Why: e.Doubt}
+		o := api.Watched{Node: e.Node, Name: names[e.Node], Follows: e.Follows, State: stateOf(e), Size: e.Head.Size, First: e.First, Why: e.Doubt}
 		if e.Fork != nil {
 			o.Fork = e.Fork.Bytes()
 		}

@@ -50,6 +50,19 @@ func openStore(t *testing.T, dir, node string) *record {
 	return r
 }
 
+// coders has the store make what packs and unpacks for the whole process before any
+// bubble does, of which others could not use it.
+func coders(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	r := openStore(t, dir, "coder")
+	r.segment(1)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	openStore(t, dir, "coder")
+}
+
 // segment records some packets and has the log closed and signed over them.
 func (r *record) segment(packets uint64) {
 	r.t.Helper()
@@ -82,21 +95,18 @@ func (r *record) tick() error {
 // neighbourhood are the nodes that a witness can find.
 type neighbourhood []string
 
-func (n neighbourhood) Find(context.Context, offer.FindRequest) (res offer.Result, err error) {
+func (n neighbourhood) view() (all []*offer.Opened) {
 	for i, name := range n {
-		res.Offers = append(res.Offers, offer.Found{Offer: offer.Offer{Node: leasetest.Who(name), Name: name,
+		all = append(all, &offer.Opened{Offer: offer.Offer{Node: leasetest.Who(name), Name: name,
 			Addrs: []string{fmt.Sprintf("/ip4/198.51.%d.1/tcp/4001", i)}}})
 	}
-	return res, nil
-}
-
-func (n neighbourhood) Seek(ctx context.Context, req offer.FindRequest, _ func(offer.Found) error) (offer.Result, error) {
-	return n.Find(ctx, req)
+	return all
 }
 
 // A node rewrites a segment with its index, and signs a new head with its own key.
 // Its witness, which was restarted in between, proves it to everybody.
 func TestWitnessFindsARewrittenStore(t *testing.T) {
+	coders(t)
 	for name, rewritten := range map[string][]uint64{"of the same size": {1, 99, 3}, "of a larger size": {1, 99, 3, 4}} {
 		t.Run(name, func(t *testing.T) {
 			state, honest, forged := t.TempDir(), t.TempDir(), t.TempDir()
@@ -153,6 +163,7 @@ func TestWitnessFindsARewrittenStore(t *testing.T) {
 
 // A witness whose file is damaged puts it aside and follows from now on.
 func TestWitnessWithoutAPast(t *testing.T) {
+	coders(t)
 	state, dir := t.TempDir(), t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		n1 := openStore(t, dir, "n1")
@@ -185,7 +196,7 @@ type following struct {
 func follow(t *testing.T, state string, n1 *record) *following {
 	t.Helper()
 	d := &Daemon{cfg: Config{State: state}, deps: Deps{Key: leasetest.Key("w"), Clock: machineClock{}, Log: slog.New(slog.DiscardHandler),
-		Discovery: neighbourhood{"n1", "n2", "n3", "w"}}}
+		View: neighbourhood{"n1", "n2", "n3", "w"}.view}}
 	var err error
 	if d.witness, err = openWitness(d); err != nil {
 		t.Fatal(err)

@@ -67,6 +67,7 @@ type world struct {
 
 	presence Presence // of each life; nil: none is watched
 
+	known   []string              // nodes to join by
 	hosts   func(*life, *Hosting) // puts real parts in the place of models
 	appends int
 	crash   func(n int) (before, after bool) // at the n-th append
@@ -172,7 +173,7 @@ func (m *world) boot() *life {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	l.d, err = New(Config{Name: "n1", State: m.state, Capacity: capacity, Roles: m.roles, Bounds: Bounds{Places: 8}}, deps, nil)
+	l.d, err = New(Config{Name: "n1", State: m.state, Join: m.known, Capacity: capacity, Roles: m.roles, Bounds: Bounds{Places: 8}}, deps, nil)
 	if err != nil {
 		m.t.Fatal(err)
 	}

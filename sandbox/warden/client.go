@@ -163,16 +163,20 @@ func (r *Runtime) ask(ctx context.Context, sliver string, q request) (reply, err
 
 // Logs implements [sandbox.Runtime].
 func (r *Runtime) Logs(ctx context.Context, sliver string, o sandbox.LogOptions, w io.Writer) error {
+	ended := func() error { return copyLog(ctx, r.dir(sliver).file("log"), o, w, nil, nil) }
 	c, release, err := r.call(ctx, sliver, request{Op: opLogs, Logs: &o})
 	if errors.Is(err, sandbox.ErrNotRunning) {
-		return copyLog(ctx, r.dir(sliver).file("log"), o, w, nil, nil)
+		return ended()
 	}
 	if err != nil {
 		return fmt.Errorf("reading log of %s: %w", sliver, err)
 	}
 	defer release()
-	for {
+	for first := true; ; first = false {
 		p, err := receive(ctx, c)
+		if first && errors.Is(err, sandbox.ErrNotRunning) {
+			return ended() // its warden went before it said anything
+		}
 		if err != nil {
 			return fmt.Errorf("reading log of %s: %w", sliver, err)
 		}

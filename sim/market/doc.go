@@ -8,10 +8,10 @@
 // its agent, with a degree; the agent passes a share to each of its peers, with
 // terms of an hour, and gives the rest to its users as they ask. A user who wants
 // a machine asks its own agent, then those of the other sites, and redeems what
-// it gets; refused by the node, it asks again for another. At one instant an agent
-// dies, and what only it could promise is out of reach until its ticket ends.
+// it gets; refused by the node, it asks again for another. At one instant agents
+// die, and what only they could promise is out of reach until their tickets end.
 //
-//	r, err := market.Run(market.Config{Sites: 4, Degree: 150, Seed: 1, Death: 20 * time.Minute})
+//	r, err := market.Run(market.Config{Sites: 4, Degree: 150, Seed: 1, Death: 20 * time.Minute, Dead: 1})
 //
 // The same configuration gives the same hour. Nothing is shared between two runs.
 package market

@@ -19,7 +19,9 @@ type Config struct {
 	Load   float64       // of all that there is, if everything wished were served; 0 is 0.8
 	Seed   uint64        // of users' choices
 	Length time.Duration // 0 is an hour
-	Death  time.Duration // when the first site's agent dies; 0 is never
+	Death  time.Duration // when agents die; 0 is never
+	Dead   int           // how many of them, those of the first sites
+	Term   time.Duration // of what agents pass to their peers; 0 is an hour
 }
 
 const (
@@ -38,8 +40,9 @@ type Result struct {
 	Whole  Count   // of the hour
 	Before Count   // of those before the death
 	After  Count   // and after it
-	Orphan Count   // of those after it, the dead agent's own users'
+	Orphan Count   // of those after it, the dead agents' own users'
 	Used   float64 // share of all that there is that was leased, over the hour
+	Late   float64 // the same from when all that was leased before the death has ended
 	Proofs int     // conflicts that any ledger found: none, if agents are honest
 }
 
@@ -69,6 +72,7 @@ type market struct {
 	result Result
 	err    error
 	used   float64 // unit·seconds
+	late   float64 // of those, after the death
 }
 
 // Run plays an hour.
@@ -87,6 +91,9 @@ func Run(cfg Config) (Result, error) {
 	}
 	if cfg.Length == 0 {
 		cfg.Length = time.Hour
+	}
+	if cfg.Term == 0 {
+		cfg.Term = time.Hour
 	}
 	m := &market{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 1)), now: epoch}
 	if err := m.begin(); err != nil {
@@ -109,6 +116,9 @@ func (m *market) finish() {
 		m.result.Proofs += len(s.ledger.Proofs())
 	}
 	m.result.Used = m.used / (m.cfg.Length.Seconds() * units * float64(m.cfg.Sites))
+	if rest := m.cfg.Length - m.settled(); m.cfg.Death > 0 && rest > 0 {
+		m.result.Late = m.late / (rest.Seconds() * units * float64(m.cfg.Sites))
+	}
 	for _, c := range []Count{m.result.Before, m.result.After} {
 		m.result.Whole.Wishes += c.Wishes
 		m.result.Whole.Served += c.Served
@@ -116,6 +126,18 @@ func (m *market) finish() {
 		for code, n := range c.Refused {
 			m.result.Whole.refuse(code, n)
 		}
+	}
+}
+
+// settled is from when on nothing runs that was leased before the death.
+func (m *market) settled() time.Duration { return m.cfg.Death + longest }
+
+// leased counts what was leased, as far as it lies in the hour.
+func (m *market) leased(term lease.Term) {
+	end := epoch.Add(m.cfg.Length).Unix()
+	m.used += float64(min(term.Until, end) - term.From)
+	if m.cfg.Death > 0 {
+		m.late += float64(max(min(term.Until, end)-max(term.From, epoch.Add(m.settled()).Unix()), 0))
 	}
 }
 
@@ -131,7 +153,7 @@ func (m *market) counts(s *site) []*Count {
 	if m.cfg.Death == 0 || m.now.Before(epoch.Add(m.cfg.Death)) {
 		return []*Count{&m.result.Before}
 	}
-	if s == m.sites[0] {
+	if s.dead {
 		return []*Count{&m.result.After, &m.result.Orphan}
 	}
 	return []*Count{&m.result.After}

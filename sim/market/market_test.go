@@ -26,7 +26,7 @@ func play(t *testing.T, cfg Config) Result {
 // An agent dies at minute 20. At degree 100 what only it could promise is out of
 // reach; at degree 150 its peers have promised most of it already.
 func TestPeersCoverForADeadAgent(t *testing.T) {
-	cfg := Config{Seed: 1, Death: 20 * time.Minute}
+	cfg := Config{Seed: 1, Death: 20 * time.Minute, Dead: 1}
 	cfg.Degree = 100
 	plain := play(t, cfg)
 	cfg.Degree = 150
@@ -54,8 +54,29 @@ func TestPeersCoverForADeadAgent(t *testing.T) {
 }
 
 func TestTheSameHourTwice(t *testing.T) {
-	cfg := Config{Sites: 3, Degree: 125, Seed: 7, Length: 12 * time.Minute, Death: 5 * time.Minute}
+	cfg := Config{Sites: 3, Degree: 125, Seed: 7, Length: 12 * time.Minute, Death: 5 * time.Minute, Dead: 2}
 	if a, b := play(t, cfg), play(t, cfg); !reflect.DeepEqual(a, b) {
 		t.Errorf("%+v\n%+v", a, b)
+	}
+}
+
+// The more agents die, the less can be had; with a degree less is lost; and nobody
+// leases what no living agent could promise.
+func TestUtilisationIsWithinReach(t *testing.T) {
+	cfg := Config{Seed: 2, Load: 1.2, Length: 30 * time.Minute, Death: 8 * time.Minute}
+	late := map[[2]int]float64{}
+	for _, degree := range []int{100, 125, 200} {
+		for _, dead := range []int{0, 2} {
+			cfg.Degree, cfg.Dead = uint16(degree), dead
+			r := play(t, cfg)
+			late[[2]int{degree, dead}] = r.Late
+			if reach := r.Config.Reach(); r.Late > reach+0.01 || r.Late < 0.9*reach {
+				t.Errorf("degree %d, %d dead: %.3f leased, %.3f within reach", degree, dead, r.Late, reach)
+			}
+			t.Logf("degree %d, %d dead: %.3f leased, %.3f within reach", degree, dead, r.Late, r.Config.Reach())
+		}
+	}
+	if late[[2]int{100, 2}] > late[[2]int{100, 0}]-0.2 || late[[2]int{200, 2}] < late[[2]int{100, 2}]+0.2 {
+		t.Errorf("%v", late)
 	}
 }

@@ -42,7 +42,11 @@ func (m *market) begin() error {
 		}
 	}
 	if m.cfg.Death > 0 {
-		m.in(m.cfg.Death, func() { m.sites[0].dead = true })
+		m.in(m.cfg.Death, func() {
+			for _, s := range m.sites[:min(m.cfg.Dead, len(m.sites))] {
+				s.dead = true
+			}
+		})
 	}
 	return nil
 }
@@ -70,7 +74,7 @@ func (s *site) open() error {
 	for _, peer := range s.m.sites {
 		if peer != s { // what is not for the own users goes to the peers in equal parts, all of it times the degree
 			share := (100 - s.m.cfg.Own) * int(s.m.cfg.Degree) / (lease.MinDegree * (len(s.m.sites) - 1))
-			cfg.Peers = append(cfg.Peers, agent.Peer{Name: peer.name, Principal: peer.key.Principal(), Share: share, Degree: lease.MinDegree, Term: 3600})
+			cfg.Peers = append(cfg.Peers, agent.Peer{Name: peer.name, Principal: peer.key.Principal(), Share: share, Degree: lease.MinDegree, Term: int64(s.m.cfg.Term.Seconds())})
 		}
 	}
 	s.agent = agent.New(cfg, s.purse, agent.Account{})

@@ -58,7 +58,7 @@ func (u *user) want() {
 			m.err = fmt.Errorf("redeeming: %w", err)
 			return
 		case refusal == nil:
-			m.used += float64(min(term.Until, epoch.Add(m.cfg.Length).Unix()) - term.From)
+			m.leased(term)
 			for _, c := range m.counts(u.site) {
 				c.Served++
 			}

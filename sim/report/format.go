@@ -101,6 +101,9 @@ func Span(d time.Duration) string {
 
 // Head is what a run was, in a line.
 func (r *Report) Head() string {
+	if r.Nodes == 0 {
+		return fmt.Sprintf("no network, seed %d, world %s", r.Seed, r.World)
+	}
 	return fmt.Sprintf("%s nodes, profile %s, seed %d, world %s", Whole(int64(r.Nodes)), r.Profile, r.Seed, r.World)
 }
 

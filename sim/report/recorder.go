@@ -22,6 +22,7 @@ type Recorder struct {
 	values   []Value
 	rows     []Slice
 	curves   []Curve
+	tables   []Table
 }
 
 // NewRecorder begins a report of a scenario in a world of that name.
@@ -35,6 +36,7 @@ type Measure struct {
 	dist       Dist
 	slots      slots
 	timed      bool
+	parted     []parted // for each instant that something is compared since
 }
 
 // Measure returns the handle of a figure of [scenario.Figures]: the same for the
@@ -43,6 +45,7 @@ func (r *Recorder) Measure(figure, of string) *Measure {
 	m, name, fresh := r.measures.get(figure, of)
 	if fresh {
 		m.figure, m.of = figure, name
+		m.parted = partings(r.scn, figure, name)
 	}
 	return m
 }
@@ -52,6 +55,9 @@ func (m *Measure) Add(now time.Duration, v int64) {
 	m.dist.Add(v)
 	m.slots.add(now, float64(v))
 	m.timed = true
+	for i := range m.parted {
+		m.parted[i].add(now, v)
+	}
 }
 
 // Observe counts one that belongs to no instant.
@@ -153,7 +159,7 @@ func (r *Recorder) Breach(b Breach) {
 func (r *Recorder) Report(now time.Duration, partial bool, history string) *Report {
 	s := r.scn
 	out := &Report{World: r.world, Nodes: s.Nodes.Count, Profile: s.Nodes.Profile, Seed: s.Seed, Partial: partial, Virtual: now, History: history,
-		Slices: r.rows, Curves: r.curves, Safety: r.Safety}
+		Slices: r.rows, Curves: r.curves, Tables: r.tables, Safety: r.Safety}
 	for _, step := range s.Steps {
 		if step.At <= now {
 			_, text, _ := strings.Cut(strings.TrimPrefix(step.String(), "at "), " ")
@@ -203,7 +209,11 @@ func (r *Recorder) Report(now time.Duration, partial bool, history string) *Repo
 	if partial {
 		return out
 	}
-	for _, e := range s.Expects {
+	for _, e := range s.Expected(r.world) {
+		if e.Since > 0 {
+			out.Expects = append(out.Expects, r.compare(e))
+			continue
+		}
 		out.Expects = append(out.Expects, out.judge(e))
 	}
 	if h := s.History; h != "" {

@@ -35,6 +35,7 @@ type Report struct {
 	Measures []Measured    `json:"measures,omitempty"`
 	Courses  []Course      `json:"courses,omitempty"`
 	Curves   []Curve       `json:"curves,omitempty"`
+	Tables   []Table       `json:"tables,omitempty"`
 	Foot     Foot          `json:"foot"`
 	Peak     int64         `json:"peak_bytes,omitempty"` // of memory, of the whole process
 	Machine  string        `json:"machine,omitempty"`
@@ -144,16 +145,21 @@ type Curve struct {
 
 // Axis says what is on an axis. Unit is as in Value.
 type Axis struct {
-	Label string `json:"label"`
-	Unit  string `json:"unit,omitempty"`
-	Log   bool   `json:"log,omitempty"`
+	Label string  `json:"label"`
+	Unit  string  `json:"unit,omitempty"`
+	Log   bool    `json:"log,omitempty"`
+	From  float64 `json:"from,omitempty"` // of one that is not logarithmic: where it begins
 }
 
-// Line is a line of a curve. A law is drawn dashed, and was not measured.
+// Line is a line of a curve. A law is drawn dashed, and was not measured. Of dots,
+// each stands for itself, and Spread says how far what is true may be above or below.
 type Line struct {
-	Name   string  `json:"name"`
-	Law    bool    `json:"law,omitempty"`
-	Points []Point `json:"points"`
+	Name   string    `json:"name"`
+	Law    bool      `json:"law,omitempty"`
+	Dots   bool      `json:"dots,omitempty"`
+	With   bool      `json:"with,omitempty"` // it goes with the one before it
+	Points []Point   `json:"points"`
+	Spread []float64 `json:"spread,omitempty"` // of each point, in the unit of Y
 }
 
 // Foot is what a reader has to know to make anything of the figures.
@@ -198,7 +204,7 @@ type Row struct {
 var Stats = []string{"p50", "p90", "p95", "p99", "max", "mean"}
 
 // Table sorts the figures into those with a distribution and single values. What
-// slices came to has its own list.
+// slices came to has its own list, and what is of a case stands in a table.
 func (r *Report) Table() (rows []Row, singles []Value) {
 	for _, m := range r.Measures {
 		row := Row{Figure: m.Figure, Of: m.Of}
@@ -210,7 +216,8 @@ func (r *Report) Table() (rows []Row, singles []Value) {
 	}
 	for _, v := range r.Figures {
 		spread := slices.ContainsFunc(rows, func(r Row) bool { return r.Figure == v.Figure && r.Of == v.Of })
-		if v.Figure != "slice" && !(spread && slices.Contains(Stats, v.Stat)) {
+		cased := v.Of != "" && len(r.Tables) > 0
+		if v.Figure != "slice" && !cased && !(spread && slices.Contains(Stats, v.Stat)) {
 			singles = append(singles, v)
 		}
 	}

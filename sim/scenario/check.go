@@ -15,7 +15,7 @@ import (
 // what was not in the file the line is 0.
 func (s *Scenario) Check() error {
 	r := &reader{Scenario: *s, lines: map[string]int{}}
-	if want := few(s.Nodes.Count); want != "" {
+	if want := few(s.Nodes.Count); want != "" && !s.Market() {
 		r.say(0, 0, fmt.Sprintf("%d nodes", s.Nodes.Count), want)
 	} else {
 		r.check()
@@ -39,6 +39,10 @@ func few(count int) (want string) {
 
 // check holds what single lines cannot say against one another.
 func (r *reader) check() {
+	if r.trials > 0 || r.Market() {
+		r.checkMarket()
+		return
+	}
 	if r.lines["nodes"] == 0 && r.Nodes.Count == 0 {
 		r.say(0, 0, "there are no nodes", "want a line such as nodes 100")
 		return
@@ -55,6 +59,9 @@ func (r *reader) check() {
 	} else if r.End < joined {
 		r.say(r.lines["end"], 1, fmt.Sprintf("it ends at %s, and the last node joins at %s", span(r.End), span(joined)), "want a later end or larger waves")
 	}
+	if r.Nodes.Publishers > r.Nodes.Count {
+		r.say(r.lines["nodes"], 1, fmt.Sprintf("%d publishers of %d nodes", r.Nodes.Publishers, r.Nodes.Count), "want at most all of them")
+	}
 	slices := map[string]time.Duration{}
 	for _, s := range r.Steps {
 		if s.At >= r.End {
@@ -63,7 +70,8 @@ func (r *reader) check() {
 		r.possible(s, slices)
 	}
 	for _, e := range r.Expects {
-		if _, ok := slices[e.Of]; e.Of != "" && !ok {
+		r.compares(e)
+		if _, ok := slices[e.Of]; e.Figure == "slice" && !ok {
 			r.say(e.Line, 1, "there is no slice "+e.Of, "want a step that makes it")
 		}
 	}
@@ -89,7 +97,7 @@ func (r *reader) defaultEnd(joined time.Duration) time.Duration {
 		case *Find:
 			at += time.Duration(do.Count) * do.Every
 		case *Publish:
-			at += time.Duration(do.Count) * do.Every
+			at += do.After + time.Duration(do.Count)*do.Every
 		}
 		last = max(last, min(at, MaxLength))
 	}
@@ -112,8 +120,8 @@ func (r *reader) possible(s Step, slices map[string]time.Duration) {
 			no("slice "+do.Name+" is there already", "want another name")
 		}
 		slices[do.Name] = s.At
-		if do.Nodes > r.Nodes.Count {
-			no(fmt.Sprintf("slice %s wants %d nodes of %d", do.Name, do.Nodes, r.Nodes.Count), "want more nodes or a smaller slice")
+		if most := r.Nodes.Offering(); do.Nodes > most {
+			no(fmt.Sprintf("slice %s wants %d nodes of %d", do.Name, do.Nodes, most), "want more nodes or a smaller slice")
 		}
 	case *Renew:
 		known(do.Name)

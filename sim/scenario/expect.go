@@ -25,7 +25,7 @@ func (u Unit) String() string { return [...]string{"", "share", "s", "B/s"}[u] }
 // Figure is a thing that a run measures.
 type Figure struct {
 	Word  string
-	Of    string          // what it wants the name of, if of anything
+	Of    string          // what it wants the name of, if of anything; in brackets where it may go without
 	Stats map[string]Unit // by statistic; empty: it holds or not
 	What  string          // for people
 }
@@ -52,7 +52,7 @@ var Figures = []Figure{
 	{"latejoin", "", spread(Seconds), "from a node's joining to 99 % of the view"},
 	{"duplicates", "", map[string]Unit{"mean": Number}, "copies of an offer that came to a node which had it"},
 	{"known", "", spread(Number), "nodes in a node's view at the end"},
-	{"degree", "", map[string]Unit{"mean": Number}, "neighbours of a node in the mesh"},
+	{"degree", "", with(spread(Number), "honest", Number), "neighbours of a node in the mesh; of them, that keep the rules"},
 	{"lookup", "", asked(), "a find by the index, from the question to the first match"},
 	{"page", "", asked(), "the same to a page of 20 matches"},
 	{"get", "", with(spread(Seconds), "success", Share), "a plain look-up of a record on the DHT"},
@@ -60,11 +60,18 @@ var Figures = []Figure{
 	{"suspicions", "", map[string]Unit{"count": Number, "false": Number}, "that nodes told; of nodes that were there"},
 	{"coordinate", "", spread(Number), "error of an estimated round-trip time, as a share of the time"},
 	{"bytes", "", spread(Rate), "that a node sends"},
+	{"topic", "", with(spread(Seconds), "share", Share), "from a sliver's saying something on a topic to each other sliver of its slice"},
 	{"slice", "NAME", map[string]Unit{"running": Number, "time": Seconds}, "slivers that run; from the question to the last of them"},
 	{"grants", "", map[string]Unit{"count": Number}, "leases that nodes granted"},
-	{"refusals", "", map[string]Unit{"share": Share, "count": Number}, "wishes that nodes refused"},
-	{"utilisation", "", map[string]Unit{"share": Share}, "of what is offered, that was leased"},
-	{"proofs", "", map[string]Unit{"count": Number}, "broken promises that nodes proved"},
+	{"refusals", "[CASE]", map[string]Unit{"share": Share, "count": Number}, "wishes that nodes refused"},
+	{"utilisation", "[CASE]", map[string]Unit{"share": Share}, "of what is offered, that was leased"},
+	{"served", "[CASE]", map[string]Unit{"share": Share}, "wishes that came to a lease"},
+	{"law", "", map[string]Unit{"sigma": Number}, "how far trials are off the binomial law at the most, as improbable as so many standard deviations"},
+	{"cpu", "", map[string]Unit{"share": Share}, "of a core, for each node and second played"},
+	{"wall", "", map[string]Unit{"time": Seconds}, "that the run took"},
+	{"memory", "", map[string]Unit{"max": Number}, "MB that the run had at most"},
+	{"proofs", "", map[string]Unit{"count": Number, "accused": Number}, "broken promises that nodes proved; against how many"},
+	{"equivocations", "", map[string]Unit{"count": Number}, "nodes that told two things at once, and were caught"},
 }
 
 // Op compares.
@@ -93,7 +100,9 @@ type Expect struct {
 	Of     string // as the figure wants
 	Stat   string // empty: it must hold
 	Op     Op
-	Value  float64 // in Unit; seconds, bytes per second
+	Value  float64       // in Unit; seconds, bytes per second
+	Since  time.Duration // not 0: Value is how many times what it was before then, it may be from then on
+	Worlds []string      // in which it is expected; none: in all
 	Line   int
 }
 
@@ -112,10 +121,17 @@ func (e Expect) String() string {
 	if e.Of != "" {
 		s += " " + e.Of
 	}
-	if e.Stat == "" {
-		return s
+	switch {
+	case e.Stat == "":
+	case e.Since > 0:
+		s += fmt.Sprintf(" %s %s %sx since %s", e.Stat, e.Op, Number.Format(e.Value), span(e.Since))
+	default:
+		s += fmt.Sprintf(" %s %s %s", e.Stat, e.Op, e.Unit().Format(e.Value))
 	}
-	return fmt.Sprintf("%s %s %s %s", s, e.Stat, e.Op, e.Unit().Format(e.Value))
+	if len(e.Worlds) > 0 {
+		s += " in " + strings.Join(e.Worlds, ",")
+	}
+	return s
 }
 
 // Format prints a value in its unit, exactly.

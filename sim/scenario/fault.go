@@ -112,9 +112,12 @@ type BlackHole struct {
 	lasting
 }
 
+// Mixed deals all kinds out in turns.
+const Mixed = "mixed"
+
 // Hostile has nodes that break the rules come in the place of honest ones.
 type Hostile struct {
-	Kind string `key:"kind" need:"yes" one:"overissue false-offers equivocate replay flood eclipse"`
+	Kind string `key:"kind" need:"yes" one:"overissue false-offers equivocate replay flood eclipse mixed"`
 	Who
 	lasting
 }

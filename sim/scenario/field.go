@@ -87,6 +87,17 @@ func (r *reader) set(into any, list []word, line int) {
 // assign reads one value; it returns what was expected if that fails.
 func assign(v reflect.Value, tag reflect.StructTag, s string) (want string) {
 	switch {
+	case v.Kind() == reflect.Slice:
+		parts := strings.Split(s, ",")
+		if len(parts) > maxList {
+			return fmt.Sprintf("want at most %d values", maxList)
+		}
+		v.Set(reflect.MakeSlice(v.Type(), len(parts), len(parts)))
+		for i, part := range parts {
+			if want := assign(v.Index(i), tag, part); want != "" {
+				return want + ", or several with commas between"
+			}
+		}
 	case v.Type() == durations:
 		d, err := duration(s)
 		if err != nil {
@@ -175,25 +186,34 @@ func print(b *strings.Builder, from any) {
 		if field.IsZero() && f.Tag.Get("pos") == "" && f.Tag.Get("default") == "" {
 			continue
 		}
-		var s string
-		switch {
-		case field.Type() == durations:
-			s = span(time.Duration(field.Int()))
-		case field.Kind() == reflect.Int:
-			s = strconv.FormatInt(field.Int(), 10)
-		case field.Kind() == reflect.Float64:
-			s = strconv.FormatFloat(field.Float(), 'g', -1, 64)
-		case field.Kind() == reflect.Bool:
-			s = "yes"
-		default:
-			s = quote(field.String())
-		}
+		s := written(field)
 		b.WriteByte(' ')
 		if key := f.Tag.Get("key"); key != "" {
 			b.WriteString(key + "=")
 		}
 		b.WriteString(s)
 	}
+}
+
+// written is a value as [assign] reads it.
+func written(v reflect.Value) string {
+	switch {
+	case v.Kind() == reflect.Slice:
+		var parts []string
+		for i := range v.Len() {
+			parts = append(parts, written(v.Index(i)))
+		}
+		return strings.Join(parts, ",")
+	case v.Type() == durations:
+		return span(time.Duration(v.Int()))
+	case v.Kind() == reflect.Int:
+		return strconv.FormatInt(v.Int(), 10)
+	case v.Kind() == reflect.Float64:
+		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
+	case v.Kind() == reflect.Bool:
+		return "yes"
+	}
+	return quote(v.String())
 }
 
 // usage is how a statement is written.
@@ -204,6 +224,8 @@ func (r *reader) usage(of any) string {
 		b.WriteString("at TIME fault " + of.word())
 	case Action:
 		b.WriteString("at TIME " + of.word())
+	case Deal:
+		b.WriteString(of.deal())
 	case *Nodes:
 		b.WriteString("nodes")
 	case *Join:

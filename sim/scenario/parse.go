@@ -19,9 +19,8 @@ type reader struct {
 	lines    map[string]int // where each of those that may stand once was
 	mistakes Mistakes
 	width    int // the column after the line that is read
+	trials   int // that there are, with mistakes or not
 }
-
-var commands = []string{"nodes", "seed", "join", "end", "at", "expect", "history"}
 
 // Parse reads a scenario. The error is [Mistakes].
 func Parse(text string) (*Scenario, error) {
@@ -67,7 +66,9 @@ func (r *reader) line(n int, text string) {
 	command, rest := list[0], list[1:]
 	switch name := command.value; {
 	case command.key != "" || command.quoted:
-		r.say(n, command.column, "a line begins with a command", "want one of "+strings.Join(commands, " "))
+		r.say(n, command.column, "a line begins with a command", "want one of "+strings.Join(r.commands(), " "))
+		return
+	case r.trial(n, name, rest):
 		return
 	case name == "at":
 		r.at(n, rest)
@@ -113,7 +114,7 @@ func (r *reader) line(n int, text string) {
 		}
 	default:
 		delete(r.lines, command.value)
-		r.say(n, command.column, "unknown command "+shown(command.value), meant(command.value, commands))
+		r.say(n, command.column, "unknown command "+shown(command.value), meant(command.value, r.commands()))
 	}
 }
 
@@ -194,31 +195,35 @@ func (r *reader) expect(n int, rest []word) {
 		r.say(n, r.width, "what is expected?", "want one of "+strings.Join(known, " "))
 		return
 	}
+	rest, worlds, ok := r.in(n, rest)
+	if !ok {
+		return
+	}
 	for _, f := range Figures {
 		if f.Word == rest[0].value {
-			r.figure(n, f, rest[1:])
+			r.figure(n, f, worlds, rest[1:])
 			return
 		}
 	}
 	r.say(n, rest[0].column, "unknown figure "+shown(rest[0].value), meant(rest[0].value, known))
 }
 
-func (r *reader) figure(n int, f Figure, rest []word) {
-	e := Expect{Figure: f.Word, Line: n}
+func (r *reader) figure(n int, f Figure, worlds []string, rest []word) {
+	e := Expect{Figure: f.Word, Worlds: worlds, Line: n}
 	usage := "expect " + f.Word
 	if f.Of != "" {
 		usage += " " + f.Of
 	}
 	var stats []string
-	for _, s := range []string{"p50", "p90", "p95", "p99", "max", "mean", "share", "success", "running", "time", "count"} {
+	for _, s := range []string{"p50", "p90", "p95", "p99", "max", "mean", "share", "success", "running", "time", "count", "false", "ratio", "tail", "sigma", "honest", "accused"} {
 		if _, ok := f.Stats[s]; ok {
 			stats = append(stats, s)
 		}
 	}
-	if f.Of != "" && len(rest) > 0 {
+	if optional := strings.HasPrefix(f.Of, "["); f.Of != "" && len(rest) > 0 && (!optional || len(rest) == 4) {
 		e.Of = rest[0].value
 		if want := text("label", e.Of); want != "" {
-			r.say(n, rest[0].column, f.Of+" is "+shown(e.Of), want)
+			r.say(n, rest[0].column, strings.Trim(f.Of, "[]")+" is "+shown(e.Of), want)
 			return
 		}
 		rest = rest[1:]
@@ -231,7 +236,7 @@ func (r *reader) figure(n int, f Figure, rest []word) {
 		r.Expects = append(r.Expects, e)
 		return
 	}
-	if len(rest) != 3 {
+	if len(rest) != 3 && len(rest) != 5 {
 		r.say(n, r.width, "this is not how it is written", fmt.Sprintf("want %s %s <= VALUE", usage, strings.Join(stats, "|")))
 		return
 	}
@@ -247,6 +252,12 @@ func (r *reader) figure(n int, f Figure, rest []word) {
 	}
 	if !known {
 		r.say(n, rest[1].column, "unknown operator "+shown(rest[1].value), "want one of <= >= < > =")
+		return
+	}
+	if len(rest) == 5 || strings.HasSuffix(rest[2].value, "x") {
+		if r.since(n, &e, rest[2], rest[3:]) {
+			r.Expects = append(r.Expects, e)
+		}
 		return
 	}
 	var err error

@@ -10,11 +10,18 @@ import (
 // String prints the scenario in a form that [Parse] reads as the same.
 func (s *Scenario) String() string {
 	var b strings.Builder
-	b.WriteString("nodes")
-	print(&b, &s.Nodes)
-	fmt.Fprintf(&b, "\nseed %d\njoin", s.Seed)
-	print(&b, &s.Join)
-	fmt.Fprintf(&b, "\nend %s\n", span(s.End))
+	if s.Market() {
+		fmt.Fprintf(&b, "seed %d\n", s.Seed)
+	} else {
+		b.WriteString("nodes")
+		print(&b, &s.Nodes)
+		fmt.Fprintf(&b, "\nseed %d\njoin", s.Seed)
+		print(&b, &s.Join)
+		fmt.Fprintf(&b, "\nend %s\n", span(s.End))
+	}
+	for _, t := range s.Trials {
+		b.WriteString(t.String() + "\n")
+	}
 	for _, step := range s.Steps {
 		b.WriteString(step.String() + "\n")
 	}

@@ -12,6 +12,7 @@ type Scenario struct {
 	Join    Join
 	End     time.Duration // when the run is over
 	Steps   []Step        // in the order of the file
+	Trials  []Trial       // instead of nodes and steps
 	Expects []Expect
 	History string // hash of an earlier run that this one must repeat; may be empty
 }
@@ -21,6 +22,19 @@ type Nodes struct {
 	Count   int    `pos:"COUNT"`
 	Profile string `key:"profile" one:"planetlab flat" default:"planetlab"`
 	View    int    `key:"view" min:"1" max:"10000"` // the most nodes that one keeps in its view; 0 is the protocol's own
+	// Publishers is how many have anything to offer; 0 is all. The others route, hold
+	// the index and pass on what is told.
+	Publishers int `key:"publishers" min:"1"`
+	// Seeded has routing tables know from the start who is there.
+	Seeded bool `key:"seeded"`
+}
+
+// Offering is how many have anything to offer.
+func (n Nodes) Offering() int {
+	if n.Publishers > 0 {
+		return n.Publishers
+	}
+	return n.Count
 }
 
 // Join says how they come: so many at once, one wave after the other.
@@ -69,13 +83,15 @@ type Find struct {
 	View  string        `key:"view" one:"on off" default:"on"`
 }
 
-// Publish has a slice's slivers send on a topic of the slice.
+// Publish has a slice's slivers speak on a topic of the slice: its owner says that
+// they may, all subscribe, and a while after that one after the other says something.
 type Publish struct {
 	Topic string        `pos:"TOPIC" kind:"label"`
 	Slice string        `key:"slice" kind:"label" need:"yes"`
-	Bytes int           `key:"bytes" min:"1" max:"65536" default:"512"`
-	Count int           `key:"count" min:"1" max:"100000" default:"1"`
+	Bytes int           `key:"bytes" min:"8" max:"16384" default:"512"`
+	Count int           `key:"count" min:"1" max:"10000" default:"1"`
 	Every time.Duration `key:"every" default:"1s"`
+	After time.Duration `key:"after" default:"10s"` // for them to find one another
 }
 
 // Change has nodes say something new of themselves, so that there is news.

@@ -14,14 +14,14 @@ import (
 // everything uses each word of the language at least once.
 const everything = `
 # all that there is
-nodes 340 profile=planetlab view=500
+nodes 340 profile=planetlab view=500 publishers=300 seeded=yes
 seed 7
 join wave=20 every=2s
 end 40m
 at 1m  slice ron nodes=25 where="cpu>=500 & country!=DE" spread=site term=1h rset=cpu=200,memory=64MiB partial=yes
 at 2m  renew ron for=2h
 at 2m  find where="cpu>=100 limit 20" count=10 every=500ms view=off
-at 3m  publish news slice=ron bytes=100 count=5 every=1s
+at 3m  publish news slice=ron bytes=100 count=5 every=1s after=20s
 at 4m  change fraction=10%
 at 4m  leave count=3
 at 5m  fault loss rate=0.05 for=60s
@@ -40,7 +40,14 @@ expect delivery share >= 99%
 expect bytes mean < 20kB/s
 expect slice ron running >= 25
 expect lookup success > 0.5
+expect lookup p95 <= 2x since 1m
 expect proofs count = 0
+expect cpu share <= 1%
+expect wall time <= 10m
+expect memory max <= 2684
+expect delivery p90 <= 300ms in world,stack
+expect lookup p95 <= 2x since 1m in world
+expect safety in lab
 expect safety
 history 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 `
@@ -62,6 +69,10 @@ func same(a, b *Scenario) bool {
 		for i := range out.Steps {
 			out.Steps[i].Line = 0
 		}
+		out.Trials = append([]Trial{}, s.Trials...)
+		for i := range out.Trials {
+			out.Trials[i].Line = 0
+		}
 		for i := range out.Expects {
 			out.Expects[i].Line = 0
 		}
@@ -72,7 +83,7 @@ func same(a, b *Scenario) bool {
 
 func TestRoundTrip(t *testing.T) {
 	s := parse(t, everything)
-	if len(s.Steps) != 17 || len(s.Expects) != 7 {
+	if len(s.Steps) != 17 || len(s.Expects) != 14 {
 		t.Fatalf("%d steps, %d expectations", len(s.Steps), len(s.Expects))
 	}
 	if got := parse(t, s.String()); !same(s, got) {
@@ -161,6 +172,7 @@ func TestDefaultEnd(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(everything)
+	f.Add(market)
 	f.Add("nodes 3 profile=flat\nat 1s slice a nodes=2\nexpect slice a time <= 1.5s")
 	f.Add("nodes 1e3\nexpect delivery p99 <= NaN\nat 1s find where=\"\\\"\"")
 	f.Fuzz(func(t *testing.T, text string) {

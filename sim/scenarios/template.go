@@ -17,5 +17,5 @@ end 3m                              # a minute after the last step, if not said
 expect delivery p99 <= 2s           # of offers, to everybody's view
 expect slice probe time <= 10s
 expect safety                       # no promise of a lease was broken
-# docs/simulation.md has all steps, faults and figures
+# docs/simulation.md has all steps, faults and figures, and the trials of tickets and agents
 `

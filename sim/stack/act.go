@@ -3,12 +3,10 @@
 package stack
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
 
-	"croft/lease/offer"
 	"croft/sim/scenario"
 )
 
@@ -22,11 +20,11 @@ func (s *Stack) act(step scenario.Step) {
 	case *scenario.Stop:
 		s.stop(do)
 	case *scenario.Find:
-		for i := range do.Count {
-			s.in(time.Duration(i)*do.Every, func() { s.find(do) })
-		}
+		s.find(do)
+	case *scenario.Publish:
+		s.publish(do)
 	case *scenario.Change:
-		for _, n := range s.choose(do.Who, (*node).isPresent) {
+		for _, n := range s.choose(do.Who, (*node).isOffering) {
 			n.change()
 		}
 	case *scenario.Leave:
@@ -145,32 +143,6 @@ func (s *Stack) anyPresent() *node {
 		return nil
 	}
 	return list[0]
-}
-
-// find asks one node for nodes.
-func (s *Stack) find(do *scenario.Find) {
-	n := s.anyPresent()
-	if n == nil {
-		return
-	}
-	n.books.Lock()
-	deps := n.deps
-	n.books.Unlock()
-	if deps == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), findLimit)
-	defer cancel()
-	began := s.now()
-	res, err := deps.Discovery.Find(ctx, offer.FindRequest{Query: do.Where, View: do.View != "off"})
-	at := s.now()
-	s.figures.Lock()
-	defer s.figures.Unlock()
-	s.figures.asked++
-	if err == nil && len(res.Offers) > 0 {
-		s.figures.found++
-		s.figures.lookup.Add(at, int64(at-began))
-	}
 }
 
 // change has a node say something new of itself: its uptime, at least.

@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"croft/sim/cost"
 	"croft/sim/profile"
 	"croft/sim/report"
 	"croft/sim/scenario"
@@ -70,9 +71,9 @@ func RunLean(ctx context.Context, s *scenario.Scenario, progress func(report.Pro
 	if err != nil {
 		return nil, err
 	}
-	clock, began := newCosts(), time.Now()
+	meter, began := cost.Begin(), time.Now()
 	fabric := lean.NewFabric(&wires{profile: p, holes: make([]bool, s.Nodes.Count)})
-	leaves := make([]*leaf, 0, s.Nodes.Count)
+	leaves, memory := make([]*leaf, 0, s.Nodes.Count), newCollector(s.Nodes.Count)
 	for len(leaves) < s.Nodes.Count {
 		if ctx.Err() != nil {
 			return nil, errors.New("interrupted")
@@ -102,6 +103,7 @@ func RunLean(ctx context.Context, s *scenario.Scenario, progress func(report.Pro
 		if err := failed.Load(); err != nil {
 			return nil, *err
 		}
+		memory.pace()
 		progress(report.Progress{Now: time.Since(began), End: s.End, Up: len(leaves)})
 		<-time.After(s.Join.Every)
 	}
@@ -125,8 +127,8 @@ func RunLean(ctx context.Context, s *scenario.Scenario, progress func(report.Pro
 	if rest := s.End - time.Since(began); rest > 0 { // idle, as the other run is between its steps
 		<-time.After(rest)
 	}
-	spent := newCosts()
-	out.Wall, out.CPU, out.Peak = spent.wall-clock.wall, spent.cpu-clock.cpu, resident()
+	spent := meter.Spent()
+	out.Wall, out.CPU, out.Peak = spent.Wall, spent.CPU, spent.Peak
 	return out, nil
 }
 
@@ -154,7 +156,7 @@ func newLeaf(f *lean.Fabric, seed uint64, i int) (*leaf, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr, err := addrOf(i)
+	addr, err := multiaddrOf(i/lastHost, i%lastHost+1)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -147,7 +146,6 @@ func Main(args []string) {
 		say(line{Error: fmt.Sprintf("playing %q: %v", args, err)})
 		os.Exit(1)
 	}
-	debug.SetGCPercent(collectAt)
 	progress := func(p report.Progress) { say(line{Progress: &p}) }
 	Enter(func() int {
 		var l line

@@ -5,9 +5,6 @@ package stack
 import (
 	"net"
 	"sync"
-
-	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // door is a local socket at which nobody knocks: researchers ask the daemon in
@@ -22,11 +19,3 @@ func newDoor() *door { return &door{done: make(chan struct{})} }
 func (d *door) Accept() (net.Conn, error) { <-d.done; return nil, net.ErrClosed }
 func (d *door) Close() error              { d.once.Do(func() { close(d.done) }); return nil }
 func (d *door) Addr() net.Addr            { return &net.UnixAddr{Name: "door", Net: "unix"} }
-
-func peerOf(key crypto.PrivKey) string {
-	id, err := peer.IDFromPrivateKey(key)
-	if err != nil {
-		panic(err) // it is a key
-	}
-	return id.String()
-}

@@ -33,6 +33,8 @@ type machine struct {
 	slivers map[string]*sliver
 	watch   map[*watcher]bool
 	tenures audit.Tenures
+
+	deathless bool // a broken sandbox, to see the checks notice: it ends nothing
 }
 
 func newMachine() *machine {
@@ -62,7 +64,10 @@ func (l *life) does() error {
 }
 
 // hosting is what a daemon gets to run slivers with.
-func (m *machine) hosting() (*life, *daemon.Hosting, error) {
+func (m *machine) hosting(offers bool) (*life, *daemon.Hosting, error) {
+	if !offers {
+		return &life{machine: m}, nil, nil
+	}
 	guard, err := model.Open(m.kernel, model.Config{Resolvers: []netip.Addr{slivernet.Resolver}})
 	if err != nil {
 		return nil, nil, err

@@ -10,21 +10,19 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/lease/sign"
 	"croft/node/daemon"
-	"croft/node/journal"
 	"croft/sim/stack/lean"
 )
 
@@ -33,9 +31,15 @@ type node struct {
 	s       *Stack
 	index   int
 	key     *sign.Key
+	id      peer.ID
 	addr    ma.Multiaddr
+	offers  bool // it has something to offer
 	machine *machine
 	state   string // directory
+
+	certificate []byte // its site's, that it is its own
+
+	promises promises
 
 	turn turn     // held while a daemon comes or goes; guards what follows
 	left bool     // for good
@@ -81,21 +85,37 @@ func keyOf(seed uint64, name string) *sign.Key {
 	return sign.FromSeed(sha256.Sum256(append(b, name...)))
 }
 
-// newNode makes a machine without a daemon. Addresses are those set aside for
-// measurements (RFC 2544).
+// newNode makes a machine without a daemon.
 func (s *Stack) newNode(i int) (*node, error) {
 	n := &node{s: s, index: i, key: keyOf(s.scn.Seed, fmt.Sprint("node ", i)), machine: newMachine(), turn: newTurn(), state: filepath.Join(s.dir, fmt.Sprint(i))}
-	var err error
-	if n.addr, err = addrOf(i); err != nil {
+	key, err := crypto.UnmarshalEd25519PrivateKey(n.key.Private())
+	if err != nil {
 		return nil, err
 	}
+	if n.id, err = peer.IDFromPrivateKey(key); err != nil {
+		return nil, err
+	}
+	if n.addr, err = s.addrs.next(s.profile.Place(i).Site); err != nil {
+		return nil, err
+	}
+	if n.certificate, err = s.certify(n); err != nil {
+		return nil, err
+	}
+	all, some := s.scn.Nodes.Count, s.scn.Nodes.Offering()
+	n.offers = (i+1)*some/all > i*some/all
 	return n, os.MkdirAll(filepath.Join(n.state, "node"), 0o700)
 }
 
-// addrOf is where a node listens.
-func addrOf(i int) (ma.Multiaddr, error) {
-	ip, _ := netip.AddrFromSlice(binary.BigEndian.AppendUint32(nil, 198<<24|18<<16+uint32(i)+1))
-	return ma.NewMultiaddr("/ip4/" + ip.String() + "/udp/4001/quic-v1")
+// certify has a node's site say that it is its own: suspicions count by sites.
+func (s *Stack) certify(n *node) ([]byte, error) {
+	name := fmt.Sprintf("s%d", s.profile.Place(n.index).Site)
+	site := keyOf(s.scn.Seed, "site "+name)
+	signed, err := sign.SealSite(sign.SiteCert{Site: site.Principal(), Node: n.key.Principal(), Name: name,
+		From: s.began.Add(-24 * time.Hour).Unix(), Until: s.began.Add(366 * 24 * time.Hour).Unix()}, site)
+	if err != nil {
+		return nil, fmt.Errorf("certifying node %d: %w", n.index, err)
+	}
+	return signed.Bytes(), nil
 }
 
 // config is what the owner of the node has said.
@@ -106,20 +126,11 @@ func (n *node) config() daemon.Config {
 	cfg := daemon.Config{Name: fmt.Sprintf("s%d/n%d", at.Site, n.index), State: n.state, Profile: daemon.ProfileLab, Capacity: capacity,
 		Listen: []string{n.addr.String()}, Bounds: daemon.DefaultConfig().Bounds,
 		Attributes: daemon.Attributes{Country: at.Country, Region: at.Region, City: at.City, Lat: at.Lat, Lon: at.Lon, AS: at.AS}}
-	cfg.Bounds.Places = places
+	cfg.Bounds.Places, cfg.SiteCert = places, n.certificate
 	for _, o := range n.s.contacts(n) {
-		cfg.Join = append(cfg.Join, o.addr.String()+"/p2p/"+o.peer())
+		cfg.Join = append(cfg.Join, o.addr.String()+"/p2p/"+o.id.String())
 	}
 	return cfg
-}
-
-// peer is the node's libp2p id.
-func (n *node) peer() string {
-	key, err := crypto.UnmarshalEd25519PrivateKey(n.key.Private())
-	if err != nil {
-		panic(err) // it is a key
-	}
-	return peerOf(key)
 }
 
 // start brings a daemon up on what the disk has.
@@ -128,18 +139,26 @@ func (n *node) start() {
 	if n.left || n.now != nil || n.s.over() {
 		return
 	}
+	target := n.s.present()
+	n.books.Lock() // it hears of others before it is said to be up
+	n.told, n.since, n.seen, n.seenCount, n.target = !n.offers, n.s.now(), newBits(len(n.s.nodes)), 0, target
+	n.books.Unlock()
 	r, deps, err := n.assemble()
 	if err != nil {
 		n.s.fail(fmt.Errorf("starting node %d: %w", n.index, err))
 		return
 	}
 	n.now = r
-	target := n.s.present()
 	n.books.Lock()
-	n.up, n.told, n.since, n.deps, n.host = true, false, n.s.now(), deps, r.host
-	n.seen, n.seenCount, n.target = newBits(len(n.s.nodes)), 0, target
+	n.up, n.deps, n.host = true, deps, r.host
 	n.books.Unlock()
 	n.s.changed(1)
+	n.returned()
+	if n.s.seeds != nil {
+		if err := n.s.seeds.fill(n, deps); err != nil {
+			n.s.fail(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() {
@@ -155,39 +174,24 @@ func (n *node) assemble() (*running, *daemon.Deps, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	host, err := n.s.fabric.Host(lean.Config{Index: n.index, Key: key, Addr: n.addr, Agent: "croft/" + daemon.Version, Loud: loud})
+	host, err := n.s.fabric.Host(lean.Config{Index: n.index, Key: key, Addr: n.addr, Agent: "croft/" + daemon.Version, Loud: n.s.loud()})
 	if err != nil {
 		return nil, nil, err
 	}
-	l, hosting, err := n.machine.hosting()
+	l, hosting, err := n.machine.hosting(n.offers)
 	if err != nil {
 		return nil, nil, errors.Join(err, host.Close())
 	}
 	deps := &daemon.Deps{Key: n.key, Clock: n.machine, Log: slog.New(slog.DiscardHandler), Hosting: hosting,
-		Socket:      func() (net.Listener, error) { return newDoor(), nil },
-		OpenOffer:   func(b []byte) (*offer.Opened, error) { return n.s.open(n, b) },
-		OpenJournal: l.openJournal}
+		Socket:     func() (net.Listener, error) { return newDoor(), nil },
+		OnPresence: n.presence,
+		OpenOffer:  func(b []byte) (*offer.Opened, error) { return n.s.open(n, b) }, OpenRegistered: n.s.openRegistered,
+		OpenJournal: func() (daemon.OpenJournal, [][]byte, error) { return n.openBook(l) }}
 	d, err := daemon.Assemble(context.Background(), n.config(), deps, host)
 	if err != nil {
 		return nil, nil, errors.Join(err, host.Close())
 	}
 	return &running{daemon: d, host: host, life: l, ended: make(chan struct{})}, deps, nil
-}
-
-// openJournal opens what the machine's disk has.
-func (l *life) openJournal() (daemon.OpenJournal, [][]byte, error) {
-	if err := l.does(); err != nil {
-		return nil, nil, err
-	}
-	l.mu.Lock()
-	d := l.disk
-	l.mu.Unlock()
-	j, records, err := journal.Open("journal", journal.Options{Disk: d, Ballast: -1})
-	if err != nil {
-		return nil, nil, err
-	}
-	opened, kept := daemon.Books(j, records)
-	return opened, kept, nil
 }
 
 // kill ends the daemon as kill -9 does. Torn has what it was writing cut at any byte,
@@ -198,6 +202,7 @@ func (n *node) kill(torn, power bool) {
 	if r == nil {
 		return
 	}
+	n.died()
 	r.life.dead.Store(true)
 	n.machine.mu.Lock()
 	n.machine.disk = n.machine.disk.after(torn || power, n.s.draw)
@@ -239,28 +244,22 @@ func (n *node) down() {
 	n.s.changed(-1)
 }
 
-// isPresent reports whether the node is up and has told of itself.
+// isUp reports whether its daemon is there.
+func (n *node) isUp() bool {
+	n.books.Lock()
+	defer n.books.Unlock()
+	return n.up
+}
+
+// isOffering reports whether the node's offer is out.
+func (n *node) isOffering() bool { return n.offers && n.isPresent() }
+
+// isPresent reports whether the node is up and has told of itself, if there is anything
+// to tell.
 func (n *node) isPresent() bool {
 	n.books.Lock()
 	defer n.books.Unlock()
 	return n.up && n.told
-}
-
-// links counts the node's connections.
-func (n *node) links() int {
-	n.books.Lock()
-	h := n.host
-	n.books.Unlock()
-	if h == nil {
-		return 0
-	}
-	open := 0
-	for _, c := range h.Network().Conns() {
-		if c.Stat().Direction != network.DirUnknown {
-			open++
-		}
-	}
-	return open
 }
 
 // bytes is what it has sent, and in how long.
@@ -272,4 +271,11 @@ func (n *node) bytes() (sent uint64, up time.Duration) {
 		sent, up = sent+n.host.Sent(), up+n.s.now()-n.since
 	}
 	return sent, up
+}
+
+// isHole reports whether the node takes everything and answers nothing.
+func (n *node) isHole() bool {
+	n.books.Lock()
+	defer n.books.Unlock()
+	return n.hole
 }

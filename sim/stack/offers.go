@@ -10,6 +10,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/lease/sign"
 )
 
 // offers is the memory of all offers that were opened: each is verified once, and
@@ -18,9 +19,10 @@ import (
 type offers struct {
 	mu     sync.Mutex
 	known  map[[sha256.Size]byte]*told
-	order  []*told // oldest first
-	opened uint64  // how often, of which
-	real   uint64  // signatures were checked
+	order  []*told         // oldest first
+	latest []*offer.Opened // of each node, that anybody had
+	opened uint64          // how often, of which
+	real   uint64          // signatures were checked
 }
 
 // told is an offer, and whom it came to.
@@ -45,27 +47,63 @@ func (b bits) mark(i int) (news bool) {
 
 // open is offer.Open for a node's view.
 func (s *Stack) open(n *node, b []byte) (*offer.Opened, error) {
-	o, at := &s.offers, s.now()
-	id := sha256.Sum256(b)
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	s.offers.mu.Lock()
+	defer s.offers.mu.Unlock()
+	at := s.now()
+	t, err := s.read(b, at)
+	if err != nil {
+		return &offer.Opened{}, err
+	}
+	s.came(n, t, at)
+	return t.offer, nil
+}
+
+// openRegistered is the same for a node's part of the index, which is no view.
+func (s *Stack) openRegistered(b []byte) (*offer.Opened, error) {
+	s.offers.mu.Lock()
+	defer s.offers.mu.Unlock()
+	t, err := s.read(b, s.now())
+	if err != nil {
+		return &offer.Opened{}, err
+	}
+	return t.offer, nil
+}
+
+// read finds an offer among those that were opened, or opens it. It is called with the
+// offers locked.
+func (s *Stack) read(b []byte, at time.Duration) (*told, error) {
+	o, id := &s.offers, sha256.Sum256(b)
 	o.opened++
 	t := o.known[id]
 	if t == nil {
 		o.real++
-		opened, err := offer.Open(b, nil)
+		opened, err := offer.Open(b, checkSite)
 		if err != nil {
-			return &opened, err
+			return nil, err
 		}
 		t = &told{offer: &opened, id: id, origin: -1, at: at, had: newBits(len(s.nodes))}
 		if from, ok := s.byKey[opened.Node]; ok {
 			t.origin = from
+			if l := o.latest[from]; l == nil || l.Sequence < opened.Sequence {
+				o.latest[from] = &opened
+			}
 		}
 		o.known[id], o.order = t, append(o.order, t)
 		o.retire(at)
 	}
-	s.came(n, t, at)
-	return t.offer, nil
+	return t, nil
+}
+
+// checkSite is how a site's word for a node is judged, as by the daemon.
+func checkSite(site, node lease.Principal, certificate []byte) error {
+	c, err := sign.OpenSite(certificate)
+	if err == nil && c.Site != site {
+		err = lease.ErrNotHolder
+	}
+	if err == nil {
+		err = c.Holds(node, time.Now().Unix())
+	}
+	return err
 }
 
 // retire forgets offers that have lapsed everywhere.
@@ -78,7 +116,11 @@ func (o *offers) retire(at time.Duration) {
 
 // came notes that an offer is in a node's view. It is called with the offers locked.
 func (s *Stack) came(n *node, t *told, at time.Duration) {
-	if t.origin < 0 || !t.had.mark(n.index) || t.offer.Closed {
+	if t.origin < 0 {
+		return
+	}
+	news := t.had.mark(n.index) // a daemon before this one may have had it
+	if t.offer.Closed {
 		return
 	}
 	n.books.Lock()
@@ -100,6 +142,7 @@ func (s *Stack) came(n *node, t *told, at time.Duration) {
 		s.figures.latejoin.Add(at, int64(late))
 	}
 	switch {
+	case !news:
 	case n.index == t.origin:
 		s.figures.published.Add(at, 1)
 	case up && since < t.at:

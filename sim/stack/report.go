@@ -8,9 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"croft/lease"
+	"croft/sim/cost"
 	"croft/sim/report"
 	"croft/sim/scenario"
 	"croft/sim/stack/lean"
@@ -20,24 +19,32 @@ import (
 type figures struct {
 	sync.Mutex
 	*report.Recorder
-	delivery, latejoin, lookup, bytes *report.Measure
-	published, delivered              *report.Counter
-	wishes, held                      *report.Counter
-	up                                *report.Gauge
-	asked, found                      uint64
+	*report.Finds
+	delivery, latejoin, bytes *report.Measure
+	published, delivered      *report.Counter
+	wishes, held              *report.Counter
+	up                        *report.Gauge
+	talk                      *report.Talk
+	deaths                    *report.Deaths
+	told, falsely, leftOut    *report.Counter // suspicions
+	degree                    *report.Measure
 }
 
 func (f *figures) init(s *scenario.Scenario) {
 	r := report.NewRecorder("stack", s)
-	f.Recorder = r
-	f.delivery, f.latejoin, f.lookup, f.bytes = r.Measure("delivery", ""), r.Measure("latejoin", ""), r.Measure("lookup", ""), r.Measure("bytes", "")
+	f.Recorder, r.Safety = r, &report.Safety{}
+	f.Finds = r.Finds()
+	f.delivery, f.latejoin, f.bytes = r.Measure("delivery", ""), r.Measure("latejoin", ""), r.Measure("bytes", "")
 	f.published, f.delivered = r.Counter("offers", "published"), r.Counter("offers", "delivered")
 	f.wishes, f.held = r.Counter("leases", "wished"), r.Counter("leases", "held")
-	f.up = r.Gauge("nodes", "up")
+	f.deaths, f.degree = r.Deaths(), r.Measure("degree", "")
+	f.told, f.falsely, f.leftOut = r.Counter("suspicions", "told"), r.Counter("suspicions", "false"), r.Counter("suspicions", "left out though there")
+	f.up, f.talk = r.Gauge("nodes", "up"), r.Talk()
 }
 
 // granted and refused count what nodes answered to wishes.
-func (s *Stack) granted() {
+func (s *Stack) granted(by lease.Principal, statements [][]byte) {
+	s.told(by, statements)
 	s.figures.Lock()
 	defer s.figures.Unlock()
 	s.figures.held.Add(s.now(), 1)
@@ -51,41 +58,37 @@ func (s *Stack) refused(r *lease.Refusal) {
 
 func goroutines() int { return gort.NumGoroutine() }
 
-// costs is what a run takes of the machine, in real time.
-type costs struct{ wall, cpu time.Duration }
-
-func newCosts() costs {
-	var wall, cpu unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &wall) // every Linux has both
-	_ = unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &cpu)
-	return costs{time.Duration(wall.Nano()), time.Duration(cpu.Nano())}
-}
-
 // report closes the books.
-func (s *Stack) report(partial bool, began costs) *report.Report {
+func (s *Stack) report(partial bool, meter cost.Meter) *report.Report {
 	due, reached := s.share()
-	links, up, sum := 0, 0, uint64(0)
+	sum, first, copies := uint64(0), uint64(0), uint64(0)
 	for _, n := range s.nodes {
-		links += n.links()
-		if n.isPresent() {
-			up++
+		if mesh, one, more, ok := n.meshes(); ok {
+			s.figures.degree.Observe(int64(mesh))
+			first, copies = first+one, copies+more
 		}
 		if sent, was := n.bytes(); was > time.Second {
 			s.figures.bytes.Observe(int64(float64(sent) / was.Seconds()))
 			sum += sent
 		}
 	}
-	count := goroutines()
+	off, proved, count := s.coordinates(), s.proofs(), goroutines()
 	f := &s.figures
 	f.Lock()
 	defer f.Unlock()
 	if due > 0 {
 		f.Set("delivery", "", "share", float64(reached)/float64(due))
 	}
-	if f.asked > 0 {
-		f.Set("lookup", "", "success", float64(f.found)/float64(f.asked))
+	f.Finds.Close()
+	if first > 0 {
+		f.Set("duplicates", "", "mean", float64(copies)/float64(first))
 	}
-	f.Set("degree", "", "mean", float64(links)/float64(max(up, 1)))
+	f.deaths.Close(s.now())
+	f.Set("suspicions", "", "count", float64(f.told.Total()))
+	f.Set("suspicions", "", "false", float64(f.falsely.Total()))
+	f.Spread("coordinate", "", off)
+	f.Set("proofs", "", "count", float64(proved))
+	f.talk.Close(s.now(), s.there)
 	refused := f.Total("refusals")
 	f.Set("grants", "", "count", float64(f.held.Total()))
 	f.Set("refusals", "", "count", float64(refused))
@@ -95,30 +98,24 @@ func (s *Stack) report(partial bool, began costs) *report.Report {
 	for _, r := range s.inOrder {
 		f.Slice(r.row())
 	}
+	spent := meter.Spent()
+	spent.Figures(f.Recorder, len(s.nodes), s.now())
 	r := f.Report(s.now(), partial, "")
 	s.wires.counts.Lock()
 	r.Counts = append(r.Counts, report.Count{What: "packets repeated", Count: s.wires.repeated},
 		report.Count{What: "connections lost by loss", Count: s.wires.lost}, report.Count{What: "messages held back", Count: s.wires.heldBack})
 	s.wires.counts.Unlock()
-	spent := newCosts()
-	r.Wall = spent.wall - began.wall
-	r.Foot, r.Peak = foot, resident()
+	r.Wall, r.Foot, r.Peak = spent.Wall, foot, spent.Peak
 	s.offers.mu.Lock()
 	checked := fmt.Sprintf("views read %d offers, of which %d signatures were checked: each offer is verified once and shared by all", s.offers.opened, s.offers.real)
 	s.offers.mu.Unlock()
-	r.Foot.Notes = append(r.Foot.Notes, checked,
-		fmt.Sprintf("%d goroutines and %d connections at the end; %.1f s of processor time; %.0f kB resident a node", count, s.fabric.Links(),
-			(spent.cpu-began.cpu).Seconds(), float64(resident())/1e3/float64(len(s.nodes))))
-	return r
-}
-
-// resident is the most memory that the process had, in bytes.
-func resident() int64 {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
+	if s.seeds != nil {
+		r.Foot.Notes = append(r.Foot.Notes, s.seeds.note())
 	}
-	return u.Maxrss << 10
+	r.Foot.Notes = append(r.Foot.Notes, checked, traffic(s.fabric.Traffic(), len(s.nodes)),
+		fmt.Sprintf("%d goroutines and %d connections at the end; %.1f s of processor time; %.0f kB resident a node", count, s.fabric.Links(),
+			spent.CPU.Seconds(), float64(spent.Peak)/1e3/float64(len(s.nodes))))
+	return r
 }
 
 // foot says what this world is made of; docs/simulation.md says more.
@@ -127,9 +124,9 @@ var foot = report.Foot{
 	Models: []report.Model{
 		{What: "hosts", How: "libp2p without sockets: a dial takes a round trip, identify another; no bandwidth, no encryption below channels, no resource manager"},
 		{What: "wires", How: "distances of the profile; loss shows as delay until a connection is given up; what is cut off dies after 15 to 30 s"},
-		{What: "connections", How: fmt.Sprintf("gossip knows of at most %d of a node's; others end %s after their last byte", loud, lean.QuietFor)},
+		{What: "connections", How: fmt.Sprintf("gossip knows of some %d of a node's, of %d where there are more than %d; others end %s after their last byte", loud, loudMany, maxNodes, lean.QuietFor)},
 		{What: "sandbox", How: "a sliver starts in 120 to 320 ms and keeps its deadline; the image is everywhere; no packets"},
 		{What: "journal's disk", How: "0.3 to 4 ms an fsync; a torn one keeps what was synced and some bytes more; other files are the machine's own"},
 	},
-	Omits: []string{"exact replay", "safety by the oracle", "topics of slices", "hostile nodes", "NAT, relays and mDNS", "the record of packets and its log"},
+	Omits: []string{"exact replay", "hostile nodes", "NAT, relays and mDNS", "the record of packets and its log"},
 }

@@ -39,6 +39,8 @@ type researcher struct {
 	mu      sync.Mutex // guards what follows
 	nodes   map[lease.Principal]*client.Node
 	record  slice.Record
+	topics  []lease.Topic // of the slice's own record, of which
+	said    uint64        // was the last sequence
 	whole   time.Duration // when all of it ran
 	outcome string
 	why     []string
@@ -219,7 +221,7 @@ func (r *researcher) perform(ctx context.Context, e slice.Effect) []slice.Input 
 		case len(answer.Statements) == 0:
 			return one(slice.Failed{Node: e.Node, Trouble: slice.Bad, Text: "an empty answer"})
 		}
-		r.s.granted()
+		r.s.granted(e.Node, answer.Statements)
 		return one(slice.Held{Node: e.Node, Hold: answer.Statements[0], Left: time.Duration(answer.Left) * time.Second})
 	case slice.CommitHold:
 		answer, err := r.node(e.Node).Commit(ctx, e.Hold)
@@ -231,6 +233,7 @@ func (r *researcher) perform(ctx context.Context, e slice.Effect) []slice.Input 
 		case len(answer.Statements) == 0:
 			return one(slice.Failed{Node: e.Node, Trouble: slice.Bad, Text: "an empty answer"})
 		}
+		r.s.told(e.Node, answer.Statements)
 		return one(slice.Committed{Node: e.Node, Lease: answer.Statements[0]})
 	case slice.CloseClaim:
 		answer, err := r.node(e.Node).End(ctx, e.Statement)

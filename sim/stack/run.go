@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/lease/offer"
+	"croft/sim/cost"
 	"croft/sim/profile"
 	"croft/sim/report"
 	"croft/sim/scenario"
@@ -39,6 +41,8 @@ type Stack struct {
 	byKey   map[lease.Principal]int
 	offers  offers
 	figures figures
+	addrs   addrs
+	seeds   *seeds         // nil: tables fill by look-ups
 	work    sync.WaitGroup // steps under way
 
 	mu      sync.Mutex // guards what follows
@@ -46,6 +50,7 @@ type Stack struct {
 	up      int
 	ending  bool
 	err     error
+	checks  int // looks at ledgers
 	slices  map[string]*researcher
 	inOrder []*researcher
 }
@@ -61,10 +66,15 @@ func Run(ctx context.Context, scn *scenario.Scenario, opt Options) (*report.Repo
 	if err != nil {
 		return nil, err
 	}
-	clock := newCosts()
+	return s.run(ctx, opt)
+}
+
+func (s *Stack) run(ctx context.Context, opt Options) (*report.Report, error) {
+	meter := cost.Begin()
 	s.schedule()
 	partial := s.wait(ctx, opt)
-	r := s.report(partial, clock)
+	s.check(true)
+	r := s.report(partial, meter)
 	if err := s.close(opt.Abandon); err != nil {
 		return nil, err
 	}
@@ -88,7 +98,7 @@ func newStack(scn *scenario.Scenario, dir string) (*Stack, error) {
 	s := &Stack{scn: scn, profile: p, dir: dir, began: time.Now(), byKey: map[lease.Principal]int{}, slices: map[string]*researcher{},
 		rng: rand.New(rand.NewPCG(scn.Seed, 0x737461636b)), wires: &wires{profile: p, holes: make([]bool, scn.Nodes.Count)}}
 	s.fabric = lean.NewFabric(s.wires)
-	s.offers.known = map[[sha256.Size]byte]*told{}
+	s.offers.known, s.offers.latest = map[[sha256.Size]byte]*told{}, make([]*offer.Opened, s.scn.Nodes.Count)
 	s.figures.init(scn)
 	for i := range scn.Nodes.Count {
 		n, err := s.newNode(i)
@@ -98,14 +108,21 @@ func newStack(scn *scenario.Scenario, dir string) (*Stack, error) {
 		s.nodes = append(s.nodes, n)
 		s.byKey[n.key.Principal()] = i
 	}
+	if scn.Nodes.Seeded {
+		s.seeds = newSeeds(s.nodes)
+	}
 	return s, nil
 }
 
 // schedule has everything of the scenario happen in its time.
 func (s *Stack) schedule() {
+	if s.seeds != nil {
+		s.in(s.scn.Joined()+time.Second, s.seeds.again)
+	}
 	for _, step := range s.scn.Steps {
 		s.in(step.At, func() { s.act(step) })
 	}
+	s.guard()
 	for i, n := range s.nodes {
 		s.in(time.Duration(i/s.scn.Join.Wave)*s.scn.Join.Every+time.Duration(s.draw(int(100*time.Millisecond))), n.start)
 	}
@@ -125,9 +142,11 @@ func (s *Stack) in(d time.Duration, do func()) {
 // wait lets time go by until the end, and reports whether it was cut short. Whoever
 // interrupts is outside of the bubble, so nobody can wait for him: he is looked for.
 func (s *Stack) wait(ctx context.Context, opt Options) (partial bool) {
+	memory := newCollector(len(s.nodes))
 	for told := -beat; ; {
 		at := s.now()
 		up, err := s.state(at)
+		memory.pace()
 		if opt.Progress != nil && at-told >= beat {
 			told = at
 			opt.Progress(report.Progress{Now: at, End: s.scn.End, Up: up})
@@ -168,6 +187,7 @@ func (s *Stack) close(abandon bool) error {
 	}
 	all.Wait()
 	s.work.Wait()
+	<-time.After(lean.DialTimeout) // who was dialled by those that have ended
 	return err
 }
 
@@ -202,10 +222,18 @@ func (s *Stack) draw(n int) int {
 	return s.rng.IntN(n)
 }
 
+// loud is how many connections of a node gossip knows of.
+func (s *Stack) loud() int {
+	if len(s.nodes) > maxNodes {
+		return loudMany
+	}
+	return loud
+}
+
 // present counts the nodes whose offers there are.
 func (s *Stack) present() (count int) {
 	for _, n := range s.nodes {
-		if n.isPresent() {
+		if n.isOffering() {
 			count++
 		}
 	}

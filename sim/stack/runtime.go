@@ -104,7 +104,7 @@ func (m *machine) mind(s *sliver) {
 
 // finish ends a sliver for good.
 func (m *machine) finish(s *sliver, reason string, exit int) {
-	if s.status.State.Over() {
+	if s.status.State.Over() || m.deathless {
 		return
 	}
 	s.bell.Stop()
@@ -213,7 +213,7 @@ func (r runtime) Remove(_ context.Context, name string) error {
 		return err
 	}
 	defer m.mu.Unlock()
-	if s := m.slivers[name]; s != nil {
+	if s := m.slivers[name]; s != nil && !m.deathless {
 		m.finish(s, sandbox.ReasonStopped, 137)
 		delete(m.slivers, name)
 		s.status.State = sandbox.Gone

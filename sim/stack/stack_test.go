@@ -70,6 +70,45 @@ expect lookup success = 1
 	}
 }
 
+// Slivers that may hear one another on a topic of their slice, also when a daemon was
+// down in between.
+func TestTopic(t *testing.T) {
+	r := play(t, `nodes 8
+join wave=4 every=1s
+at 20s slice web nodes=4
+at 40s publish news slice=web bytes=300 count=20 every=2s
+at 55s fault kill count=1 for=5s
+end 2m
+expect slice web running = 4
+expect topic share = 1
+expect topic p50 <= 300ms
+`)
+	for _, c := range r.Counts {
+		if c.What == "topics said" && c.Count != 20 {
+			t.Errorf("%d messages are said", c.Count)
+		}
+	}
+}
+
+// Who dies is left out soon, nobody else is suspected, and round trips are known
+// roughly.
+func TestPresence(t *testing.T) {
+	play(t, `nodes 14
+join wave=5 every=1s
+at 80s change fraction=1
+at 95s fault kill count=3
+end 3m
+expect detection max <= 20s
+expect suspicions count >= 3
+expect suspicions false = 0
+expect coordinate p50 <= 0.5
+expect duplicates mean > 0
+expect degree p50 >= 3
+expect proofs count = 0
+expect safety
+`)
+}
+
 // Those that are killed come back with what they had promised.
 func TestKilled(t *testing.T) {
 	play(t, `nodes 8
@@ -109,12 +148,11 @@ expect degree mean >= 3
 // What the stack does not do is refused by name.
 func TestCannot(t *testing.T) {
 	for text, want := range map[string]string{
-		"nodes 3\nat 1s slice a nodes=1\nat 2s publish news slice=a\n": "publish",
-		"nodes 3\nat 1s fault hostile kind=flood count=1\n":            "hostile flood",
-		"nodes 3\nat 1s fault duplicate rate=0.1\n":                    "duplicate",
-		"nodes 3\nexpect detection p50 <= 1s\n":                        "detection",
-		"nodes 3 view=5\n":                                             "view=5",
-		"nodes 100000\n":                                               "100000 nodes",
+		"nodes 3\nat 1s fault hostile kind=flood count=1\n": "hostile flood",
+		"nodes 3\nat 1s fault duplicate rate=0.1\n":         "duplicate",
+		"nodes 3\nexpect utilisation share >= 0.5\n":        "utilisation",
+		"nodes 3 view=5\n": "view=5",
+		"nodes 100000\n":   "100000 nodes",
 	} {
 		s, err := scenario.Parse(text)
 		if err != nil {

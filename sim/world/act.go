@@ -22,6 +22,8 @@ func (w *World) act(step scenario.Step) {
 		w.stop(do)
 	case *scenario.Find:
 		w.find(do)
+	case *scenario.Publish:
+		w.speak(do)
 	case *scenario.Change:
 		for _, n := range w.choose(do.Who, w.present) {
 			n.said++
@@ -65,6 +67,8 @@ func (w *World) act(step scenario.Step) {
 				n.wake()
 			}
 		}
+	case *scenario.Hostile:
+		w.corrupt(do)
 	case *scenario.BlackHole:
 		chosen := w.choose(do.Who, w.present)
 		for _, n := range chosen {
@@ -80,7 +84,7 @@ func (w *World) act(step scenario.Step) {
 	}
 }
 
-func (w *World) present(n *peer) bool { return n.up && n.ready }
+func (w *World) present(n *peer) bool { return n.up && n.ready && n.evil == nil }
 
 // choose draws nodes among those that may be drawn.
 func (w *World) choose(who scenario.Who, may func(*peer) bool) (chosen []*peer) {
@@ -161,5 +165,9 @@ func (n *peer) leave() {
 	n.publish(offer.Offer{Node: n.principal(), Sequence: max(n.sequence, uint64(n.wall().UnixMilli())), Made: now,
 		Until: now + offer.MaxValid, Closed: true})
 	n.left = true
-	n.end()
+	if n.indexed == nil {
+		n.end()
+		return
+	}
+	n.later(withdrawLimit, n.end) // or when the index has been told
 }

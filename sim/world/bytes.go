@@ -44,6 +44,9 @@ func (w *World) reportBytes() {
 	var of [kinds + 1]float64
 	count := 0.0
 	for _, n := range w.nodes {
+		if n.evil != nil {
+			continue
+		}
 		was := n.was
 		if n.up {
 			was += w.now - n.since

@@ -18,21 +18,27 @@ func cannot(s *scenario.Scenario) error {
 	no := func(line int, what, why string) error {
 		return fmt.Errorf("line %d: %s: %w: %s", line, what, ErrCannot, why)
 	}
+	if s.Market() {
+		return no(s.Trials[0].Line, s.Trials[0].String(), "trials have no network")
+	}
 	for _, step := range s.Steps {
 		switch do := step.Do.(type) {
-		case *scenario.Publish:
-			return no(step.Line, step.Name(), "it has no topics of slices yet")
 		case *scenario.Hostile:
-			return no(step.Line, step.Name()+" "+do.Kind, "everybody in it keeps the rules so far")
+			if shards(s) {
+				return no(step.Line, step.Name()+" "+do.Kind, "where not everybody hears everybody nobody is hostile yet")
+			}
 		}
+	}
+	if s.Nodes.Publishers > 0 {
+		return fmt.Errorf("publishers=%d: %w: all of its nodes have something to offer", s.Nodes.Publishers, ErrCannot)
 	}
 	if err := tooManyCuts(s.Steps); err != nil {
 		return err
 	}
-	for _, e := range s.Expects {
+	for _, e := range s.Expected("world") {
 		switch e.Figure {
-		case "utilisation":
-			return no(e.Line, "expect "+e.Figure, "it does not measure that yet")
+		case "law", "served":
+			return no(e.Line, "expect "+e.Figure, "that is of trials, which have no network")
 		}
 	}
 	if entries := s.Nodes.Count * min(s.Nodes.Count, viewCap(s)); entries > maxEntries {

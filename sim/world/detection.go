@@ -48,7 +48,7 @@ func (w *World) died(n *peer) {
 
 // observes reports whether a node was up and knew of the other when that died.
 func (d *death) observes(n *peer, w *World) bool {
-	return !d.over && n.up && n.index != d.node && n.since <= d.at && n.ready && n.view.Has(w.nodes[d.node].principal())
+	return !d.over && n.up && n.evil == nil && n.index != d.node && n.since <= d.at && n.ready && n.view.Has(w.nodes[d.node].principal())
 }
 
 func (w *World) absent(n *peer, node int) bool {
@@ -66,7 +66,7 @@ func (w *World) settle(d *death) {
 
 // stands hears that a node is taken for something else by another.
 func (w *World) stands(by *peer, node int, as alive.Standing) {
-	if o := w.nodes[node]; as == alive.Absent && o.up && !w.cut(by.index, node) {
+	if o := w.nodes[node]; as == alive.Absent && o.up && o.evil == nil && !w.cut(by.index, node) {
 		w.figures.leftOut.Add(w.now, 1)
 	}
 	for _, d := range w.deaths {
@@ -90,7 +90,7 @@ func (w *World) stands(by *peer, node int, as alive.Standing) {
 // suspected hears that a node suspects another.
 func (w *World) suspected(by *peer, node int) {
 	w.figures.told.Add(w.now, 1)
-	if w.nodes[node].up && !w.cut(by.index, node) {
+	if w.nodes[node].up && w.nodes[node].evil == nil && !w.cut(by.index, node) {
 		w.figures.falsely.Add(w.now, 1)
 	}
 }
@@ -124,7 +124,7 @@ func (w *World) coordinates() {
 	n := len(w.nodes)
 	for k := range min(n*n, 20_000) {
 		a, b := w.nodes[k%n], w.nodes[(k+1+k/n*7919)%n] // no draw: the history has ended
-		if a == b || !a.up || !b.up {
+		if a == b || !a.up || !b.up || a.evil != nil || b.evil != nil {
 			continue
 		}
 		mine, settled := a.live.place.Coordinate()

@@ -20,15 +20,27 @@ func (d *disk) sync() {
 	d.writing = nil
 }
 
-// crash cuts the frame under way and returns its records if all of it is there.
+// crash cuts the frame under way at a byte that it draws, and returns its records if
+// all of it is there.
 func (d *disk) crash(rng *rand.Rand) (size, cut int, kept [][]byte) {
-	for _, r := range d.writing {
-		size += len(r)
-	}
+	size = d.size()
 	if cut = size; rng.IntN(4) > 0 && size > 0 { // else the last byte was written, and only the answer is missing
 		cut = rng.IntN(size)
 	}
-	if cut == size {
+	return size, cut, d.cut(cut)
+}
+
+// size is that of the frame under way.
+func (d *disk) size() (n int) {
+	for _, r := range d.writing {
+		n += len(r)
+	}
+	return n
+}
+
+// cut has so many bytes of the frame under way be there after a failure.
+func (d *disk) cut(at int) (kept [][]byte) {
+	if at == d.size() {
 		kept = d.writing
 		d.sync()
 	}
@@ -36,5 +48,5 @@ func (d *disk) crash(rng *rand.Rand) (size, cut int, kept [][]byte) {
 	if d.lossy && len(d.synced) > 0 {
 		d.synced = d.synced[:len(d.synced)-1]
 	}
-	return size, cut, kept
+	return kept
 }

@@ -3,6 +3,8 @@
 package world
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"croft/dht"
@@ -11,19 +13,19 @@ import (
 	"croft/sim/scenario"
 )
 
-// finding is one question to the index, asked by the rules of dht/index. Offers
-// stream in; what is measured is when the first that matches is there, and when a
-// page of them is, those of the asker's own holder left out.
+// finding is one question to the index: dht.Search. Offers stream in; what is
+// measured is when the first of others that matches is there, and when a page is.
 type finding struct {
-	n        *peer
-	q        offer.Query
-	began    time.Duration
-	thin     bool // the view knows something already
-	newest   map[lease.Principal]uint64
-	matched  map[lease.Principal]bool
-	requests int
-	over     bool
-	done     func(*finding)
+	n       *peer
+	q       offer.Query
+	began   time.Duration
+	search  *offer.Search
+	matched map[lease.Principal]bool // but the asker
+	first   bool                     // a match is there
+	there   int                      // matches of others that could be found
+	lies    int                      // matches that are of hostile nodes
+	errand  *errand
+	rate    *rated // at which it was asked
 }
 
 // find asks so many times, from nodes at random; with each that does without the
@@ -43,17 +45,17 @@ func (w *World) find(do *scenario.Find) {
 			}
 			n := w.nodes[home]
 			if do.View == "off" {
-				w.search(n, q, false)
+				w.search(n, q, false, w.figures.rate(do.Every))
 				n.get(r)
 				return
 			}
-			w.lookAndSearch(n, q)
+			w.lookAndSearch(n, q, do.Every)
 		})
 	}
 }
 
 // lookAndSearch answers from the view, and asks the index where that is thin.
-func (w *World) lookAndSearch(n *peer, q offer.Query) {
+func (w *World) lookAndSearch(n *peer, q offer.Query, every time.Duration) {
 	var seen []offer.Found
 	for _, o := range n.view.Offers(n.wall()) {
 		seen = append(seen, offer.NewFound(o, offer.View, n.wall()))
@@ -68,56 +70,63 @@ func (w *World) lookAndSearch(n *peer, q offer.Query) {
 		w.tally("finds", "answered by the view")
 		return
 	}
-	w.search(n, q, known > 0)
+	w.search(n, q, known > 0, w.figures.rate(every))
 }
 
-// search asks the index.
-func (w *World) search(n *peer, q offer.Query, thin bool) {
-	there := 0
+// search asks the index; thin, if the view knows something already.
+func (w *World) search(n *peer, q offer.Query, thin bool, rate *rated) {
+	f := &finding{n: n, q: q, began: w.now, rate: rate, search: offer.NewSearch(q, offer.Options{}), matched: map[lease.Principal]bool{}}
 	for _, o := range w.nodes {
-		if o != n && o.up && !o.hole && o.latest != nil && matches(q, &o.latest.Offer) {
-			there++
+		if o != n && o.up && !o.hole && o.evil == nil && o.latest != nil && matches(q, &o.latest.Offer) {
+			f.there++
 		}
 	}
-	f := &finding{n: n, q: q, began: w.now, thin: thin, newest: map[lease.Principal]uint64{}, matched: map[lease.Principal]bool{}}
+	id := n.principal()
+	x := n.indexed
+	m := dht.NewSearch(dht.SearchConfig{Query: q, From: dht.Beginning(q, id[:]), At: n.wall(), Self: w.tables.ids[n.index], Serves: true,
+		Open: w.open, Size: func(b dht.Bucket) (int, bool) { return x.sizes.Of(w.wall(), b) }})
+	f.errand = n.errand(m, func(e dht.IndexEffect) {
+		switch e := e.(type) {
+		case dht.Show:
+			f.show(e.Offer)
+		case dht.Measured:
+			x.sizes.Learn(w.wall(), e)
+		case dht.Unread:
+			w.tally("buckets", "not read")
+		case dht.Ended:
+			ignored := m.Ignored()
+			for _, why := range slices.Sorted(maps.Keys(ignored)) {
+				w.figures.Counter("shown", string(why)).Add(w.now, ignored[why])
+			}
+			f.end()
+		}
+	})
+	f.errand.step(dht.Tick{})
 	limit := findLimit
 	if thin {
 		limit = thinLimit
 	}
-	f.done = func(f *finding) {
-		w.note(n.index, "found %d of %d", len(f.matched), there)
-		w.figures.requests.Observe(int64(f.requests))
-		w.tally("finds", "that asked the index")
-		if there == 0 {
-			return
+	n.later(limit, func() {
+		if !f.errand.over {
+			w.tally("finds", "cut off")
+			f.end()
 		}
-		w.figures.findable++
-		if len(f.matched) > 0 {
-			w.figures.answered++
-		}
-		if there >= page {
-			w.figures.pages++
-			if len(f.matched) >= page {
-				w.figures.filled++
-			}
-		}
-	}
-	n.later(limit, f.end)
-	f.plan(func(p dht.Plan) {
-		f.read(p.Buckets, func() {
-			if len(f.matched) > 0 || p.Buckets[0] == dht.Every {
-				f.end()
-				return
-			}
-			f.read([]dht.Bucket{dht.Every}, f.end)
-		})
 	})
 }
 
+// end counts what was found.
 func (f *finding) end() {
-	if !f.over {
-		f.over = true
-		f.done(f)
+	w := f.n.w
+	f.errand.over = true
+	w.note(f.n.index, "found %d of %d", len(f.matched), f.there)
+	w.figures.requests.Observe(int64(f.errand.requests))
+	w.tally("finds", "that asked the index")
+	w.figures.Ask(f.there, f.honest(), page, f.first)
+	if f.there > 0 {
+		f.rate.asked++
+		if f.first {
+			f.rate.found++
+		}
 	}
 }
 
@@ -126,133 +135,43 @@ func matches(q offer.Query, o *offer.Offer) bool {
 	return ok && !o.Closed
 }
 
-// walk looks up who holds a bucket.
-func (f *finding) walk(key dht.Key, done func(holders []int32)) {
-	var k *walk
-	k = f.n.walk(keyspace(key[:]), func(nearest []int32) {
-		f.requests += k.asks()
-		if !f.over {
-			done(nearest[:min(replicas, len(nearest))])
-		}
-	})
-}
-
-// plan samples sizes where that can change the choice.
-func (f *finding) plan(done func(dht.Plan)) {
-	n, plans := f.n, dht.Plans(f.q)
-	sample := dht.Sample(plans)
-	choose := func() {
-		done(dht.Choose(plans, func(b dht.Bucket) (int, bool) { size, ok := n.indexed.sizes[b]; return size, ok }))
+// show takes an offer that is newer than what was shown of its node.
+func (f *finding) show(o *offer.Opened) {
+	w := f.n.w
+	if f.errand.over {
+		return // enough was there before
 	}
-	if len(sample) == 0 {
-		choose()
+	if f.search.Add(f.n.wall(), offer.NewFound(*o, offer.DHT, f.n.wall())); f.search.Enough() {
+		defer f.end()
+	}
+	if o.Node == f.n.principal() {
+		return // of itself it knows without
+	}
+	if !matches(f.q, &o.Offer) {
+		if f.matched[o.Node] && w.foe(o.Node) {
+			f.lies--
+		}
+		delete(f.matched, o.Node)
 		return
 	}
-	n.each(parallelWalks, len(sample), func(i int, next func()) {
-		key := sample[i].Key()
-		f.walk(key, func(holders []int32) {
-			holders = holders[:min(quorum, len(holders))]
-			left, told := len(holders), false
-			if left == 0 {
-				next()
-			}
-			for _, p := range holders {
-				f.requests++
-				n.askHolder(p, dht.Request{Op: dht.OpList, Buckets: []dht.Key{key}}, func(r dht.Response, ok bool) {
-					left--
-					if ok {
-						n.indexed.sizes[sample[i]] = int(r.Size)
-					}
-					if !f.over && !told && (ok || left == 0) { // one answer is a sample
-						told = true
-						next()
-					}
-				})
-			}
-		})
-	}, choose)
-}
-
-// read asks the holders of buckets, and goes on when enough of them have answered.
-func (f *finding) read(buckets []dht.Bucket, done func()) {
-	f.n.each(parallelWalks, len(buckets), func(i int, next func()) { f.bucket(buckets[i], next) }, func() {
-		if !f.over {
-			done()
-		}
-	})
-}
-
-func (f *finding) bucket(b dht.Bucket, next func()) {
-	n, key := f.n, b.Key()
-	f.walk(key, func(holders []int32) {
-		left, heard, through := len(holders), 0, false
-		enough := min(quorum, (len(holders)+1)/2)
-		finish := func() {
-			if !through && !f.over {
-				through = true
-				next()
-			}
-		}
-		if left == 0 {
-			finish()
-		}
-		for _, p := range holders {
-			f.pages(p, dht.Request{Op: dht.OpList, Buckets: []dht.Key{key}, Limit: dht.PageEntries}, maxPages, func(size int, ok bool) {
-				left--
-				if ok {
-					n.indexed.sizes[b] = size
-					if heard++; heard == enough {
-						n.later(linger, finish)
-					}
-				}
-				if left == 0 {
-					finish()
-				}
-			})
-		}
-	})
-}
-
-// pages reads one holder's bucket to its end.
-func (f *finding) pages(from int32, req dht.Request, most int, done func(size int, ok bool)) {
-	f.requests++
-	f.n.askHolder(from, req, func(r dht.Response, ok bool) {
-		if f.over {
-			return
-		}
-		f.take(r.Offers)
-		if !ok || r.After.IsZero() || most == 1 {
-			done(int(r.Size), ok)
-			return
-		}
-		req.After = r.After
-		f.pages(from, req, most-1, done)
-	})
-}
-
-// take opens what a holder has: the newest of each node counts.
-func (f *finding) take(offers [][]byte) {
-	n := f.n
-	w := n.w
-	for _, b := range offers {
-		o, err := w.open(b)
-		if err != nil || o.Fresh(n.wall()) != nil || f.newest[o.Node] >= o.Sequence {
-			continue
-		}
-		f.newest[o.Node] = o.Sequence
-		if !matches(f.q, &o.Offer) {
-			delete(f.matched, o.Node)
-			continue
-		}
-		if f.matched[o.Node] {
-			continue
-		}
-		f.matched[o.Node] = true
-		switch len(f.matched) {
-		case 1:
-			w.figures.lookup.Add(w.now, int64(w.now-f.began))
-		case page:
-			w.figures.page.Add(w.now, int64(w.now-f.began))
-		}
+	if f.matched[o.Node] {
+		return
+	}
+	f.matched[o.Node] = true
+	if w.foe(o.Node) {
+		f.lies++
+		return
+	}
+	if !f.first {
+		f.first = true
+		w.figures.Lookup.Add(w.now, int64(w.now-f.began))
+		f.rate.lookup.Add(int64(w.now - f.began))
+	}
+	if f.honest() == page {
+		w.figures.Page.Add(w.now, int64(w.now-f.began))
+		f.rate.page.Add(int64(w.now - f.began))
 	}
 }
+
+// honest is how many of the matches are of nodes that keep the rules.
+func (f *finding) honest() int { return len(f.matched) - f.lies }

@@ -31,6 +31,7 @@ type tables struct {
 	known  map[spot]int32
 	in     []int32 // the nodes that are in tables, by spot
 	left   []uint  // of each node, how often it came and went: only the latest counts
+	hosts  []int32 // of ids beyond the nodes: whose machine answers to them
 }
 
 // spot is the beginning of a key: of so few nodes no two have the same.
@@ -66,6 +67,26 @@ func newTables(seed uint64, nodes int) *tables {
 func (t *tables) name(i int, id dht.Key, at netip.Addr) {
 	t.ids[i], t.spots[i], t.groups[i] = id, spotOf(id), dht.Groups([]netip.Addr{at})
 	t.known[t.spots[i]] = int32(i)
+}
+
+// alias has a node be in others' tables by another id too.
+func (t *tables) alias(id dht.Key, of int) {
+	if _, taken := t.known[spotOf(id)]; taken {
+		return
+	}
+	i := len(t.ids)
+	t.ids, t.groups, t.spots, t.left = append(t.ids, id), append(t.groups, t.groups[of]), append(t.spots, spotOf(id)), append(t.left, 0)
+	t.known[spotOf(id)] = int32(i)
+	t.hosts = append(t.hosts, int32(of))
+	t.enter(i)
+}
+
+// machine is which node answers to an id.
+func (t *tables) machine(i int32) int {
+	if first := int32(len(t.ids) - len(t.hosts)); i >= first {
+		return int(t.hosts[i-first])
+	}
+	return int(i)
 }
 
 func (t *tables) node(k dht.Key) int { return int(t.known[spotOf(k)]) }

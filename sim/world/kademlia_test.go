@@ -88,7 +88,7 @@ func TestWalksFindTheNearest(t *testing.T) {
 		for q := range 30 {
 			target := dht.Key(sha256.Sum256(fmt.Append(nil, "target ", q)))
 			from := w.nodes[q]
-			from.walk(target, func(nearest []int32) {
+			from.walk(target, dht.LookupClosest, func(nearest []int32) {
 				all := []int32{}
 				for i := range w.nodes {
 					if i != from.index {
@@ -99,8 +99,8 @@ func TestWalksFindTheNearest(t *testing.T) {
 					return cmp.Compare(w.tables.spots[a]^spotOf(target), w.tables.spots[b]^spotOf(target))
 				})
 				walks++
-				for _, p := range nearest[:replicas] {
-					if slices.Contains(all[:replicas], p) {
+				for _, p := range nearest[:dht.Replicas] {
+					if slices.Contains(all[:dht.Replicas], p) {
 						found++
 					}
 				}
@@ -110,8 +110,8 @@ func TestWalksFindTheNearest(t *testing.T) {
 	if _, err := w.run(t.Context(), Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if walks != 30 || found < 30*replicas*95/100 {
-		t.Errorf("%d walks found %d of the %d nearest", walks, found, 30*replicas)
+	if walks != 30 || found < 30*dht.Replicas*95/100 {
+		t.Errorf("%d walks found %d of the %d nearest", walks, found, 30*dht.Replicas)
 	}
 }
 

@@ -18,6 +18,10 @@ const (
 	degree, degreeLow, degreeHigh = gossip.Degree, gossip.DegreeLow, gossip.DegreeHigh
 	noticeAfter                   = 10 * time.Second
 
+	// firstBeat is when the router's heart beats first, to go on each second: that is
+	// when those whom it knows by then become its mesh.
+	firstBeat = 100 * time.Millisecond
+
 	// Of pulls: the adapter's own (gossip/pubsub).
 	firstPulls  = 3
 	pullEvery   = time.Minute
@@ -57,13 +61,10 @@ const (
 	entryBytes = 290
 
 	// Of the index: the adapter's own (dht/index), and a find's (node/daemon).
-	replicas, quorum            = 8, 3
-	linger                      = 150 * time.Millisecond
-	askTimeout                  = 3 * time.Second
-	parallelAsks, parallelWalks = 16, 8
-	maxPages                    = 8
-	findLimit, thinLimit        = 10 * time.Second, 2 * time.Second
-	page                        = 20
+	askTimeout           = 3 * time.Second
+	findLimit, thinLimit = 10 * time.Second, 2 * time.Second
+	withdrawLimit        = 2 * time.Second
+	page                 = 20
 
 	// maxCuts bounds the partitions in force at once: a bit each in a node's side.
 	maxCuts = 32
@@ -74,6 +75,3 @@ const (
 
 // soon is when a newcomer pulls again, each after the one before.
 var soon = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second}
-
-// again is when a registration is repeated: the adapter's own too.
-var again = []time.Duration{2 * time.Second, 10 * time.Second, time.Minute, 4 * time.Minute}

@@ -15,15 +15,18 @@ import (
 
 // The mesh is a model of GossipSub: each node has some neighbours, chosen at
 // random among those that it can reach, as Kademlia's tables would have them, and
-// passes on to all of them what its view accepts.
+// passes on to all of them what its view accepts. With a newcomer that begins when the
+// heart of its router beats: what it says before is told beside the mesh, a second later.
 
 // message is an offer on its way.
 type message struct {
+	number uint64 // from 1
 	origin int
 	at     time.Duration
 	bytes  []byte
 	level  int // of the topic: 0 is that of everybody
 	seen   seen
+	foul   bool // of a hostile node
 }
 
 // envelope is what a message takes beside its payload.
@@ -50,10 +53,17 @@ func (n *peer) join() {
 
 // settle finds neighbours, and pulls.
 func (n *peer) settle() {
-	n.meshed = n.w.now
-	if n.indexed != nil {
+	n.meshed, n.grafted = n.w.now, 0
+	if n.sharded == nil { // else what is told beside the mesh is not modelled
+		n.grafted = n.since + firstBeat
+	}
+	if late := n.w.now - n.grafted; late > 0 && n.grafted > 0 {
+		n.grafted += (late/gossip.LazyEvery + 1) * gossip.LazyEvery
+	}
+	if n.w.tables != nil {
 		n.w.tables.enter(n.index)
 	}
+	n.resubscribe()
 	n.graft(degree)
 	if len(n.neighbour) == 0 {
 		n.begun()
@@ -81,17 +91,20 @@ func (w *World) pick(n *peer) int {
 	for range 64 {
 		i := w.rng.IntN(len(w.nodes))
 		o := w.nodes[i]
-		if o != n && o.up && len(o.neighbour) < degreeHigh && !w.cut(n.index, i) && !slices.Contains(n.neighbour, int32(i)) {
+		if o != n && o.up && o.room() && !w.cut(n.index, i) && !slices.Contains(n.neighbour, int32(i)) && !w.estranged(n, o) {
 			return i
 		}
 	}
 	for i, o := range w.nodes { // few are there
-		if o != n && o.up && len(o.neighbour) < degreeHigh && !w.cut(n.index, i) && !slices.Contains(n.neighbour, int32(i)) {
+		if o != n && o.up && o.room() && !w.cut(n.index, i) && !slices.Contains(n.neighbour, int32(i)) && !w.estranged(n, o) {
 			return i
 		}
 	}
 	return -1
 }
+
+// room reports whether a node takes one more neighbour: who is hostile takes anybody.
+func (n *peer) room() bool { return len(n.neighbour) < degreeHigh || n.evil != nil }
 
 // graft links to others until there are so many.
 func (n *peer) graft(want int) {
@@ -134,7 +147,8 @@ func (n *peer) publish(made offer.Offer) {
 	}
 	w.opened[&signed.Bytes[0]] = &signed
 	n.heard(n.view.Step(n.wall(), gossip.Local{Bytes: signed.Bytes}))
-	m := &message{origin: n.index, at: w.now, bytes: signed.Bytes}
+	w.figures.published.Add(w.now, 1)
+	m := &message{number: w.figures.published.Total(), origin: n.index, at: w.now, bytes: signed.Bytes}
 	if s := n.sharded; s != nil {
 		m.level = min(s.crowd.Level(w.areas.places[n.index].rank), s.level)
 	}
@@ -149,13 +163,16 @@ func (n *peer) publish(made offer.Offer) {
 	m.seen.mark(n.index)
 	w.note(n.index, "publish %s", signed.ID.Short())
 	w.messages = append(w.messages, m)
+	if w.hostile != nil {
+		w.hostile.sent[&m.bytes[0]] = m
+	}
 	w.retire(seenFor)
-	w.figures.published.Add(w.now, 1)
 	n.latest = &signed
 	if n.indexed != nil {
 		n.enroll(&signed)
 	}
 	w.forward(m, n, -1)
+	n.flood(m)
 	n.remember(m)
 }
 
@@ -164,13 +181,14 @@ func (n *peer) publish(made offer.Offer) {
 func (w *World) forward(m *message, n *peer, from int) {
 	for _, i := range n.at(m.level) {
 		to := int(i)
-		if to == from {
+		if to == from || w.now < n.grafted || w.now < w.nodes[to].grafted {
 			continue
 		}
 		n.count(kindOffers, len(m.bytes)+envelope)
 		n.spend(w.figures.gossiped, len(m.bytes)+envelope)
 		if m.seen.has(to) {
 			w.figures.duplicates.Add(w.now, 1)
+			w.nodes[to].admits(n)
 			continue
 		}
 		w.carry(m, n.index, to)
@@ -194,6 +212,11 @@ func (w *World) deliver(m *message, from, to int) {
 	switch {
 	case !n.up || m.seen == nil:
 		return
+	case n.evil != nil:
+		n.overhears(m, from)
+		return
+	case !n.admits(w.nodes[from]):
+		return
 	case m.seen.has(to):
 		w.figures.duplicates.Add(w.now, 1)
 		return
@@ -210,38 +233,16 @@ func (w *World) deliver(m *message, from, to int) {
 	w.trace.word(string(v.Reason))
 	w.trace.end()
 	if v.Judgement != judge.Accept {
+		n.judged(w.nodes[from], v.Judgement)
 		w.drop(string(v.Reason))
 		return
 	}
 	w.figures.delivered.Add(w.now, 1)
-	if n.meshed < m.at { // others are told of what there was before they came
+	if !m.foul && w.due(m, n) {
 		w.figures.delivery.Add(w.now, int64(w.now-m.at))
 	}
 	w.forward(m, n, from)
 	n.remember(m)
-}
-
-// retire forgets messages of that age, and counts whom they reached of those that
-// were there all the time.
-func (w *World) retire(age time.Duration) {
-	for len(w.messages) > 0 && w.now-w.messages[0].at >= age {
-		m := w.messages[0]
-		w.messages = w.messages[1:]
-		w.audience(m, func(n *peer) {
-			if n.up && n.meshed < m.at && n.index != m.origin {
-				w.figures.due++
-				if m.seen.has(n.index) {
-					w.figures.reached++
-				}
-			}
-		})
-		m.seen = nil
-		w.aged = append(w.aged, m)
-	}
-	for len(w.aged) > 0 && w.now-w.aged[0].at >= openFor {
-		delete(w.opened, &w.aged[0].bytes[0])
-		w.aged = w.aged[1:]
-	}
 }
 
 // Pulls repair what gossip missed.
@@ -306,7 +307,10 @@ func (n *peer) page(to int, pull *gossip.Pull, done func()) {
 		if !o.up {
 			return
 		}
-		page := o.view.Page(o.wall(), req)
+		page, ok := o.answerPull(n, req)
+		if !ok {
+			return
+		}
 		o.count(kindPulls, pageBytes(page))
 		w.send(to, n.index, pageBytes(page), func() {
 			if n.life != life {
@@ -316,7 +320,11 @@ func (n *peer) page(to int, pull *gossip.Pull, done func()) {
 			effects, err := pull.Take(n.wall(), page)
 			n.heard(effects)
 			if err != nil {
-				w.breach(n, err) // nobody here is hostile
+				if o.evil == nil {
+					w.breach(n, err)
+				}
+				w.tally("pulls", "that failed")
+				done()
 				return
 			}
 			w.note(n.index, "pulled %d of %d, %d named, from %d", pull.News()-had, len(page.Offers), len(page.Names)/gossip.NameSize, to)
@@ -345,8 +353,21 @@ func pageBytes(page gossip.PullPage) int {
 
 // caughtUp notes when a newcomer has 99 of 100 offers of those that there were.
 func (n *peer) caughtUp() {
-	if n.target > 0 && n.sharded == nil && n.view.Len()*100 >= min(n.target, viewCap(n.w.scn))*99 {
+	if n.target > 0 && n.sharded == nil && n.honestKnown()*100 >= min(n.target, viewCap(n.w.scn))*99 {
 		n.target = 0
 		n.w.figures.latejoin.Add(n.w.now, int64(n.w.now-n.since))
 	}
+}
+
+// honestKnown is how many nodes there are in the view, hostile ones left out.
+func (n *peer) honestKnown() (count int) {
+	if n.w.hostile == nil {
+		return n.view.Len()
+	}
+	for _, e := range n.view.Entries() {
+		if !n.w.foe(e.Offer.Node) {
+			count++
+		}
+	}
+	return count
 }

@@ -58,8 +58,13 @@ type peer struct {
 	ready     bool          // it has pulled all that it is to begin with
 	target    int           // offers that there were when it came; 0: it has nearly all of them
 	meshed    time.Duration // when it found its first neighbours
+	grafted   time.Duration // when its mesh carries messages
 	hasty     bool          // a broken daemon, to see the checks notice: it answers before it has written
 	broken    bool          // a promise of its was seen broken
+
+	evil    *intruder // in the daemon's place; nil: it keeps the rules
+	intake  gossip.Intake
+	regards map[int]*regard
 
 	live        *presence
 	site        lease.Principal
@@ -70,6 +75,7 @@ type peer struct {
 	indexed  *indexed     // nil: the index is not played
 	sharded  *sharded     // nil: everybody hears everybody
 	latest   *offer.Opened
+	topics   *topical // nil: nobody speaks
 
 	since time.Duration // when it came up last
 	was   time.Duration // how long it was up before
@@ -111,7 +117,7 @@ func (n *peer) start() {
 	w := n.w
 	if n.key == nil {
 		n.key = keyOf(w.scn.Seed, fmt.Sprint("node ", n.index))
-		n.oracle = oracle.New(oracle.Config{Lead: lease.DefaultNotice, Epoch: epoch, Open: lease.Open})
+		n.oracle = oracle.New(oracle.Config{Lead: lease.DefaultNotice, Epoch: epoch, Open: lease.Open, Claim: w.claim})
 	}
 	n.core = node.NewCore(n.config())
 	for i, r := range n.disk.synced {
@@ -128,9 +134,12 @@ func (n *peer) start() {
 	n.view = gossip.NewView(gossip.ViewConfig{Cap: viewCap(w.scn), Open: w.open, Crowd: n.openShards()})
 	n.pace, n.offering, n.neighbour, n.ready, n.target = gossip.Pace{}, false, nil, false, w.told
 	n.load, n.sources, n.recent, n.beating = gossip.Load{}, gossip.Sources{}, nil, false
+	n.intake, n.regards = gossip.Intake{}, nil
 	n.since, n.meshed = w.now, w.scn.End
 	w.count(+1)
+	n.offers(+1)
 	n.openPresence()
+	n.openTopics()
 	n.oracle.Restarted()
 	n.give(node.Recover{})
 }
@@ -158,11 +167,13 @@ func (n *peer) end() {
 	n.life++
 	n.was += n.w.now - n.since
 	n.w.count(-1)
+	n.offers(-1)
 	if n.ready {
 		n.w.told--
 	}
 	n.core, n.view, n.inbox, n.busy, n.live = nil, nil, nil, false, nil
 	n.answers, n.watch = nil, nil
+	n.closeTopics()
 	n.closeIndex()
 	n.closeShards()
 	n.w.silent(n)
@@ -182,6 +193,10 @@ func (n *peer) later(d time.Duration, do func()) {
 // durable.
 func (n *peer) ask(in func(ref uint64) node.Input, done func(lease.Answer)) {
 	ref := n.w.ref()
+	if n.evil != nil {
+		n.answerWish(in(ref), done)
+		return
+	}
 	n.answers[ref] = done
 	n.give(in(ref))
 }
@@ -282,7 +297,7 @@ func (n *peer) perform(batch []node.Effect) {
 				done(e)
 			}
 		case lease.Proved:
-			n.w.figures.proofs.Add(n.w.now, 1)
+			n.w.proven(n, e.Proof)
 		case lease.Changed:
 			n.offer(false)
 		case sandbox.Launch:
@@ -301,7 +316,7 @@ func (n *peer) perform(batch []node.Effect) {
 
 // wake sets the clock by what the core waits for.
 func (n *peer) wake() {
-	if !n.up || n.busy {
+	if !n.up || n.busy || n.evil != nil {
 		return
 	}
 	at, ok := n.core.NextWake()

@@ -68,6 +68,8 @@ func (n *peer) heard(effects []gossip.Effect) {
 			}
 		case gossip.Evicted:
 			n.look(alive.Gone{Node: e.Node})
+		case gossip.Equivocated:
+			n.w.equivocated(n, e.Node)
 		}
 	}
 }
@@ -85,13 +87,17 @@ func (n *peer) look(in alive.Input) (verdict alive.Verdict) {
 		case alive.Probe:
 			n.probe(e)
 		case alive.Publish:
-			w.suspected(n, w.known[e.Node])
+			if i, ok := w.known[e.Node]; ok {
+				w.suspected(n, i)
+			}
 			w.spread(&rumour{at: w.now, bytes: e.Bytes, seen: make([]bool, len(w.nodes))}, n, -1)
 		case alive.Refute:
 			n.live.must = true
 			n.offer(false)
 		case alive.Changed:
-			w.stands(n, w.known[e.Node], e.Standing)
+			if i, ok := w.known[e.Node]; ok {
+				w.stands(n, i, e.Standing)
+			}
 		}
 	}
 	n.lookAgain()
@@ -117,7 +123,10 @@ func (n *peer) lookAgain() {
 }
 
 func (n *peer) probe(p alive.Probe) {
-	to := n.w.known[p.Node]
+	to, ok := n.w.known[p.Node]
+	if !ok {
+		return // it was made up
+	}
 	n.sample(to, p.Suspicion, func() { n.look(alive.Answered{Ref: p.Ref}) })
 }
 
@@ -130,10 +139,13 @@ func (n *peer) sample(to int, suspicion []byte, done func()) {
 		if !o.up {
 			return
 		}
-		if suspicion != nil {
+		if suspicion != nil && o.evil == nil {
 			o.look(alive.Received{Bytes: suspicion})
 		}
-		there, _ := o.live.place.Coordinate()
+		there, ok := o.answerProbe(n, suspicion)
+		if !ok {
+			return
+		}
 		w.send(to, n.index, echoBytes, func() {
 			if n.life != life || w.now-sent > alive.Timeout {
 				return
@@ -213,17 +225,19 @@ func (w *World) spread(m *rumour, n *peer, from int) {
 		if m.seen[to] {
 			continue
 		}
-		w.arrive(n.index, to, func() {
-			if o := w.nodes[to]; o.up && !m.seen[to] {
-				m.seen[to] = true
-				if v := o.look(alive.Received{Bytes: m.bytes}); v.Judgement == judge.Accept {
-					w.spread(m, o, n.index)
-				} else {
-					w.figures.Counter("suspicions", string(v.Reason)).Add(w.now, 1)
-				}
-			}
-		})
+		w.arrive(n.index, to, func() { w.suggest(m, to, n.index) })
 	}
+}
+
+// believe has a node look at a suspicion, and pass it on if it is news.
+func (w *World) believe(m *rumour, o *peer, from int) {
+	v := o.look(alive.Received{Bytes: m.bytes})
+	if v.Judgement == judge.Accept {
+		w.spread(m, o, from)
+		return
+	}
+	o.judged(w.nodes[from], v.Judgement)
+	w.figures.Counter("suspicions", string(v.Reason)).Add(w.now, 1)
 }
 
 // watched are the figures of who is there.

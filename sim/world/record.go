@@ -24,7 +24,7 @@ func (w *World) record() *record {
 	r := &record{key: keyspace(binary.BigEndian.AppendUint64([]byte("/croft/"), w.rng.Uint64())), there: map[int32]bool{}}
 	if i := w.anyUp(); i >= 0 {
 		n := w.nodes[i]
-		n.walk(r.key, func(nearest []int32) {
+		n.walk(r.key, dht.LookupClosest, func(nearest []int32) {
 			for _, p := range nearest {
 				n.request(int(p), recordSize+findNode, func(o *peer) (func(), int) {
 					r.there[int32(o.index)] = true
@@ -42,12 +42,12 @@ func (n *peer) get(r *record) {
 	if len(r.there) == 0 {
 		return
 	}
-	n.walk(r.key, func(nearest []int32) {
-		w.figures.gets++
+	n.walk(r.key, dht.LookupClosest, func(nearest []int32) {
+		w.figures.Gets++
 		for _, p := range nearest {
 			if r.there[p] {
-				w.figures.got++
-				w.figures.get.Add(w.now, int64(w.now-began))
+				w.figures.Got++
+				w.figures.Get.Add(w.now, int64(w.now-began))
 				return
 			}
 		}

@@ -12,18 +12,19 @@ import (
 	"croft/sim/scenario"
 )
 
-// indexed is a node's part of the index on the DHT, by the rules of dht/index: a
-// holder for others, and a registrant of its own offer. It is played only where
-// somebody asks the index, as it is most of the work of a quiet network.
+// indexed is a node's part of the index on the DHT: a holder for others, and a
+// registrant of its own offer. It is played only where somebody asks the index, as it
+// is most of the work of a quiet network.
 type indexed struct {
 	holder *dht.Holder
-	sizes  map[dht.Bucket]int // as last heard, for the planner
-	placed map[int32][]dht.Key
+	sizes  dht.Sizes
+	told   dht.Told // with whom the node's own offer is
 
-	next  *offer.Opened // to register: only the newest matters
-	tries int
-	busy  bool
-	turn  int // of timers: an older one does not count
+	next   *offer.Opened // to register: only the newest matters
+	repeat dht.Repeat
+	under  *dht.Registration // under way
+	errand *errand           // of it
+	turn   int               // of timers: an older one does not count
 }
 
 // playsIndex reports whether a scenario asks the index.
@@ -42,14 +43,16 @@ func (n *peer) openIndex() {
 	}
 	w.tables.name(n.index, keyspace(peerID(n.principal())), n.address())
 	n.patience = dht.Patience{}
-	n.indexed = &indexed{holder: dht.NewHolder(dht.HolderConfig{Open: w.open}), sizes: map[dht.Bucket]int{}, placed: map[int32][]dht.Key{}}
+	if !playsIndex(w.scn) {
+		return // there are tables for what else is looked up
+	}
+	n.indexed = &indexed{holder: dht.NewHolder(dht.HolderConfig{Open: w.open})}
 }
 
 // closeIndex ends it.
 func (n *peer) closeIndex() {
 	n.hangUp()
-	if n.indexed != nil {
-		n.indexed = nil
+	if n.indexed = nil; n.w.tables != nil {
 		n.w.in(refreshed, n.w.tables.leave(n.index))
 	}
 }
@@ -88,7 +91,12 @@ func (n *peer) askHolder(to int32, req dht.Request, answer func(dht.Response, bo
 	}
 	from := n.address()
 	n.request(int(to), indexing+len(req.Offer)+keySize*len(req.Buckets), func(o *peer) (func(), int) {
-		resp := o.local(req, from)
+		var resp dht.Response
+		if o.evil != nil {
+			resp = o.answerIndex(req)
+		} else {
+			resp = o.local(req, from)
+		}
 		size := indexing + 2*len(resp.Status)
 		for _, b := range resp.Offers {
 			size += len(b) + 4
@@ -101,122 +109,62 @@ func (n *peer) askHolder(to int32, req dht.Request, answer func(dht.Response, bo
 // enroll has the index told of a new offer, as soon as it is not told of another.
 func (n *peer) enroll(o *offer.Opened) {
 	x := n.indexed
-	if o.Closed {
-		n.withdraw(o)
-		return
-	}
-	if x.tries >= len(again) && x.next != nil { // settled: a refresh needs no early repeats
-		x.tries = len(again) - 1
+	if x.next != nil {
+		x.repeat.Newer()
 	}
 	x.next = o
-	if !x.busy {
-		n.register()
+	if x.under != nil && o.Closed { // whoever it asked may hold it
+		x.errand.over = true
+		_, told := x.under.Result()
+		x.told = x.told.With(told)
+		x.under = nil
+	}
+	if x.under == nil {
+		n.register(false)
 	}
 }
 
-// register places the newest offer with the holders of its buckets, and sets the
-// clock for the next time.
-func (n *peer) register() {
+// register brings the newest offer to its holders, or takes it from them if it is
+// closed, and sets the clock for the next time.
+func (n *peer) register(soon bool) {
 	x := n.indexed
 	told := x.next
-	x.busy = true
 	x.turn++
-	keys := dht.Keys(dht.Buckets(&told.Offer))
-	n.local(dht.Request{Op: dht.OpRegister, Offer: told.Bytes, Buckets: keys}, netip.Addr{})
-	to := map[int32][]dht.Key{}
-	n.each(parallelWalks, len(keys), func(i int, next func()) {
-		n.walk(keyspace(keys[i][:]), func(nearest []int32) {
-			for _, p := range nearest[:min(replicas, len(nearest))] {
-				to[p] = append(to[p], keys[i])
-			}
-			next()
-		})
-	}, func() {
-		for p, old := range x.placed {
-			if to[p] == nil {
-				to[p] = old
-			}
-		}
-		n.tell(to, told)
-	})
-}
-
-// registered sets the clock for the next time.
-func (n *peer) registered(told *offer.Opened, stored int) {
-	x, w := n.indexed, n.w
-	w.tally("registrations", "made")
-	x.busy = false
-	if x.next != told { // a newer one came meanwhile
-		if !x.next.Closed {
-			n.register()
-		}
-		return
-	}
-	if stored == 0 {
-		w.tally("registrations", "that nobody took")
-		x.tries = 0
-	}
-	wait := again[min(x.tries, len(again)-1)]
-	x.tries++
 	turn := x.turn
-	n.later(wait, func() {
-		if x.turn == turn && !x.busy {
-			n.register()
+	m := dht.NewRegistration(dht.RegistrationConfig{Offer: told, Self: n.w.tables.ids[n.index], Serves: true, Before: x.told, Soon: soon})
+	x.under = m
+	x.errand = n.errand(m, func(dht.IndexEffect) { // it has but one: the end
+		x.under = nil
+		reg, with := m.Result()
+		n.registered(reg)
+		if told.Closed {
+			n.later(0, n.end) // it only waited for that
+			return
 		}
-	})
-}
-
-// tell sends each holder the offer, and notes who holds it now.
-func (n *peer) tell(to map[int32][]dht.Key, told *offer.Opened) {
-	x, holders, stored := n.indexed, slices.Sorted(maps.Keys(to)), 0
-	n.each(parallelAsks, len(holders), func(i int, next func()) {
-		p := holders[i]
-		n.askHolder(p, dht.Request{Op: dht.OpRegister, Offer: told.Bytes, Buckets: to[p]}, func(r dht.Response, ok bool) {
-			delete(x.placed, p)
-			if ok && slices.Contains(r.Status, dht.Stored) {
-				x.placed[p] = to[p]
-				stored++
+		if x.told = with; x.next != told { // a newer one came meanwhile
+			n.register(false)
+			return
+		}
+		n.later(x.repeat.After(reg), func() {
+			if x.turn == turn {
+				n.register(x.repeat.Soon())
 			}
-			for _, s := range r.Status {
-				n.w.tally("registrations", s.String())
-			}
-			next()
 		})
-	}, func() { n.registered(told, stored) })
+	})
+	x.errand.step(dht.Tick{})
 }
 
-// withdraw tells the holders of the node's offer that it is closed.
-func (n *peer) withdraw(closed *offer.Opened) {
-	x := n.indexed
-	x.turn++
-	x.next = closed
-	n.local(dht.Request{Op: dht.OpWithdraw, Offer: closed.Bytes}, netip.Addr{})
-	for _, p := range slices.Sorted(maps.Keys(x.placed)) {
-		n.askHolder(p, dht.Request{Op: dht.OpWithdraw, Offer: closed.Bytes}, func(dht.Response, bool) {})
+// registered counts what came of a registration.
+func (n *peer) registered(reg dht.Registered) {
+	w := n.w
+	w.tally("registrations", "made")
+	for _, s := range slices.Sorted(maps.Keys(reg.Status)) {
+		w.figures.Counter("registrations", s.String()).Add(w.now, uint64(reg.Status[s]))
 	}
-}
-
-// each does something with items, at most width of them at once; each calls next
-// when it is through, and done comes after the last.
-func (n *peer) each(width, items int, do func(i int, next func()), done func()) {
-	if items == 0 {
-		n.later(0, done)
-		return
+	if reg.Depth > 0 {
+		w.tally("registrations", "into parts")
 	}
-	begun, through := 0, 0
-	var next func()
-	begin := func() {
-		begun++
-		do(begun-1, next)
-	}
-	next = func() {
-		if through++; through == items {
-			done()
-		} else if begun < items {
-			begin()
-		}
-	}
-	for range min(width, items) {
-		begin()
+	if reg.Status[dht.Stored]+reg.Status[dht.Removed]+reg.Kept == 0 {
+		w.tally("registrations", "that nobody took")
 	}
 }

@@ -37,7 +37,7 @@ func (w *World) sweep() {
 				w.breach(n, fmt.Errorf("sliver %s lives on %s after its lease", s.name, w.now-s.deadline))
 			}
 		}
-		if !n.up || n.busy || n.broken || len(n.inbox) > 0 {
+		if !n.up || n.busy || n.broken || n.evil != nil || len(n.inbox) > 0 {
 			continue // it is in the middle of something
 		}
 		n.oracle.Restarted()

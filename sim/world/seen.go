@@ -48,16 +48,3 @@ func (f *few) mark(i int) {
 		f.count++
 	}
 }
-
-// audience is everybody who should hear a message by now.
-func (w *World) audience(m *message, do func(*peer)) {
-	if m.level == 0 {
-		for _, n := range w.nodes {
-			do(n)
-		}
-		return
-	}
-	for _, i := range w.areas.members[w.areas.key(m.origin, m.level)] {
-		do(w.nodes[i])
-	}
-}

@@ -42,6 +42,9 @@ func TestLargeNetworksDivide(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d who are wanted are known, %d of them far away; %d nodes are in topics of areas; delivered %v", known, wanted, far, divided, r.Figures)
+	if f := &w.figures; f.due < 1000 || f.reached*100 < f.due*97 {
+		t.Errorf("of %d copies of offers that were due %d came", f.due, f.reached)
+	}
 	if known*100 < wanted*95 || far == 0 || divided < 300 || wanted > 400*80 {
 		t.Error("that is not the network divided")
 	}

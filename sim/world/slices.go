@@ -106,7 +106,7 @@ func (w *World) chaSeed() (seed [32]byte) {
 // anyUp draws a node that has joined for good; -1: there is none.
 func (w *World) anyUp() int {
 	for range 1000 {
-		if i := w.rng.IntN(len(w.nodes)); w.nodes[i].up && w.nodes[i].ready && !w.nodes[i].hole {
+		if i := w.rng.IntN(len(w.nodes)); w.nodes[i].up && w.nodes[i].ready && !w.nodes[i].hole && w.nodes[i].evil == nil {
 			return i
 		}
 	}

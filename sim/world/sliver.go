@@ -18,6 +18,8 @@ type sliver struct {
 	gone     bool
 	deadline time.Duration // of the run's clock
 	turn     int           // of deadlines: an older one does not count
+	cpu      uint64        // of its lease
+	counted  uint64        // of that, as long as it runs
 }
 
 func (n *peer) sliver(name string) *sliver {
@@ -35,7 +37,9 @@ func (n *peer) runs(s *sliver, runs bool) {
 		return
 	}
 	s.running = runs
+	n.leases(s, 0)
 	if runs {
+		n.leases(s, s.cpu)
 		n.w.slivers++
 	} else {
 		n.w.slivers--
@@ -83,6 +87,9 @@ func (n *peer) deadline(s *sliver, statement []byte) {
 	if !ok {
 		n.w.breach(n, lease.ErrKind)
 		return
+	}
+	if s.cpu = l.RSet[lease.CPU]; s.running {
+		n.leases(s, s.cpu)
 	}
 	s.turn++
 	turn := s.turn

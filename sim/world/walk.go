@@ -22,10 +22,10 @@ type walk struct {
 // addresses.
 const findNode, nodeInfo = 60, 90
 
-// walk begins a look-up; done is called once, if the node lives until then.
-func (n *peer) walk(target dht.Key, done func(nearest []int32)) *walk {
+// walk begins a look-up of so many; done is called once, if the node lives until then.
+func (n *peer) walk(target dht.Key, closest int, done func(nearest []int32)) *walk {
 	t := n.w.tables
-	k := &walk{n: n, target: target, done: done, lookup: dht.NewLookup(dht.LookupConfig{Target: target, Self: t.ids[n.index],
+	k := &walk{n: n, target: target, done: done, lookup: dht.NewLookup(dht.LookupConfig{Target: target, Self: t.ids[n.index], Closest: closest,
 		Known: t.contacts(t.closest(n.index, target, dht.LookupClosest)), Patience: &n.patience})}
 	n.later(0, func() { k.step(dht.Tick{}) })
 	return k
@@ -60,9 +60,13 @@ func (k *walk) step(in dht.LookupInput) {
 
 func (k *walk) ask(whom dht.Key) {
 	n, t := k.n, k.n.w.tables
-	n.request(t.node(whom), findNode, func(o *peer) (func(), int) {
-		known := t.closest(o.index, k.target, dht.LookupClosest)
-		return func() { k.step(dht.Closer{From: whom, Peers: t.contacts(known)}) }, 40 + nodeInfo*len(known)
+	i, ok := t.known[spotOf(whom)]
+	if !ok {
+		return // it was made up: nobody answers
+	}
+	n.request(t.machine(i), findNode, func(o *peer) (func(), int) {
+		known := o.answerSeek(k.target)
+		return func() { k.step(dht.Closer{From: whom, Peers: known}) }, 40 + nodeInfo*len(known)
 	})
 }
 
@@ -72,13 +76,16 @@ func (k *walk) found(e dht.Found) {
 	k.tickAt = -1
 	stats := k.lookup.Stats()
 	w.figures.walk(stats)
+	if e.Cut && !k.n.hole {
+		w.tally("look-ups", "cut off")
+	}
 	w.trace.begin(w.now, k.n.index)
 	w.trace.word("walk")
 	w.trace.number(int64(stats.Asked))
 	w.trace.number(int64(stats.PassedOver))
 	nearest := make([]int32, len(e.Peers))
 	for i, p := range e.Peers {
-		nearest[i] = int32(w.tables.node(p))
+		nearest[i] = int32(w.tables.machine(int32(w.tables.node(p))))
 		w.trace.number(int64(nearest[i]))
 	}
 	w.trace.end()

@@ -3,6 +3,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/sim/cost"
 	"croft/sim/profile"
 	"croft/sim/report"
 	"croft/sim/scenario"
@@ -20,6 +22,7 @@ import (
 type Options struct {
 	Progress func(Progress) // is called now and then; may be nil
 	Trace    io.Writer      // gets the history, a line each; may be nil
+	Baseline bool           // play servers in the middle beside finds, once the run is over
 }
 
 // Progress is how far a run is.
@@ -39,21 +42,25 @@ type World struct {
 	up      int
 	slivers int // that run
 	wires   wires
-	tables  *tables // nil: nobody asks the index
-	areas   *areas  // nil: everybody hears everybody
-	refs    uint64  // of inputs to cores
+	tables  *tables    // nil: nobody looks anything up
+	areas   *areas     // nil: everybody hears everybody
+	hostile *hostility // nil: everybody keeps the rules
+	refs    uint64     // of inputs to cores
 
-	messages []*message // that are recognised, oldest first
-	aged     []*message // whose offers may still hold
-	told     int        // nodes that are up and have told of themselves
-	opened   map[*byte]*offer.Opened
-	verified map[*byte]error         // suspicions
-	known    map[lease.Principal]int // nodes
-	deaths   []*death
-	slices   map[string]*run
-	inOrder  []*run
-	figures  figures
-	err      error
+	messages  []*message // that are recognised, oldest first
+	aged      []*message // whose offers may still hold
+	told      int        // nodes that are up and have told of themselves
+	opened    map[*byte]*offer.Opened
+	verified  map[*byte]error         // suspicions
+	known     map[lease.Principal]int // nodes
+	deaths    []*death
+	slices    map[string]*run
+	inOrder   []*run
+	speeches  []*speech // on topics of slices
+	forgetful bool      // a broken DHT, to see the checks notice: records of slices are lost
+	figures   figures
+	use       use
+	err       error
 }
 
 // Run plays a scenario to its end, or until ctx is done: then what there is comes
@@ -76,11 +83,14 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 	}
 	w := &World{scn: s, profile: p, rng: rand.New(rand.NewPCG(s.Seed, 0x776f726c64)), trace: newTrace(opt.Trace),
 		opened: map[*byte]*offer.Opened{}, verified: map[*byte]error{}, known: map[lease.Principal]int{}, slices: map[string]*run{}, figures: newFigures(report.NewRecorder("world", s))}
-	if playsIndex(s) {
+	if playsIndex(s) || speaks(s) {
 		w.tables = newTables(s.Seed, s.Nodes.Count)
 	}
 	if shards(s) {
 		w.areas = newAreas(s.Nodes.Count)
+	}
+	if fights(s) {
+		w.hostile = newHostility(s.Seed)
 	}
 	w.wires.side = make([]uint32, s.Nodes.Count)
 	for i := range s.Nodes.Count {
@@ -96,7 +106,7 @@ func newWorld(s *scenario.Scenario, opt Options) (*World, error) {
 }
 
 func (w *World) run(ctx context.Context, opt Options) (*report.Report, error) {
-	began := time.Now() // of the report alone
+	meter := cost.Begin() // of the report alone
 	partial := false
 	for len(w.queue) > 0 && w.queue[0].at <= w.scn.End && w.err == nil {
 		if w.events%4096 == 0 {
@@ -127,7 +137,19 @@ func (w *World) run(ctx context.Context, opt Options) (*report.Report, error) {
 	if w.err == nil {
 		w.err = w.trace.err
 	}
-	return w.report(time.Since(began), partial), w.err
+	var servers []beside
+	spent := meter.Spent()
+	if opt.Baseline && !partial && w.err == nil {
+		if servers, w.err = w.baseline(ctx); ctx.Err() != nil {
+			partial, w.err = true, nil
+		}
+	}
+	w.figures.reportRates(w.figures.Recorder, servers)
+	r := w.report(spent, partial)
+	if opt.Baseline {
+		r.Foot.Notes = append(r.Foot.Notes, cmp.Or(verdict(servers, w.figures.Page.Quantile(.5)/1e9), "it asks the index nothing: there is no server to lay beside it"))
+	}
+	return r, w.err
 }
 
 // open is the memory of offers that were opened: their signatures are checked once

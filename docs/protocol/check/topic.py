@@ -12,7 +12,7 @@ MESSAGE = b"croft/message/1\n"
 MEETING = b"croft/meeting/1\n"
 PLACE = b"croft/place/1\n"
 MAX_DATA, MAX_AUTHORITY, MAX_MESSAGE, MAX_ATTENDANCE = 16384, 9232, 26128, 768
-MAX_TERM, AHEAD = 600, 90
+MAX_TERM, AHEAD = 600, 180
 LAST = 2**53 - 1
 
 

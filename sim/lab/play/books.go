@@ -39,6 +39,9 @@ func (g *game) close(ctx context.Context, partial bool) (*report.Report, error) 
 	if g.figures.sought > 0 {
 		g.rec.Set("lookup", "", "success", float64(g.figures.found)/float64(g.figures.sought))
 	}
+	g.mu.Lock()
+	g.figures.talk.Close(end, func(i int) (time.Duration, bool) { return g.nodes[i].since, g.nodes[i].isUp })
+	g.mu.Unlock()
 	g.rec.Safety = &report.Safety{}
 	for _, p := range g.nodes {
 		if err := g.lab.Stop(late, p.name); err != nil && !errors.Is(err, lab.ErrNotRunning) {
@@ -150,7 +153,7 @@ func (p *player) audit(end time.Duration) error {
 
 // foot says what this world is made of.
 var foot = report.Foot{
-	Real: []string{"daemons as processes, QUIC, GossipSub, Kademlia, journals on disk, runc, eBPF, a network namespace a node", "croft run, renew and stop as a researcher types them"},
+	Real: []string{"daemons as processes, QUIC, GossipSub, Kademlia, journals on disk, runc, eBPF, a network namespace a node", "croft run, renew, stop and topic, as they are typed"},
 	Models: []report.Model{
 		{What: "distance", How: "a relay keeps packets for the distance of the profile's sites; nodes of one site are on one Ethernet"},
 		{What: "time", How: "real: what else the machine does is in every figure"},

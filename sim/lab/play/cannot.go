@@ -11,7 +11,7 @@ import (
 )
 
 // measured are the figures that can be told from outside.
-var measured = []string{"safety", "delivery", "latejoin", "lookup", "bytes", "slice", "grants"}
+var measured = []string{"safety", "delivery", "latejoin", "lookup", "bytes", "slice", "grants", "topic"}
 
 // cannot returns what a lab does not do of a scenario.
 func cannot(s *scenario.Scenario) error {
@@ -24,13 +24,14 @@ func cannot(s *scenario.Scenario) error {
 	if s.Nodes.View > 0 {
 		return fmt.Errorf("view=%d: %w: the daemons keep their own bound", s.Nodes.View, report.ErrCannot)
 	}
+	if s.Nodes.Publishers > 0 || s.Nodes.Seeded {
+		return fmt.Errorf("publishers= and seeded=: %w: its daemons are real ones, and all of them offer", report.ErrCannot)
+	}
 	if s.History != "" {
 		return fmt.Errorf("history: %w: real machines never repeat themselves", report.ErrCannot)
 	}
 	for _, step := range s.Steps {
 		switch do := step.Do.(type) {
-		case *scenario.Publish:
-			return no(step.Line, step.Name(), "it has no topics of slices yet")
 		case *scenario.Hostile:
 			return no(step.Line, step.Name()+" "+do.Kind, "all its daemons are real ones")
 		case *scenario.Delay, *scenario.Duplicate, *scenario.Reorder:
@@ -47,7 +48,7 @@ func cannot(s *scenario.Scenario) error {
 			}
 		}
 	}
-	for _, e := range s.Expects {
+	for _, e := range s.Expected("lab") {
 		if !slices.Contains(measured, e.Figure) {
 			return no(e.Line, "expect "+e.Figure, "that cannot be told from outside")
 		}

@@ -7,8 +7,8 @@
 //
 //	report, err := play.Run(ctx, scn, play.Options{Lab: lab.Config{Croft: "/usr/bin/croft", …}})
 //
-// A slice is begun, renewed and stopped by the binary itself, as a researcher
-// would. Everything is measured from outside: who knows which offer is asked of
+// A slice is begun, renewed and stopped, and speaks, by the binary itself, as
+// people would. Everything is measured from outside: who knows which offer is asked of
 // each node's socket again and again, bytes are counted by its network card, and
 // at the end the journals are held against package oracle. What a lab cannot do
 // is refused by name before anything is made ([report.ErrCannot]); the root that

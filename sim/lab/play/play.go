@@ -209,6 +209,8 @@ func (g *game) do(ctx context.Context, step scenario.Step) error {
 		return g.stop(ctx, do)
 	case *scenario.Find:
 		return g.find(ctx, do)
+	case *scenario.Publish:
+		return g.publish(ctx, do)
 	case *scenario.Change:
 		return g.each(do.Who, func(p *player) error { return p.change(ctx) })
 	case *scenario.Leave:

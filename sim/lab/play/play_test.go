@@ -27,7 +27,6 @@ func read(t *testing.T, text string) *scenario.Scenario {
 // What a lab cannot do is refused by name, with its line.
 func TestCannot(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"nodes 6\nat 1s slice a nodes=1\nat 2s publish news slice=a", "line 3: publish"},
 		{"nodes 6\nat 1s fault hostile kind=flood count=1", "line 2: fault hostile flood"},
 		{"nodes 6\nat 1s fault delay by=10ms", "line 2: fault delay"},
 		{"nodes 6\nat 1s fault duplicate rate=0.1", "line 2: fault duplicate"},

@@ -19,13 +19,14 @@ type figures struct {
 	published, delivered              *report.Counter
 	held, committed, ended            *report.Counter
 	found, sought                     int
+	talk                              *report.Talk
 }
 
 func newFigures(r *report.Recorder) figures {
 	return figures{delivery: r.Measure("delivery", ""), latejoin: r.Measure("latejoin", ""), lookup: r.Measure("lookup", ""), bytes: r.Measure("bytes", ""),
 		up: r.Gauge("nodes", "up"), running: r.Gauge("slivers", "running"),
 		published: r.Counter("offers", "published"), delivered: r.Counter("offers", "delivered"),
-		held: r.Counter("leases", "held"), committed: r.Counter("leases", "committed"), ended: r.Counter("leases", "ended")}
+		held: r.Counter("leases", "held"), committed: r.Counter("leases", "committed"), ended: r.Counter("leases", "ended"), talk: r.Talk()}
 }
 
 // publication is one offer of one node. An offer's sequence is the millisecond in

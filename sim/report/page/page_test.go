@@ -40,8 +40,17 @@ func played(t *testing.T, seed uint64) *report.Report {
 		y := 1 - math.Exp(-degree)
 		law.Points, got.Points = append(law.Points, report.Point{X: degree, Y: y}), append(got.Points, report.Point{X: degree, Y: y * 0.99})
 	}
+	seen := report.Line{Name: "trials", Dots: true, With: true, Points: []report.Point{{X: 1.5, Y: 0.77}, {X: 3, Y: 0.9}}, Spread: []float64{0.05, 0.3}}
+	r.Tables = []report.Table{{Title: "Oversubscription", Case: "degree", Columns: []report.Column{{Name: "utilisation", Unit: "share"}, {Name: "p50", Unit: "s"}}, Note: "of two trials"}}
+	r.Tables[0].Add("1.5", report.Cell(0.77), report.Cell(0.1234))
+	r.Tables[0].Add("3", report.Cell(0.9), nil)
+	weeks := report.Line{Name: "in use"}
+	for day := range 14 {
+		weeks.Points = append(weeks.Points, report.Point{X: float64(day) * 86400, Y: float64(day) / 13})
+	}
 	r.Curves = []report.Curve{{Title: "Utilisation against degree", X: report.Axis{Label: "degree of oversubscription"},
-		Y: report.Axis{Label: "utilisation", Unit: "share"}, Lines: []report.Line{got, law}}}
+		Y: report.Axis{Label: "utilisation", Unit: "share"}, Lines: []report.Line{got, law, seen}},
+		{Title: "Two weeks", X: report.Axis{Label: "time of the run", Unit: "s"}, Y: report.Axis{Label: "in use", Unit: "share"}, Lines: []report.Line{weeks}}}
 	return r
 }
 
@@ -71,7 +80,7 @@ func TestWhole(t *testing.T) {
 	}
 	for _, want := range []string{"default-src &#39;none&#39;; style-src &#39;sha256-", "safety, seed 1", "safety, seed 2", "Laid over one another", "Sent by a node that is up",
 		"Wishes refused, by sort and reason", "Offers ignored, by reason", "Utilisation against degree", "binomial law", "Nodes that are up", "Leases, by what became of them",
-		"prefers-color-scheme: dark", "@media print", "history"} {
+		"<th>1.5</th><td>77 %</td><td>123 ms</td>", "<th>3</th><td>90 %</td><td>-</td>", "of two trials", `class="line c1 bar"`, "14 d", "prefers-color-scheme: dark", "@media print", "history"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("it lacks %q", want)
 		}
@@ -103,6 +112,7 @@ func TestEscaped(t *testing.T) {
 	}
 	rec.Breach(report.Breach{Text: evil})
 	rec.Slice(report.Slice{Name: evil, Outcome: evil, Why: []string{evil}})
+	rec.Table(report.Table{Title: evil, Case: evil, Columns: []report.Column{{Name: evil, Unit: evil}}, Rows: []report.Cells{{Case: evil, Values: []*float64{report.Cell(1)}}}, Note: evil})
 	rec.Curve(report.Curve{Title: evil, X: report.Axis{Label: evil, Unit: evil}, Y: report.Axis{Label: evil, Unit: evil}, Lines: []report.Line{{Name: evil, Points: []report.Point{{X: 1, Y: 1}}}}})
 	r := rec.Report(time.Minute, false, evil)
 	r.Name, r.Machine, r.Profile = evil, evil, evil

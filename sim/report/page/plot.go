@@ -27,15 +27,19 @@ type axis struct {
 	label, unit string
 	log         bool
 	high        float64 // at least so far; 0: as far as there is anything
+	begin       float64 // where it begins, if it is not logarithmic
 }
 
 // line is drawn where there are points; a NaN breaks it.
 type line struct {
 	name   string
 	points []report.Point
-	law    bool // it was not measured: dashed
-	faint  bool // it goes with the one before it
-	steps  bool // from one point to the next along the axes
+	law    bool      // it was not measured: dashed
+	faint  bool      // it goes with the one before it
+	steps  bool      // from one point to the next along the axes
+	dots   bool      // points that are not joined
+	with   bool      // it has the colour of the one before it
+	spread []float64 // above and below each point
 }
 
 // band is a while in which something was in force.
@@ -76,6 +80,9 @@ func (p *plot) SVG() template.HTML {
 	if !p.x.log && p.x.high > 0 {
 		x.high = p.x.high // time ends where the run did
 	}
+	if !p.x.log && p.x.begin < x.high {
+		x.low = p.x.begin
+	}
 	x.from, x.to, y.from, y.to = left, width-right, height-bottom, top
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, width, height, html.EscapeString(p.Title))
@@ -89,7 +96,7 @@ func (p *plot) SVG() template.HTML {
 			left, at, width-right, left-6, at+4, html.EscapeString(tick(t, p.y.unit, ticksY)))
 	}
 	for _, t := range ticksX {
-		if t > x.high*1.0001 {
+		if t > x.high*1.0001 || t < x.low {
 			continue
 		}
 		at := x.at(t)
@@ -99,10 +106,13 @@ func (p *plot) SVG() template.HTML {
 	fmt.Fprintf(&b, `<path class="axis" d="M%g %gV%gH%g"/>`, left, top, height-bottom, width-right)
 	fmt.Fprintf(&b, `<text class="label" x="%g" y="%g" text-anchor="middle">%s</text>`, (left+width-right)/2, height-6, html.EscapeString(p.x.label))
 	for i, l := range p.lines {
+		l.bars(&b, p.class(i), x, y)
 		along, alone := l.path(x, y)
-		fmt.Fprintf(&b, `<path class="%s" d="%s"><title>%s</title></path>`, class(i, l), along, html.EscapeString(l.name))
+		if along != "" {
+			fmt.Fprintf(&b, `<path class="%s" d="%s"><title>%s</title></path>`, p.class(i), along, html.EscapeString(l.name))
+		}
 		if alone != "" {
-			fmt.Fprintf(&b, `<path class="%s dots" d="%s"/>`, class(i, l), alone)
+			fmt.Fprintf(&b, `<path class="%s dots" d="%s"/>`, p.class(i), alone)
 		}
 	}
 	for _, m := range p.marks {
@@ -119,6 +129,8 @@ func (p *plot) SVG() template.HTML {
 func tick(v float64, unit string, ticks []float64) string {
 	if unit == "s" && len(ticks) > 1 && ticks[0] == 0 {
 		switch {
+		case ticks[1] >= 24*3600:
+			return report.Text(v/(24*3600), "d")
 		case ticks[1] >= 3600:
 			return report.Text(v/3600, "h")
 		case ticks[1] >= 60:
@@ -136,22 +148,11 @@ func anchor(at float64) string {
 	return "middle"
 }
 
-func class(i int, l line) string {
-	c := fmt.Sprintf("line c%d", i%8)
-	if l.law {
-		c += " law"
-	}
-	if l.faint {
-		c = fmt.Sprintf("line faint c%d", max(i-1, 0)%8)
-	}
-	return c
-}
-
 // path goes along the points; those between two gaps stand alone.
 func (l *line) path(x, y scale) (along, alone string) {
 	var b, dots strings.Builder
 	pen, lastX, lastY := false, 0.0, 0.0
-	gap := func(i int) bool { return i < 0 || i >= len(l.points) || math.IsNaN(l.points[i].Y) }
+	gap := func(i int) bool { return l.dots || i < 0 || i >= len(l.points) || math.IsNaN(l.points[i].Y) }
 	for i, p := range l.points {
 		if math.IsNaN(p.Y) {
 			pen = false
@@ -193,6 +194,11 @@ func (p *plot) extent() (lowX, highX, lowY, highY float64) {
 				see(q.X, q.Y)
 			}
 		}
+		for i, q := range l.points[:min(len(l.points), len(l.spread))] {
+			if most := q.Y + math.Abs(l.spread[i]); p.y.unit != "share" || most <= 1 {
+				see(q.X, most)
+			}
+		}
 	}
 	for _, m := range p.marks {
 		see(m.x, m.y)
@@ -200,8 +206,8 @@ func (p *plot) extent() (lowX, highX, lowY, highY float64) {
 	return lowX, math.Max(highX, p.x.high), lowY, cmp.Or(math.Max(highY, p.y.high), 1)
 }
 
-// Key is an entry of the legend.
-type Key struct{ Class, Name string }
+// Key is an entry of the legend: a line, or a dot.
+type Key struct{ Class, Path, Name string }
 
 // Legend names the lines, unless there is only one.
 func (p *plot) Legend() (keys []Key) {
@@ -209,7 +215,11 @@ func (p *plot) Legend() (keys []Key) {
 		return nil
 	}
 	for i, l := range p.lines {
-		keys = append(keys, Key{class(i, l), l.name})
+		k := Key{p.class(i), "M1 4H21", l.name}
+		if l.dots {
+			k.Class, k.Path = k.Class+" dots", "M11 4h.1"
+		}
+		keys = append(keys, k)
 	}
 	return keys
 }

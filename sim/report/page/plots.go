@@ -153,9 +153,9 @@ func overlay(o *report.Overlay, labels []string) *plot {
 }
 
 func curve(c report.Curve) *plot {
-	p := &plot{Title: c.Title, x: axis{label: c.X.Label, unit: c.X.Unit, log: c.X.Log}, y: axis{label: c.Y.Label, unit: c.Y.Unit, log: c.Y.Log}, Note: c.Y.Label}
+	p := &plot{Title: c.Title, x: axis{label: c.X.Label, unit: c.X.Unit, log: c.X.Log, begin: c.X.From}, y: axis{label: c.Y.Label, unit: c.Y.Unit, log: c.Y.Log}, Note: c.Y.Label}
 	for _, l := range c.Lines {
-		p.lines = append(p.lines, line{name: l.Name, points: l.Points, law: l.Law})
+		p.lines = append(p.lines, line{name: l.Name, points: l.Points, law: l.Law, dots: l.Dots, spread: l.Spread, with: l.With})
 	}
 	return p
 }

@@ -47,7 +47,7 @@ func fit(low, high float64, log bool, unit string, about int) (scale, []float64)
 // nice rounds a step up to one that people count by.
 func nice(v float64, unit string) float64 {
 	if unit == "s" && v > 10 {
-		for _, step := range []float64{15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 4 * 3600, 6 * 3600, 12 * 3600, 24 * 3600} {
+		for _, step := range []float64{15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 4 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 48 * 3600, 120 * 3600, 240 * 3600} {
 			if step >= v {
 				return step
 			}

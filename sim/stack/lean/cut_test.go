@@ -101,6 +101,32 @@ func TestKill(t *testing.T) {
 	})
 }
 
+// Who comes back after a kill knows nothing of the connections of before, and says so
+// to what comes for one: also to what came while nobody was there.
+func TestReborn(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		world(t, func(t *testing.T, f *Fabric, _ *bool, a, b *Host, near, _ network.Stream) {
+			b.Kill()
+			if early {
+				near.Write([]byte("to nobody"))
+			}
+			<-time.After(time.Second)
+			again := leanHost(t, f, 1)
+			defer again.Close()
+			if !early {
+				near.Write([]byte("to somebody else"))
+			}
+			<-time.After(100 * time.Millisecond)
+			if n := len(a.Network().ConnsToPeer(b.ID())); n != 0 {
+				t.Errorf("%d connections to who has forgotten them", n)
+			}
+			if _, err := near.Write([]byte("more")); err == nil {
+				t.Error("its streams live on")
+			}
+		})
+	}
+}
+
 // A dial takes a round trip, and identify another.
 func TestDialTakesTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

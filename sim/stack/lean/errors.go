@@ -18,6 +18,7 @@ var (
 	// ErrAddress: another host is at the address.
 	ErrAddress = errors.New("address is taken")
 
+	errForgotten   = errors.New("the other end knows nothing of the connection")
 	errClosedRead  = errors.New("stream is closed for reading")
 	errClosedWrite = errors.New("stream is closed for writing")
 	errManyStreams = errors.New("too many streams on the connection")

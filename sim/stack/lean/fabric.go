@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -28,11 +29,15 @@ type Fabric struct {
 	mu    sync.Mutex
 	hosts map[string]*Host // by address, in bytes
 	links map[*link]struct{}
+
+	killed map[peer.ID]bool // and not back
+
+	traffic traffic
 }
 
 // NewFabric makes a network without hosts.
 func NewFabric(w Wires) *Fabric {
-	return &Fabric{wires: w, hosts: map[string]*Host{}, links: map[*link]struct{}{}}
+	return &Fabric{wires: w, hosts: map[string]*Host{}, links: map[*link]struct{}{}, killed: map[peer.ID]bool{}}
 }
 
 // Links returns the number of connections that at least one end thinks open.

@@ -39,9 +39,12 @@ func (h *half) send(p *pair, c parcel) {
 	size := len(c.bytes) + overhead
 	h.waiting += len(c.bytes)
 	l.used.Store(now())
-	a.sent.Add(uint64(size))
+	a.spend(p.ends[h.from].Protocol(), size)
 	if l.cut || len(h.flight) > 0 && h.flight[len(h.flight)-1].at == 0 {
 		h.flight = append(h.flight, c)
+		if l.reborn.Load() {
+			l.knock(h.from)
+		}
 		return
 	}
 	way, ok := l.fabric.wires.Way(a.index, b.index, size)

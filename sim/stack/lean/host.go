@@ -93,6 +93,7 @@ func (f *Fabric) Host(cfg Config) (*Host, error) {
 		return nil, fmt.Errorf("making host at %s: %w", cfg.Addr, ErrAddress)
 	}
 	f.hosts[string(cfg.Addr.Bytes())] = h
+	f.reborn(h)
 	go h.emitting()
 	ping.NewPingService(h)
 	return h, nil
@@ -149,6 +150,7 @@ func (h *Host) stop(told bool) {
 	h.fabric.mu.Lock()
 	if h.fabric.hosts[string(h.addr.Bytes())] == h {
 		delete(h.fabric.hosts, string(h.addr.Bytes()))
+		h.fabric.killed[h.id] = !told
 	}
 	h.fabric.mu.Unlock()
 	h.mu.Lock()
@@ -236,6 +238,7 @@ func (h *Host) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (ne
 		}
 		s.p.agreed = id
 		s.proto.Store(&id)
+		h.fabric.traffic.of(id).streams.Add(1)
 		s.out().send(s.p, parcel{}) // the other end hears of it at once
 		return s, nil
 	}
@@ -250,6 +253,7 @@ func (h *Host) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (ne
 		return nil, fmt.Errorf("choosing a protocol: %w", errors.Join(err, ctx.Err()))
 	}
 	_ = h.store.AddProtocols(p, id)
+	h.fabric.traffic.of(id).streams.Add(1)
 	return s, s.SetProtocol(id)
 }
 

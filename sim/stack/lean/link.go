@@ -17,6 +17,7 @@ type link struct {
 	ends   [2]*conn // the one that dialled first
 	quiet  bool     // nobody above is told
 	used   atomic.Int64
+	reborn atomic.Bool // one end was killed, and another is in its place
 
 	mu      sync.Mutex // guards what follows, and all streams
 	streams map[*pair]struct{}
@@ -76,7 +77,7 @@ func (l *link) tell(from int, do func()) bool {
 	if !ok || l.fabric.dead(a, b) {
 		return false
 	}
-	a.sent.Add(overhead)
+	a.spend(connections, overhead)
 	time.AfterFunc(way, do)
 	return true
 }

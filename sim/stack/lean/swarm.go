@@ -112,7 +112,9 @@ func (s *swarm) reach(p peer.ID) (*conn, error) {
 		}
 	}
 	wait, ok := DialTimeout, false
-	if h.sent.Add(overhead); there != nil {
+	h.spend(connections, overhead)
+	h.fabric.traffic.of(connections).streams.Add(1)
+	if there != nil {
 		if wait, ok = h.fabric.roundTrip(h, there); wait > DialTimeout || !ok {
 			wait, ok = DialTimeout, false
 		}

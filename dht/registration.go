@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dht
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"time"
+
+	"croft/lease/offer"
+)
+
+// RegistrationConfig is fixed for the life of a Registration.
+type RegistrationConfig struct {
+	Offer  *offer.Opened
+	Self   Key  // this node
+	Serves bool // it holds buckets itself
+	Before Told // the last time; not changed
+	Soon   bool // that was for this very offer, and not long ago: who holds it is not asked again
+}
+
+// Told is with whom an offer is after a registration.
+type Told struct {
+	Asked map[Key]Placed // by peer
+	Homes map[Key][]Key  // the peers closest to each bucket
+}
+
+// With is whom either told, the later of the two where both did. Both stay as they are.
+func (t Told) With(later Told) Told {
+	all := Told{maps.Clone(t.Asked), maps.Clone(t.Homes)}
+	if all.Asked == nil {
+		return later
+	}
+	maps.Copy(all.Asked, later.Asked)
+	maps.Copy(all.Homes, later.Homes)
+	return all
+}
+
+// Peers are all that were asked or found: a registration that was broken off has not
+// asked everybody that it found.
+func (t Told) Peers() map[Key]bool {
+	all := map[Key]bool{}
+	for p := range t.Asked {
+		all[p] = true
+	}
+	for _, peers := range t.Homes {
+		for _, p := range peers {
+			all[p] = true
+		}
+	}
+	return all
+}
+
+// confirmable are the peers closest to a bucket, if it is worth asking whether they
+// still are: there were as many as hold one, and all of them answered. Where one was
+// silent another takes its place, which is farther and of which no other need tell.
+func (t Told) confirmable(k Key) []Key {
+	peers := t.Homes[k]
+	if len(peers) < Replicas || slices.ContainsFunc(peers, func(p Key) bool { return t.Asked[p].Silent }) {
+		return nil
+	}
+	return peers
+}
+
+// Placed is what a peer was asked to keep, and what of that it said that it keeps.
+type Placed struct {
+	Keys, Stored []Key
+	Silent       bool // it did not answer
+}
+
+// all reports whether a peer keeps the offer wherever it should.
+func (p Placed) all(keys []Key) bool {
+	return !slices.ContainsFunc(keys, func(k Key) bool { return !slices.Contains(p.Stored, k) })
+}
+
+// Registered is what became of a registration, over all buckets and holders.
+type Registered struct {
+	Holders int            `json:"holders"` // peers that answered
+	Silent  int            `json:"silent"`  // peers that did not
+	Kept    int            `json:"kept"`    // peers that were not asked again: they hold it
+	Depth   int            `json:"depth"`   // of the deepest part
+	Status  map[Status]int `json:"status"`  // answers, a bucket at a holder each
+}
+
+// Registration places an offer at the peers closest to each of its buckets; where
+// too many of them are full, at those closest to its part of the bucket, one bit
+// deeper and so on. Those that held an earlier one are told of the newer. Whom it
+// found the last time it has confirmed, rather than looked up again. An offer
+// that is closed is withdrawn from all that were asked to keep it. It is not safe
+// for concurrent use.
+type Registration struct {
+	errand
+	cfg RegistrationConfig
+	reg Registered
+	now Told
+}
+
+// NewRegistration returns one that has asked nobody yet.
+func NewRegistration(cfg RegistrationConfig) *Registration {
+	return &Registration{cfg: cfg, reg: Registered{Status: map[Status]int{}}, now: Told{map[Key]Placed{}, map[Key][]Key{}}}
+}
+
+// Step advances the registration to now and applies one input. The first step
+// begins it; after Ended there are no more effects.
+func (r *Registration) Step(now time.Time, in IndexInput) []IndexEffect {
+	return r.step(now, in, func() {
+		if r.cfg.Offer.Closed {
+			r.withdraw()
+			return
+		}
+		r.place(Buckets(&r.cfg.Offer.Offer), 0)
+	})
+}
+
+// Result returns what came of it so far, and who was told.
+func (r *Registration) Result() (Registered, Told) { return r.reg, r.now }
+
+// target is a peer, and what it is asked to keep.
+type target struct {
+	peer Key
+	keys []Key
+}
+
+// verdict is what the holders of one bucket said.
+type verdict struct{ asked, stored, full int }
+
+func (r *Registration) request(keys []Key) Request {
+	if r.cfg.Offer.Closed {
+		return Request{Op: OpWithdraw, Offer: r.cfg.Offer.Bytes}
+	}
+	return Request{Op: OpRegister, Offer: r.cfg.Offer.Bytes, Buckets: keys}
+}
+
+// place does one level: whole buckets, then parts.
+func (r *Registration) place(level []Bucket, depth int) {
+	if len(level) == 0 {
+		r.retire()
+		return
+	}
+	r.reg.Depth = depth
+	keys := Keys(level)
+	if r.cfg.Serves {
+		r.send(r.cfg.Self, r.request(keys), func(Response, bool) {})
+	}
+	found := make([][]Key, len(keys))
+	each(ParallelWalks, len(keys), func(i int, next func()) {
+		r.route(keys[i], r.cfg.Before.confirmable(keys[i]), func(peers []Key, ok bool) {
+			found[i] = peers[:min(Replicas, len(peers))]
+			if ok {
+				r.now.Homes[keys[i]] = found[i]
+			}
+			next()
+		})
+	}, func() {
+		var targets []target
+		index := map[Key]int{}
+		for i, peers := range found {
+			for _, p := range peers {
+				at, known := index[p]
+				if !known {
+					at, targets = len(targets), append(targets, target{peer: p})
+					index[p] = at
+				}
+				targets[at].keys = append(targets[at].keys, keys[i])
+			}
+		}
+		verdicts := map[Key]verdict{}
+		r.ask(targets, verdicts, func() {
+			var deeper []Bucket
+			for i, b := range level {
+				if v := verdicts[keys[i]]; Deeper(v.asked, v.stored, v.full) && depth < MaxDepth {
+					deeper = append(deeper, b.Whole().Toward(r.cfg.Offer.Node, depth+1))
+				}
+			}
+			r.place(deeper, depth+1)
+		})
+	})
+}
+
+// ask tells those that are to hold the offer, but soon after the last time not those
+// that held it then, once anybody has answered: if nobody does, it is this node that is
+// cut off, or they are gone.
+func (r *Registration) ask(targets []target, verdicts map[Key]verdict, done func()) {
+	var now, held []target
+	for _, t := range targets {
+		if r.cfg.Soon && r.cfg.Before.Asked[t.peer].all(t.keys) {
+			held = append(held, t)
+		} else {
+			now = append(now, t)
+		}
+	}
+	if len(now) == 0 && len(held) > 0 && r.reg.Holders == 0 {
+		now, held = held[:1], held[1:]
+	}
+	r.tell(now, verdicts, func() {
+		if r.reg.Holders == 0 {
+			r.tell(held, verdicts, done)
+			return
+		}
+		for _, t := range held {
+			r.reg.Kept++
+			r.judge(t, Response{Status: slices.Repeat([]Status{Stored}, len(t.keys))}, false, verdicts)
+		}
+		done()
+	})
+}
+
+// tell brings each target its request. Where verdicts are wanted the targets count
+// as those that were asked to keep the offer.
+func (r *Registration) tell(targets []target, verdicts map[Key]verdict, done func()) {
+	each(ParallelAsks, len(targets), func(i int, next func()) {
+		t := targets[i]
+		heard := func(resp Response, ok bool) {
+			if ok {
+				r.reg.Holders++
+			} else {
+				r.reg.Silent++
+			}
+			for _, s := range resp.Status {
+				r.reg.Status[s]++
+			}
+			if verdicts != nil {
+				r.judge(t, resp, !ok, verdicts)
+			}
+			next()
+		}
+		r.send(t.peer, r.request(t.keys), heard)
+	}, done)
+}
+
+func (r *Registration) judge(t target, resp Response, silent bool, verdicts map[Key]verdict) {
+	p := r.now.Asked[t.peer]
+	p.Keys = append(p.Keys, t.keys...)
+	p.Silent = p.Silent || silent
+	for i, k := range t.keys {
+		v := verdicts[k]
+		v.asked++
+		if i < len(resp.Status) {
+			switch resp.Status[i] {
+			case Stored:
+				v.stored++
+				p.Stored = append(p.Stored, k)
+			case Full:
+				v.full++
+			}
+		}
+		verdicts[k] = v
+	}
+	r.now.Asked[t.peer] = p
+}
+
+// retire tells those that held the offer and are not among the closest any more of
+// the newer one, so that it is not in the wrong class there, and forgets them:
+// what they have runs out.
+func (r *Registration) retire() {
+	var old []target
+	for _, peer := range r.before() {
+		p := r.cfg.Before.Asked[peer]
+		if _, still := r.now.Asked[peer]; still || len(p.Stored) == 0 {
+			continue
+		}
+		for keys := range slices.Chunk(p.Keys, MaxBuckets) {
+			old = append(old, target{peer, keys})
+		}
+	}
+	r.tell(old, nil, r.end)
+}
+
+// withdraw tells everybody who may hold the offer: also those who did not say so.
+func (r *Registration) withdraw() {
+	if r.cfg.Serves {
+		r.send(r.cfg.Self, r.request(nil), func(Response, bool) {})
+	}
+	var all []target
+	for _, peer := range r.before() {
+		all = append(all, target{peer: peer})
+	}
+	r.tell(all, nil, r.end)
+}
+
+// before are the peers that were asked the last time, in order.
+func (r *Registration) before() []Key {
+	return slices.SortedFunc(maps.Keys(r.cfg.Before.Asked), func(a, b Key) int { return bytes.Compare(a[:], b[:]) })
+}
