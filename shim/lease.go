@@ -23,15 +23,9 @@ func (n *Node) Lease(ctx context.Context) (l Lease, err error) {
 }
 
 // Leases yields the lease as it stands and again whenever it has changed: it was
-// renewed, or is to end sooner, which State says. It ends with the lease or with ctx,
-// and after an error.
+// renewed, or is to end sooner, which State says. It ends with the lease or with ctx.
+// When the node hangs up or is started anew it asks again, after a pause: an error is
+// yielded, and more follows, if the caller goes on.
 func (n *Node) Leases(ctx context.Context) iter.Seq2[Lease, error] {
-	return func(yield func(Lease, error) bool) {
-		leases, err := stream[Lease](ctx, n, "/v1/lease/events")
-		if err != nil {
-			yield(Lease{}, err)
-			return
-		}
-		leases(yield)
-	}
+	return again(ctx, func() (iter.Seq2[Lease, error], error) { return stream[Lease](ctx, n, "/v1/lease/events") }, nil)
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"time"
 )
 
 // trailerProblem is where the node says why a stream ends that had begun.
@@ -47,4 +48,41 @@ func stream[T any](ctx context.Context, n *Node, path string) (iter.Seq2[T, erro
 			fail(refusal(resp.StatusCode, []byte(p)))
 		}
 	}, nil
+}
+
+// again yields what a stream has, and when it breaks off opens it again after a pause.
+// An error is yielded, and more follows if the caller goes on. What a stream that ends
+// without an error means is end; nil: there is no more.
+func again[T any](ctx context.Context, open func() (iter.Seq2[T, error], error), end error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		for pause := minPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
+			began := time.Now()
+			all, err := open()
+			if err == nil {
+				err = end
+				for v, broke := range all {
+					if broke != nil {
+						err = broke
+						break
+					}
+					if !yield(v, nil) {
+						return
+					}
+				}
+			}
+			if ctx.Err() != nil || err == nil || !yield(none, err) {
+				return
+			}
+			if time.Since(began) > calmAfter {
+				pause = minPause
+			}
+			rest := time.NewTimer(pause)
+			select {
+			case <-rest.C:
+			case <-ctx.Done():
+				rest.Stop()
+			}
+		}
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"iter"
 	"strings"
-	"time"
 )
 
 // Told is what became of a message.
@@ -69,36 +68,7 @@ func (n *Node) Subscribe(ctx context.Context, topic string) (iter.Seq2[Message, 
 // node hangs up or is started anew it subscribes again, after a pause. An error is
 // yielded, and more follows, if the caller goes on; what is said meanwhile is missed.
 func (n *Node) Hear(ctx context.Context, topic string) iter.Seq2[Message, error] {
-	return func(yield func(Message, error) bool) {
-		for pause := minPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
-			began := time.Now()
-			heard, err := n.Subscribe(ctx, topic)
-			if err == nil {
-				err = io.ErrUnexpectedEOF
-				for m, broke := range heard {
-					if broke != nil {
-						err = broke
-						break
-					}
-					if !yield(m, nil) {
-						return
-					}
-				}
-			}
-			if ctx.Err() != nil || !yield(Message{}, err) {
-				return
-			}
-			if time.Since(began) > calmAfter {
-				pause = minPause
-			}
-			rest := time.NewTimer(pause)
-			select {
-			case <-rest.C:
-			case <-ctx.Done():
-				rest.Stop()
-			}
-		}
-	}
+	return again(ctx, func() (iter.Seq2[Message, error], error) { return n.Subscribe(ctx, topic) }, io.ErrUnexpectedEOF)
 }
 
 var errTopic = errors.New("want NAME, or SLICE@OWNER/NAME")

@@ -38,7 +38,8 @@ func (t *turns) turn() {
 }
 
 // Tenancies follows the sliver's lease. It looks no more than once in tenancyPause,
-// whatever else happens to the books.
+// whatever else happens to the books. Only the lease's end is an end: that of ctx is told
+// as an error, lest a service takes one for the other.
 func (s shim) Tenancies(ctx context.Context) iter.Seq2[api.Tenancy, error] {
 	return func(yield func(api.Tenancy, error) bool) {
 		if err := s.may(1); err != nil {
@@ -51,6 +52,7 @@ func (s shim) Tenancies(ctx context.Context) iter.Seq2[api.Tenancy, error] {
 			now, err := s.tenancy(ctx)
 			switch {
 			case err != nil && ctx.Err() != nil:
+				yield(api.Tenancy{}, api.ErrStopping)
 				return
 			case errors.Is(err, api.ErrNotRunning) && !last.Lease.IsZero():
 				return // it is over
@@ -68,12 +70,11 @@ func (s shim) Tenancies(ctx context.Context) iter.Seq2[api.Tenancy, error] {
 			case <-rest.C:
 			case <-ctx.Done():
 				rest.Stop()
-				return
+				continue // which says so
 			}
 			select {
 			case <-changed:
 			case <-ctx.Done():
-				return
 			}
 		}
 	}
