@@ -83,7 +83,7 @@ var rooms = map[string]room{
 	"node/web":        {floor: 3},
 	"node/client":     {floor: 3},
 	"shim":            {floor: 3}, // what a service imports: std only
-	"shim/local":      {floor: 3},
+	"node/desk":       {floor: 3},
 
 	"sim":                 {floor: 4},
 	"sim/scenario":        {4, true, nil},
@@ -103,6 +103,10 @@ var rooms = map[string]room{
 	"sim/market/binomial": {4, true, nil},
 	"sim/market/burst":    {4, true, nil},
 	"sim/market/play":     {floor: 4},
+
+	"examples/pulse": {floor: 4}, // services: of croft they import shim alone
+	"examples/probe": {floor: 4},
+	"examples/query": {floor: 4},
 
 	"cmd/croft":   {floor: 5},
 	"cmd/bench":   {floor: 5}, // measures; no part of the product
@@ -308,6 +312,8 @@ func (j *judgement) floors(where, dir, to string, r room, test bool) {
 	case !known:
 		j.say(where, "croft/%s is in no floor: add it to the table of rooms in arch_test.go", to)
 	case to == dir: // a package's own outer tests
+	case tree(dir) == "examples" && to != "shim":
+		j.say(where, "an example is what anybody can write: of croft it imports shim alone, not croft/%s", to)
 	case tree(dir) == "shim" && tree(to) != "shim" && !test:
 		j.say(where, "shim imports nothing of croft: leave out croft/%s", to)
 	case target.floor > r.floor || target.floor == r.floor && tree(to) != tree(dir):
