@@ -17,7 +17,7 @@ import (
 func TestRootShim(t *testing.T) {
 	needLab(t)
 	conform := filepath.Join(t.TempDir(), "conform")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", conform, "./testdata/shim/conform")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", conform, "./"+"testdata/shim/conform")
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

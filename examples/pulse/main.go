@@ -130,13 +130,19 @@ func run(ctx context.Context, node *shim.Node, topic string, every time.Duration
 
 // hear keeps the table, and prints who is new in it.
 func hear(ctx context.Context, node *shim.Node, topic string, t *table) {
+	var owner string
 	for m, err := range node.Hear(ctx, topic) {
 		if err != nil {
 			log.Print("hearing nothing: ", err)
 			continue
 		}
+		if owner == "" {
+			if self, err := node.Self(ctx); err == nil { // else the next message finds it out
+				owner = self.Owner
+			}
+		}
 		var r Report
-		if err := json.Unmarshal(m.Data, &r); err != nil || r.Node != m.Author { // a sliver speaks of its own machine
+		if err := json.Unmarshal(m.Data, &r); err != nil || r.Node != m.Author && m.Author != owner { // a sliver speaks of its own machine
 			log.Printf("not understood: %.60q of %.8s", m.Data, m.Author)
 			continue
 		}
