@@ -107,6 +107,7 @@ var rooms = map[string]room{
 	"examples/pulse": {floor: 4}, // services: of croft they import shim alone
 	"examples/probe": {floor: 4},
 	"examples/query": {floor: 4},
+	"examples/ron":   {floor: 4},
 
 	"cmd/croft":   {floor: 5},
 	"cmd/bench":   {floor: 5}, // measures; no part of the product
