@@ -52,6 +52,7 @@ type Ledger struct {
 	bar   Reason
 
 	bookings map[ID]*booking // by hold and by lease
+	slivers  sliverBook
 	requests map[requestKey]reply
 	ports    portBook
 	timers   timers
@@ -135,6 +136,7 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 		node:     cfg.Key.Principal(),
 		pools:    make(map[Pool]*poolBook),
 		bookings: make(map[ID]*booking),
+		slivers:  newSliverBook(),
 		requests: make(map[requestKey]reply),
 		ports:    newPortBook(cfg.Ports),
 		holders:  make(map[Principal]*account),

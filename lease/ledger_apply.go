@@ -150,6 +150,7 @@ func (l *Ledger) applyCommitted(b *booking, f Fact) error {
 			l.wake(old, old.next(l.now))
 		}
 	}
+	l.slivers.enter(b)
 	l.charge(b, spanOf(b))
 	l.draw(b)
 	return nil
@@ -201,6 +202,8 @@ func (l *Ledger) applyEnded(b *booking, f Fact) error {
 	b.gone = held || b.endedOn == onReplace || pending
 	if held {
 		l.account(b.by).holds--
+	} else {
+		l.slivers.end(b)
 	}
 	if b.old != nil {
 		b.old.heir, b.old = nil, nil
@@ -229,6 +232,9 @@ func (l *Ledger) forgetBooking(b *booking) {
 	}
 	delete(l.bookings, b.hold)
 	delete(l.bookings, b.lease)
+	if !b.lease.IsZero() {
+		l.slivers.forget(b)
+	}
 	delete(l.requests, b.key())
 	l.drop(b)
 	l.countBooking(b, -1)

@@ -265,6 +265,7 @@ func (h *history) check(x executor) {
 		}
 	}
 	h.checkShares(live, now)
+	h.checkSlivers(now)
 	// No public port is used by two slivers at once.
 	for i, a := range live {
 		for _, b := range live[:i] {

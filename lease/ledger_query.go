@@ -3,7 +3,6 @@
 package lease
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 )
@@ -92,11 +91,6 @@ func (l *Ledger) Owner(p Principal) []Entry {
 	return l.entries(func(b *booking) bool { return b.owner == p })
 }
 
-// Slice returns those for one slice, oldest first.
-func (l *Ledger) Slice(owner Principal, label string) []Entry {
-	return l.entries(func(b *booking) bool { return b.owner == owner && b.slice == label })
-}
-
 func (l *Ledger) entries(keep func(*booking) bool) []Entry {
 	list := []Entry{}
 	for _, b := range l.aged(keep) {
@@ -111,31 +105,6 @@ func (l *Ledger) Lease(id ID) (Entry, bool) {
 		return b.entry(), true
 	}
 	return Entry{}, false
-}
-
-// Sliver returns the entry under which a sliver runs, or else its newest one.
-func (l *Ledger) Sliver(name string) (Entry, bool) {
-	var found *booking
-	prefix, err := text.DecodeString(name)
-	if err != nil || len(name) != sliverName {
-		return Entry{}, false
-	}
-	for _, x := range l.timers {
-		b, ok := x.(*booking)
-		if !ok || b.lease.IsZero() || !bytes.HasPrefix(b.sliver[:], prefix) {
-			continue
-		}
-		if b.state.Live() && b.begun(l.now) {
-			return b.entry(), true
-		}
-		if found == nil || found.seq < b.seq {
-			found = b
-		}
-	}
-	if found == nil {
-		return Entry{}, false
-	}
-	return found.entry(), true
 }
 
 // Free returns what is free of a pool at every instant of the term.

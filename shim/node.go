@@ -94,7 +94,6 @@ type Result struct {
 	Offers  []Found `json:"offers"`
 	Known   int     `json:"known"`
 	Matched int     `json:"matched"`
-	Tenant  string  `json:"tenant"` // who answered
 }
 
 // Found is an offer that the node verified, and where it is from.
@@ -134,8 +133,8 @@ func (n *Node) Find(ctx context.Context, query string) (r Result, err error) {
 	return r, n.ask(ctx, "POST", "/v1/find", mediaJSON, body, &r)
 }
 
-// Offers yields what the node heard by gossip of offers made since then; the zero
-// time is all. After an error nothing follows.
+// Offers yields the offers that gossip brought the node and that came to it since then,
+// by its clock; the zero time is all. After an error nothing follows.
 func (n *Node) Offers(ctx context.Context, since time.Time) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		path := "/v1/offers"

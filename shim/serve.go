@@ -18,6 +18,9 @@ type Request struct {
 	Call string          // of the role, such as "find"
 	Ask  json.RawMessage // as the role's page says
 	Part func(v any) error
+
+	// Within is when the node may ask somebody else; who is the last in line has longer.
+	Within time.Duration
 }
 
 // Handler answers a question: it may call Part any number of times, and what it
@@ -138,7 +141,7 @@ func (s *session) take(ctx context.Context, q question) {
 		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(q.Within)*time.Millisecond)
+	ctx, cancel := context.WithCancel(ctx) // the node takes back what it waits for no longer
 	s.cancels[q.ID] = cancel
 	s.open.Go(func() {
 		defer func() {
@@ -148,7 +151,8 @@ func (s *session) take(ctx context.Context, q question) {
 			delete(s.cancels, q.ID)
 		}()
 		a := &answer{}
-		done, err := s.h(ctx, Request{Call: q.Call, Ask: q.Ask, Part: func(v any) error { return s.answer(ctx, a, reply{ID: q.ID, Part: v}) }})
+		done, err := s.h(ctx, Request{Call: q.Call, Ask: q.Ask, Within: time.Duration(q.Within) * time.Millisecond,
+			Part: func(v any) error { return s.answer(ctx, a, reply{ID: q.ID, Part: v}) }})
 		last := reply{ID: q.ID, Done: done}
 		if err != nil {
 			last.Done = nil

@@ -87,7 +87,7 @@ func TestServe(t *testing.T) {
 		}
 		hear(`{"serve":"discovery/1"}`)
 		fmt.Fprintln(c, `{"ok":{"role":"discovery/1"}}`)
-		fmt.Fprintln(c, `{"id":1,"call":"find","within_ms":60000,"ask":"waits"}`)
+		fmt.Fprintln(c, `{"id":1,"call":"find","within_ms":1,"ask":"waits"}`)
 		fmt.Fprintln(c, `{"id":2,"call":"find","within_ms":60000,"ask":"parts"}`)
 		hear(`{"id":2,"part":{"n":1}}`)
 		hear(`{"id":2,"done":{}}`)

@@ -38,12 +38,12 @@ func (shimNode) Self(context.Context) (api.Self, error) {
 	return api.Self{Sliver: "abcd", Slice: "web@x", Label: "web", Owner: leasetest.Who("alice"), Node: leasetest.Who("node"), Name: "uni-a/n1", Shim: api.ShimVersion}, nil
 }
 
-func (shimNode) Neighbours(context.Context) ([]api.Neighbour, error) {
-	return []api.Neighbour{{Sliver: "abcd", Node: leasetest.Who("node"), State: "running", Public: "192.0.2.1", Ports: []lease.Port{{Proto: lease.UDP, Number: 2000, Inside: 53}}, Self: true}}, nil
+func (shimNode) OwnSlivers(context.Context) ([]api.OwnSliver, error) {
+	return []api.OwnSliver{{Sliver: "abcd", Node: leasetest.Who("node"), State: "running", Public: "192.0.2.1", Ports: []lease.Port{{Proto: lease.UDP, Number: 2000, Inside: 53}}, Self: true}}, nil
 }
 
-func (shimNode) Lease(context.Context) (api.Tenancy, error) {
-	return api.Tenancy{From: 1, Until: 2, Left: 3, State: "active", RSet: lease.RSet{lease.CPU: 100}}, nil
+func (shimNode) Lease(context.Context) (api.OwnLease, error) {
+	return api.OwnLease{From: 1, Until: 2, Left: 3, State: "active", RSet: lease.RSet{lease.CPU: 100}}, nil
 }
 
 func (n shimNode) Find(ctx context.Context, req offer.FindRequest) (offer.Result, error) {
@@ -107,7 +107,7 @@ func TestShimAndDoorAgree(t *testing.T) {
 		return f.Offer.Node == leasetest.Who("b").String() && f.Offer.Name == "uni-b/n1" && f.Offer.Sequence == 9 && f.Offer.Free[0].RSet["cpu"] == 5 &&
 			string(f.Signed) == "signed" && f.Source == "dht" && f.RTT == 2*time.Second && f.Age == time.Second
 	}
-	if res, err := s.Find(ctx, "cpu>=1"); err != nil || res.Known != 4 || res.Matched != 1 || res.Tenant != "builtin" || !same(res.Offers[0]) {
+	if res, err := s.Find(ctx, "cpu>=1"); err != nil || res.Known != 4 || res.Matched != 1 || !same(res.Offers[0]) {
 		t.Errorf("%+v, %v", res, err)
 	}
 	if _, err := s.Find(ctx, "cpu>="); err == nil {

@@ -40,8 +40,8 @@ func (shimNode) Hear(ctx context.Context, name topic.Name, ready func()) iter.Se
 	}
 }
 
-func (n shimNode) Tenancies(ctx context.Context) iter.Seq2[api.Tenancy, error] {
-	return func(yield func(api.Tenancy, error) bool) {
+func (n shimNode) OwnLeases(ctx context.Context) iter.Seq2[api.OwnLease, error] {
+	return func(yield func(api.OwnLease, error) bool) {
 		first, _ := n.Lease(ctx)
 		next := first
 		next.Until++

@@ -21,7 +21,7 @@ var Channels = []Channel{
 	{Name: "forward", Open: "there is none yet"},
 	{Name: "publish", Routes: []string{"publish-own", "publish-other", "hear-own", "hear-other"}, Test: "node/daemon.TestTopicsAreCharged"},
 	{Name: "role", Test: "node/door.TestASliverServesARole"},
-	{Name: "shim", Routes: []string{"offers", "tenancies"}, Test: "node/door.TestASliverAsks"},
+	{Name: "shim", Routes: []string{"offers", "own-leases"}, Test: "node/door.TestASliverAsks"},
 	{Name: "tunnel", Open: "there is none yet"},
 	{Name: "dns", Item: "dns"},
 	{Name: "capture", Routes: []string{"capture"}, Test: "node/daemon.TestCapturesAreFewAndBounded"},

@@ -19,13 +19,13 @@ import (
 type Shim interface {
 	Discovery
 	Self(ctx context.Context) (Self, error)
-	// Neighbours are the slivers of the same slice on this node, the asker's own too.
-	Neighbours(ctx context.Context) ([]Neighbour, error)
-	Lease(ctx context.Context) (Tenancy, error)
+	// OwnSlivers are those of the same slice on this node, the asker's own too.
+	OwnSlivers(ctx context.Context) ([]OwnSliver, error)
+	Lease(ctx context.Context) (OwnLease, error)
 	ShimLease
 	ShimTopics
 	ShimFacts
-	// Offers tells the offers that this node heard of and that were made since then, in
+	// Offers tells the offers that gossip brought this node and that came since then, in
 	// Unix seconds.
 	Offers(ctx context.Context, since int64, tell func(offer.Found) error) error
 }
@@ -45,8 +45,8 @@ type Self struct {
 // a way that a program would notice.
 const ShimVersion = 1
 
-// Neighbour is a sliver of the asker's slice.
-type Neighbour struct {
+// OwnSliver is a sliver of the asker's slice.
+type OwnSliver struct {
 	Sliver string          `json:"sliver"`
 	Node   lease.Principal `json:"node"`
 	State  string          `json:"state" doc:"of the program: created, starting, running, …"`
@@ -55,8 +55,8 @@ type Neighbour struct {
 	Self   bool            `json:"self,omitempty"`
 }
 
-// Tenancy is the lease of a sliver.
-type Tenancy struct {
+// OwnLease is the lease of the asker.
+type OwnLease struct {
 	Lease lease.ID   `json:"lease"`
 	From  int64      `json:"from" doc:"Unix seconds"`
 	Until int64      `json:"until" doc:"Unix seconds"`
@@ -73,11 +73,11 @@ func Door(s Shim, version string) http.Handler {
 	api := document(mux, version, types)
 	route(api, "GET", "/v1/self", "self", "Who the sliver is, and where",
 		func(ctx context.Context, _ *none) (Self, error) { return s.Self(ctx) })
-	route(api, "GET", "/v1/slivers", "neighbours", "The slivers of the same slice on this node",
-		func(ctx context.Context, _ *none) ([]Neighbour, error) { return s.Neighbours(ctx) })
-	route(api, "GET", "/v1/lease", "tenancy", "The sliver's lease, and how long it lasts",
-		func(ctx context.Context, _ *none) (Tenancy, error) { return s.Lease(ctx) })
-	routeTenancies(api, mux, s)
+	route(api, "GET", "/v1/slivers", "slivers", "The slivers of the same slice on this node",
+		func(ctx context.Context, _ *none) ([]OwnSliver, error) { return s.OwnSlivers(ctx) })
+	route(api, "GET", "/v1/lease", "lease", "The sliver's lease, and how long it lasts",
+		func(ctx context.Context, _ *none) (OwnLease, error) { return s.Lease(ctx) })
+	routeOwnLeases(api, mux, s)
 	routeShimTopics(api, mux, s)
 	routeFacts(api, s)
 	routeDiscovery(api, mux, s)

@@ -12,15 +12,15 @@ import (
 
 // ShimLease is what becomes of a sliver's lease.
 type ShimLease interface {
-	// Tenancies yields the lease as it stands, and again whenever it has changed,
+	// OwnLeases yields the lease as it stands, and again whenever it has changed,
 	// until ctx or the lease ends. After an error nothing follows.
-	Tenancies(ctx context.Context) iter.Seq2[Tenancy, error]
+	OwnLeases(ctx context.Context) iter.Seq2[OwnLease, error]
 }
 
-func routeTenancies(api huma.API, mux *http.ServeMux, s ShimLease) {
+func routeOwnLeases(api huma.API, mux *http.ServeMux, s ShimLease) {
 	raw(api, mux, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		lines(w, func(func()) iter.Seq2[Tenancy, error] { return s.Tenancies(r.Context()) })
-	}), huma.Operation{Method: "GET", Path: "/v1/lease/events", OperationID: "tenancies",
+		lines(w, func(func()) iter.Seq2[OwnLease, error] { return s.OwnLeases(r.Context()) })
+	}), huma.Operation{Method: "GET", Path: "/v1/lease/events", OperationID: "own-leases",
 		Summary: "The sliver's lease as it stands, and again in a line of its own whenever it has changed"},
 		http.StatusOK, mediaRows)
 }

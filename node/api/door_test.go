@@ -28,9 +28,9 @@ func (fakeShim) Publish(_ context.Context, name topic.Name, data []byte) (Said, 
 	return Said{Neighbours: len(data)}, nil
 }
 
-func (fakeShim) Tenancies(context.Context) iter.Seq2[Tenancy, error] {
-	return func(yield func(Tenancy, error) bool) {
-		_ = yield(Tenancy{Until: 1}, nil) && yield(Tenancy{Until: 2}, nil) && yield(Tenancy{}, ErrStopping)
+func (fakeShim) OwnLeases(context.Context) iter.Seq2[OwnLease, error] {
+	return func(yield func(OwnLease, error) bool) {
+		_ = yield(OwnLease{Until: 1}, nil) && yield(OwnLease{Until: 2}, nil) && yield(OwnLease{}, ErrStopping)
 	}
 }
 

@@ -41,8 +41,8 @@ func (*fake) Decide(_ context.Context, role string, wish RoleWish) (Role, error)
 	return Role{Role: role, Tenants: []RoleTenant{{Tenant: wish.Tenant, Place: wish.Do}}}, nil
 }
 func (*fake) Self(context.Context) (Self, error)              { return Self{Sliver: "abcd"}, nil }
-func (*fake) Neighbours(context.Context) ([]Neighbour, error) { return []Neighbour{}, nil }
-func (*fake) Lease(context.Context) (Tenancy, error)          { return Tenancy{}, ErrNotRunning }
+func (*fake) OwnSlivers(context.Context) ([]OwnSliver, error) { return []OwnSliver{}, nil }
+func (*fake) Lease(context.Context) (OwnLease, error)         { return OwnLease{}, ErrNotRunning }
 func (f *fake) Offers(_ context.Context, since int64, tell func(offer.Found) error) error {
 	return tell(offer.Found{Offer: offer.Offer{Made: since}})
 }

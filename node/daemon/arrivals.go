@@ -24,18 +24,18 @@ type arrival struct {
 }
 
 // since are the offers of the view that came then or later.
-func (a *arrivals) since(then, now int64, view []offer.Found) (list []offer.Found) {
+func (a *arrivals) since(then, now int64, view []*offer.Opened) (list []*offer.Opened) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	came := make(map[lease.Principal]arrival, len(view))
-	for _, f := range view {
-		c, ok := a.came[f.Offer.Node]
-		if !ok || c.sequence != f.Offer.Sequence {
-			c = arrival{f.Offer.Sequence, now}
+	for _, o := range view {
+		c, ok := a.came[o.Node]
+		if !ok || c.sequence != o.Sequence {
+			c = arrival{o.Sequence, now}
 		}
-		came[f.Offer.Node] = c
+		came[o.Node] = c
 		if c.at >= then {
-			list = append(list, f)
+			list = append(list, o)
 		}
 	}
 	a.came = came // who is in the view no more is forgotten

@@ -17,8 +17,8 @@ func TestOffersAreToldByTheirArrival(t *testing.T) {
 	inOffice(t, func(t *testing.T, h *hired) {
 		began := time.Now()
 		late := offerOf(t, began.Add(-500*time.Second), "late", "NL", 1) // by a clock that is behind
-		view := []offer.Found{offer.NewFound(h.built.offers[0], offer.View, began)}
-		h.d.deps.Heard = func() []offer.Found { return view }
+		view := []*offer.Opened{&h.built.offers[0]}
+		h.d.deps.View = func() []*offer.Opened { return view }
 		s := newShim(h.d, door.Sliver{Name: h.sliver, Label: "ron", Owner: leasetest.Who("alice")})
 		told := func(since time.Time) (names []string) {
 			t.Helper()
@@ -31,7 +31,7 @@ func TestOffersAreToldByTheirArrival(t *testing.T) {
 			t.Errorf("at first %v", got)
 		}
 		h.m.pass(10 * time.Second)
-		view = append(view, offer.NewFound(late, offer.View, time.Now()))
+		view = append(view, &late)
 		if got := told(began.Add(5 * time.Second)); fmt.Sprint(got) != "[late]" {
 			t.Errorf("then %v", got)
 		}

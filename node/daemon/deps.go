@@ -40,9 +40,8 @@ type Deps struct {
 	// the way in.
 	Socket func() (net.Listener, error)
 
-	Discovery api.Discovery        // query → offers, with reasons: the built-in tenant; nil: there is none
-	Seeker    Seeker               // what the node knows of others besides their offers; nil: nothing
-	Heard     func() []offer.Found // the offers that gossip brought; nil: none
+	Discovery api.Discovery // query → offers, with reasons: the built-in tenant; nil: there is none
+	Seeker    Seeker        // what the node knows of others besides their offers; nil: nothing
 
 	// View is what gossip told of nodes that are there, not to be changed; nil: nothing.
 	View func() []*offer.Opened

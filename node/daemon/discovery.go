@@ -145,7 +145,7 @@ func agreement(q offer.Query, given, other *findAnswer) float64 {
 	most := max(len(a), len(b)+other.wrong)
 	same := 0
 	for _, node := range b {
-		if slices.Contains(a, node) || q.Limit > 0 && !q.Ordered() && other.heard[node] {
+		if slices.Contains(a, node) || q.Limit > 0 && !q.Ordered() && other.viewed[node] {
 			same++
 		}
 	}
@@ -169,6 +169,14 @@ func (d *Daemon) seeker() Seeker {
 		return blind{}
 	}
 	return d.deps.Seeker
+}
+
+// view is what gossip told of nodes that are there, not to be changed.
+func (d *Daemon) view() []*offer.Opened {
+	if d.deps.View == nil {
+		return nil
+	}
+	return d.deps.View()
 }
 
 // blind knows nothing of other nodes but their offers.

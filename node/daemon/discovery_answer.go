@@ -155,9 +155,9 @@ type findAnswer struct {
 
 	// What it is compared by: the first nodes as far as they are measured already, how
 	// many were sent that do not match, and who of the first is in the node's own view.
-	first []lease.Principal
-	wrong int
-	heard map[lease.Principal]bool
+	first  []lease.Principal
+	wrong  int
+	viewed map[lease.Principal]bool
 }
 
 // end reads the end of an answer. Nothing is measured yet: that is not for who is
@@ -175,11 +175,11 @@ func (r *findReading) end(raw json.RawMessage) (any, error) {
 	for _, f := range seen.Offers[:min(len(seen.Offers), compared)] {
 		a.first = append(a.first, f.Offer.Node)
 	}
-	if r.trial && r.query.Limit > 0 && !r.query.Ordered() && r.d.deps.Heard != nil {
-		a.heard = map[lease.Principal]bool{}
-		for _, f := range r.d.deps.Heard() {
-			if slices.Contains(a.first, f.Offer.Node) {
-				a.heard[f.Offer.Node] = true
+	if r.trial && r.query.Limit > 0 && !r.query.Ordered() {
+		a.viewed = map[lease.Principal]bool{}
+		for _, o := range r.d.view() {
+			if slices.Contains(a.first, o.Node) {
+				a.viewed[o.Node] = true
 			}
 		}
 	}

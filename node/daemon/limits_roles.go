@@ -60,8 +60,8 @@ const (
 	// shimCountedCost is what the figures of a sliver count as: each looks into the kernel.
 	shimCountedCost = 4
 
-	// tenancyPause is how long who follows a lease is told nothing after a change.
-	tenancyPause = time.Second
+	// ownLeasePause is how long who follows a lease is told nothing after a change.
+	ownLeasePause = time.Second
 
 	// maxSource is the size in bytes of what a tenant calls where an offer is from.
 	maxSource = 16

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -75,7 +74,7 @@ type verdict struct {
 
 func newOffice(cfg role.Config, builtin tenant, dir string, log *slog.Logger) (*office, error) {
 	cfg.Builtin, cfg.Share = builtin != nil, cmp.Or(cfg.Share, role.ShareOwn)
-	o := &office{cfg: cfg, log: log, tenants: map[role.Tenant]tenant{}, asks: map[uint64]*asking{}, book: officeBook{dir: dir, log: log}}
+	o := &office{cfg: cfg, log: log, tenants: map[role.Tenant]tenant{}, asks: map[uint64]*asking{}, book: officeBook{dir: dir, log: log, sync: syncDir}}
 	if builtin != nil {
 		o.tenants[role.Builtin] = builtin
 	}
@@ -177,11 +176,7 @@ func (o *office) step(in role.Input, done ...*string) error {
 			}
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(o.asks)) {
-		if !o.s.Open(id) {
-			delete(o.asks, id)
-		}
-	}
+	maps.DeleteFunc(o.asks, func(id uint64, _ *asking) bool { return !o.s.Open(id) })
 	if wake, ok := o.s.NextWake(); ok && !o.shut {
 		o.wake.Reset(time.Until(wake))
 	}
@@ -266,8 +261,7 @@ func failing(err error) string {
 // nobody, and whoever waits asks again.
 func (o *office) rebuild(cause error) {
 	o.log.Error("who fills a role could not be written down; it is as it was", "role", o.cfg.Role.Name, "err", cause)
-	for _, id := range slices.Sorted(maps.Keys(o.asks)) {
-		a := o.asks[id]
+	for _, a := range o.asks {
 		for _, cancel := range a.cancel {
 			cancel()
 		}
@@ -278,7 +272,7 @@ func (o *office) rebuild(cause error) {
 	}
 	clear(o.asks)
 	o.s = o.restored()
-	for _, who := range slices.Sorted(maps.Keys(o.tenants)) {
+	for who := range o.tenants {
 		o.s.Step(time.Now(), role.Here{Tenant: who})
 	}
 }

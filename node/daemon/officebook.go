@@ -21,6 +21,7 @@ type officeBook struct {
 	journal *journal.Journal
 	facts   []role.Fact // durable
 	log     *slog.Logger
+	sync    func(dir string) error // makes the names in a directory durable
 }
 
 // open reads what there is.
@@ -36,7 +37,7 @@ func (b *officeBook) begin() error {
 	if err := os.MkdirAll(above, 0o700); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(above)); err != nil { // the journal syncs those below
+	if err := b.sync(filepath.Dir(above)); err != nil { // the journal syncs those below
 		return err
 	}
 	j, records, err := journal.Open(b.dir, journal.Options{Ballast: -1})

@@ -136,9 +136,8 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	close(o.built)
 	wg.Go(func() { o.first.run(run) })
 	wg.Go(func() { o.traffic.run(run, o.connected) })
-	deps.View = o.present
 	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Overlay = o.builtin(), o, o, o.dht, o
-	deps.Seeker, deps.Heard, deps.Paths = seeker{o}, o.view, paths{o}
+	deps.Seeker, deps.View, deps.Paths = seeker{o}, o.present, paths{o}
 	if o.wired == nil {
 		return nil // a host of somebody else's: what is around it he knows
 	}

@@ -86,7 +86,7 @@ func TestInventedNodesDoNotAgree(t *testing.T) {
 	inOffice(t, func(t *testing.T, h *hired) {
 		now := time.Now()
 		mine := []offer.Opened{offerOf(t, now, "x", "NL", 1), offerOf(t, now, "y", "NL", 1)}
-		h.d.deps.Heard = func() []offer.Found { return nil }
+		h.d.deps.View = nil
 		serve(t, h.m.doors.dial(t, h.sliver), func(role.Question) []string {
 			return []string{line(mine...), `{"id":%d,"done":{"known":2,"matched":2}}`}
 		})
@@ -96,7 +96,7 @@ func TestInventedNodesDoNotAgree(t *testing.T) {
 		if got := h.tenant(h.slice); got.Trials != 1 || got.Agreement != 0 {
 			t.Errorf("invented: %+v", got)
 		}
-		h.d.deps.Heard = func() []offer.Found { return []offer.Found{offer.NewFound(mine[0], offer.View, now)} }
+		h.d.deps.View = func() []*offer.Opened { return []*offer.Opened{&mine[0]} }
 		h.find("country=NL limit 2")
 		h.m.pass(time.Second)
 		if got := h.tenant(h.slice); got.Trials != 2 || got.Agreement != 0.25 {
@@ -176,10 +176,10 @@ func TestSliversDoNotLearnWhoAnswers(t *testing.T) {
 func TestSliversAskByTheirMeasure(t *testing.T) {
 	inOffice(t, func(t *testing.T, h *hired) {
 		s := newShim(h.d, door.Sliver{Name: h.sliver, Label: "ron", Owner: newPerson(t, "alice").key().Principal()})
-		h.d.deps.Heard = func() []offer.Found { return nil }
+		h.d.deps.View = nil
 		for name, ask := range map[string]func() error{
 			"self":    func() error { _, err := s.Self(t.Context()); return err },
-			"slivers": func() error { _, err := s.Neighbours(t.Context()); return err },
+			"slivers": func() error { _, err := s.OwnSlivers(t.Context()); return err },
 			"lease":   func() error { _, err := s.Lease(t.Context()); return err },
 			"offers":  func() error { return s.Offers(t.Context(), 0, func(offer.Found) error { return nil }) },
 		} {
@@ -195,9 +195,12 @@ func TestSliversAskByTheirMeasure(t *testing.T) {
 			if answered == 0 || answered > shimAskBurst {
 				t.Errorf("%s is answered %d times at once", name, answered)
 			}
+			if _, err := s.Find(t.Context(), offer.FindRequest{}); !errors.Is(err, api.ErrBusy) {
+				t.Errorf("after %s a query is answered: %v", name, err)
+			}
 			h.m.pass(time.Minute)
 		}
-		if list, err := s.Neighbours(t.Context()); err != nil || len(list) != 1 || !list[0].Self {
+		if list, err := s.OwnSlivers(t.Context()); err != nil || len(list) != 1 || !list[0].Self {
 			t.Errorf("%+v, %v", list, err)
 		}
 	})
@@ -210,8 +213,8 @@ func TestLooksFindTheirSliver(t *testing.T) {
 		other := lease.SliverName(bob.run(h.life, "b", time.Hour))
 		h.m.settle()
 		for name, owner := range map[string]lease.Principal{h.sliver: newPerson(t, "alice").key().Principal(), other: bob.key().Principal()} {
-			list, err := newShim(h.d, door.Sliver{Name: name, Label: "ron", Owner: owner}).Neighbours(t.Context())
-			if err != nil || len(list) != 1 || !slices.ContainsFunc(list, func(n api.Neighbour) bool { return n.Self && n.Sliver == name }) {
+			list, err := newShim(h.d, door.Sliver{Name: name, Label: "ron", Owner: owner}).OwnSlivers(t.Context())
+			if err != nil || len(list) != 1 || !slices.ContainsFunc(list, func(n api.OwnSliver) bool { return n.Self && n.Sliver == name }) {
 				t.Errorf("%s: %+v, %v", name, list, err)
 			}
 		}

@@ -105,9 +105,9 @@ func roleBench(b *testing.B) (*Daemon, *known) {
 		built.offers = append(built.offers, sealed)
 	}
 	d := &Daemon{cfg: Config{State: b.TempDir()}, deps: Deps{Key: leasetest.Key("node"), Clock: machineClock{}, Log: slog.New(slog.DiscardHandler), Discovery: built,
-		Heard: func() (list []offer.Found) {
+		View: func() (list []*offer.Opened) {
 			for _, o := range built.offers {
-				list = append(list, offer.NewFound(o, offer.View, time.Now()))
+				list = append(list, &o)
 			}
 			return list
 		}}}

@@ -44,6 +44,9 @@ func (s shim) Find(ctx context.Context, req offer.FindRequest) (offer.Result, er
 }
 
 func (s shim) Seek(ctx context.Context, req offer.FindRequest, tell func(offer.Found) error) (offer.Result, error) {
+	if err := s.may(1); err != nil {
+		return offer.Result{}, err
+	}
 	if !s.finds.Allow() {
 		return offer.Result{}, fmt.Errorf("%w: %d queries at once, and %d a second", api.ErrBusy, shimFindBurst, shimFinds)
 	}
@@ -63,54 +66,49 @@ func (s shim) Self(context.Context) (api.Self, error) {
 		Node: s.d.deps.Key.Principal(), Name: s.d.cfg.Name, Shim: api.ShimVersion}, nil
 }
 
-func (s shim) Neighbours(ctx context.Context) ([]api.Neighbour, error) {
+func (s shim) OwnSlivers(ctx context.Context) ([]api.OwnSliver, error) {
 	if err := s.may(1); err != nil {
 		return nil, err
 	}
-	entries, err := look(ctx, s.d, func(l *lease.Ledger) []lease.Entry { return l.Slice(s.who.Owner, s.who.Label) })
-	out := []api.Neighbour{}
+	entries, err := look(ctx, s.d, func(l *lease.Ledger) []lease.Entry { return l.Slivers(s.who.Owner, s.who.Label) })
+	out := []api.OwnSliver{}
 	now := s.d.time.now().Unix()
 	for _, e := range entries {
-		if e.Sliver == "" || !e.State.Live() {
-			continue
-		}
 		o := s.d.sliverOf(e, now)
-		out = append(out, api.Neighbour{Sliver: e.Sliver, Node: s.d.deps.Key.Principal(), State: o.Run, Public: o.Public, Ports: e.Ports, Self: e.Sliver == s.who.Name})
+		out = append(out, api.OwnSliver{Sliver: e.Sliver, Node: s.d.deps.Key.Principal(), State: o.Run, Public: o.Public, Ports: e.Ports, Self: e.Sliver == s.who.Name})
 	}
 	return out, err
 }
 
-func (s shim) Lease(ctx context.Context) (api.Tenancy, error) {
+func (s shim) Lease(ctx context.Context) (api.OwnLease, error) {
 	if err := s.may(1); err != nil {
-		return api.Tenancy{}, err
+		return api.OwnLease{}, err
 	}
-	return s.tenancy(ctx)
+	return s.ownLease(ctx)
 }
 
-func (s shim) tenancy(ctx context.Context) (api.Tenancy, error) {
+func (s shim) ownLease(ctx context.Context) (api.OwnLease, error) {
 	e, err := look(ctx, s.d, func(l *lease.Ledger) lease.Entry {
 		e, _ := l.Sliver(s.who.Name)
 		return e
 	})
 	switch {
 	case err != nil:
-		return api.Tenancy{}, err
+		return api.OwnLease{}, err
 	case !e.State.Live():
-		return api.Tenancy{}, api.ErrNotRunning
+		return api.OwnLease{}, api.ErrNotRunning
 	}
 	o := s.d.sliverOf(e, s.d.time.now().Unix())
-	return api.Tenancy{Lease: e.Lease, From: e.Term.From, Until: e.Term.Until, Left: o.Left, State: e.State.String(), RSet: e.RSet}, nil
+	return api.OwnLease{Lease: e.Lease, From: e.Term.From, Until: e.Term.Until, Left: o.Left, State: e.State.String(), RSet: e.RSet}, nil
 }
 
 func (s shim) Offers(ctx context.Context, since int64, tell func(offer.Found) error) error {
 	if err := s.may(shimOffersCost); err != nil {
 		return err
 	}
-	if s.d.deps.Heard == nil {
-		return nil
-	}
-	for _, f := range s.d.arrivals.since(since, s.d.deps.Clock.Wall().Unix(), s.d.deps.Heard()) {
-		if err := tell(f); err != nil || ctx.Err() != nil {
+	now := s.d.deps.Clock.Wall()
+	for _, o := range s.d.arrivals.since(since, now.Unix(), s.d.view()) {
+		if err := tell(offer.NewFound(*o, offer.View, now)); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}

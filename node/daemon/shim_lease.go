@@ -37,35 +37,35 @@ func (t *turns) turn() {
 	}
 }
 
-// Tenancies follows the sliver's lease. It looks no more than once in tenancyPause,
+// OwnLeases follows the sliver's lease. It looks no more than once in ownLeasePause,
 // whatever else happens to the books. Only the lease's end is an end: that of ctx is told
 // as an error, lest a service takes one for the other.
-func (s shim) Tenancies(ctx context.Context) iter.Seq2[api.Tenancy, error] {
-	return func(yield func(api.Tenancy, error) bool) {
+func (s shim) OwnLeases(ctx context.Context) iter.Seq2[api.OwnLease, error] {
+	return func(yield func(api.OwnLease, error) bool) {
 		if err := s.may(1); err != nil {
-			yield(api.Tenancy{}, err)
+			yield(api.OwnLease{}, err)
 			return
 		}
-		var last api.Tenancy
+		var last api.OwnLease
 		for {
 			changed := s.d.turns.watch()
-			now, err := s.tenancy(ctx)
+			now, err := s.ownLease(ctx)
 			switch {
 			case err != nil && ctx.Err() != nil:
-				yield(api.Tenancy{}, api.ErrStopping)
+				yield(api.OwnLease{}, api.ErrStopping)
 				return
 			case errors.Is(err, api.ErrNotRunning) && !last.Lease.IsZero():
 				return // it is over
 			case err != nil:
-				yield(api.Tenancy{}, err)
+				yield(api.OwnLease{}, err)
 				return
-			case !sameTenancy(now, last):
+			case !sameLease(now, last):
 				if !yield(now, nil) {
 					return
 				}
 				last = now
 			}
-			rest := time.NewTimer(tenancyPause)
+			rest := time.NewTimer(ownLeasePause)
 			select {
 			case <-rest.C:
 			case <-ctx.Done():
@@ -80,8 +80,8 @@ func (s shim) Tenancies(ctx context.Context) iter.Seq2[api.Tenancy, error] {
 	}
 }
 
-// sameTenancy: time goes by, and that is no change.
-func sameTenancy(a, b api.Tenancy) bool {
+// sameLease: time goes by, and that is no change.
+func sameLease(a, b api.OwnLease) bool {
 	a.Left, b.Left = 0, 0
 	return a == b
 }

@@ -304,10 +304,10 @@ func TestASliversTopicsAreBounded(t *testing.T) {
 // A lease is followed: it is told as it stands, when it is renewed, and ends.
 func TestALeaseIsFollowed(t *testing.T) {
 	onTopics(t, func(t *testing.T, h *hired, _ *topicsModel, s shim) {
-		told, over := make(chan api.Tenancy, 8), make(chan struct{})
+		told, over := make(chan api.OwnLease, 8), make(chan struct{})
 		go func() {
 			defer close(over)
-			for l, err := range s.Tenancies(t.Context()) {
+			for l, err := range s.OwnLeases(t.Context()) {
 				if err != nil {
 					t.Error(err)
 				}

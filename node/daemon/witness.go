@@ -127,7 +127,7 @@ func accused(f *audit.Fork) lease.Principal {
 // certified them, else the network of an address. The index is not asked: whom the view
 // does not know, this node is no witness of.
 func (w *witness) nodes() []audit.Candidate {
-	own, view := w.d.deps.Key.Principal(), w.view()
+	own, view := w.d.deps.Key.Principal(), w.d.view()
 	nodes := make([]audit.Candidate, 1, 1+len(view))
 	nodes[0].Node = own
 	for _, o := range view {
@@ -139,13 +139,6 @@ func (w *witness) nodes() []audit.Candidate {
 		nodes = append(nodes, c)
 	}
 	return nodes
-}
-
-func (w *witness) view() []*offer.Opened {
-	if w.d.deps.View == nil {
-		return nil
-	}
-	return w.d.deps.View()
 }
 
 // SiteOf is what a node has in common with those that its owner can make at will:
@@ -277,7 +270,7 @@ func (a audits) Watched(context.Context) ([]api.Watched, error) {
 	}
 	w := a.d.witness
 	names := map[lease.Principal]string{}
-	for _, o := range w.view() {
+	for _, o := range w.d.view() {
 		names[o.Node] = o.Display()
 	}
 	w.mu.Lock()

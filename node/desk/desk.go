@@ -82,19 +82,19 @@ func (d *Desk) Self(ctx context.Context) (api.Self, error) {
 }
 
 // Neighbours is the service alone: the slice's slivers are on other machines.
-func (d *Desk) Neighbours(ctx context.Context) ([]api.Neighbour, error) {
+func (d *Desk) OwnSlivers(ctx context.Context) ([]api.OwnSliver, error) {
 	self, err := d.Self(ctx)
-	return []api.Neighbour{{Sliver: sliver, Node: self.Node, State: "running", Self: true}}, err
+	return []api.OwnSliver{{Sliver: sliver, Node: self.Node, State: "running", Self: true}}, err
 }
 
 // Lease has no end: Until is 0.
-func (d *Desk) Lease(context.Context) (api.Tenancy, error) {
-	return api.Tenancy{State: lease.Active.String()}, nil
+func (d *Desk) Lease(context.Context) (api.OwnLease, error) {
+	return api.OwnLease{State: lease.Active.String()}, nil
 }
 
-// Tenancies yields it once: it never changes.
-func (d *Desk) Tenancies(ctx context.Context) iter.Seq2[api.Tenancy, error] {
-	return func(yield func(api.Tenancy, error) bool) {
+// OwnLeases yields it once: it never changes.
+func (d *Desk) OwnLeases(ctx context.Context) iter.Seq2[api.OwnLease, error] {
+	return func(yield func(api.OwnLease, error) bool) {
 		if l, err := d.Lease(ctx); yield(l, err) {
 			<-ctx.Done()
 		}

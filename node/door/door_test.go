@@ -179,7 +179,7 @@ func TestASliverServesARole(t *testing.T) {
 	inStreet(t, func(t *testing.T, s *street) {
 		v, tenant := s.serve()
 		first, second := s.call(tenant, time.Second, `{"query":"a"}`), (<-chan outcome)(nil)
-		if q := v.hear(); q != `{"id":1,"call":"find","within_ms":1000,"ask":{"query":"a"}}` {
+		if q := v.hear(); q != `{"id":1,"call":"find","within_ms":3000,"ask":{"query":"a"}}` {
 			t.Errorf("asked %s", q)
 		}
 		second = s.call(tenant, time.Second, `{"query":"b"}`)
@@ -469,7 +469,7 @@ func TestAnswersEndOnce(t *testing.T) {
 	defer here.Close()
 	defer there.Close()
 	tenant := newTenant(&paid{Conn: there, ctx: t.Context(), stop: func() {}})
-	if _, _, err := tenant.begin(t.Context(), role.Call{Name: "find", Bytes: 256}, json.RawMessage("{}")); err != nil {
+	if _, _, err := tenant.begin(role.Call{Name: "find", Bytes: 256}, json.RawMessage("{}")); err != nil {
 		t.Fatal(err)
 	}
 	if err := tenant.take([]byte(`{"id":1,"done":{}}`)); err != nil {

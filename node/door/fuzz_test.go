@@ -25,7 +25,7 @@ func FuzzTenant(f *testing.F) {
 		tenant := newTenant(&paid{Conn: there, ctx: context.Background(), stop: func() {}})
 		calls := make([]*call, 3)
 		for i := range calls {
-			id, c, err := tenant.begin(t.Context(), role.Call{Name: "find", Bytes: 256}, json.RawMessage("{}"))
+			id, c, err := tenant.begin(role.Call{Name: "find", Bytes: 256}, json.RawMessage("{}"))
 			if err != nil || id != uint64(i+1) {
 				t.Fatal(id, err)
 			}

@@ -202,7 +202,7 @@ func (t *Tenant) end(err error) {
 // call. When ctx ends the question is taken back. An error that matches
 // [role.Failure] is the tenant's own.
 func (t *Tenant) Call(ctx context.Context, what role.Call, ask json.RawMessage, part func(json.RawMessage) error) (json.RawMessage, error) {
-	id, c, err := t.begin(ctx, what, ask)
+	id, c, err := t.begin(what, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -228,11 +228,10 @@ func (t *Tenant) Call(ctx context.Context, what role.Call, ask json.RawMessage, 
 	}
 }
 
-func (t *Tenant) begin(ctx context.Context, what role.Call, ask json.RawMessage) (uint64, *call, error) {
-	q := role.Question{Call: what.Name, Ask: ask}
-	if by, ok := ctx.Deadline(); ok {
-		q.Within = max(time.Until(by).Milliseconds(), 1)
-	}
+func (t *Tenant) begin(what role.Call, ask json.RawMessage) (uint64, *call, error) {
+	// The time of every question, however long this one is waited for: else who is the
+	// last in line would know that its answer counts, and a challenger that its does not.
+	q := role.Question{Call: what.Name, Within: what.Within.Milliseconds(), Ask: ask}
 	if len(ask) > role.MaxLine-512 { // room for what is around it
 		return 0, nil, fmt.Errorf("%w: %d bytes", ErrAsk, len(ask))
 	}
