@@ -83,7 +83,8 @@ func main() {
 	defer stop()
 	log.SetFlags(0)
 	r := &ron{node: shim.Open(), peers: map[string]*peer{}, told: map[string]map[string]float64{}}
-	if err := r.run(ctx, *topic, *pulse); err != nil && ctx.Err() == nil {
+	err := r.run(ctx, *topic, *pulse)
+	if ctx.Err() == nil {
 		log.Fatal("ron: ", err)
 	}
 }

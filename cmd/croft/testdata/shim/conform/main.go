@@ -84,7 +84,7 @@ func conform(ctx context.Context, node *shim.Node) error {
 	if t, err := node.Traffic(ctx); lease.Until == 0 && !errors.Is(err, shim.ErrNotRunning) || lease.Until > 0 && (err != nil || t.At.IsZero() || t.Out.SeenBytes == 0) {
 		return fmt.Errorf("traffic: %+v, %w", t, err)
 	}
-	if found, err := node.Find(ctx, "cpu>=1"); err != nil || found.Known == 0 || len(found.Offers) == 0 || found.Tenant != "" {
+	if found, err := node.Find(ctx, "cpu>=1"); err != nil || found.Known == 0 || len(found.Offers) == 0 {
 		return fmt.Errorf("find: %+v, %w", found, err)
 	}
 	if _, err := node.Find(ctx, "cpu>="); !errors.Is(err, shim.ErrRefused) || errors.Is(err, shim.ErrNotNow) {
