@@ -15,7 +15,7 @@ T ?= ./...
 # Our runc, where the host's is too old; sbin for mkfs and nft.
 export PATH := $(CURDIR)/build:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help build demo demo-sharp demo-packets sim test test-root load check-deep race fuzz generate check clean bench soak agreement setup-run setup-demo setup-test setup-bench
+.PHONY: help build demo demo-sharp demo-packets demo-services sim test test-root load check-deep race fuzz generate check clean bench soak agreement setup-run setup-demo setup-test setup-bench
 
 help:
 	@printf 'make TARGET (times on two cores, caches warm)\n\n'
@@ -35,6 +35,10 @@ demo-sharp: setup-demo build ## 20 s | tickets split, oversubscribed and proved,
 demo-packets: setup-demo build ## 3 min | packet limits flooded in every way, senders named, records rewritten, with real nodes; needs root
 	CGO_ENABLED=0 go build -trimpath -o build/packets ./cmd/packets
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-packets; else sudo scripts/demo-packets; fi
+
+demo-services: setup-demo build ## 2 min | services of several owners that compose by topics, with real nodes; needs root
+	for name in pulse probe query ron; do CGO_ENABLED=0 go build -trimpath -o build/$$name ./examples/$$name; done
+	@if [ "$$(id -u)" = 0 ]; then scripts/demo-services; else sudo scripts/demo-services; fi
 
 sim: build ## 1 h | every shipped scenario where it is meant to be played, and one table of what came; build/sim.html has the plots, build/sim.md the table
 	@scripts/sim $(SIM)

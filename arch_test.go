@@ -84,7 +84,7 @@ var rooms = map[string]room{
 	"node/web":        {floor: 3},
 	"node/client":     {floor: 3},
 	"shim":            {floor: 3}, // what a service imports: std only
-	"shim/local":      {floor: 3},
+	"node/desk":       {floor: 3},
 
 	"sim":                 {floor: 4},
 	"sim/scenario":        {4, true, nil},
@@ -106,7 +106,11 @@ var rooms = map[string]room{
 	"sim/market/burst":    {4, true, nil},
 	"sim/market/play":     {floor: 4},
 
-	"examples/bootstrap": {floor: 5}, // tenants of roles; they know the shim alone
+	"examples/bootstrap": {floor: 5}, // tenants of roles, services; of croft they know the shim alone
+	"examples/probe":     {floor: 5},
+	"examples/pulse":     {floor: 5},
+	"examples/query":     {floor: 5},
+	"examples/ron":       {floor: 5},
 	"examples/topology":  {floor: 5},
 	"examples/tracker":   {floor: 5},
 
@@ -314,6 +318,8 @@ func (j *judgement) floors(where, dir, to string, r room, test bool) {
 	case !known:
 		j.say(where, "croft/%s is in no floor: add it to the table of rooms in arch_test.go", to)
 	case to == dir: // a package's own outer tests
+	case tree(dir) == "examples" && to != "shim":
+		j.say(where, "an example is what anybody can write: of croft it imports shim alone, not croft/%s", to)
 	case tree(dir) == "shim" && tree(to) != "shim" && !test:
 		j.say(where, "shim imports nothing of croft: leave out croft/%s", to)
 	case target.floor > r.floor || target.floor == r.floor && tree(to) != tree(dir):

@@ -43,6 +43,11 @@ func checkTopics(topics []Topic) error {
 		field(named <= MaxPublishers, "%d principals at all topics, limit %d", named, MaxPublishers))
 }
 
+// AnybodyMay reports whether whoever signs may publish on a topic of the slice.
+func (r SliceRecord) AnybodyMay(topic string) bool {
+	return slices.ContainsFunc(r.Topics, func(t Topic) bool { return t.Name == topic && t.Publishers&ByAnybody != 0 })
+}
+
 // MayPublish judges, by the record alone, whether a principal may publish on a
 // topic of the slice (rule R5 of docs/protocol/slices.md). Whom a grant lets,
 // the grant says. The error is ErrGrant.

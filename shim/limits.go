@@ -16,6 +16,13 @@ const (
 	maxParts = 4096 - 1
 	maxEnd   = maxLine
 
+	// maxData is the size in bytes of a message: what the node takes.
+	maxData = 16 << 10
+
+	// maxConns is how many connections one Node has to the node at once: a sliver may
+	// have 8 with those on which it serves roles. A subscription is one.
+	maxConns = 6
+
 	// maxAnswer bounds what is read of an answer of the node.
 	maxAnswer = 64 << 20
 

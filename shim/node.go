@@ -3,12 +3,10 @@
 package shim
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -22,11 +20,13 @@ import (
 // Version is that of the routes that this package asks by; [Self].Shim is the node's.
 const Version = 1
 
+const (
+	mediaJSON  = "application/json"
+	mediaBytes = "application/octet-stream"
+)
+
 // DefaultSocket is where a sliver finds its node's socket.
 const DefaultSocket = "/run/croft/node.sock"
-
-// ErrRefused matches every answer of the node that is none; the sentence says why.
-var ErrRefused = errors.New("refused by the node")
 
 // Node is the node on which the sliver runs.
 type Node struct {
@@ -41,7 +41,7 @@ func Open() *Node { return At(cmp.Or(os.Getenv("CROFT_SOCKET"), DefaultSocket)) 
 // At returns the node behind a socket.
 func At(socket string) *Node {
 	n := &Node{socket: socket}
-	n.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx) }}}
+	n.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2, MaxConnsPerHost: maxConns, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx) }}}
 	return n
 }
 
@@ -89,21 +89,6 @@ func (n *Node) Slivers(ctx context.Context) (list []Sliver, err error) {
 	return list, n.get(ctx, "/v1/slivers", &list)
 }
 
-// Lease is what the sliver runs by.
-type Lease struct {
-	Lease string            `json:"lease"`
-	From  int64             `json:"from"`  // Unix seconds
-	Until int64             `json:"until"` // Unix seconds
-	Left  int64             `json:"left"`  // seconds, by the clock that counts
-	State string            `json:"state"` // active, or closing: it ends sooner than Until
-	RSet  map[string]uint64 `json:"rset"`  // resource → amount, in the resource's unit
-}
-
-// Lease returns the sliver's lease as it stands.
-func (n *Node) Lease(ctx context.Context) (l Lease, err error) {
-	return l, n.get(ctx, "/v1/lease", &l)
-}
-
 // Result is an answer to a query.
 type Result struct {
 	Offers  []Found `json:"offers"`
@@ -145,7 +130,7 @@ func (n *Node) Find(ctx context.Context, query string) (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	return r, n.ask(ctx, "POST", "/v1/find", body, &r)
+	return r, n.ask(ctx, "POST", "/v1/find", mediaJSON, body, &r)
 }
 
 // Offers yields the offers that gossip brought the node and that came to it since then,
@@ -156,36 +141,21 @@ func (n *Node) Offers(ctx context.Context, since time.Time) iter.Seq2[Found, err
 		if !since.IsZero() {
 			path += "?since=" + strconv.FormatInt(since.Unix(), 10)
 		}
-		resp, err := n.do(ctx, "GET", path, nil)
+		found, err := stream[Found](ctx, n, path)
 		if err != nil {
 			yield(Found{}, err)
 			return
 		}
-		defer resp.Body.Close()
-		lines := bufio.NewScanner(resp.Body)
-		lines.Buffer(nil, maxLine)
-		for lines.Scan() {
-			var f Found
-			if err := json.Unmarshal(lines.Bytes(), &f); err != nil {
-				yield(f, fmt.Errorf("reading offers: %w", err))
-				return
-			}
-			if !yield(f, nil) {
-				return
-			}
-		}
-		if err := lines.Err(); err != nil {
-			yield(Found{}, fmt.Errorf("reading offers: %w", err))
-		}
+		found(yield)
 	}
 }
 
 func (n *Node) get(ctx context.Context, path string, into any) error {
-	return n.ask(ctx, "GET", path, nil, into)
+	return n.ask(ctx, "GET", path, "", nil, into)
 }
 
-func (n *Node) ask(ctx context.Context, method, path string, body []byte, into any) error {
-	resp, err := n.do(ctx, method, path, body)
+func (n *Node) ask(ctx context.Context, method, path, media string, body []byte, into any) error {
+	resp, err := n.do(ctx, method, path, media, body)
 	if err != nil {
 		return err
 	}
@@ -197,13 +167,13 @@ func (n *Node) ask(ctx context.Context, method, path string, body []byte, into a
 }
 
 // do returns a good answer, or the problem in a bad one.
-func (n *Node) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+func (n *Node) do(ctx context.Context, method, path, media string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", media)
 	}
 	resp, err := n.http.Do(req)
 	if err != nil {
@@ -213,10 +183,6 @@ func (n *Node) do(ctx context.Context, method, path string, body []byte) (*http.
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	var problem struct{ Detail string }
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblem)) // what cannot be read is no sentence
-	if json.Unmarshal(b, &problem) != nil || problem.Detail == "" {
-		problem.Detail = resp.Status
-	}
-	return nil, fmt.Errorf("%w: %s", ErrRefused, problem.Detail)
+	return nil, refusal(resp.StatusCode, b)
 }

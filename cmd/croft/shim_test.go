@@ -123,6 +123,7 @@ func TestShimAndDoorAgree(t *testing.T) {
 		t.Errorf("%d offers", heard)
 	}
 
+	topicsAgree(ctx, t, s)
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() {

@@ -19,9 +19,9 @@ var Channels = []Channel{
 	{Name: "exec", Routes: []string{"exec"}, Test: "node/daemon.TestWhatTheNodeMovesIsCharged"},
 	{Name: "cp", Open: "there is none yet"},
 	{Name: "forward", Open: "there is none yet"},
-	{Name: "publish", Open: "there is none yet"},
+	{Name: "publish", Routes: []string{"publish-own", "publish-other", "hear-own", "hear-other"}, Test: "node/daemon.TestTopicsAreCharged"},
 	{Name: "role", Test: "node/door.TestASliverServesARole"},
-	{Name: "shim", Routes: []string{"offers"}, Test: "node/door.TestASliverAsks"},
+	{Name: "shim", Routes: []string{"offers", "own-leases"}, Test: "node/door.TestASliverAsks"},
 	{Name: "tunnel", Open: "there is none yet"},
 	{Name: "dns", Item: "dns"},
 	{Name: "capture", Routes: []string{"capture"}, Test: "node/daemon.TestCapturesAreFewAndBounded"},
@@ -30,8 +30,8 @@ var Channels = []Channel{
 	{Name: "blobs", Routes: []string{"blob", "append", "fetch"}, Open: "not charged; the node's quota of blobs, its image_rate"},
 	{Name: "record", Routes: []string{"rows", "flows"}, Test: "node/daemon.TestTheRecordIsCharged"},
 	// A person's search is the way in's own, a sliver's the channel shim; what is said on
-	// topics comes from people: slivers have no way to it yet.
+	// topics by people is the way in's, by slivers the channel publish.
 	{Name: "find", Routes: []string{"seek"}, Open: "no sliver's bytes, or shim"},
-	{Name: "topics", Routes: []string{"hear"}, Open: "no sliver's bytes yet"},
+	{Name: "topics", Routes: []string{"hear"}, Open: "no sliver's bytes"},
 	{Name: "pipe", Routes: []string{"pipe"}, Open: "carries the others to the node of the sliver"},
 }

@@ -21,11 +21,12 @@ type counters struct {
 	doubles   uint64
 	meshes    map[string]map[peer.ID]bool // by topic
 	traffic   traffic
+	joined    map[string]*Traffic // by topic of a slice
 	audience  *audience
 }
 
 func newCounters() *counters {
-	return &counters{drops: map[string]uint64{}, meshes: map[string]map[peer.ID]bool{}, audience: newAudience()}
+	return &counters{drops: map[string]uint64{}, meshes: map[string]map[peer.ID]bool{}, joined: map[string]*Traffic{}, audience: newAudience()}
 }
 
 // Stats is what `croft net` shows.

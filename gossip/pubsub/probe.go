@@ -33,6 +33,9 @@ type Prober struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	dials  sync.WaitGroup
+
+	// Told hears what came of each probe, set before the first; nil: nobody does.
+	Told func(node lease.Principal, rtt time.Duration, err error)
 }
 
 // NewProber returns a prober; id names the peer of a node, and locate puts what is
@@ -53,7 +56,10 @@ func (p *Prober) Close() error {
 // Probe asks a node, with a suspicion of it to refute, or nil. The time returned is
 // that of the one exchange that counts: neither dialling nor agreeing on a protocol
 // is in it.
-func (p *Prober) Probe(ctx context.Context, node lease.Principal, suspicion []byte) (time.Duration, alive.Echo, error) {
+func (p *Prober) Probe(ctx context.Context, node lease.Principal, suspicion []byte) (rtt time.Duration, echo alive.Echo, err error) {
+	if p.Told != nil {
+		defer func() { p.Told(node, rtt, err) }()
+	}
 	id, err := p.id(node)
 	if err == nil {
 		err = p.connect(ctx, id, node)
@@ -68,7 +74,7 @@ func (p *Prober) Probe(ctx context.Context, node lease.Principal, suspicion []by
 	}
 	stop := context.AfterFunc(ctx, func() { s.Reset() }) // a stream knows no contexts
 	defer stop()
-	rtt, echo, err := exchange(s, suspicion)
+	rtt, echo, err = exchange(s, suspicion)
 	if err != nil {
 		s.Reset()
 		return 0, alive.Echo{}, fmt.Errorf("probing %s: %w", node.Short(), err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ps "github.com/libp2p/go-libp2p-pubsub"
@@ -73,10 +74,14 @@ func (e *Unpublished) Error() string { return "message not published: " + string
 type Subscription struct {
 	C <-chan topic.Opened
 
-	c chan topic.Opened
-	s *Slices
-	t *openTopic
+	c      chan topic.Opened
+	missed atomic.Uint64
+	s      *Slices
+	t      *openTopic
 }
+
+// Missed returns how many messages found the reader too slow since it was last called.
+func (sub *Subscription) Missed() uint64 { return sub.missed.Swap(0) }
 
 // Said is what became of a message.
 type Said struct {
@@ -267,6 +272,7 @@ func (s *Slices) enter(name topic.Name) (*openTopic, error) {
 	t.closes = time.AfterFunc(time.Hour, func() { s.shut(t) })
 	t.closes.Stop()
 	s.open[name] = t
+	s.g.counts.follow(name.String())
 	s.g.loops.Go(func() { s.meet(ctx, t) })
 	return t, nil
 }
@@ -292,6 +298,7 @@ func (s *Slices) shut(t *openTopic) {
 		return
 	}
 	delete(s.open, t.name)
+	s.g.counts.unfollow(t.name.String())
 	t.stop()
 	for id := range t.met {
 		s.g.cfg.Host.ConnManager().UntagPeer(id, t.name.String())
@@ -326,6 +333,7 @@ func (s *Slices) deliver(m topic.Opened) {
 		select {
 		case sub.c <- m:
 		default:
+			sub.missed.Add(1)
 			s.g.counts.add("queue:reader")
 		}
 	}
@@ -354,6 +362,10 @@ func (s *Slices) fetch(e topic.Fetch) {
 		s.tell(topic.Known{Record: r})
 	})
 }
+
+// Moved is what went each way on a topic since this node joined it, from and to the
+// others; nothing for one that it is not on.
+func (s *Slices) Moved(name topic.Name) Traffic { return s.g.counts.moved(name.String()) }
 
 // Done is closed when the node leaves all topics.
 func (s *Slices) Done() <-chan struct{} { return s.ctx.Done() }

@@ -216,6 +216,46 @@ func TestAPublisherFindsTheSubscribers(t *testing.T) {
 	}
 }
 
+// A reader who is slow learns how much he missed, and a topic what it moved.
+func TestSlowReadersAreTold(t *testing.T) {
+	w := &town{t: t, known: map[string]lease.OpenedSlice{}}
+	w.node("holder", false)
+	a, b := w.node("a", false), w.node("b", false)
+	w.publish("alice", "web", 1)
+	slow, err := a.Slices.Subscribe(t.Context(), status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	for said := false; !said; { // until the two have met
+		s, err := b.Slices.Publish(t.Context(), saying(t, "alice", time.Now().String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		said = s.Neighbours > 0
+	}
+	heard(t, slow)
+	before, size := a.Slices.Moved(status), 0
+	for i := range readerQueue + 3 {
+		m := saying(t, "alice", fmt.Sprint("news ", i))
+		size += len(m)
+		if _, err := b.Slices.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, "all came but for three, or a little more", func() bool { return a.Stats().Drops["queue:reader"] == 3 })
+	if n := slow.Missed(); n != 3 || slow.Missed() != 0 {
+		t.Errorf("missed %d, and then again", n)
+	}
+	after := a.Slices.Moved(status)
+	if in := after.BytesIn - before.BytesIn; after.MessagesIn-before.MessagesIn < readerQueue+3 || in < uint64(size) || in > 2*uint64(size) {
+		t.Errorf("%d bytes in, of messages of %d", in, size)
+	}
+	if m := a.Slices.Moved(topic.Name{Owner: status.Owner, Slice: "web", Topic: "other"}); m != (Traffic{}) {
+		t.Errorf("of a topic that it is not on: %+v", m)
+	}
+}
+
 // One peer cannot make us remember topics without end.
 func TestSubscriptionsOfOnePeerAreBounded(t *testing.T) {
 	s := newSubscriptions([]string{TopicCapacity}, func(id peer.ID) bool { return id != "gone" })

@@ -52,7 +52,7 @@ func (c *counters) RecvRPC(rpc *ps.RPC) {
 	c.audience.received(rpc)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.traffic.count(rpc, func(t *Traffic, messages, bytes int) {
+	c.count(rpc, func(t *Traffic, messages, bytes int) {
 		t.MessagesIn += uint64(messages)
 		t.BytesIn += uint64(bytes)
 	})
@@ -62,10 +62,43 @@ func (c *counters) SendRPC(rpc *ps.RPC, to peer.ID) {
 	c.audience.sent(rpc, to)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.traffic.count(rpc, func(t *Traffic, messages, bytes int) {
+	c.count(rpc, func(t *Traffic, messages, bytes int) {
 		t.MessagesOut += uint64(messages)
 		t.BytesOut += uint64(bytes)
 	})
+}
+
+// count counts all of a packet, and what is on topics of slices that this node is on
+// by their names too.
+func (c *counters) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int)) {
+	c.traffic.count(rpc, add)
+	for _, m := range rpc.GetPublish() {
+		if t := c.joined[m.GetTopic()]; t != nil {
+			add(t, 1, proto.Size(m))
+		}
+	}
+}
+
+// follow counts a topic by its name until unfollow.
+func (c *counters) follow(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.joined[name] = &Traffic{}
+}
+
+func (c *counters) unfollow(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.joined, name)
+}
+
+func (c *counters) moved(name string) Traffic {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.joined[name]; t != nil {
+		return *t
+	}
+	return Traffic{}
 }
 
 func (t traffic) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int)) {

@@ -32,7 +32,7 @@ func TestRoutesAreDescribed(t *testing.T) {
 	for _, door := range []struct {
 		name string
 		mux  http.Handler
-	}{{"local", Local(new(fake).node(), "1")}, {"remote", Remote(new(fake).node(), "1")}, {"door", Door(new(fake), "1")}} {
+	}{{"local", Local(new(fake).node(), "1")}, {"remote", Remote(new(fake).node(), "1")}, {"door", Door(fakeShim{new(fake)}, "1")}} {
 		s := serve(t, door.mux, "alice")
 		resp, err := http.Get(s.URL + "/v1/openapi.json")
 		if err != nil {

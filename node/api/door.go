@@ -22,6 +22,9 @@ type Shim interface {
 	// OwnSlivers are those of the same slice on this node, the asker's own too.
 	OwnSlivers(ctx context.Context) ([]OwnSliver, error)
 	Lease(ctx context.Context) (OwnLease, error)
+	ShimLease
+	ShimTopics
+	ShimFacts
 	// Offers tells the offers that gossip brought this node and that came since then, in
 	// Unix seconds.
 	Offers(ctx context.Context, since int64, tell func(offer.Found) error) error
@@ -74,6 +77,9 @@ func Door(s Shim, version string) http.Handler {
 		func(ctx context.Context, _ *none) ([]OwnSliver, error) { return s.OwnSlivers(ctx) })
 	route(api, "GET", "/v1/lease", "lease", "The sliver's lease, and how long it lasts",
 		func(ctx context.Context, _ *none) (OwnLease, error) { return s.Lease(ctx) })
+	routeOwnLeases(api, mux, s)
+	routeShimTopics(api, mux, s)
+	routeFacts(api, s)
 	routeDiscovery(api, mux, s)
 	raw(api, mux, heardOffers(s), huma.Operation{Method: "GET", Path: "/v1/offers", OperationID: "offers",
 		Summary: "The offers that this node heard of, one in a line", Parameters: []*huma.Param{

@@ -43,6 +43,7 @@ type Heard struct {
 	Author lease.Principal `json:"author"`
 	Made   int64           `json:"made" doc:"Unix milliseconds, by the author's clock"`
 	Data   []byte          `json:"data" doc:"base64"`
+	Missed uint64          `json:"missed,omitempty" doc:"messages since the last one for which this reader was too slow"`
 }
 
 func routeTopics(api huma.API, mux *http.ServeMux, t Topics) {
@@ -66,20 +67,26 @@ func hear(t Topics) http.Handler {
 			Fail(w, fmt.Errorf("%w: %w", ErrBadRequest, err))
 			return
 		}
-		out, err := stream(w, mediaRows)
+		lines(w, func(ready func()) iter.Seq2[Heard, error] { return t.Hear(r.Context(), name, ready) })
+	})
+}
+
+// lines answers with one object in a line, as they come; the head goes when ready is
+// called.
+func lines[T any](w http.ResponseWriter, list func(ready func()) iter.Seq2[T, error]) {
+	out, err := stream(w, mediaRows)
+	if err != nil {
+		Fail(w, err)
+		return
+	}
+	enc := json.NewEncoder(out)
+	for v, err := range list(out.begin) {
 		if err != nil {
-			Fail(w, err)
+			out.broke(err)
 			return
 		}
-		enc := json.NewEncoder(out)
-		for m, err := range t.Hear(r.Context(), name, out.begin) {
-			if err != nil {
-				out.broke(err)
-				return
-			}
-			if enc.Encode(m) != nil { // the caller is gone
-				return
-			}
+		if enc.Encode(v) != nil { // the caller is gone
+			return
 		}
-	})
+	}
 }

@@ -211,6 +211,8 @@ func (p *Problem) Error() string { return p.Detail }
 // Unwrap lets errors.Is match what a status stands for.
 func (p *Problem) Unwrap() error {
 	switch p.Status {
+	case http.StatusBadRequest:
+		return api.ErrBadRequest
 	case http.StatusBadGateway:
 		return api.ErrUnreachable
 	case http.StatusGatewayTimeout:

@@ -31,6 +31,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	slivernet "croft/ebpf/net"
+	"croft/gossip/topic"
 	"croft/lease"
 	"croft/node"
 	"croft/node/api"
@@ -82,6 +83,9 @@ type Daemon struct {
 	opened   *openedOffers
 	book     *namesBook
 	arrivals arrivals
+	airtime  *airtime
+	turns    turns        // of the books
+	lastMade atomic.Int64 // of the messages that this node signed, Unix milliseconds
 	sessions sessions
 	started  time.Time
 	joined   atomic.Pointer[time.Time]
@@ -135,6 +139,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	}
 	if deps.Hosting != nil && deps.Hosting.Doors != nil {
 		d.doorways = newDoors(d)
+		d.airtime = &airtime{moved: d.moved, topics: map[topic.Name]*airedTopic{}}
 	}
 	if err := d.load(); err != nil {
 		return nil, errors.Join(err, d.roles.close())

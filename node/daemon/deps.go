@@ -59,7 +59,8 @@ type Deps struct {
 	Overlay  api.Overlay  // whom this node is connected to, and what it knows of them
 	Slices   SliceIndex   // records of slices, where every node finds them; may be nil
 
-	Topics api.Topics // of slices
+	Topics SliceTopics // of slices; nil: none
+	Paths  Paths       // the ways to others; nil: nothing is known of them
 
 	// OpenOffer reads an offer as [offer.Open] does, site certificates checked, which
 	// it is if nil. Who has many nodes in one process reads each offer once for all.

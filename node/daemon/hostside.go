@@ -45,6 +45,15 @@ func Carriages() []Carriage {
 		{"door: GET /v1/find", ebpf.ChannelShim, ""},
 		{"door: POST /v1/find", ebpf.ChannelShim, ""},
 		{"door: GET /v1/offers", ebpf.ChannelShim, ""},
+		{"door: GET /v1/lease/events", ebpf.ChannelShim, ""},
+		{"door: GET /v1/traffic", ebpf.ChannelShim, ""},
+		{"door: GET /v1/paths", ebpf.ChannelShim, ""},
+		{"door: GET /v1/paths/{node}", ebpf.ChannelShim, ""},
+		{"door: POST /v1/topics", ebpf.ChannelPublish, ""}, // and the request, as all of a door, by shim
+		{"door: POST /v1/topics/{topic}", ebpf.ChannelPublish, ""},
+		{"door: GET /v1/topics/{topic}", ebpf.ChannelPublish, ""},
+		{"door: POST /v1/topics/{owner}/{slice}/{topic}", ebpf.ChannelPublish, ""},
+		{"door: GET /v1/topics/{owner}/{slice}/{topic}", ebpf.ChannelPublish, ""},
 
 		{"GET /v1/slivers", 0, about},
 		{"GET /v1/slivers/{sliver}/traffic", 0, about},

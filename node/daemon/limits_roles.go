@@ -2,7 +2,11 @@
 
 package daemon
 
-import "time"
+import (
+	"time"
+
+	"croft/gossip/topic"
+)
 
 const (
 	// maxRoleFacts is the number of decisions about a role in its journal, before it is
@@ -28,6 +32,36 @@ const (
 	shimAskBurst   = 40
 	shimAsks       = 20
 	shimOffersCost = 10
+
+	// shimSayBurst is how many messages a sliver may say at once, and shimSays how many a
+	// second after: two signature checks each, and what the topic itself lets its author
+	// say is less unless they are small.
+	shimSayBurst = 100
+	shimSays     = 50
+
+	// maxSliverTopics is the number of topics that a sliver uses within topicLinger, for
+	// which the node stays on them, and maxSliverHears that of its subscriptions: half of
+	// its connections. maxShimTopics is the number of topics of all slivers: a quarter of
+	// what the node can be on is left to its people.
+	maxSliverTopics = 8
+	maxSliverHears  = 4
+	maxShimTopics   = topic.MaxJoined * 3 / 4
+	topicLinger     = 3 * time.Minute
+
+	// payLimit is how long what the node has moved waits to be paid for before the sliver
+	// is let go, lastPayLimit the same of one that has gone.
+	payLimit     = 10 * time.Second
+	lastPayLimit = time.Second
+
+	// foreignFresh is how old the record of another slice may be by which a sliver
+	// publishes on its topic: what the topics themselves take.
+	foreignFresh = 30 * time.Second
+
+	// shimCountedCost is what the figures of a sliver count as: each looks into the kernel.
+	shimCountedCost = 4
+
+	// ownLeasePause is how long who follows a lease is told nothing after a change.
+	ownLeasePause = time.Second
 
 	// maxSource is the size in bytes of what a tenant calls where an offer is from.
 	maxSource = 16

@@ -130,6 +130,7 @@ func (d *Daemon) perform(batch []node.Effect) {
 		switch e := e.(type) {
 		case lease.Fact:
 			d.notices.of(e)
+			d.turns.turn()
 			if e.K == lease.FactGone {
 				d.forget(e.Claim)
 			}

@@ -26,6 +26,7 @@ type Presence interface {
 type lookout struct {
 	prober    *pubsub.Prober
 	rtts      *rtts
+	trips     *trips
 	suspected chan struct{}   // capacity of one: a newer offer of this node is wanted at once
 	measured  chan struct{}   // capacity of one: something was measured or heard of others
 	diagnoses *diagnoses      // of the role monitor
@@ -34,7 +35,10 @@ type lookout struct {
 }
 
 func newLookout(o *overlay) lookout {
-	return lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), suspected: make(chan struct{}, 1), measured: make(chan struct{}, 1), diagnoses: &diagnoses{}, estimates: &estimates{}}
+	l := lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), trips: newTrips(),
+		suspected: make(chan struct{}, 1), measured: make(chan struct{}, 1), diagnoses: &diagnoses{}, estimates: &estimates{}}
+	l.prober.Told = l.trips.told
+	return l
 }
 
 // locateOnce is locate for who may ask before all of the overlay is built.

@@ -22,10 +22,11 @@ type shim struct {
 	who   door.Sliver
 	finds *rate.Limiter // queries
 	asks  *rate.Limiter // all of what it asks, by what that costs
+	says  *rate.Limiter // messages
 }
 
 func newShim(d *Daemon, who door.Sliver) shim {
-	return shim{d, who, rate.NewLimiter(shimFinds, shimFindBurst), rate.NewLimiter(shimAsks, shimAskBurst)}
+	return shim{d, who, rate.NewLimiter(shimFinds, shimFindBurst), rate.NewLimiter(shimAsks, shimAskBurst), rate.NewLimiter(shimSays, shimSayBurst)}
 }
 
 // may is an error where a sliver asks more than its share.
@@ -83,6 +84,10 @@ func (s shim) Lease(ctx context.Context) (api.OwnLease, error) {
 	if err := s.may(1); err != nil {
 		return api.OwnLease{}, err
 	}
+	return s.ownLease(ctx)
+}
+
+func (s shim) ownLease(ctx context.Context) (api.OwnLease, error) {
 	e, err := look(ctx, s.d, func(l *lease.Ledger) lease.Entry {
 		e, _ := l.Sliver(s.who.Name)
 		return e

@@ -78,10 +78,16 @@ func (t topics) Hear(ctx context.Context, name topic.Name, ready func()) iter.Se
 				yield(api.Heard{}, api.ErrStopping)
 				return
 			case m := <-sub.C:
-				if !yield(api.Heard{ID: m.ID, Author: m.Author, Made: m.Made, Data: m.Data}, nil) {
+				if !yield(api.Heard{ID: m.ID, Author: m.Author, Made: m.Made, Data: m.Data, Missed: sub.Missed()}, nil) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// Moved is what went each way on a topic that this node is on, in bytes.
+func (t topics) Moved(name topic.Name) (in, out uint64) {
+	m := t.s.Moved(name)
+	return m.BytesIn, m.BytesOut
 }
