@@ -228,24 +228,49 @@ func TestFetchesAreBounded(t *testing.T) {
 	})
 }
 
-// imagesCase is one question of testdata/images.json, and which nodes an answer names.
-type imagesCase struct {
-	Name  string
-	Ask   json.RawMessage
-	Names []lease.Principal
-	Error bool
+// imagesSuite is what any tenant of images is held against, for other implementations
+// too.
+type imagesSuite struct {
+	About string
+	Cases []struct {
+		Name  string
+		Ask   json.RawMessage
+		Names []lease.Principal
+		Error bool
+	}
+	Refuted []struct {
+		Parts []string
+		Done  string
+	}
 }
 
-func imagesCases(t *testing.T) (cases []imagesCase) {
+func readImagesSuite(t *testing.T) (s imagesSuite) {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/images.json")
+	raw, err := os.ReadFile("testdata/conformance/images.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(raw, &cases); err != nil {
+	if err := exact(raw, &s); err != nil {
 		t.Fatal(err)
 	}
-	return cases
+	return s
+}
+
+// What the suite says that no node takes, this one does not.
+func TestAnswersOnImagesAreRefuted(t *testing.T) {
+	for _, c := range readImagesSuite(t).Refuted {
+		r := &imagesReading{}
+		var err error
+		for _, p := range c.Parts {
+			err = errors.Join(err, r.part([]byte(p)))
+		}
+		if err == nil {
+			_, err = r.end([]byte(c.Done))
+		}
+		if !errors.Is(err, errLie) {
+			t.Errorf("%q %q: %v", c.Parts, c.Done, err)
+		}
+	}
 }
 
 // The conversation of docs/roles/images.md is one that happens.
