@@ -11,6 +11,7 @@ import (
 	"croft/lease"
 	"croft/node/api"
 	"croft/sandbox"
+	"croft/sandbox/image"
 	"croft/sandbox/swarm"
 	"croft/sandbox/swarm/stream"
 )
@@ -60,8 +61,8 @@ func (b blobs) Fetch(ctx context.Context, by api.Caller, digest lease.Digest, re
 	if len(req.Sums) == 0 {
 		req.Sums = nil
 	}
-	if req.Size <= 0 || len(req.Among) > swarm.MaxNamed || req.Sums != nil && swarm.Sums(req.Sums).Check(req.Size) != nil {
-		return api.Blob{}, fmt.Errorf("%w: want a size, at most %d nodes, and the sums of all pieces or none", api.ErrBadRequest, swarm.MaxNamed)
+	if req.Size <= 0 || req.Size > image.MaxBlob || len(req.Among) > swarm.MaxNamed || req.Sums != nil && swarm.Sums(req.Sums).Check(req.Size) != nil {
+		return api.Blob{}, fmt.Errorf("%w: want a size of at most 8 GiB, at most %d nodes, and the sums of all pieces or none", api.ErrBadRequest, swarm.MaxNamed)
 	}
 	state, err := b.Blob(ctx, by, digest, req.Size, false)
 	if err != nil || state.Done {

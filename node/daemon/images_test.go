@@ -20,6 +20,7 @@ import (
 	"croft/node/api"
 	"croft/node/role"
 	"croft/sandbox"
+	"croft/sandbox/image"
 	"croft/sandbox/swarm"
 	"croft/sandbox/swarm/stream"
 )
@@ -187,7 +188,7 @@ func TestFetchesAreBounded(t *testing.T) {
 		if _, err := blobs.Fetch(t.Context(), newPerson(t, "eve").caller(), lease.Digest{1}, api.FetchRequest{Size: 1}); !errors.Is(err, api.ErrNoLease) {
 			t.Errorf("a stranger: %v", err)
 		}
-		for _, req := range []api.FetchRequest{{}, {Size: -1}, {Size: 1, Sums: []byte{1}}, {Size: 1, Among: make([]lease.Principal, swarm.MaxNamed+1)}} {
+		for _, req := range []api.FetchRequest{{}, {Size: -1}, {Size: image.MaxBlob + 1}, {Size: 1 << 62, Sums: []byte{0}}, {Size: 1, Sums: []byte{1}}, {Size: 1, Among: make([]lease.Principal, swarm.MaxNamed+1)}} {
 			if _, err := blobs.Fetch(t.Context(), alice, lease.Digest{1}, req); !errors.Is(err, api.ErrBadRequest) {
 				t.Errorf("%+v: %v", req.Size, err)
 			}
