@@ -177,10 +177,14 @@ func (s *Store) Piece(d lease.Digest, i int, buf []byte) ([]byte, error) {
 	return buf[:length], nil
 }
 
-// Changed is closed when there is more of a blob, or less.
+// Changed is closed when there is more of a blob that is arriving, or less. It is nil
+// for any other: whoever asks for what is not here leaves nothing behind.
 func (s *Store) Changed(d lease.Digest) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.partial[d] == nil {
+		return nil
+	}
 	return s.change(d)
 }
 

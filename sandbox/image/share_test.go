@@ -128,6 +128,21 @@ func TestPiecesArriveInAnyOrder(t *testing.T) {
 	}
 }
 
+// Whoever asks for what is not here leaves nothing behind.
+func TestQuestionsLeaveNothing(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<20)
+	blob, d, _ := noise(t, 100)
+	store(t, s, blob)
+	for i := range 10000 {
+		if s.Changed(lease.Digest{byte(i), byte(i >> 8)}) != nil {
+			t.Fatal("what is not here is waited for")
+		}
+	}
+	if s.Changed(d) != nil || len(s.changed) != 0 {
+		t.Errorf("%d are waited for", len(s.changed))
+	}
+}
+
 // Sums that are another blob's are found out at the end, and nothing stays of it.
 func TestSumsOfAnotherBlob(t *testing.T) {
 	blob, _, sums := noise(t, 100)

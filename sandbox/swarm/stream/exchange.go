@@ -32,7 +32,8 @@ type Store interface {
 	Holding(d lease.Digest) (swarm.Holding, bool)
 	SumsOf(d lease.Digest) (swarm.Sums, error)
 	Piece(d lease.Digest, i int, buf []byte) ([]byte, error)
-	// Changed is closed when there is more of a blob, or less.
+	// Changed is closed when there is more of a blob that is arriving, or less; nil
+	// for any other.
 	Changed(d lease.Digest) <-chan struct{}
 }
 
