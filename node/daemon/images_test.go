@@ -333,3 +333,20 @@ func FuzzHolders(f *testing.F) {
 		}
 	})
 }
+
+// A tenant that names as many strangers as a fetch considers keeps out nobody who was
+// named with the wish, and its order of those stays.
+func TestNobodyIsLeftOutByATenant(t *testing.T) {
+	strangers := make([]lease.Principal, swarm.MaxNamed)
+	for i := range strangers {
+		strangers[i] = leasetest.Who(fmt.Sprint("stranger", i))
+	}
+	among := []lease.Principal{leasetest.Who("a"), leasetest.Who("b"), leasetest.Who("c")}
+	got := mixed(append(slices.Clone(strangers), among[2]), among)
+	if len(got) > swarm.MaxNamed || fmt.Sprint(names(got[1:6:6])) != fmt.Sprint([]string{"c", names(got[2:3])[0], "a", names(got[4:5])[0], "b"}) {
+		t.Errorf("%d, the first %v", len(got), names(got[:8]))
+	}
+	if got := names(mixed(among[1:], among)); fmt.Sprint(got) != "[b c a]" {
+		t.Errorf("%v", got)
+	}
+}

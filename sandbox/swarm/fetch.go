@@ -36,6 +36,7 @@ type node struct {
 	place   place
 	until   time.Time // waiting: rests until then
 	rest    time.Duration
+	tries   int       // how often it had a place since it last gave; -1: it gave
 	asking  time.Time // an Ask is open since; zero: none
 	whole   bool
 	pieces  Set
@@ -103,7 +104,7 @@ func (f *Fetch) Step(now time.Time, in Input) (out []Effect) {
 	case Got:
 		if n := f.node(in.Node); n != nil {
 			delete(n.pulls, in.Piece)
-			n.rest, n.fresh = 0, now
+			n.rest, n.tries, n.fresh = 0, -1, now
 		}
 		f.keep(now, in.Piece)
 	case Lied:

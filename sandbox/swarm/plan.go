@@ -77,18 +77,23 @@ func (f *Fetch) makeRoom(now time.Time, say func(Effect)) {
 	}
 }
 
-// seat asks those that were named, in their order, while there is room.
+// seat asks those that were named, while there is room: the ones that had a place the
+// least often without giving first, else in their order. So nobody is kept out by any
+// number of others that are silent.
 func (f *Fetch) seat(now time.Time, say func(Effect)) {
-	room := f.room()
-	for _, n := range f.nodes {
-		if room <= 0 {
+	for room := f.room(); room > 0; room-- {
+		var next *node
+		for _, n := range f.nodes {
+			if n.place == waiting && !n.until.After(now) && (next == nil || n.tries < next.tries) {
+				next = n
+			}
+		}
+		if next == nil {
 			return
 		}
-		if n.place == waiting && !n.until.After(now) {
-			n.place, n.asking, n.fresh = asked, now, now
-			room--
-			say(Ask{n.id, 0})
-		}
+		next.place, next.asking, next.fresh = asked, now, now
+		next.tries++
+		say(Ask{next.id, 0})
 	}
 }
 
