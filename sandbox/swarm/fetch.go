@@ -134,9 +134,9 @@ func (f *Fetch) NextWake() (at time.Time, ok bool) {
 	if !f.asking.IsZero() {
 		earlier(f.since.Add(PullWithin))
 	}
-	room, rested, idle := f.room(), time.Time{}, time.Time{} // when the first is to be asked, and may be left
+	rested, idle := at, at // when the first is to be asked, and may be left, as makeRoom has it
 	first := func(of *time.Time, t time.Time) {
-		if of.IsZero() || t.Before(*of) {
+		if t.Before(*of) {
 			*of = t
 		}
 	}
@@ -144,7 +144,7 @@ func (f *Fetch) NextWake() (at time.Time, ok bool) {
 		switch {
 		case n.place == waiting:
 			first(&rested, n.until)
-		case n.place == holder && len(n.pulls) == 0:
+		case f.spare(n):
 			first(&idle, n.fresh.Add(IdleAfter))
 		}
 		if !n.asking.IsZero() {
@@ -157,14 +157,10 @@ func (f *Fetch) NextWake() (at time.Time, ok bool) {
 			}
 		}
 	}
-	switch waits := slices.ContainsFunc(f.nodes, func(n *node) bool { return n.place == waiting }); {
-	case waits && room > 0:
-		earlier(rested)
-	case waits && !idle.IsZero() && idle.After(rested):
-		earlier(idle)
-	case waits && !idle.IsZero():
-		earlier(rested)
+	if f.room() == 0 && idle.After(rested) {
+		rested = idle
 	}
+	earlier(rested)
 	return at, true
 }
 

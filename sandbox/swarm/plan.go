@@ -64,13 +64,18 @@ func (f *Fetch) room() int {
 	return room
 }
 
+// spare reports whether nothing is awaited of a holder but more pieces.
+func (f *Fetch) spare(n *node) bool {
+	return n.place == holder && len(n.pulls) == 0 && n.id != f.asking
+}
+
 // makeRoom has one that gives nothing new make room for one that may.
 func (f *Fetch) makeRoom(now time.Time, say func(Effect)) {
 	if f.room() > 0 || !slices.ContainsFunc(f.nodes, func(n *node) bool { return n.place == waiting && !n.until.After(now) }) {
 		return
 	}
 	for _, n := range f.nodes {
-		if n.place == holder && len(n.pulls) == 0 && n.id != f.asking && !now.Before(n.fresh.Add(IdleAfter)) {
+		if f.spare(n) && !now.Before(n.fresh.Add(IdleAfter)) {
 			f.dismiss(now, n, "nothing new", say)
 			return
 		}

@@ -44,3 +44,36 @@ func TestTheSilentKeepNobodyOut(t *testing.T) {
 		t.Errorf("it is asked after %s", at)
 	}
 }
+
+// Whoever keeps the sums back has his time, while others wait for his place: until then
+// nothing is to be done, and a wake that is served does not come again.
+func TestSumsThatAreKeptBack(t *testing.T) {
+	f := swarm.New(swarm.Config{Size: 1})
+	var list []lease.Principal
+	for i := range 2 * swarm.MaxHolders {
+		list = append(list, named(fmt.Sprint("whole", i)))
+	}
+	now, steps := start, 0
+	var step func(swarm.Input)
+	step = func(in swarm.Input) {
+		for _, e := range f.Step(now, in) {
+			if a, ok := e.(swarm.Ask); ok {
+				step(swarm.Told{Node: a.Node, Holding: swarm.Holding{Whole: true}})
+			}
+		}
+	}
+	for step(swarm.Named{Nodes: list}); ; steps++ {
+		at, ok := f.NextWake()
+		if !ok {
+			break
+		}
+		if !at.After(now) {
+			t.Fatalf("it wants to be woken at %s, which was served", at.Sub(start))
+		}
+		now = at
+		step(swarm.Tick{})
+	}
+	if steps > 200 {
+		t.Errorf("%d steps in %s", steps, now.Sub(start))
+	}
+}
