@@ -38,6 +38,7 @@ type node struct {
 	rest    time.Duration
 	tries   int       // how often it had a place since it last gave; -1: it gave
 	asking  time.Time // an Ask is open since; zero: none
+	again   time.Time // not asked for more until then
 	whole   bool
 	pieces  Set
 	fresh   time.Time // when it last gave, or told of, something new
@@ -147,6 +148,9 @@ func (f *Fetch) NextWake() (at time.Time, ok bool) {
 		case f.spare(n):
 			first(&idle, n.fresh.Add(IdleAfter))
 		}
+		if n.place == holder && !n.whole && n.asking.IsZero() {
+			earlier(n.again)
+		}
 		if !n.asking.IsZero() {
 			earlier(n.asking.Add(AnswerWithin + WaitWithin))
 		}
@@ -207,8 +211,12 @@ func (f *Fetch) told(now time.Time, in Told) {
 	if n == nil || !n.active() {
 		return
 	}
-	if before := n.pieces.Len(); n.place == asked || in.Whole && !n.whole || in.Pieces.Len() > before {
+	more := in.Whole && !n.whole || in.Pieces.Len() > n.pieces.Len()
+	if n.place == asked || more {
 		n.fresh = now
+	}
+	if n.again = now; !more && now.Before(n.asking.Add(WaitWithin)) { // it was to wait for more
+		n.again = now.Add(AskAgain)
 	}
 	n.place, n.asking, n.whole, n.pieces = holder, time.Time{}, in.Whole, in.Pieces
 	f.named(in.Others)

@@ -39,6 +39,10 @@ const (
 	PullWithin   = 20 * time.Second
 	LateAfter    = 4 * time.Second
 
+	// AskAgain is after what time a holder is asked again that answered at once, and
+	// with no more than was known: it was to wait.
+	AskAgain = time.Second
+
 	// MinRest and MaxRest bound how long one that had nothing is not asked again.
 	// The first is short: a deployment begins at its nodes at about the same time.
 	MinRest = 500 * time.Millisecond

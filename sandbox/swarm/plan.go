@@ -24,7 +24,7 @@ func (f *Fetch) plan(now time.Time, say func(Effect)) {
 	f.seat(now, say)
 	f.askForSums(now, say)
 	for _, n := range f.nodes { // a holder of a part says when it has more
-		if n.place == holder && !n.whole && n.asking.IsZero() {
+		if n.place == holder && !n.whole && n.asking.IsZero() && !now.Before(n.again) {
 			n.asking = now
 			say(Ask{n.id, n.pieces.Len()})
 		}

@@ -77,3 +77,31 @@ func TestSumsThatAreKeptBack(t *testing.T) {
 		t.Errorf("%d steps in %s", steps, now.Sub(start))
 	}
 }
+
+// A holder that answers at once with nothing more is not asked without pause.
+func TestAnswersWithNothingMore(t *testing.T) {
+	f := swarm.New(swarm.Config{Size: 1, Sums: make(swarm.Sums, 32)})
+	now, asked := start, 0
+	effects := f.Step(now, swarm.Named{Nodes: []lease.Principal{named("eager")}})
+	for asked < 1000 {
+		told := false
+		for _, e := range effects {
+			if a, ok := e.(swarm.Ask); ok {
+				asked, told = asked+1, true
+				effects = f.Step(now, swarm.Told{Node: a.Node, Holding: swarm.Holding{Pieces: swarm.NewSet(1)}})
+			}
+		}
+		if told {
+			continue
+		}
+		at, ok := f.NextWake()
+		if !ok {
+			break
+		}
+		now = at
+		effects = f.Step(now, swarm.Tick{})
+	}
+	if asked > 2*int(swarm.StuckAfter/swarm.AskAgain) {
+		t.Errorf("it is asked %d times in %s", asked, now.Sub(start))
+	}
+}
