@@ -43,6 +43,7 @@ type node struct {
 	pieces  Set
 	fresh   time.Time // when it last gave, or told of, something new
 	pulls   map[int]time.Time
+	single  time.Time    // is asked for no second piece at once until then
 	refused map[int]bool // pieces that were no such, by a holder's word alone
 }
 
@@ -113,6 +114,10 @@ func (f *Fetch) Step(now time.Time, in Input) (out []Effect) {
 	case Failed:
 		if n := f.node(in.Node); n != nil && n.active() {
 			f.dismiss(now, n, in.Why, say)
+		}
+	case Denied:
+		if n := f.node(in.Node); n != nil && n.active() {
+			f.denied(now, n, in, say)
 		}
 	case Refuted:
 		f.refuted(now, say)
@@ -243,6 +248,16 @@ func (f *Fetch) lied(now time.Time, in Lied, say func(Effect)) {
 	}
 	n.refused[in.Piece] = true
 	f.dismiss(now, n, "what it sends is not what another says", say)
+}
+
+// denied has a node that refused a piece rest, unless it is sending another: that goes
+// on, and is all that it is asked for, for a while.
+func (f *Fetch) denied(now time.Time, n *node, in Denied, say func(Effect)) {
+	if delete(n.pulls, in.Piece); len(n.pulls) == 0 {
+		f.dismiss(now, n, in.Why, say)
+		return
+	}
+	n.single = now.Add(SingleFor)
 }
 
 // banish leaves a node for good, and its word with it.

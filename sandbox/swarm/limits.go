@@ -43,6 +43,10 @@ const (
 	// with no more than was known: it was to wait.
 	AskAgain = time.Second
 
+	// SingleFor is how long one that refused a second piece is asked for one at a time:
+	// some pieces' worth on a home line.
+	SingleFor = 5 * time.Second
+
 	// MinRest and MaxRest bound how long one that had nothing is not asked again.
 	// The first is short: a deployment begins at its nodes at about the same time.
 	MinRest = 500 * time.Millisecond

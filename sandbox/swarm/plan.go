@@ -146,7 +146,7 @@ func (f *Fetch) pull(now time.Time, say func(Effect)) {
 			if open >= MaxPulls {
 				return
 			}
-			if n.place != holder || len(n.pulls) > round {
+			if n.place != holder || len(n.pulls) > round || round > 0 && now.Before(n.single) {
 				continue
 			}
 			i, ok := f.choose(now, n, copies, since)

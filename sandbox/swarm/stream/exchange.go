@@ -69,6 +69,7 @@ type Exchange struct {
 // Counts are what an exchange did, by outcome.
 type Counts struct {
 	Sent, Received uint64 // bytes of pieces
+	Denied         uint64 // pieces that others refused to send
 	Refused        map[string]uint64
 	Failed         map[string]uint64 // of what was asked of others, by reason
 }

@@ -216,6 +216,9 @@ func (f *fetching) put(ctx context.Context, node lease.Principal, q swarm.Questi
 		switch {
 		case errors.As(err, &own):
 			p.err = own.error
+		case q.Kind == swarm.AskPiece && (errors.Is(err, swarm.ErrBusy) || errors.Is(err, swarm.ErrUnknown)):
+			p.in = swarm.Denied{Node: node, Piece: int(q.Arg), Why: reason(err)}
+			f.x.count(func(c *Counts) { c.Denied++ })
 		case err != nil:
 			p.in = swarm.Failed{Node: node, Why: reason(errors.Join(err, limited.Err()))}
 		}
