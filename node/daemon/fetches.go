@@ -68,6 +68,9 @@ func (b blobs) Fetch(ctx context.Context, by api.Caller, digest lease.Digest, re
 	if err != nil || state.Done {
 		return state, err
 	}
+	if state.Private { // nobody is told of it, not even by a question
+		return state, fmt.Errorf("%w: it is private", api.ErrNoFetch)
+	}
 	state.Fetch, err = b.fetches.begin(digest, req)
 	return state, err
 }

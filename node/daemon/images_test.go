@@ -193,6 +193,9 @@ func TestFetchesAreBounded(t *testing.T) {
 				t.Errorf("%+v: %v", req.Size, err)
 			}
 		}
+		if _, err := h.fetch(lease.Digest{'p'}); !errors.Is(err, api.ErrNoFetch) || len(s.wants) != 0 {
+			t.Errorf("a private image: %v", err)
+		}
 		for i := range stream.MaxFetches {
 			for range 2 { // again does nothing
 				if _, err := h.fetch(lease.Digest{byte(i)}); err != nil {

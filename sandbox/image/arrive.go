@@ -276,5 +276,9 @@ func (s *Store) discard(d lease.Digest) error {
 	delete(s.partial, d)
 	s.drop("partial/" + name(d))
 	s.tell(d)
-	return errors.Join(ignoreMissing(os.Remove(s.path("partial", d))), ignoreMissing(os.Remove(s.holes(d))))
+	err := errors.Join(ignoreMissing(os.Remove(s.path("partial", d))), ignoreMissing(os.Remove(s.holes(d))))
+	if _, whole := s.sizes["blobs/"+name(d)]; err == nil && !whole {
+		err = s.unmark(d)
+	}
+	return err
 }

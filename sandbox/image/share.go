@@ -206,23 +206,37 @@ func (s *Store) tell(d lease.Digest) {
 	}
 }
 
-// Keep marks a blob that is arriving, or to arrive, as not for other nodes. One that
-// is for others already stays so.
-func (s *Store) Keep(d lease.Digest) error {
+// Keep marks a blob that is arriving as not for other nodes, and reports whether it is
+// none. One that is here, or whose pieces others may have had, stays for them; and so
+// does what nobody began, for a mark costs room that all share.
+func (s *Store) Keep(d lease.Digest) (private bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, whole := s.sizes["blobs/"+name(d)]
-	if _, arriving := s.partial[d]; whole || arriving || s.private[d] {
-		return nil
+	a := s.partial[d]
+	if s.private[d] || a == nil || a.sums != nil || a.busy {
+		return s.private[d], nil
 	}
 	if len(s.private) >= MaxPrivate {
-		return fmt.Errorf("%d blobs are private: %w", len(s.private), sandbox.ErrBusy)
+		return false, fmt.Errorf("%d blobs are private: %w", len(s.private), sandbox.ErrBusy)
 	}
 	if err := os.WriteFile(s.path("private", d), nil, 0o600); err != nil {
-		return fmt.Errorf("keeping blob %s from others: %w", d, space(err))
+		return false, fmt.Errorf("keeping blob %s from others: %w", d, space(err))
 	}
 	s.private[d] = true
-	return syncDir(filepath.Join(s.dir, "private"))
+	return true, syncDir(filepath.Join(s.dir, "private"))
+}
+
+// unmark ends that a blob is not for others. It is called with mu held, once nothing
+// of the blob is left.
+func (s *Store) unmark(d lease.Digest) error {
+	if !s.private[d] {
+		return nil
+	}
+	if err := ignoreMissing(os.Remove(s.path("private", d))); err != nil {
+		return err
+	}
+	delete(s.private, d)
+	return nil
 }
 
 // Private reports whether a blob is not for other nodes.

@@ -166,9 +166,15 @@ func TestSumsOfAnotherBlob(t *testing.T) {
 func TestPrivateBlobsAreNotForOthers(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 1<<20)
-	blob, d, _ := noise(t, 100)
-	if err := s.Keep(d); err != nil {
+	blob, d, sums := noise(t, 100)
+	if private, err := s.Keep(d); err != nil || private || len(s.private) != 0 {
+		t.Fatalf("what nobody began is marked: %v", err)
+	}
+	if _, err := s.Begin(d, 100); err != nil {
 		t.Fatal(err)
+	}
+	if private, err := s.Keep(d); err != nil || !private {
+		t.Fatal(private, err)
 	}
 	store(t, s, blob)
 	for range 2 {
@@ -190,8 +196,50 @@ func TestPrivateBlobsAreNotForOthers(t *testing.T) {
 		t.Errorf("deleted: %v", err)
 	}
 	store(t, s, blob)
-	if err := s.Keep(d); err != nil || s.Private(d) {
+	if private, err := s.Keep(d); err != nil || private || s.Private(d) {
 		t.Errorf("what is for all becomes private: %v", err)
+	}
+	_, d, sums = noise(t, 200)
+	if _, err := s.Adopt(t.Context(), d, 200, sums); err != nil {
+		t.Fatal(err)
+	}
+	if private, err := s.Keep(d); err != nil || private {
+		t.Errorf("what others may have had becomes private: %v", err)
+	}
+	// What turns out to be another blob leaves no mark.
+	other := lease.Digest{9}
+	if _, err := s.Begin(other, 1); err != nil {
+		t.Fatal(err)
+	}
+	_, keepErr := s.Keep(other)
+	_, err := s.Append(other, 0, []byte{1})
+	if err := errors.Join(keepErr, err, s.Finish(t.Context(), other)); !errors.Is(err, ErrDigest) || s.Private(other) {
+		t.Errorf("a mark stays: %v", err)
+	}
+}
+
+// A private blob that cannot be removed keeps its mark.
+func TestTheMarkGoesLast(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1<<20)
+	blob, d, _ := noise(t, 100)
+	if _, err := s.Begin(d, 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Keep(d); err != nil {
+		t.Fatal(err)
+	}
+	store(t, s, blob)
+	at := s.path("blobs", d)
+	inTheWay := filepath.Join(at, "x")
+	if err := errors.Join(os.Remove(at), os.MkdirAll(inTheWay, 0o700)); err != nil { // a directory that is not empty stays
+		t.Fatal(err)
+	}
+	if err := s.Delete(d); err == nil {
+		t.Fatal("it is removed")
+	}
+	if s = open(t, dir, 1<<20); !s.Private(d) {
+		t.Error("its mark is gone")
 	}
 }
 

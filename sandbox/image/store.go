@@ -139,15 +139,18 @@ func (s *Store) Delete(d lease.Digest) error {
 		return fmt.Errorf("deleting blob %s: %w", d, sandbox.ErrBusy)
 	}
 	errs := []error{s.discard(d), ignoreMissing(os.Remove(s.path("blobs", d))), ignoreMissing(os.Remove(s.path("sums", d)))}
-	if s.private[d] {
-		delete(s.private, d)
-		errs = append(errs, ignoreMissing(os.Remove(s.path("private", d))))
-	}
 	s.drop("blobs/" + name(d))
 	for path := range s.sizes { // the order of removal shows nowhere
 		if strings.HasPrefix(path, "roots/"+name(d)) {
 			s.drop(path)
 			errs = append(errs, os.RemoveAll(filepath.Join(s.dir, path)))
+		}
+	}
+	if s.private[d] && errors.Join(errs...) == nil { // the mark last, when the blob cannot come back without it
+		if err := syncDir(filepath.Join(s.dir, "blobs")); err != nil {
+			errs = append(errs, err)
+		} else {
+			errs = append(errs, s.unmark(d))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
