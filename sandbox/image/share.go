@@ -5,12 +5,14 @@ package image
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"croft/lease"
 	"croft/sandbox"
@@ -101,8 +103,8 @@ func (s *Store) Put(d lease.Digest, i int, piece []byte) error {
 		return nil
 	case a.busy:
 		return wrap(fmt.Errorf("it is being checked: %w", sandbox.ErrBusy))
-	case a.sums == nil: // somebody announced another size
-		return wrap(ErrUnknown)
+	case a.sums == nil: // bytes that somebody appended contradicted them
+		return wrap(swarm.ErrSums)
 	case !a.sums.Holds(i, piece):
 		return wrap(swarm.ErrPiece)
 	}
@@ -117,6 +119,7 @@ func (s *Store) Put(d lease.Digest, i int, piece []byte) error {
 	}
 	a.have.Add(i)
 	a.skip()
+	a.came = time.Now()
 	s.tell(d)
 	return nil
 }
@@ -174,7 +177,44 @@ func (s *Store) Piece(d lease.Digest, i int, buf []byte) ([]byte, error) {
 	if _, err := io.ReadFull(io.NewSectionReader(f, offset, length), buf[:length]); err != nil {
 		return nil, fmt.Errorf("reading piece %d of blob %s: %w", i, d, err)
 	}
+	if err := s.holds(d, i, buf[:length]); err != nil {
+		return nil, fmt.Errorf("reading piece %d of blob %s: %w", i, d, err)
+	}
 	return buf[:length], nil
+}
+
+// holds judges what was read of a piece once more: meanwhile unjudged bytes may have
+// taken its place, and disks rot. Whoever sends such a piece is taken for a liar.
+func (s *Store) holds(d lease.Digest, i int, piece []byte) error {
+	s.mu.Lock()
+	a := s.partial[d]
+	var sums swarm.Sums
+	if a != nil && a.have.Has(i) {
+		sums = a.sums
+	}
+	s.mu.Unlock()
+	if a != nil {
+		if !sums.Holds(i, piece) {
+			return swarm.ErrUnknown
+		}
+		return nil
+	}
+	f, err := os.Open(s.path("sums", d))
+	if errors.Is(err, os.ErrNotExist) { // it arrived before there were any
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var sum [sha256.Size]byte
+	if _, err := f.ReadAt(sum[:], int64(i)*sha256.Size); err != nil {
+		return err
+	}
+	if sha256.Sum256(piece) != sum {
+		return fmt.Errorf("other bytes are on the disk than came: %w", ErrDigest)
+	}
+	return nil
 }
 
 // Changed is closed when there is more of a blob that is arriving, or less. It is nil

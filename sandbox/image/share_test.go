@@ -143,6 +143,61 @@ func TestQuestionsLeaveNothing(t *testing.T) {
 	}
 }
 
+// Whoever has the digest of what is arriving does not end it by another size, and bytes
+// that the disk has changed are sent to nobody.
+func TestWhatCameStands(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<30)
+	blob, d, sums := noise(t, 2*swarm.MinPiece)
+	size := int64(len(blob))
+	if _, err := s.Begin(d, size+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Adopt(t.Context(), d, size, sums); err != nil { // nothing came of the other size
+		t.Fatal(err)
+	}
+	if err := s.Put(d, 0, pieceOf(blob, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Begin(d, size+1); !errors.Is(err, sandbox.ErrBusy) {
+		t.Errorf("another size: %v", err)
+	}
+	if err := s.Put(d, 1, pieceOf(blob, 1)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, swarm.MinPiece)
+	rot := func(kind string) {
+		f, err := os.OpenFile(s.path(kind, d), os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt([]byte{blob[7] + 1}, 7)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Finish(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.Piece(d, 0, buf); err != nil || !bytes.Equal(b, pieceOf(blob, 0)) {
+		t.Errorf("%v", err)
+	}
+	rot("blobs")
+	if _, err := s.Piece(d, 0, buf); !errors.Is(err, ErrDigest) {
+		t.Errorf("of a disk that rots: %v", err)
+	}
+	if err := s.Delete(d); err != nil {
+		t.Fatal(err)
+	}
+	_, adoptErr := s.Adopt(t.Context(), d, size, sums)
+	if err := errors.Join(adoptErr, s.Put(d, 0, pieceOf(blob, 0))); err != nil {
+		t.Fatal(err)
+	}
+	rot("partial")
+	if _, err := s.Piece(d, 0, buf); !errors.Is(err, swarm.ErrUnknown) {
+		t.Errorf("of one that arrives: %v", err)
+	}
+}
+
 // Sums that are another blob's are found out at the end, and nothing stays of it.
 func TestSumsOfAnotherBlob(t *testing.T) {
 	blob, _, sums := noise(t, 100)

@@ -25,7 +25,8 @@ const Protocol protocol.ID = "/croft/image/1"
 type Store interface {
 	// Adopt has pieces be judged by sums, and returns those that are there.
 	Adopt(ctx context.Context, d lease.Digest, size int64, sums swarm.Sums) (swarm.Set, error)
-	// Put adds a piece, or fails with swarm.ErrPiece.
+	// Put adds a piece, or fails with swarm.ErrPiece; with swarm.ErrSums if those that it
+	// adopted hold no longer.
 	Put(d lease.Digest, i int, piece []byte) error
 	Finish(ctx context.Context, d lease.Digest) error
 	// Holding, SumsOf and Piece are for other nodes.

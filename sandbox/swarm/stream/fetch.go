@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/sandbox"
 	"croft/sandbox/image"
 	"croft/sandbox/swarm"
 )
@@ -35,6 +36,7 @@ type fetching struct {
 	want   Want
 	f      *swarm.Fetch
 	inputs chan posted
+	sums   swarm.Sums // that pieces are judged by
 	wait   sync.WaitGroup
 	lines  map[lease.Principal]*line
 	fail   error // of this node's own, which ends it
@@ -77,6 +79,7 @@ func (x *Exchange) Fetch(ctx context.Context, w Want, progress func(have, of, fr
 	stop := context.AfterFunc(x.ctx, cancel)
 	defer stop()
 	f := &fetching{x: x, want: w, inputs: make(chan posted, swarm.MaxPulls), lines: map[lease.Principal]*line{}}
+	f.sums = w.Sums
 	f.f = swarm.New(swarm.Config{Self: x.cfg.Self, Digest: w.Digest, Size: w.Size, Sums: w.Sums,
 		Seed: binary.BigEndian.Uint64(x.cfg.Self[:]) ^ binary.BigEndian.Uint64(w.Digest[:])})
 	err := f.run(ctx, progress)
@@ -167,7 +170,7 @@ func (f *fetching) perform(ctx context.Context, e swarm.Effect) swarm.Input {
 		}
 	case swarm.Adopt:
 		have, err := f.x.cfg.Store.Adopt(ctx, f.want.Digest, f.want.Size, e.Sums)
-		if f.fail = err; err == nil {
+		if f.sums, f.fail = e.Sums, err; err == nil {
 			return swarm.Kept{Pieces: have}
 		}
 	case swarm.Whole:
@@ -250,12 +253,20 @@ func (f *fetching) askForSums(ctx context.Context, e swarm.AskForSums) {
 func (f *fetching) pull(ctx context.Context, e swarm.Pull) {
 	q := swarm.Question{Kind: swarm.AskPiece, Digest: f.want.Digest, Arg: uint32(e.Piece)}
 	_, length := swarm.Span(f.want.Size, e.Piece)
+	sums := f.sums
 	f.put(ctx, e.Node, q, int(length), swarm.PullWithin, func(b []byte) (swarm.Input, error) {
 		f.x.count(func(c *Counts) { c.Received += uint64(len(b)) })
 		err := f.x.cfg.Store.Put(f.want.Digest, e.Piece, b)
+		if errors.Is(err, swarm.ErrSums) { // bytes that anybody sent had them dropped
+			if _, err = f.x.cfg.Store.Adopt(ctx, f.want.Digest, f.want.Size, sums); err == nil {
+				err = f.x.cfg.Store.Put(f.want.Digest, e.Piece, b)
+			}
+		}
 		switch {
 		case errors.Is(err, swarm.ErrPiece):
 			return swarm.Lied(e), nil
+		case errors.Is(err, sandbox.ErrBusy): // what is there is being read: it comes again
+			return swarm.Denied{Node: e.Node, Piece: e.Piece, Why: "not taken"}, nil
 		case err != nil:
 			return nil, &ownFault{err}
 		}
