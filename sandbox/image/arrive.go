@@ -244,7 +244,7 @@ func (s *Store) Finish(ctx context.Context, d lease.Digest) error {
 		}
 		return fmt.Errorf("finishing blob %s: %w", d, space(err))
 	}
-	if err := os.WriteFile(s.path("sums", d), sums, 0o600); err != nil {
+	if err := s.writeSums(d, sums); err != nil { // durable before the blob is
 		return fmt.Errorf("finishing blob %s: %w", d, space(err))
 	}
 	if err := os.Rename(s.path("partial", d), s.path("blobs", d)); err != nil {

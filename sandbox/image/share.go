@@ -142,14 +142,53 @@ func (s *Store) Holding(d lease.Digest) (swarm.Holding, bool) {
 
 // SumsOf are the sums of a blob that is there, for other nodes.
 func (s *Store) SumsOf(d lease.Digest) (swarm.Sums, error) {
-	if h, ok := s.Holding(d); !ok || !h.Whole {
+	h, ok := s.Holding(d)
+	if !ok || !h.Whole {
 		return nil, swarm.ErrUnknown
 	}
 	b, err := os.ReadFile(s.path("sums", d))
-	if errors.Is(err, os.ErrNotExist) { // it arrived before there were any
-		err = swarm.ErrUnknown
+	if errors.Is(err, os.ErrNotExist) || err == nil && swarm.Sums(b).Check(h.Size) != nil {
+		s.sumAnew(d, h.Size)
+		return nil, fmt.Errorf("the sums of blob %s are being made: %w", d, swarm.ErrUnknown)
 	}
 	return b, err
+}
+
+// writeSums keeps the sums of a blob.
+func (s *Store) writeSums(d lease.Digest, sums swarm.Sums) error {
+	at := s.path("sums", d)
+	f, err := os.OpenFile(at+"-new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(sums)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(at+"-new"))
+	}
+	return errors.Join(os.Rename(at+"-new", at), syncDir(filepath.Join(s.dir, "sums")))
+}
+
+// sumAnew makes the sums of a blob that came before there were any, or whose sums a
+// power cut took: of one at a time, while whoever asked comes again.
+func (s *Store) sumAnew(d lease.Digest, size int64) {
+	if !s.summing.TryLock() {
+		return
+	}
+	go func() {
+		defer s.summing.Unlock()
+		f, err := s.Open(d)
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		if sums, digest, err := swarm.Sum(f, size); err == nil && digest == d {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if _, ok := s.sizes["blobs/"+name(d)]; ok {
+				_ = s.writeSums(d, sums) // else it is tried again
+			}
+		}
+	}()
 }
 
 // Piece reads a piece for another node. buf has room for one.

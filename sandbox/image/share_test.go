@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"croft/lease"
 	"croft/sandbox"
@@ -198,6 +199,64 @@ func TestWhatCameStands(t *testing.T) {
 	}
 }
 
+// Sums that a power cut took are made anew.
+func TestSumsAreMadeAnew(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<30)
+	blob, d, sums := noise(t, 2*swarm.MinPiece)
+	store(t, s, blob)
+	for _, left := range [][]byte{{}, nil} {
+		if err := os.Remove(s.path("sums", d)); err != nil {
+			t.Fatal(err)
+		}
+		if left != nil {
+			if err := os.WriteFile(s.path("sums", d), left, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.SumsOf(d); !errors.Is(err, swarm.ErrUnknown) {
+			t.Errorf("%v", err)
+		}
+		s.summing.Lock() // they are made
+		got, err := s.SumsOf(d)
+		s.summing.Unlock()
+		if err != nil || !bytes.Equal(got, sums) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	}
+}
+
+// What arrives for hours goes on, and what belongs to it is not taken for old.
+func TestGCSparesWhatArrives(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<30)
+	blob, d, sums := noise(t, 2*swarm.MinPiece)
+	if _, err := s.Begin(d, int64(len(blob))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Keep(d); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Adopt(t.Context(), d, int64(len(blob)), sums); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-2 * StalePartial)
+	if err := errors.Join(s.writeSums(d, sums), os.Chtimes(s.path("sums", d), old, old), os.Chtimes(s.holes(d), old, old), os.Chtimes(s.path("private", d), old, old)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(d, 1, pieceOf(blob, 1)); err != nil {
+		t.Fatal(err)
+	}
+	none := func(lease.Digest) bool { return false }
+	if err := s.GC(none, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(d, 0, pieceOf(blob, 0)); err != nil || !s.Private(d) {
+		t.Errorf("it was thrown away: %v", err)
+	}
+	if err := s.GC(none, time.Now().Add(2*StalePartial)); err != nil || s.Private(d) {
+		t.Errorf("it stays: %v", err)
+	}
+}
+
 // Sums that are another blob's are found out at the end, and nothing stays of it.
 func TestSumsOfAnotherBlob(t *testing.T) {
 	blob, _, sums := noise(t, 100)
@@ -221,7 +280,7 @@ func TestSumsOfAnotherBlob(t *testing.T) {
 func TestPrivateBlobsAreNotForOthers(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 1<<20)
-	blob, d, sums := noise(t, 100)
+	blob, d, _ := noise(t, 100)
 	if private, err := s.Keep(d); err != nil || private || len(s.private) != 0 {
 		t.Fatalf("what nobody began is marked: %v", err)
 	}
@@ -254,7 +313,7 @@ func TestPrivateBlobsAreNotForOthers(t *testing.T) {
 	if private, err := s.Keep(d); err != nil || private || s.Private(d) {
 		t.Errorf("what is for all becomes private: %v", err)
 	}
-	_, d, sums = noise(t, 200)
+	_, d, sums := noise(t, 200)
 	if _, err := s.Adopt(t.Context(), d, 200, sums); err != nil {
 		t.Fatal(err)
 	}
