@@ -37,6 +37,7 @@ const (
 	AnswerWithin = 5 * time.Second
 	WaitWithin   = 5 * time.Second
 	PullWithin   = 20 * time.Second
+	leastRate    = 8e3 // bytes/s: see PieceWithin
 	LateAfter    = 4 * time.Second
 
 	// AskAgain is after what time a holder is asked again that answered at once, and
@@ -59,3 +60,9 @@ const (
 	// StuckAfter is how long a fetch goes on while no piece comes.
 	StuckAfter = time.Minute
 )
+
+// PieceWithin is how long an answer of length bytes may take in all, for whoever sends
+// it and whoever waits: as long as a line of 64 kbit/s needs.
+func PieceWithin(length int64) time.Duration {
+	return PullWithin + time.Duration(float64(length)/leastRate*float64(time.Second))
+}

@@ -6,9 +6,12 @@ import "time"
 
 const (
 	// MaxServing is the number of pieces that are sent at once, and maxServingEach of
-	// them to one node: each is a piece in memory, 2 MiB at the most.
+	// them to one node: each is a piece in memory, 2 MiB at the most. Half of them go to
+	// one network, as keys cost nothing. Each is to have leastEach bytes/s: at a lower
+	// rate fewer are sent.
 	MaxServing     = 16
 	maxServingEach = 4
+	leastEach      = 64e3
 
 	// maxWaiting is the number of streams on which nodes wait to be told of more, or
 	// are told something small, and maxWaitingEach of one node.
