@@ -42,9 +42,30 @@ type node struct {
 	whole   bool
 	pieces  Set
 	fresh   time.Time // when it last gave, or told of, something new
-	pulls   map[int]time.Time
+	pulls   map[int]pull
 	single  time.Time    // is asked for no second piece at once until then
 	refused map[int]bool // pieces that were no such, by a holder's word alone
+}
+
+// pull is a piece on its way.
+type pull struct {
+	since time.Time
+	moved time.Time // when some of it last came
+}
+
+// late is when another node is asked for it too, and over when its sender is left.
+func (p pull) late() time.Time {
+	return earliest(p.moved.Add(LateAfter), p.since.Add(maxLate))
+}
+func (p pull) over(length int64) time.Time {
+	return earliest(p.moved.Add(PullWithin), p.since.Add(PieceWithin(length)))
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func (n *node) active() bool { return n.place == asked || n.place == holder }
@@ -64,7 +85,7 @@ type Fetch struct {
 	claims  int
 	have    Set
 	missing int
-	moved   time.Time // when a piece last came
+	moved   time.Time // when some of a piece last came
 	last    time.Time // of all steps
 	done    bool
 }
@@ -115,6 +136,13 @@ func (f *Fetch) Step(now time.Time, in Input) (out []Effect) {
 		if n := f.node(in.Node); n != nil && n.active() {
 			f.dismiss(now, n, in.Why, say)
 		}
+	case Moved:
+		if n := f.node(in.Node); n != nil {
+			if p, ok := n.pulls[in.Piece]; ok {
+				p.moved, f.moved = now, now
+				n.pulls[in.Piece] = p
+			}
+		}
 	case Denied:
 		if n := f.node(in.Node); n != nil && n.active() {
 			f.denied(now, n, in, say)
@@ -159,9 +187,9 @@ func (f *Fetch) NextWake() (at time.Time, ok bool) {
 		if !n.asking.IsZero() {
 			earlier(n.asking.Add(AnswerWithin + WaitWithin))
 		}
-		for _, since := range n.pulls {
-			earlier(since.Add(PullWithin))
-			if late := since.Add(LateAfter); late.After(f.last) { // else nobody can take it on
+		for _, p := range n.pulls {
+			earlier(p.over(PieceSize(f.cfg.Size)))
+			if late := p.late(); late.After(f.last) { // else nobody can take it on
 				earlier(late)
 			}
 		}
@@ -206,7 +234,7 @@ func (f *Fetch) node(id lease.Principal) *node {
 func (f *Fetch) named(list []lease.Principal) {
 	for _, id := range list {
 		if len(f.nodes) < MaxNamed && id != f.cfg.Self && f.node(id) == nil {
-			f.nodes = append(f.nodes, &node{id: id, pulls: map[int]time.Time{}, refused: map[int]bool{}})
+			f.nodes = append(f.nodes, &node{id: id, pulls: map[int]pull{}, refused: map[int]bool{}})
 		}
 	}
 }

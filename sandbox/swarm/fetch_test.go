@@ -25,7 +25,7 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //
 //	new pieces=N [sums]   a fetch of N pieces, with sums of who wants the blob or not
 //	do                    lines: at OFFSET | tick | named NODE… | whole NODE | part NODE PIECE… | summed NODE |
-//	                      got, lied, denied NODE PIECE | kept PIECE… | failed NODE WHY | refuted
+//	                      got, moved, lied, denied NODE PIECE | kept PIECE… | failed NODE WHY | refuted
 //	wake                  when it wants to be called again
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -114,6 +114,8 @@ func (s *stage) do(words []string) string {
 		in = swarm.Lied{Node: node(), Piece: piece()}
 	case "kept":
 		in = swarm.Kept{Pieces: set(words[1:])}
+	case "moved":
+		in = swarm.Moved{Node: node(), Piece: piece()}
 	case "denied":
 		in = swarm.Denied{Node: node(), Piece: piece(), Why: "busy"}
 	case "failed":

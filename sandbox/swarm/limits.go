@@ -32,13 +32,15 @@ const (
 	MaxClaims = 4
 
 	// AnswerWithin is how long a holder may take to say what it has, beside the
-	// time that it was told to wait for more, WaitWithin. PullWithin is for one
-	// piece, 2 MiB on a line of 1 Mbit/s; LateAfter is when another is asked too.
+	// time that it was told to wait for more, WaitWithin. PullWithin is how long nothing
+	// of a piece may come; another is asked for it too when nothing came for LateAfter,
+	// or it was under way for maxLate.
 	AnswerWithin = 5 * time.Second
 	WaitWithin   = 5 * time.Second
 	PullWithin   = 20 * time.Second
 	leastRate    = 8e3 // bytes/s: see PieceWithin
 	LateAfter    = 4 * time.Second
+	maxLate      = 5 * LateAfter
 
 	// AskAgain is after what time a holder is asked again that answered at once, and
 	// with no more than was known: it was to wait.
@@ -57,7 +59,7 @@ const (
 	// others wait for one.
 	IdleAfter = 10 * time.Second
 
-	// StuckAfter is how long a fetch goes on while no piece comes.
+	// StuckAfter is how long a fetch goes on while nothing comes.
 	StuckAfter = time.Minute
 )
 

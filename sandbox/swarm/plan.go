@@ -41,8 +41,8 @@ func (f *Fetch) overdue(now time.Time, say func(Effect)) {
 			f.dismiss(now, n, "was silent", say)
 			continue
 		}
-		for _, since := range n.pulls {
-			if !now.Before(since.Add(PullWithin)) {
+		for _, p := range n.pulls {
+			if !now.Before(p.over(PieceSize(f.cfg.Size))) {
 				f.dismiss(now, n, "a piece was too long on its way", say)
 				break
 			}
@@ -123,7 +123,7 @@ func (f *Fetch) askForSums(now time.Time, say func(Effect)) {
 // pull asks for pieces: the rarest that is on its way from nobody, else one that is
 // late.
 func (f *Fetch) pull(now time.Time, say func(Effect)) {
-	copies, since := make([]int, f.count()), make([]time.Time, f.count())
+	copies, late := make([]int, f.count()), make([]time.Time, f.count()) // late: zero if it is on no way
 	open := 0
 	for _, n := range f.nodes {
 		for i := range copies {
@@ -134,10 +134,10 @@ func (f *Fetch) pull(now time.Time, say func(Effect)) {
 				copies[i]++
 			}
 		}
-		for i, t := range n.pulls {
+		for i, p := range n.pulls {
 			open++
-			if t.After(since[i]) {
-				since[i] = t
+			if t := p.late(); t.After(late[i]) {
+				late[i] = t
 			}
 		}
 	}
@@ -149,11 +149,12 @@ func (f *Fetch) pull(now time.Time, say func(Effect)) {
 			if n.place != holder || len(n.pulls) > round || round > 0 && now.Before(n.single) {
 				continue
 			}
-			i, ok := f.choose(now, n, copies, since)
+			i, ok := f.choose(now, n, copies, late)
 			if !ok {
 				continue
 			}
-			n.pulls[i], since[i] = now, now
+			n.pulls[i] = pull{now, now}
+			late[i] = n.pulls[i].late()
 			open++
 			say(Pull{n.id, i})
 		}
@@ -161,7 +162,7 @@ func (f *Fetch) pull(now time.Time, say func(Effect)) {
 }
 
 // choose picks a piece for a holder to send.
-func (f *Fetch) choose(now time.Time, n *node, copies []int, since []time.Time) (piece int, ok bool) {
+func (f *Fetch) choose(now time.Time, n *node, copies []int, late []time.Time) (piece int, ok bool) {
 	best, ties := 0, 0
 	for i := range copies {
 		if f.have.Has(i) || !n.has(i) {
@@ -171,8 +172,8 @@ func (f *Fetch) choose(now time.Time, n *node, copies []int, since []time.Time) 
 			continue
 		}
 		rank := copies[i]
-		if !since[i].IsZero() {
-			if now.Before(since[i].Add(LateAfter)) {
+		if !late[i].IsZero() {
+			if now.Before(late[i]) {
 				continue
 			}
 			rank += MaxNamed // late: after all that nobody sends

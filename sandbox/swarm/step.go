@@ -35,6 +35,12 @@ type (
 	// what came another way.
 	Kept struct{ Pieces Set }
 
+	// Moved: some more of a piece came.
+	Moved struct {
+		Node  lease.Principal
+		Piece int
+	}
+
 	// Got: a piece came, was judged and is on disk.
 	Got struct {
 		Node  lease.Principal
@@ -115,6 +121,7 @@ func (i Told) String() string {
 }
 func (i Summed) String() string { return "summed " + i.Node.Short() }
 func (i Kept) String() string   { return fmt.Sprintf("kept %d pieces", i.Pieces.Len()) }
+func (i Moved) String() string  { return fmt.Sprintf("moved %s %d", i.Node.Short(), i.Piece) }
 func (i Got) String() string    { return fmt.Sprintf("got %s %d", i.Node.Short(), i.Piece) }
 func (i Lied) String() string   { return fmt.Sprintf("lied %s %d", i.Node.Short(), i.Piece) }
 func (i Denied) String() string {

@@ -211,7 +211,11 @@ func (f *fetching) put(ctx context.Context, node lease.Principal, q swarm.Questi
 		limited, cancel := context.WithTimeout(l.ctx, within)
 		defer cancel()
 		p := posted{node: node, line: l}
-		body, err := f.x.ask(limited, node, q, limit)
+		body, err := f.x.ask(limited, node, q, limit, func() {
+			if q.Kind == swarm.AskPiece {
+				f.post(limited, posted{in: swarm.Moved{Node: node, Piece: int(q.Arg)}, node: node, line: l})
+			}
+		})
 		if err == nil {
 			p.in, err = then(body)
 		}
@@ -254,7 +258,7 @@ func (f *fetching) pull(ctx context.Context, e swarm.Pull) {
 	q := swarm.Question{Kind: swarm.AskPiece, Digest: f.want.Digest, Arg: uint32(e.Piece)}
 	_, length := swarm.Span(f.want.Size, e.Piece)
 	sums := f.sums
-	f.put(ctx, e.Node, q, int(length), swarm.PullWithin, func(b []byte) (swarm.Input, error) {
+	f.put(ctx, e.Node, q, int(length), swarm.PieceWithin(length), func(b []byte) (swarm.Input, error) {
 		f.x.count(func(c *Counts) { c.Received += uint64(len(b)) })
 		err := f.x.cfg.Store.Put(f.want.Digest, e.Piece, b)
 		if errors.Is(err, swarm.ErrSums) { // bytes that anybody sent had them dropped

@@ -38,6 +38,9 @@ const (
 	// maxTraced is of how many blobs is remembered who asked for them.
 	maxTraced = 256
 
+	// movedEvery is how often it is told that more of a piece came.
+	movedEvery = time.Second
+
 	// settle is how long what came by another way is gathered before it is told.
 	settle = 20 * time.Millisecond
 )
