@@ -196,7 +196,7 @@ func TestFetchesAreBounded(t *testing.T) {
 		if _, err := h.fetch(lease.Digest{'p'}); !errors.Is(err, api.ErrNoFetch) || len(s.wants) != 0 {
 			t.Errorf("a private image: %v", err)
 		}
-		for i := range stream.MaxFetches {
+		for i := range maxFetchesEach {
 			for range 2 { // again does nothing
 				if _, err := h.fetch(lease.Digest{byte(i)}); err != nil {
 					t.Fatal(err)
@@ -204,6 +204,17 @@ func TestFetchesAreBounded(t *testing.T) {
 			}
 		}
 		if _, err := h.fetch(lease.Digest{99}); !errors.Is(err, api.ErrBusy) {
+			t.Errorf("one more for her: %v", err)
+		}
+		if _, err := blobs.Fetch(t.Context(), alice, lease.Digest{1}, api.FetchRequest{Size: 1, Sums: make([]byte, 32)}); !errors.Is(err, api.ErrBusy) {
+			t.Errorf("with other sums: %v", err)
+		}
+		for i := maxFetchesEach; i < stream.MaxFetches; i++ {
+			if _, err := h.d.fetches.begin(leasetest.Who(fmt.Sprint(i)), lease.Digest{byte(i)}, api.FetchRequest{Size: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := h.d.fetches.begin(leasetest.Who("x"), lease.Digest{98}, api.FetchRequest{Size: 1}); !errors.Is(err, api.ErrBusy) {
 			t.Errorf("one more: %v", err)
 		}
 		s.fails = fmt.Errorf("putting: %w", sandbox.ErrNoSpace)
@@ -228,6 +239,30 @@ func TestFetchesAreBounded(t *testing.T) {
 		h.d.deps.Hosting.Swarm = nil
 		if _, err := h.fetch(lease.Digest{1}); !errors.Is(err, api.ErrNoFetch) {
 			t.Errorf("without a swarm: %v", err)
+		}
+	})
+}
+
+// A fetch ends when nobody who asked for it leases here any more.
+func TestAFetchIsForSomebody(t *testing.T) {
+	inImages(t, func(t *testing.T, h *hired, s *swarmModel) {
+		s.holds = make(chan struct{})
+		if _, err := h.fetch(lease.Digest{1}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.d.fetches.begin(leasetest.Who("gone"), lease.Digest{2}, api.FetchRequest{Size: 1}); err != nil {
+			t.Fatal(err)
+		}
+		h.m.pass(attendEvery + time.Second)
+		if f := h.d.fetches.state(lease.Digest{1}); f.Over {
+			t.Errorf("alice's: %+v", f)
+		}
+		if f := h.d.fetches.state(lease.Digest{2}); !f.Over || f.Error != errUnwanted.Error() {
+			t.Errorf("nobody's: %+v", f)
+		}
+		h.m.pass(fetchWithin(swarm.MinPiece + 1))
+		if f := h.d.fetches.state(lease.Digest{1}); !f.Over {
+			t.Errorf("after all its time: %+v", f)
 		}
 	})
 }
