@@ -18,17 +18,19 @@ import (
 // TestConversation has the program itself, on a socket as a node makes it, answer the
 // questions of the role's suite, in the lines of docs/roles/README.md, and remember.
 func TestConversation(t *testing.T) {
-	raw, err := os.ReadFile("../../node/daemon/testdata/images.json")
+	raw, err := os.ReadFile("../../node/daemon/testdata/conformance/images.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cases []struct {
-		Name  string
-		Ask   json.RawMessage
-		Names []string
-		Error bool
+	var suite struct {
+		Cases []struct {
+			Name  string
+			Ask   json.RawMessage
+			Names []string
+			Error bool
+		}
 	}
-	if err := json.Unmarshal(raw, &cases); err != nil {
+	if err := json.Unmarshal(raw, &suite); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -86,7 +88,7 @@ func TestConversation(t *testing.T) {
 		t.Fatalf("it hung up: %v", lines.Err())
 		return nil, false
 	}
-	for _, q := range cases {
+	for _, q := range suite.Cases {
 		nodes, failed := ask(q.Ask)
 		if failed != q.Error {
 			t.Errorf("%s: failed %v", q.Name, failed)

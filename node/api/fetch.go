@@ -16,7 +16,7 @@ const maxFetchBody = 256 << 10
 
 // FetchRequest has a node get a blob from other nodes.
 type FetchRequest struct {
-	Size  int64             `json:"size" minimum:"1" doc:"bytes in all"`
+	Size  int64             `json:"size" minimum:"1" maximum:"8589934592" doc:"bytes in all"`
 	Sums  []byte            `json:"sums,omitempty" doc:"SHA-256 of each piece, one after another; without them those of a holder are taken"`
 	Among []lease.Principal `json:"among,omitempty" maxItems:"256" doc:"nodes that have it or are about to"`
 }

@@ -228,7 +228,9 @@ type Blob struct {
 	Size   int64        `json:"size"`
 	Have   int64        `json:"have" doc:"bytes in hand; go on from here"`
 	Done   bool         `json:"done"`
-	Fetch  *Fetch       `json:"fetch,omitempty" doc:"the last fetch of it from other nodes"`
+
+	Private bool   `json:"private,omitempty" doc:"the node does not pass it on; false: asking for that came too late"`
+	Fetch   *Fetch `json:"fetch,omitempty" doc:"the last fetch of it from other nodes"`
 }
 
 // Flow is one recorded flow of a sliver, as it left the sliver, before NAT.

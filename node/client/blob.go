@@ -43,7 +43,11 @@ func (n *Node) Send(ctx context.Context, digest lease.Digest, size int64, src io
 	return n.send(ctx, digest, size, src, progress, http.Header{api.HeaderSize: {strconv.FormatInt(size, 10)}})
 }
 
-// SendPrivate is Send of a blob that the node does not pass on to others.
+// ErrPublic: a blob that was to be private is for other nodes already.
+var ErrPublic = errors.New("the node passes it on to others already, as an earlier run or somebody else had it: run it without --private, or elsewhere")
+
+// SendPrivate is Send of a blob that the node does not pass on to others, or ErrPublic
+// before a byte is sent.
 func (n *Node) SendPrivate(ctx context.Context, digest lease.Digest, size int64, src io.ReaderAt, progress func(have int64)) error {
 	return n.send(ctx, digest, size, src, progress, http.Header{api.HeaderSize: {strconv.FormatInt(size, 10)}, api.HeaderPrivate: {"1"}})
 }
@@ -51,6 +55,9 @@ func (n *Node) SendPrivate(ctx context.Context, digest lease.Digest, size int64,
 func (n *Node) send(ctx context.Context, digest lease.Digest, size int64, src io.ReaderAt, progress func(have int64), announce http.Header) error {
 	state, err := n.blob(ctx, "GET", digest, announce, nil)
 	retries := 0
+	if private := announce.Get(api.HeaderPrivate) != ""; err == nil && private && !state.Private {
+		return fmt.Errorf("sending %s: %w", digest, ErrPublic)
+	}
 	for err == nil && !state.Done {
 		progress(state.Have)
 		length := min(part, size-state.Have)

@@ -236,6 +236,9 @@ func TestSendGoesOnAfterABreak(t *testing.T) {
 	if last := told[len(told)-1]; last != int64(len(blob)) {
 		t.Errorf("progress ends at %d", last)
 	}
+	if err := node.SendPrivate(t.Context(), lease.Digest{1}, 1, bytes.NewReader([]byte{1}), func(int64) {}); !errors.Is(err, ErrPublic) {
+		t.Errorf("private, and passed on: %v", err)
+	}
 	f.blob, f.deaf = nil, true
 	f.breaks.Store(1000)
 	if err := node.Send(t.Context(), digest, int64(len(blob)), bytes.NewReader(blob), func(int64) {}); err == nil {

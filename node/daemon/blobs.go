@@ -43,15 +43,14 @@ func (b blobs) Blob(ctx context.Context, by api.Caller, digest lease.Digest, siz
 	}
 	store := b.d.deps.Hosting.Blobs
 	if size, ok := store.Has(digest); ok {
-		return api.Blob{Digest: digest, Size: size, Have: size, Done: true}, nil
-	}
-	if private {
-		if err := store.Keep(digest); err != nil {
-			return api.Blob{}, blobError(err)
-		}
+		return api.Blob{Digest: digest, Size: size, Have: size, Done: true, Private: store.Private(digest)}, nil
 	}
 	have, err := store.Begin(digest, size)
-	return api.Blob{Digest: digest, Size: size, Have: have, Fetch: b.fetches.state(digest)}, blobError(err)
+	state := api.Blob{Digest: digest, Size: size, Have: have, Private: store.Private(digest), Fetch: b.fetches.state(digest)}
+	if private && err == nil {
+		state.Private, err = store.Keep(digest)
+	}
+	return state, blobError(err)
 }
 
 // Append writes one part. What arrived of a part that broke off stays.

@@ -153,8 +153,10 @@ type BlobStore interface {
 	Begin(d lease.Digest, size int64) (offset int64, err error)
 	// Append adds bytes and returns where to go on; what is there already is passed over.
 	Append(d lease.Digest, offset int64, piece []byte) (next int64, err error)
-	// Keep marks a blob that is to arrive as not for other nodes.
-	Keep(d lease.Digest) error
+	// Keep marks a blob that is arriving as not for other nodes, and reports whether it
+	// is none.
+	Keep(d lease.Digest) (private bool, err error)
+	Private(d lease.Digest) bool
 	// Finish checks the digest of all that was appended.
 	Finish(ctx context.Context, d lease.Digest) error
 	// GC drops what keep does not name, unless it is young.

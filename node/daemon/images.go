@@ -38,7 +38,7 @@ type (
 )
 
 // holders tells nodes that may have the image, the best first: those that the role's
-// tenant names, and then all that were named with the wish, whom nobody can leave out.
+// tenant names, and all that were named with the wish, whom nobody can leave out.
 func (i images) holders(ctx context.Context, tell func([]lease.Principal)) {
 	own := i.d.deps.Key.Principal()
 	among := slices.DeleteFunc(slices.Clone(i.among), func(p lease.Principal) bool { return p == own })
@@ -48,7 +48,46 @@ func (i images) holders(ctx context.Context, tell func([]lease.Principal)) {
 	if err != nil {
 		i.d.deps.Log.Debug("nobody says who has an image", "image", i.digest, "err", err)
 	}
-	tell(append(nodes, among...))
+	tell(mixed(nodes, among))
+}
+
+// mixed keeps a tenant's order, with every node of among in it and no more than a
+// fetch considers: a stranger in it makes room for one of among behind him, so that
+// no number of strangers keeps them from being asked.
+func mixed(named, among []lease.Principal) (out []lease.Principal) {
+	var own, strangers []lease.Principal
+	for _, n := range named {
+		if slices.Contains(among, n) {
+			own = append(own, n)
+		}
+	}
+	for _, n := range among {
+		if !slices.Contains(own, n) {
+			own = append(own, n)
+		}
+	}
+	room := swarm.MaxNamed - len(own)
+	take := func(n lease.Principal) {
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	for _, n := range named {
+		switch {
+		case slices.Contains(own, n):
+			take(n)
+		case len(strangers) < room:
+			strangers = append(strangers, n)
+			take(n)
+			if i := slices.IndexFunc(own, func(n lease.Principal) bool { return !slices.Contains(out, n) }); i >= 0 {
+				out = append(out, own[i])
+			}
+		}
+	}
+	for _, n := range own {
+		take(n)
+	}
+	return out
 }
 
 // ask has the role's tenant answer.

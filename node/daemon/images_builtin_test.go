@@ -16,10 +16,10 @@ import (
 	"croft/node/role"
 )
 
-// The built-in answers the questions of testdata/images.json as any tenant must.
+// The built-in answers the questions of testdata/conformance/images.json as any tenant must.
 func TestTheBuiltinKnowsWhoHasImages(t *testing.T) {
 	call, _ := role.Images().Call("holders")
-	for _, c := range imagesCases(t) {
+	for _, c := range readImagesSuite(t).Cases {
 		r := &imagesReading{}
 		end, err := imagesTenant{leasetest.Who("node")}.Call(t.Context(), call, c.Ask, func(b json.RawMessage) error { return r.part(b) })
 		if (err != nil) != c.Error {

@@ -20,6 +20,7 @@ import (
 	"croft/node/api"
 	"croft/node/role"
 	"croft/sandbox"
+	"croft/sandbox/image"
 	"croft/sandbox/swarm"
 	"croft/sandbox/swarm/stream"
 )
@@ -187,12 +188,15 @@ func TestFetchesAreBounded(t *testing.T) {
 		if _, err := blobs.Fetch(t.Context(), newPerson(t, "eve").caller(), lease.Digest{1}, api.FetchRequest{Size: 1}); !errors.Is(err, api.ErrNoLease) {
 			t.Errorf("a stranger: %v", err)
 		}
-		for _, req := range []api.FetchRequest{{}, {Size: -1}, {Size: 1, Sums: []byte{1}}, {Size: 1, Among: make([]lease.Principal, swarm.MaxNamed+1)}} {
+		for _, req := range []api.FetchRequest{{}, {Size: -1}, {Size: image.MaxBlob + 1}, {Size: 1 << 62, Sums: []byte{0}}, {Size: 1, Sums: []byte{1}}, {Size: 1, Among: make([]lease.Principal, swarm.MaxNamed+1)}} {
 			if _, err := blobs.Fetch(t.Context(), alice, lease.Digest{1}, req); !errors.Is(err, api.ErrBadRequest) {
 				t.Errorf("%+v: %v", req.Size, err)
 			}
 		}
-		for i := range stream.MaxFetches {
+		if _, err := h.fetch(lease.Digest{'p'}); !errors.Is(err, api.ErrNoFetch) || len(s.wants) != 0 {
+			t.Errorf("a private image: %v", err)
+		}
+		for i := range maxFetchesEach {
 			for range 2 { // again does nothing
 				if _, err := h.fetch(lease.Digest{byte(i)}); err != nil {
 					t.Fatal(err)
@@ -200,6 +204,17 @@ func TestFetchesAreBounded(t *testing.T) {
 			}
 		}
 		if _, err := h.fetch(lease.Digest{99}); !errors.Is(err, api.ErrBusy) {
+			t.Errorf("one more for her: %v", err)
+		}
+		if _, err := blobs.Fetch(t.Context(), alice, lease.Digest{1}, api.FetchRequest{Size: 1, Sums: make([]byte, 32)}); !errors.Is(err, api.ErrBusy) {
+			t.Errorf("with other sums: %v", err)
+		}
+		for i := maxFetchesEach; i < stream.MaxFetches; i++ {
+			if _, err := h.d.fetches.begin(leasetest.Who(fmt.Sprint(i)), lease.Digest{byte(i)}, api.FetchRequest{Size: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := h.d.fetches.begin(leasetest.Who("x"), lease.Digest{98}, api.FetchRequest{Size: 1}); !errors.Is(err, api.ErrBusy) {
 			t.Errorf("one more: %v", err)
 		}
 		s.fails = fmt.Errorf("putting: %w", sandbox.ErrNoSpace)
@@ -228,24 +243,73 @@ func TestFetchesAreBounded(t *testing.T) {
 	})
 }
 
-// imagesCase is one question of testdata/images.json, and which nodes an answer names.
-type imagesCase struct {
-	Name  string
-	Ask   json.RawMessage
-	Names []lease.Principal
-	Error bool
+// A fetch ends when nobody who asked for it leases here any more.
+func TestAFetchIsForSomebody(t *testing.T) {
+	inImages(t, func(t *testing.T, h *hired, s *swarmModel) {
+		s.holds = make(chan struct{})
+		if _, err := h.fetch(lease.Digest{1}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.d.fetches.begin(leasetest.Who("gone"), lease.Digest{2}, api.FetchRequest{Size: 1}); err != nil {
+			t.Fatal(err)
+		}
+		h.m.pass(attendEvery + time.Second)
+		if f := h.d.fetches.state(lease.Digest{1}); f.Over {
+			t.Errorf("alice's: %+v", f)
+		}
+		if f := h.d.fetches.state(lease.Digest{2}); !f.Over || f.Error != errUnwanted.Error() {
+			t.Errorf("nobody's: %+v", f)
+		}
+		h.m.pass(fetchWithin(swarm.MinPiece + 1))
+		if f := h.d.fetches.state(lease.Digest{1}); !f.Over {
+			t.Errorf("after all its time: %+v", f)
+		}
+	})
 }
 
-func imagesCases(t *testing.T) (cases []imagesCase) {
+// imagesSuite is what any tenant of images is held against, for other implementations
+// too.
+type imagesSuite struct {
+	About string
+	Cases []struct {
+		Name  string
+		Ask   json.RawMessage
+		Names []lease.Principal
+		Error bool
+	}
+	Refuted []struct {
+		Parts []string
+		Done  string
+	}
+}
+
+func readImagesSuite(t *testing.T) (s imagesSuite) {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/images.json")
+	raw, err := os.ReadFile("testdata/conformance/images.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(raw, &cases); err != nil {
+	if err := exact(raw, &s); err != nil {
 		t.Fatal(err)
 	}
-	return cases
+	return s
+}
+
+// What the suite says that no node takes, this one does not.
+func TestAnswersOnImagesAreRefuted(t *testing.T) {
+	for _, c := range readImagesSuite(t).Refuted {
+		r := &imagesReading{}
+		var err error
+		for _, p := range c.Parts {
+			err = errors.Join(err, r.part([]byte(p)))
+		}
+		if err == nil {
+			_, err = r.end([]byte(c.Done))
+		}
+		if !errors.Is(err, errLie) {
+			t.Errorf("%q %q: %v", c.Parts, c.Done, err)
+		}
+	}
 }
 
 // The conversation of docs/roles/images.md is one that happens.
@@ -306,4 +370,21 @@ func FuzzHolders(f *testing.F) {
 			t.Errorf("%v", r.nodes)
 		}
 	})
+}
+
+// A tenant that names as many strangers as a fetch considers keeps out nobody who was
+// named with the wish, and its order of those stays.
+func TestNobodyIsLeftOutByATenant(t *testing.T) {
+	strangers := make([]lease.Principal, swarm.MaxNamed)
+	for i := range strangers {
+		strangers[i] = leasetest.Who(fmt.Sprint("stranger", i))
+	}
+	among := []lease.Principal{leasetest.Who("a"), leasetest.Who("b"), leasetest.Who("c")}
+	got := mixed(append(slices.Clone(strangers), among[2]), among)
+	if len(got) > swarm.MaxNamed || fmt.Sprint(names(got[1:6:6])) != fmt.Sprint([]string{"c", names(got[2:3])[0], "a", names(got[4:5])[0], "b"}) {
+		t.Errorf("%d, the first %v", len(got), names(got[:8]))
+	}
+	if got := names(mixed(among[1:], among)); fmt.Sprint(got) != "[b c a]" {
+		t.Errorf("%v", got)
+	}
 }

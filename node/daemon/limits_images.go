@@ -9,6 +9,13 @@ const (
 	// seconds.
 	maxFetched = 64
 
+	// maxFetchesEach is the number of fetches under way that one principal began: half
+	// of those that there may be.
+	maxFetchesEach = 2
+
+	// attendEvery is how often is looked whether a fetch is still for somebody.
+	attendEvery = 15 * time.Second
+
 	// imagesPatience is how long a fetch waits for a tenant's word before it begins
 	// with the nodes that were named with the wish.
 	imagesPatience = 500 * time.Millisecond
@@ -21,3 +28,9 @@ const (
 	minImageRate = 64e3
 	maxImageRate = 1 << 40
 )
+
+// fetchWithin is how long a fetch may take in all: what 1 Mbit/s takes, and some more.
+// It keeps its image's size from others meanwhile.
+func fetchWithin(size int64) time.Duration {
+	return 10*time.Minute + time.Duration(size/125)*time.Millisecond
+}

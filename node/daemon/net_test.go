@@ -24,6 +24,7 @@ import (
 	"croft/lease/offer"
 	"croft/node/api"
 	"croft/node/wire"
+	"croft/sandbox/swarm/stream"
 )
 
 // netNode is a node as far as its connections and its view go.
@@ -109,12 +110,13 @@ func TestNetAndViewTellWhatThereIs(t *testing.T) {
 	}
 }
 
-// What people send by a node is no part of what the overlay costs it.
+// What people send by a node, and the images that it passes on, are no part of what the overlay costs it.
 func TestPipesAreNoLoad(t *testing.T) {
 	traffic, at := newTraffic(), time.Now()
 	all := func(peer.ID) bool { return true }
 	for s := range 30 {
 		traffic.meter.LogSentMessageStream(10*gossip.Budget*10, wire.PipeProtocol, "x")
+		traffic.meter.LogSentMessageStream(300*gossip.Budget*10, stream.Protocol, "x")
 		traffic.meter.LogRecvMessageStream(gossip.Budget*5, "/croft/view/1", "x")
 		traffic.measure(at.Add(time.Duration(s)*10*time.Second), all)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"croft/lease"
 	"croft/node/role"
+	"croft/sandbox/swarm"
 )
 
 func init() {
@@ -31,6 +32,7 @@ func (t imagesTenant) Call(_ context.Context, _ role.Call, ask json.RawMessage, 
 		return nil, &role.Failure{Code: "ask", Text: err.Error()}
 	}
 	nodes := append(slices.Clone(a.Known), t.turn(a)...)
+	nodes = nodes[:min(len(nodes), swarm.MaxNamed)]
 	b, err := json.Marshal(imagesPart{nodes})
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"croft/gossip"
 	"croft/node/api"
 	"croft/node/wire"
+	"croft/sandbox/swarm/stream"
 )
 
 // traffic is what the host's connections carry, and what of it is the overlay's own.
@@ -46,9 +47,9 @@ func (t *traffic) run(ctx context.Context, connected func(peer.ID) bool) {
 	}
 }
 
-// others are the protocols by which others' bytes go: pipes, and what a relay passes
-// on, at the node that relays and at those for whom it does.
-var others = []protocol.ID{wire.PipeProtocol, proto.ProtoIDv2Hop, proto.ProtoIDv2Stop}
+// others are the protocols by which others' bytes go: pipes, images, and what a relay
+// passes on, at the node that relays and at those for whom it does.
+var others = []protocol.ID{wire.PipeProtocol, stream.Protocol, proto.ProtoIDv2Hop, proto.ProtoIDv2Stop}
 
 // measure adds up everything but what is carried for others.
 func (t *traffic) measure(now time.Time, connected func(peer.ID) bool) {

@@ -460,7 +460,8 @@ func (r runtimeModel) Watch(ctx context.Context) <-chan sandbox.Status {
 type blobModel struct{}
 
 func (blobModel) Has(d lease.Digest) (int64, bool)         { return 10, d == blobOf("probe") }
-func (blobModel) Keep(lease.Digest) error                  { return nil }
+func (blobModel) Keep(lease.Digest) (bool, error)          { return true, nil }
+func (blobModel) Private(d lease.Digest) bool              { return d == lease.Digest{'p'} }
 func (blobModel) Begin(lease.Digest, int64) (int64, error) { return 0, nil }
 func (blobModel) Append(_ lease.Digest, at int64, b []byte) (int64, error) {
 	return at + int64(len(b)), nil

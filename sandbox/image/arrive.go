@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"croft/lease"
 	"croft/sandbox"
@@ -23,6 +24,7 @@ type arrival struct {
 	sums swarm.Sums // nil: pieces cannot be judged
 	have swarm.Set  // pieces that were judged
 	busy bool       // being read from end to end, without the lock
+	came time.Time  // when some of it last did
 }
 
 // skip moves next over what is there.
@@ -81,6 +83,9 @@ func (s *Store) begin(d lease.Digest, size int64) (*arrival, error) {
 	}
 	if known && a.busy {
 		return nil, fmt.Errorf("it is being checked: %w", sandbox.ErrBusy)
+	}
+	if known && time.Since(a.came) < sizeStands { // else anybody with the digest ends it with one question
+		return nil, fmt.Errorf("%d of %d bytes have come: %w", a.next, a.size, sandbox.ErrBusy)
 	}
 	if !known && len(s.partial) >= MaxPartial {
 		return nil, fmt.Errorf("%d blobs are arriving: %w", len(s.partial), sandbox.ErrBusy)
@@ -145,8 +150,10 @@ func (s *Store) Append(d lease.Digest, offset int64, piece []byte) (next int64, 
 		return 0, fmt.Errorf("appending to blob %s: %w", d, err)
 	}
 	defer f.Close()
-	before := a.have.Len()
-	err = a.append(f, offset, piece)
+	before, at := a.have.Len(), a.next
+	if err = a.append(f, offset, piece); a.next > at {
+		a.came = time.Now()
+	}
 	if a.have.Len() > before {
 		s.tell(d)
 	}
@@ -237,7 +244,7 @@ func (s *Store) Finish(ctx context.Context, d lease.Digest) error {
 		}
 		return fmt.Errorf("finishing blob %s: %w", d, space(err))
 	}
-	if err := os.WriteFile(s.path("sums", d), sums, 0o600); err != nil {
+	if err := s.writeSums(d, sums); err != nil { // durable before the blob is
 		return fmt.Errorf("finishing blob %s: %w", d, space(err))
 	}
 	if err := os.Rename(s.path("partial", d), s.path("blobs", d)); err != nil {
@@ -276,5 +283,9 @@ func (s *Store) discard(d lease.Digest) error {
 	delete(s.partial, d)
 	s.drop("partial/" + name(d))
 	s.tell(d)
-	return errors.Join(ignoreMissing(os.Remove(s.path("partial", d))), ignoreMissing(os.Remove(s.holes(d))))
+	err := errors.Join(ignoreMissing(os.Remove(s.path("partial", d))), ignoreMissing(os.Remove(s.holes(d))))
+	if _, whole := s.sizes["blobs/"+name(d)]; err == nil && !whole {
+		err = s.unmark(d)
+	}
+	return err
 }

@@ -19,6 +19,10 @@ const (
 	MaxPartial   = 64
 	StalePartial = time.Hour
 
+	// sizeStands is how long nobody else may announce another size of a blob after some
+	// of it came: a broken line takes seconds to be mended.
+	sizeStands = time.Minute
+
 	// MaxPrivate is the number of blobs that are not for others: as many as a node
 	// with the most slivers runs.
 	MaxPrivate = 4096

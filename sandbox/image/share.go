@@ -5,12 +5,14 @@ package image
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"croft/lease"
 	"croft/sandbox"
@@ -101,8 +103,8 @@ func (s *Store) Put(d lease.Digest, i int, piece []byte) error {
 		return nil
 	case a.busy:
 		return wrap(fmt.Errorf("it is being checked: %w", sandbox.ErrBusy))
-	case a.sums == nil: // somebody announced another size
-		return wrap(ErrUnknown)
+	case a.sums == nil: // bytes that somebody appended contradicted them
+		return wrap(swarm.ErrSums)
 	case !a.sums.Holds(i, piece):
 		return wrap(swarm.ErrPiece)
 	}
@@ -117,6 +119,7 @@ func (s *Store) Put(d lease.Digest, i int, piece []byte) error {
 	}
 	a.have.Add(i)
 	a.skip()
+	a.came = time.Now()
 	s.tell(d)
 	return nil
 }
@@ -139,14 +142,53 @@ func (s *Store) Holding(d lease.Digest) (swarm.Holding, bool) {
 
 // SumsOf are the sums of a blob that is there, for other nodes.
 func (s *Store) SumsOf(d lease.Digest) (swarm.Sums, error) {
-	if h, ok := s.Holding(d); !ok || !h.Whole {
+	h, ok := s.Holding(d)
+	if !ok || !h.Whole {
 		return nil, swarm.ErrUnknown
 	}
 	b, err := os.ReadFile(s.path("sums", d))
-	if errors.Is(err, os.ErrNotExist) { // it arrived before there were any
-		err = swarm.ErrUnknown
+	if errors.Is(err, os.ErrNotExist) || err == nil && swarm.Sums(b).Check(h.Size) != nil {
+		s.sumAnew(d, h.Size)
+		return nil, fmt.Errorf("the sums of blob %s are being made: %w", d, swarm.ErrUnknown)
 	}
 	return b, err
+}
+
+// writeSums keeps the sums of a blob.
+func (s *Store) writeSums(d lease.Digest, sums swarm.Sums) error {
+	at := s.path("sums", d)
+	f, err := os.OpenFile(at+"-new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(sums)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(at+"-new"))
+	}
+	return errors.Join(os.Rename(at+"-new", at), syncDir(filepath.Join(s.dir, "sums")))
+}
+
+// sumAnew makes the sums of a blob that came before there were any, or whose sums a
+// power cut took: of one at a time, while whoever asked comes again.
+func (s *Store) sumAnew(d lease.Digest, size int64) {
+	if !s.summing.TryLock() {
+		return
+	}
+	go func() {
+		defer s.summing.Unlock()
+		f, err := s.Open(d)
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		if sums, digest, err := swarm.Sum(f, size); err == nil && digest == d {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if _, ok := s.sizes["blobs/"+name(d)]; ok {
+				_ = s.writeSums(d, sums) // else it is tried again
+			}
+		}
+	}()
 }
 
 // Piece reads a piece for another node. buf has room for one.
@@ -174,13 +216,54 @@ func (s *Store) Piece(d lease.Digest, i int, buf []byte) ([]byte, error) {
 	if _, err := io.ReadFull(io.NewSectionReader(f, offset, length), buf[:length]); err != nil {
 		return nil, fmt.Errorf("reading piece %d of blob %s: %w", i, d, err)
 	}
+	if err := s.holds(d, i, buf[:length]); err != nil {
+		return nil, fmt.Errorf("reading piece %d of blob %s: %w", i, d, err)
+	}
 	return buf[:length], nil
 }
 
-// Changed is closed when there is more of a blob, or less.
+// holds judges what was read of a piece once more: meanwhile unjudged bytes may have
+// taken its place, and disks rot. Whoever sends such a piece is taken for a liar.
+func (s *Store) holds(d lease.Digest, i int, piece []byte) error {
+	s.mu.Lock()
+	a := s.partial[d]
+	var sums swarm.Sums
+	if a != nil && a.have.Has(i) {
+		sums = a.sums
+	}
+	s.mu.Unlock()
+	if a != nil {
+		if !sums.Holds(i, piece) {
+			return swarm.ErrUnknown
+		}
+		return nil
+	}
+	f, err := os.Open(s.path("sums", d))
+	if errors.Is(err, os.ErrNotExist) { // it arrived before there were any
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var sum [sha256.Size]byte
+	if _, err := f.ReadAt(sum[:], int64(i)*sha256.Size); err != nil {
+		return err
+	}
+	if sha256.Sum256(piece) != sum {
+		return fmt.Errorf("other bytes are on the disk than came: %w", ErrDigest)
+	}
+	return nil
+}
+
+// Changed is closed when there is more of a blob that is arriving, or less. It is nil
+// for any other: whoever asks for what is not here leaves nothing behind.
 func (s *Store) Changed(d lease.Digest) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.partial[d] == nil {
+		return nil
+	}
 	return s.change(d)
 }
 
@@ -202,23 +285,37 @@ func (s *Store) tell(d lease.Digest) {
 	}
 }
 
-// Keep marks a blob that is arriving, or to arrive, as not for other nodes. One that
-// is for others already stays so.
-func (s *Store) Keep(d lease.Digest) error {
+// Keep marks a blob that is arriving as not for other nodes, and reports whether it is
+// none. One that is here, or whose pieces others may have had, stays for them; and so
+// does what nobody began, for a mark costs room that all share.
+func (s *Store) Keep(d lease.Digest) (private bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, whole := s.sizes["blobs/"+name(d)]
-	if _, arriving := s.partial[d]; whole || arriving || s.private[d] {
-		return nil
+	a := s.partial[d]
+	if s.private[d] || a == nil || a.sums != nil || a.busy {
+		return s.private[d], nil
 	}
 	if len(s.private) >= MaxPrivate {
-		return fmt.Errorf("%d blobs are private: %w", len(s.private), sandbox.ErrBusy)
+		return false, fmt.Errorf("%d blobs are private: %w", len(s.private), sandbox.ErrBusy)
 	}
 	if err := os.WriteFile(s.path("private", d), nil, 0o600); err != nil {
-		return fmt.Errorf("keeping blob %s from others: %w", d, space(err))
+		return false, fmt.Errorf("keeping blob %s from others: %w", d, space(err))
 	}
 	s.private[d] = true
-	return syncDir(filepath.Join(s.dir, "private"))
+	return true, syncDir(filepath.Join(s.dir, "private"))
+}
+
+// unmark ends that a blob is not for others. It is called with mu held, once nothing
+// of the blob is left.
+func (s *Store) unmark(d lease.Digest) error {
+	if !s.private[d] {
+		return nil
+	}
+	if err := ignoreMissing(os.Remove(s.path("private", d))); err != nil {
+		return err
+	}
+	delete(s.private, d)
+	return nil
 }
 
 // Private reports whether a blob is not for other nodes.

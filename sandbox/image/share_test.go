@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"croft/lease"
 	"croft/sandbox"
@@ -128,6 +129,134 @@ func TestPiecesArriveInAnyOrder(t *testing.T) {
 	}
 }
 
+// Whoever asks for what is not here leaves nothing behind.
+func TestQuestionsLeaveNothing(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<20)
+	blob, d, _ := noise(t, 100)
+	store(t, s, blob)
+	for i := range 10000 {
+		if s.Changed(lease.Digest{byte(i), byte(i >> 8)}) != nil {
+			t.Fatal("what is not here is waited for")
+		}
+	}
+	if s.Changed(d) != nil || len(s.changed) != 0 {
+		t.Errorf("%d are waited for", len(s.changed))
+	}
+}
+
+// Whoever has the digest of what is arriving does not end it by another size, and bytes
+// that the disk has changed are sent to nobody.
+func TestWhatCameStands(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<30)
+	blob, d, sums := noise(t, 2*swarm.MinPiece)
+	size := int64(len(blob))
+	if _, err := s.Begin(d, size+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Adopt(t.Context(), d, size, sums); err != nil { // nothing came of the other size
+		t.Fatal(err)
+	}
+	if err := s.Put(d, 0, pieceOf(blob, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Begin(d, size+1); !errors.Is(err, sandbox.ErrBusy) {
+		t.Errorf("another size: %v", err)
+	}
+	if err := s.Put(d, 1, pieceOf(blob, 1)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, swarm.MinPiece)
+	rot := func(kind string) {
+		f, err := os.OpenFile(s.path(kind, d), os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt([]byte{blob[7] + 1}, 7)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Finish(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.Piece(d, 0, buf); err != nil || !bytes.Equal(b, pieceOf(blob, 0)) {
+		t.Errorf("%v", err)
+	}
+	rot("blobs")
+	if _, err := s.Piece(d, 0, buf); !errors.Is(err, ErrDigest) {
+		t.Errorf("of a disk that rots: %v", err)
+	}
+	if err := s.Delete(d); err != nil {
+		t.Fatal(err)
+	}
+	_, adoptErr := s.Adopt(t.Context(), d, size, sums)
+	if err := errors.Join(adoptErr, s.Put(d, 0, pieceOf(blob, 0))); err != nil {
+		t.Fatal(err)
+	}
+	rot("partial")
+	if _, err := s.Piece(d, 0, buf); !errors.Is(err, swarm.ErrUnknown) {
+		t.Errorf("of one that arrives: %v", err)
+	}
+}
+
+// Sums that a power cut took are made anew.
+func TestSumsAreMadeAnew(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<30)
+	blob, d, sums := noise(t, 2*swarm.MinPiece)
+	store(t, s, blob)
+	for _, left := range [][]byte{{}, nil} {
+		if err := os.Remove(s.path("sums", d)); err != nil {
+			t.Fatal(err)
+		}
+		if left != nil {
+			if err := os.WriteFile(s.path("sums", d), left, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.SumsOf(d); !errors.Is(err, swarm.ErrUnknown) {
+			t.Errorf("%v", err)
+		}
+		s.summing.Lock() // they are made
+		got, err := s.SumsOf(d)
+		s.summing.Unlock()
+		if err != nil || !bytes.Equal(got, sums) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	}
+}
+
+// What arrives for hours goes on, and what belongs to it is not taken for old.
+func TestGCSparesWhatArrives(t *testing.T) {
+	s := open(t, t.TempDir(), 1<<30)
+	blob, d, sums := noise(t, 2*swarm.MinPiece)
+	if _, err := s.Begin(d, int64(len(blob))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Keep(d); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Adopt(t.Context(), d, int64(len(blob)), sums); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-2 * StalePartial)
+	if err := errors.Join(s.writeSums(d, sums), os.Chtimes(s.path("sums", d), old, old), os.Chtimes(s.holes(d), old, old), os.Chtimes(s.path("private", d), old, old)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(d, 1, pieceOf(blob, 1)); err != nil {
+		t.Fatal(err)
+	}
+	none := func(lease.Digest) bool { return false }
+	if err := s.GC(none, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(d, 0, pieceOf(blob, 0)); err != nil || !s.Private(d) {
+		t.Errorf("it was thrown away: %v", err)
+	}
+	if err := s.GC(none, time.Now().Add(2*StalePartial)); err != nil || s.Private(d) {
+		t.Errorf("it stays: %v", err)
+	}
+}
+
 // Sums that are another blob's are found out at the end, and nothing stays of it.
 func TestSumsOfAnotherBlob(t *testing.T) {
 	blob, _, sums := noise(t, 100)
@@ -152,8 +281,14 @@ func TestPrivateBlobsAreNotForOthers(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 1<<20)
 	blob, d, _ := noise(t, 100)
-	if err := s.Keep(d); err != nil {
+	if private, err := s.Keep(d); err != nil || private || len(s.private) != 0 {
+		t.Fatalf("what nobody began is marked: %v", err)
+	}
+	if _, err := s.Begin(d, 100); err != nil {
 		t.Fatal(err)
+	}
+	if private, err := s.Keep(d); err != nil || !private {
+		t.Fatal(private, err)
 	}
 	store(t, s, blob)
 	for range 2 {
@@ -175,8 +310,50 @@ func TestPrivateBlobsAreNotForOthers(t *testing.T) {
 		t.Errorf("deleted: %v", err)
 	}
 	store(t, s, blob)
-	if err := s.Keep(d); err != nil || s.Private(d) {
+	if private, err := s.Keep(d); err != nil || private || s.Private(d) {
 		t.Errorf("what is for all becomes private: %v", err)
+	}
+	_, d, sums := noise(t, 200)
+	if _, err := s.Adopt(t.Context(), d, 200, sums); err != nil {
+		t.Fatal(err)
+	}
+	if private, err := s.Keep(d); err != nil || private {
+		t.Errorf("what others may have had becomes private: %v", err)
+	}
+	// What turns out to be another blob leaves no mark.
+	other := lease.Digest{9}
+	if _, err := s.Begin(other, 1); err != nil {
+		t.Fatal(err)
+	}
+	_, keepErr := s.Keep(other)
+	_, err := s.Append(other, 0, []byte{1})
+	if err := errors.Join(keepErr, err, s.Finish(t.Context(), other)); !errors.Is(err, ErrDigest) || s.Private(other) {
+		t.Errorf("a mark stays: %v", err)
+	}
+}
+
+// A private blob that cannot be removed keeps its mark.
+func TestTheMarkGoesLast(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1<<20)
+	blob, d, _ := noise(t, 100)
+	if _, err := s.Begin(d, 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Keep(d); err != nil {
+		t.Fatal(err)
+	}
+	store(t, s, blob)
+	at := s.path("blobs", d)
+	inTheWay := filepath.Join(at, "x")
+	if err := errors.Join(os.Remove(at), os.MkdirAll(inTheWay, 0o700)); err != nil { // a directory that is not empty stays
+		t.Fatal(err)
+	}
+	if err := s.Delete(d); err == nil {
+		t.Fatal("it is removed")
+	}
+	if s = open(t, dir, 1<<20); !s.Private(d) {
+		t.Error("its mark is gone")
 	}
 }
 

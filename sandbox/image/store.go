@@ -26,6 +26,8 @@ type Store struct {
 	quota int64
 	make  chan struct{} // held while a root is made: one at a time spares the disk
 
+	summing sync.Mutex // held while sums are made anew
+
 	mu      sync.Mutex
 	sizes   map[string]int64 // path below dir of everything kept, to its bytes
 	used    int64            // their sum, with arriving blobs at their full size
@@ -138,16 +140,20 @@ func (s *Store) Delete(d lease.Digest) error {
 	if a := s.partial[d]; a != nil && a.busy {
 		return fmt.Errorf("deleting blob %s: %w", d, sandbox.ErrBusy)
 	}
-	errs := []error{s.discard(d), ignoreMissing(os.Remove(s.path("blobs", d))), ignoreMissing(os.Remove(s.path("sums", d)))}
-	if s.private[d] {
-		delete(s.private, d)
-		errs = append(errs, ignoreMissing(os.Remove(s.path("private", d))))
-	}
+	errs := []error{s.discard(d), ignoreMissing(os.Remove(s.path("blobs", d))), ignoreMissing(os.Remove(s.path("sums", d))),
+		ignoreMissing(os.Remove(s.path("sums", d) + "-new"))}
 	s.drop("blobs/" + name(d))
 	for path := range s.sizes { // the order of removal shows nowhere
 		if strings.HasPrefix(path, "roots/"+name(d)) {
 			s.drop(path)
 			errs = append(errs, os.RemoveAll(filepath.Join(s.dir, path)))
+		}
+	}
+	if s.private[d] && errors.Join(errs...) == nil { // the mark last, when the blob cannot come back without it
+		if err := syncDir(filepath.Join(s.dir, "blobs")); err != nil {
+			errs = append(errs, err)
+		} else {
+			errs = append(errs, s.unmark(d))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -170,17 +176,42 @@ func (s *Store) GC(keep func(lease.Digest) bool, now time.Time) error {
 			if err != nil || keep(d) {
 				continue
 			}
+			touched, arriving, err := s.touched(d, e)
 			age := MinAge
-			if kind == "partial" || kind == "private" {
+			if kind == "partial" || kind == "private" || arriving {
 				age = StalePartial
 			}
-			if info, err := e.Info(); err != nil || now.Sub(info.ModTime()) < age {
+			if err != nil || now.Sub(touched) < age {
 				continue
 			}
 			errs = append(errs, s.Delete(d))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// touched is when an entry of a blob, or the blob itself, was last written, and whether
+// the blob is arriving: what belongs to it may be older, and goes only with it.
+func (s *Store) touched(d lease.Digest, e fs.DirEntry) (at time.Time, arriving bool, err error) {
+	info, err := e.Info()
+	if err != nil {
+		return at, false, err
+	}
+	at = info.ModTime()
+	for _, kind := range []string{"blobs", "partial"} {
+		info, err := os.Stat(s.path(kind, d))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return at, false, err
+		}
+		arriving = kind == "partial"
+		if info.ModTime().After(at) {
+			at = info.ModTime()
+		}
+	}
+	return at, arriving, nil
 }
 
 // patient is a reader that ends with a context.

@@ -36,12 +36,36 @@ type node struct {
 	place   place
 	until   time.Time // waiting: rests until then
 	rest    time.Duration
+	tries   int       // how often it had a place since it last gave; -1: it gave
 	asking  time.Time // an Ask is open since; zero: none
+	again   time.Time // not asked for more until then
 	whole   bool
 	pieces  Set
 	fresh   time.Time // when it last gave, or told of, something new
-	pulls   map[int]time.Time
+	pulls   map[int]pull
+	single  time.Time    // is asked for no second piece at once until then
 	refused map[int]bool // pieces that were no such, by a holder's word alone
+}
+
+// pull is a piece on its way.
+type pull struct {
+	since time.Time
+	moved time.Time // when some of it last came
+}
+
+// late is when another node is asked for it too, and over when its sender is left.
+func (p pull) late() time.Time {
+	return earliest(p.moved.Add(LateAfter), p.since.Add(maxLate))
+}
+func (p pull) over(length int64) time.Time {
+	return earliest(p.moved.Add(PullWithin), p.since.Add(PieceWithin(length)))
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func (n *node) active() bool { return n.place == asked || n.place == holder }
@@ -61,7 +85,7 @@ type Fetch struct {
 	claims  int
 	have    Set
 	missing int
-	moved   time.Time // when a piece last came
+	moved   time.Time // when some of a piece last came
 	last    time.Time // of all steps
 	done    bool
 }
@@ -103,7 +127,7 @@ func (f *Fetch) Step(now time.Time, in Input) (out []Effect) {
 	case Got:
 		if n := f.node(in.Node); n != nil {
 			delete(n.pulls, in.Piece)
-			n.rest, n.fresh = 0, now
+			n.rest, n.tries, n.fresh = 0, -1, now
 		}
 		f.keep(now, in.Piece)
 	case Lied:
@@ -111,6 +135,17 @@ func (f *Fetch) Step(now time.Time, in Input) (out []Effect) {
 	case Failed:
 		if n := f.node(in.Node); n != nil && n.active() {
 			f.dismiss(now, n, in.Why, say)
+		}
+	case Moved:
+		if n := f.node(in.Node); n != nil {
+			if p, ok := n.pulls[in.Piece]; ok {
+				p.moved, f.moved = now, now
+				n.pulls[in.Piece] = p
+			}
+		}
+	case Denied:
+		if n := f.node(in.Node); n != nil && n.active() {
+			f.denied(now, n, in, say)
 		}
 	case Refuted:
 		f.refuted(now, say)
@@ -133,9 +168,9 @@ func (f *Fetch) NextWake() (at time.Time, ok bool) {
 	if !f.asking.IsZero() {
 		earlier(f.since.Add(PullWithin))
 	}
-	room, rested, idle := f.room(), time.Time{}, time.Time{} // when the first is to be asked, and may be left
+	rested, idle := at, at // when the first is to be asked, and may be left, as makeRoom has it
 	first := func(of *time.Time, t time.Time) {
-		if of.IsZero() || t.Before(*of) {
+		if t.Before(*of) {
 			*of = t
 		}
 	}
@@ -143,27 +178,26 @@ func (f *Fetch) NextWake() (at time.Time, ok bool) {
 		switch {
 		case n.place == waiting:
 			first(&rested, n.until)
-		case n.place == holder && len(n.pulls) == 0:
+		case f.spare(n):
 			first(&idle, n.fresh.Add(IdleAfter))
+		}
+		if n.place == holder && !n.whole && n.asking.IsZero() {
+			earlier(n.again)
 		}
 		if !n.asking.IsZero() {
 			earlier(n.asking.Add(AnswerWithin + WaitWithin))
 		}
-		for _, since := range n.pulls {
-			earlier(since.Add(PullWithin))
-			if late := since.Add(LateAfter); late.After(f.last) { // else nobody can take it on
+		for _, p := range n.pulls {
+			earlier(p.over(PieceSize(f.cfg.Size)))
+			if late := p.late(); late.After(f.last) { // else nobody can take it on
 				earlier(late)
 			}
 		}
 	}
-	switch waits := slices.ContainsFunc(f.nodes, func(n *node) bool { return n.place == waiting }); {
-	case waits && room > 0:
-		earlier(rested)
-	case waits && !idle.IsZero() && idle.After(rested):
-		earlier(idle)
-	case waits && !idle.IsZero():
-		earlier(rested)
+	if f.room() == 0 && idle.After(rested) {
+		rested = idle
 	}
+	earlier(rested)
 	return at, true
 }
 
@@ -200,7 +234,7 @@ func (f *Fetch) node(id lease.Principal) *node {
 func (f *Fetch) named(list []lease.Principal) {
 	for _, id := range list {
 		if len(f.nodes) < MaxNamed && id != f.cfg.Self && f.node(id) == nil {
-			f.nodes = append(f.nodes, &node{id: id, pulls: map[int]time.Time{}, refused: map[int]bool{}})
+			f.nodes = append(f.nodes, &node{id: id, pulls: map[int]pull{}, refused: map[int]bool{}})
 		}
 	}
 }
@@ -210,8 +244,12 @@ func (f *Fetch) told(now time.Time, in Told) {
 	if n == nil || !n.active() {
 		return
 	}
-	if before := n.pieces.Len(); n.place == asked || in.Whole && !n.whole || in.Pieces.Len() > before {
+	more := in.Whole && !n.whole || in.Pieces.Len() > n.pieces.Len()
+	if n.place == asked || more {
 		n.fresh = now
+	}
+	if n.again = now; !more && now.Before(n.asking.Add(WaitWithin)) { // it was to wait for more
+		n.again = now.Add(AskAgain)
 	}
 	n.place, n.asking, n.whole, n.pieces = holder, time.Time{}, in.Whole, in.Pieces
 	f.named(in.Others)
@@ -238,6 +276,16 @@ func (f *Fetch) lied(now time.Time, in Lied, say func(Effect)) {
 	}
 	n.refused[in.Piece] = true
 	f.dismiss(now, n, "what it sends is not what another says", say)
+}
+
+// denied has a node that refused a piece rest, unless it is sending another: that goes
+// on, and is all that it is asked for, for a while.
+func (f *Fetch) denied(now time.Time, n *node, in Denied, say func(Effect)) {
+	if delete(n.pulls, in.Piece); len(n.pulls) == 0 {
+		f.dismiss(now, n, in.Why, say)
+		return
+	}
+	n.single = now.Add(SingleFor)
 }
 
 // banish leaves a node for good, and its word with it.

@@ -25,7 +25,7 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //
 //	new pieces=N [sums]   a fetch of N pieces, with sums of who wants the blob or not
 //	do                    lines: at OFFSET | tick | named NODE… | whole NODE | part NODE PIECE… | summed NODE |
-//	                      got, lied NODE PIECE | kept PIECE… | failed NODE WHY | refuted
+//	                      got, moved, lied, denied NODE PIECE | kept PIECE… | failed NODE WHY | refuted
 //	wake                  when it wants to be called again
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -114,6 +114,10 @@ func (s *stage) do(words []string) string {
 		in = swarm.Lied{Node: node(), Piece: piece()}
 	case "kept":
 		in = swarm.Kept{Pieces: set(words[1:])}
+	case "moved":
+		in = swarm.Moved{Node: node(), Piece: piece()}
+	case "denied":
+		in = swarm.Denied{Node: node(), Piece: piece(), Why: "busy"}
 	case "failed":
 		in = swarm.Failed{Node: node(), Why: strings.Join(words[2:], " ")}
 	case "refuted":
@@ -136,8 +140,8 @@ func readable(s string) string {
 	return s
 }
 
-// TestNetworks plays fetches of many nodes against one another, with nodes that lie,
-// stop and are never there: whoever is left gets the blob, nobody is asked beyond his
+// TestNetworks plays fetches of many nodes against one another, with nodes that are
+// busy, lie, stop and are never there: whoever is left gets the blob, nobody is asked beyond his
 // bound, and the owner sends little more than one copy.
 func TestNetworks(t *testing.T) {
 	for seed := range uint64(40) {
@@ -167,8 +171,12 @@ type member struct {
 	queue      []pull
 	waits      []swarm.Effect // to be answered
 	given      int
+	denied     []swarm.Denied // to be told
 	stuck      string
 }
+
+// modelServing is how many pieces a node of the model sends at once.
+const modelServing = 6
 
 type pull struct {
 	by    *member
@@ -268,6 +276,10 @@ func (n *network) tick(m *member) {
 		}
 	}
 	if m.f != nil && !m.over {
+		denied := m.denied
+		for m.denied = nil; len(denied) > 0; denied = denied[1:] {
+			n.step(m, denied[0])
+		}
 		for _, e := range m.waits {
 			if a, ok := e.(swarm.Ask); ok {
 				o := n.member(a.Node)
@@ -298,6 +310,7 @@ func (n *network) step(m *member, in swarm.Input) {
 			return e == swarm.Effect(swarm.Ask{Node: told.Node, Known: askedOf(m, told.Node)})
 		})
 	}
+	denied, refusal := in.(swarm.Denied)
 	for _, e := range m.f.Step(n.now, in) {
 		switch e := e.(type) {
 		case swarm.Ask:
@@ -307,6 +320,10 @@ func (n *network) step(m *member, in swarm.Input) {
 			}
 		case swarm.Pull:
 			o := n.member(e.Node)
+			if len(o.queue) >= modelServing {
+				m.denied = append(m.denied, swarm.Denied{Node: e.Node, Piece: e.Piece, Why: "busy"})
+				continue
+			}
 			o.queue = append(o.queue, pull{m, e.Piece})
 			each, all := 0, 0
 			for _, x := range n.nodes {
@@ -325,7 +342,12 @@ func (n *network) step(m *member, in swarm.Input) {
 		case swarm.Leave:
 			m.waits = slices.DeleteFunc(m.waits, func(w swarm.Effect) bool { return w.(swarm.Ask).Node == e.Node })
 			o := n.member(e.Node)
+			before := len(o.queue)
 			o.queue = slices.DeleteFunc(o.queue, func(p pull) bool { return p.by == m })
+			if refusal && denied.Node == e.Node && len(o.queue) < before {
+				n.t.Fatalf("one piece is refused, and another that is on its way is given up")
+			}
+			m.denied = slices.DeleteFunc(m.denied, func(d swarm.Denied) bool { return d.Node == e.Node })
 		case swarm.Whole:
 			m.over = true
 		case swarm.Stuck:

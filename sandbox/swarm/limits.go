@@ -32,12 +32,23 @@ const (
 	MaxClaims = 4
 
 	// AnswerWithin is how long a holder may take to say what it has, beside the
-	// time that it was told to wait for more, WaitWithin. PullWithin is for one
-	// piece, 2 MiB on a line of 1 Mbit/s; LateAfter is when another is asked too.
+	// time that it was told to wait for more, WaitWithin. PullWithin is how long nothing
+	// of a piece may come; another is asked for it too when nothing came for LateAfter,
+	// or it was under way for maxLate.
 	AnswerWithin = 5 * time.Second
 	WaitWithin   = 5 * time.Second
 	PullWithin   = 20 * time.Second
+	leastRate    = 8e3 // bytes/s: see PieceWithin
 	LateAfter    = 4 * time.Second
+	maxLate      = 5 * LateAfter
+
+	// AskAgain is after what time a holder is asked again that answered at once, and
+	// with no more than was known: it was to wait.
+	AskAgain = time.Second
+
+	// SingleFor is how long one that refused a second piece is asked for one at a time:
+	// some pieces' worth on a home line.
+	SingleFor = 5 * time.Second
 
 	// MinRest and MaxRest bound how long one that had nothing is not asked again.
 	// The first is short: a deployment begins at its nodes at about the same time.
@@ -48,6 +59,12 @@ const (
 	// others wait for one.
 	IdleAfter = 10 * time.Second
 
-	// StuckAfter is how long a fetch goes on while no piece comes.
+	// StuckAfter is how long a fetch goes on while nothing comes.
 	StuckAfter = time.Minute
 )
+
+// PieceWithin is how long an answer of length bytes may take in all, for whoever sends
+// it and whoever waits: as long as a line of 64 kbit/s needs.
+func PieceWithin(length int64) time.Duration {
+	return PullWithin + time.Duration(float64(length)/leastRate*float64(time.Second))
+}

@@ -16,7 +16,7 @@ import (
 // shorter.
 func PieceSize(size int64) int64 {
 	p := int64(MinPiece)
-	for p*MaxPieces < size {
+	for p <= (size-1)/MaxPieces { // not p × MaxPieces: any size ends
 		p *= 2
 	}
 	return p
@@ -24,8 +24,10 @@ func PieceSize(size int64) int64 {
 
 // Count is the number of pieces of a blob of size bytes.
 func Count(size int64) int {
-	p := PieceSize(size)
-	return int((size + p - 1) / p)
+	if size <= 0 {
+		return 0
+	}
+	return int((size-1)/PieceSize(size)) + 1
 }
 
 // Span is where piece i of a blob of size bytes begins, and its length.

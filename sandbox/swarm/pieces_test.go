@@ -37,6 +37,25 @@ func TestPieces(t *testing.T) {
 	}
 }
 
+// Whatever size is announced, cutting it ends, within the bound.
+func FuzzPieces(f *testing.F) {
+	for _, size := range []int64{0, 1, swarm.MinPiece * swarm.MaxPieces, 1<<62 + 1, 1<<63 - 1, -1 << 63} {
+		f.Add(size)
+	}
+	f.Fuzz(func(t *testing.T, size int64) {
+		n := swarm.Count(size)
+		if n < 0 || n > swarm.MaxPieces || (n == 0) != (size <= 0) {
+			t.Fatalf("%d bytes are %d pieces", size, n)
+		}
+		if n == 0 {
+			return
+		}
+		if offset, length := swarm.Span(size, n-1); offset < 0 || length <= 0 || offset+length != size {
+			t.Errorf("the last of %d bytes is %d from %d on", size, length, offset)
+		}
+	})
+}
+
 func FuzzHolding(f *testing.F) {
 	const size = 9*swarm.MinPiece + 1
 	set := swarm.NewSet(10)

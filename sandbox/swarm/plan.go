@@ -24,7 +24,7 @@ func (f *Fetch) plan(now time.Time, say func(Effect)) {
 	f.seat(now, say)
 	f.askForSums(now, say)
 	for _, n := range f.nodes { // a holder of a part says when it has more
-		if n.place == holder && !n.whole && n.asking.IsZero() {
+		if n.place == holder && !n.whole && n.asking.IsZero() && !now.Before(n.again) {
 			n.asking = now
 			say(Ask{n.id, n.pieces.Len()})
 		}
@@ -41,8 +41,8 @@ func (f *Fetch) overdue(now time.Time, say func(Effect)) {
 			f.dismiss(now, n, "was silent", say)
 			continue
 		}
-		for _, since := range n.pulls {
-			if !now.Before(since.Add(PullWithin)) {
+		for _, p := range n.pulls {
+			if !now.Before(p.over(PieceSize(f.cfg.Size))) {
 				f.dismiss(now, n, "a piece was too long on its way", say)
 				break
 			}
@@ -64,31 +64,41 @@ func (f *Fetch) room() int {
 	return room
 }
 
+// spare reports whether nothing is awaited of a holder but more pieces.
+func (f *Fetch) spare(n *node) bool {
+	return n.place == holder && len(n.pulls) == 0 && n.id != f.asking
+}
+
 // makeRoom has one that gives nothing new make room for one that may.
 func (f *Fetch) makeRoom(now time.Time, say func(Effect)) {
 	if f.room() > 0 || !slices.ContainsFunc(f.nodes, func(n *node) bool { return n.place == waiting && !n.until.After(now) }) {
 		return
 	}
 	for _, n := range f.nodes {
-		if n.place == holder && len(n.pulls) == 0 && n.id != f.asking && !now.Before(n.fresh.Add(IdleAfter)) {
+		if f.spare(n) && !now.Before(n.fresh.Add(IdleAfter)) {
 			f.dismiss(now, n, "nothing new", say)
 			return
 		}
 	}
 }
 
-// seat asks those that were named, in their order, while there is room.
+// seat asks those that were named, while there is room: the ones that had a place the
+// least often without giving first, else in their order. So nobody is kept out by any
+// number of others that are silent.
 func (f *Fetch) seat(now time.Time, say func(Effect)) {
-	room := f.room()
-	for _, n := range f.nodes {
-		if room <= 0 {
+	for room := f.room(); room > 0; room-- {
+		var next *node
+		for _, n := range f.nodes {
+			if n.place == waiting && !n.until.After(now) && (next == nil || n.tries < next.tries) {
+				next = n
+			}
+		}
+		if next == nil {
 			return
 		}
-		if n.place == waiting && !n.until.After(now) {
-			n.place, n.asking, n.fresh = asked, now, now
-			room--
-			say(Ask{n.id, 0})
-		}
+		next.place, next.asking, next.fresh = asked, now, now
+		next.tries++
+		say(Ask{next.id, 0})
 	}
 }
 
@@ -113,7 +123,7 @@ func (f *Fetch) askForSums(now time.Time, say func(Effect)) {
 // pull asks for pieces: the rarest that is on its way from nobody, else one that is
 // late.
 func (f *Fetch) pull(now time.Time, say func(Effect)) {
-	copies, since := make([]int, f.count()), make([]time.Time, f.count())
+	copies, late := make([]int, f.count()), make([]time.Time, f.count()) // late: zero if it is on no way
 	open := 0
 	for _, n := range f.nodes {
 		for i := range copies {
@@ -124,10 +134,10 @@ func (f *Fetch) pull(now time.Time, say func(Effect)) {
 				copies[i]++
 			}
 		}
-		for i, t := range n.pulls {
+		for i, p := range n.pulls {
 			open++
-			if t.After(since[i]) {
-				since[i] = t
+			if t := p.late(); t.After(late[i]) {
+				late[i] = t
 			}
 		}
 	}
@@ -136,14 +146,15 @@ func (f *Fetch) pull(now time.Time, say func(Effect)) {
 			if open >= MaxPulls {
 				return
 			}
-			if n.place != holder || len(n.pulls) > round {
+			if n.place != holder || len(n.pulls) > round || round > 0 && now.Before(n.single) {
 				continue
 			}
-			i, ok := f.choose(now, n, copies, since)
+			i, ok := f.choose(now, n, copies, late)
 			if !ok {
 				continue
 			}
-			n.pulls[i], since[i] = now, now
+			n.pulls[i] = pull{now, now}
+			late[i] = n.pulls[i].late()
 			open++
 			say(Pull{n.id, i})
 		}
@@ -151,7 +162,7 @@ func (f *Fetch) pull(now time.Time, say func(Effect)) {
 }
 
 // choose picks a piece for a holder to send.
-func (f *Fetch) choose(now time.Time, n *node, copies []int, since []time.Time) (piece int, ok bool) {
+func (f *Fetch) choose(now time.Time, n *node, copies []int, late []time.Time) (piece int, ok bool) {
 	best, ties := 0, 0
 	for i := range copies {
 		if f.have.Has(i) || !n.has(i) {
@@ -161,8 +172,8 @@ func (f *Fetch) choose(now time.Time, n *node, copies []int, since []time.Time) 
 			continue
 		}
 		rank := copies[i]
-		if !since[i].IsZero() {
-			if now.Before(since[i].Add(LateAfter)) {
+		if !late[i].IsZero() {
+			if now.Before(late[i]) {
 				continue
 			}
 			rank += MaxNamed // late: after all that nobody sends

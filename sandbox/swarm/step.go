@@ -35,6 +35,12 @@ type (
 	// what came another way.
 	Kept struct{ Pieces Set }
 
+	// Moved: some more of a piece came.
+	Moved struct {
+		Node  lease.Principal
+		Piece int
+	}
+
 	// Got: a piece came, was judged and is on disk.
 	Got struct {
 		Node  lease.Principal
@@ -45,6 +51,13 @@ type (
 	Lied struct {
 		Node  lease.Principal
 		Piece int
+	}
+
+	// Denied: a node is too busy to send a piece, or has it no more.
+	Denied struct {
+		Node  lease.Principal
+		Piece int
+		Why   string
 	}
 
 	// Failed: a node did not do what it was asked.
@@ -106,10 +119,14 @@ func (i Told) String() string {
 	}
 	return fmt.Sprintf("told %s %d pieces", i.Node.Short(), i.Pieces.Len())
 }
-func (i Summed) String() string  { return "summed " + i.Node.Short() }
-func (i Kept) String() string    { return fmt.Sprintf("kept %d pieces", i.Pieces.Len()) }
-func (i Got) String() string     { return fmt.Sprintf("got %s %d", i.Node.Short(), i.Piece) }
-func (i Lied) String() string    { return fmt.Sprintf("lied %s %d", i.Node.Short(), i.Piece) }
+func (i Summed) String() string { return "summed " + i.Node.Short() }
+func (i Kept) String() string   { return fmt.Sprintf("kept %d pieces", i.Pieces.Len()) }
+func (i Moved) String() string  { return fmt.Sprintf("moved %s %d", i.Node.Short(), i.Piece) }
+func (i Got) String() string    { return fmt.Sprintf("got %s %d", i.Node.Short(), i.Piece) }
+func (i Lied) String() string   { return fmt.Sprintf("lied %s %d", i.Node.Short(), i.Piece) }
+func (i Denied) String() string {
+	return fmt.Sprintf("denied %s %d %s", i.Node.Short(), i.Piece, i.Why)
+}
 func (i Failed) String() string  { return fmt.Sprintf("failed %s %s", i.Node.Short(), i.Why) }
 func (i Refuted) String() string { return "refuted" }
 func (i Tick) String() string    { return "tick" }

@@ -128,7 +128,8 @@ type images struct{}
 
 func (images) Has(lease.Digest) (int64, bool)           { return imageSize, true }
 func (images) Begin(lease.Digest, int64) (int64, error) { return imageSize, nil }
-func (images) Keep(lease.Digest) error                  { return nil }
+func (images) Keep(lease.Digest) (bool, error)          { return true, nil }
+func (images) Private(lease.Digest) bool                { return false }
 func (images) Append(_ lease.Digest, at int64, b []byte) (int64, error) {
 	return at + int64(len(b)), nil
 }

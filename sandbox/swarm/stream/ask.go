@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 
@@ -15,8 +16,9 @@ import (
 	"croft/sandbox/swarm"
 )
 
-// ask puts one question to a node and returns the answer, at most limit bytes.
-func (x *Exchange) ask(ctx context.Context, node lease.Principal, q swarm.Question, limit int) ([]byte, error) {
+// ask puts one question to a node and returns the answer, at most limit bytes. It tells
+// now and then that more of it came.
+func (x *Exchange) ask(ctx context.Context, node lease.Principal, q swarm.Question, limit int, moved func()) ([]byte, error) {
 	id, err := peerOf(node)
 	if err != nil {
 		return nil, err
@@ -55,8 +57,16 @@ func (x *Exchange) ask(ctx context.Context, node lease.Principal, q swarm.Questi
 		return nil, fmt.Errorf("an answer of %d bytes, at most %d: %w", n, limit, swarm.ErrMessage)
 	}
 	body := make([]byte, n)
-	if _, err := io.ReadFull(s, body); err != nil {
-		return nil, fmt.Errorf("hearing node %s: %w", node.Short(), errors.Join(err, ctx.Err()))
+	told := time.Now()
+	for rest := body; len(rest) > 0; {
+		m, err := io.ReadFull(s, rest[:min(len(rest), chunk)])
+		if err != nil {
+			return nil, fmt.Errorf("hearing node %s: %w", node.Short(), errors.Join(err, ctx.Err()))
+		}
+		if rest = rest[m:]; len(rest) > 0 && time.Since(told) > movedEvery {
+			moved()
+			told = time.Now()
+		}
 	}
 	return body, nil
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/netip"
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -25,14 +27,16 @@ const Protocol protocol.ID = "/croft/image/1"
 type Store interface {
 	// Adopt has pieces be judged by sums, and returns those that are there.
 	Adopt(ctx context.Context, d lease.Digest, size int64, sums swarm.Sums) (swarm.Set, error)
-	// Put adds a piece, or fails with swarm.ErrPiece.
+	// Put adds a piece, or fails with swarm.ErrPiece; with swarm.ErrSums if those that it
+	// adopted hold no longer.
 	Put(d lease.Digest, i int, piece []byte) error
 	Finish(ctx context.Context, d lease.Digest) error
 	// Holding, SumsOf and Piece are for other nodes.
 	Holding(d lease.Digest) (swarm.Holding, bool)
 	SumsOf(d lease.Digest) (swarm.Sums, error)
 	Piece(d lease.Digest, i int, buf []byte) ([]byte, error)
-	// Changed is closed when there is more of a blob, or less.
+	// Changed is closed when there is more of a blob that is arriving, or less; nil
+	// for any other.
 	Changed(d lease.Digest) <-chan struct{}
 }
 
@@ -57,17 +61,20 @@ type Exchange struct {
 
 	mu      sync.Mutex
 	wait    sync.WaitGroup
-	serving slots
-	waiting slots
-	fetches map[lease.Digest]bool
-	counts  Counts
-	ctx     context.Context // ends when it closes
-	stop    context.CancelFunc
+	waiting *slots[lease.Principal]
+	serving *slots[lease.Principal]
+
+	networks *slots[netip.Prefix] // of those that are served
+	fetches  map[lease.Digest]bool
+	counts   Counts
+	ctx      context.Context // ends when it closes
+	stop     context.CancelFunc
 }
 
 // Counts are what an exchange did, by outcome.
 type Counts struct {
-	Sent, Received uint64 // bytes of pieces
+	Sent, Received uint64 // bytes: of answers, and of pieces
+	Denied         uint64 // pieces that others refused to send
 	Refused        map[string]uint64
 	Failed         map[string]uint64 // of what was asked of others, by reason
 }
@@ -75,7 +82,8 @@ type Counts struct {
 // New serves until Close.
 func New(cfg Config) *Exchange {
 	x := &Exchange{cfg: cfg, rate: rate.NewLimiter(rate.Limit(cfg.Rate), rateBurst), trace: newTrace(),
-		serving: newSlots(MaxServing, maxServingEach), waiting: newSlots(maxWaiting, maxWaitingEach), fetches: map[lease.Digest]bool{},
+		serving: newSlots[lease.Principal](servingSlots(cfg.Rate), maxServingEach), waiting: newSlots[lease.Principal](maxWaiting, maxWaitingEach),
+		networks: newSlots[netip.Prefix](servingSlots(cfg.Rate), max(servingSlots(cfg.Rate)/2, 1)), fetches: map[lease.Digest]bool{},
 		counts: Counts{Refused: map[string]uint64{}, Failed: map[string]uint64{}}}
 	if cfg.Log == nil {
 		x.cfg.Log = slog.New(slog.DiscardHandler)
@@ -102,7 +110,7 @@ func (x *Exchange) Counts() Counts {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c := x.counts
-	c.Refused, c.Failed = clone(c.Refused), clone(c.Failed)
+	c.Refused, c.Failed = maps.Clone(c.Refused), maps.Clone(c.Failed)
 	return c
 }
 
@@ -113,14 +121,6 @@ func (x *Exchange) count(in func(*Counts)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	in(&x.counts)
-}
-
-func clone(m map[string]uint64) map[string]uint64 {
-	out := make(map[string]uint64, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
 }
 
 // peerOf is the libp2p name of a node.

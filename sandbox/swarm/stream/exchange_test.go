@@ -212,6 +212,40 @@ func TestSumsOfAHolder(t *testing.T) {
 	}
 }
 
+// spoiled has somebody append bytes that are none, once two pieces are there.
+type spoiled struct {
+	*image.Store
+	once *sync.Once
+}
+
+func (s spoiled) Put(d lease.Digest, i int, piece []byte) error {
+	if h, _ := s.Holding(d); h.Pieces.Len() > 1 {
+		s.once.Do(func() {
+			_, length := swarm.Span(h.Size, 0)
+			for at := 0; at < swarm.Count(h.Size); at++ {
+				if !h.Pieces.Has(at) {
+					_, _ = s.Append(d, int64(at)*length, make([]byte, length))
+					return
+				}
+			}
+		})
+	}
+	return s.Store.Put(d, i, piece)
+}
+
+// Whoever sends a node bytes that are none does not end its fetch.
+func TestAFetchSurvivesWrongBytes(t *testing.T) {
+	blob, d, sums := blobOf(t, 4<<20)
+	var once sync.Once
+	holder, n := newNode(t, nil, fast), newNode(t, func(s *image.Store) stream.Store { return spoiled{s, &once} }, fast)
+	meet(holder, n)
+	fill(t, holder.store, d, blob)
+	if err := n.x.Fetch(t.Context(), stream.Want{Digest: d, Size: int64(len(blob)), Sums: sums, Named: ids([]*node{holder})}, quiet); err != nil {
+		t.Fatal(err)
+	}
+	once.Do(func() { t.Error("no wrong bytes came") })
+}
+
 // A fetch goes on after a crash of the node where it stopped.
 func TestAFetchGoesOn(t *testing.T) {
 	blob, d, sums := blobOf(t, 4<<20)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"croft/lease"
+	"croft/sandbox"
 	"croft/sandbox/image"
 	"croft/sandbox/swarm"
 )
@@ -35,6 +36,7 @@ type fetching struct {
 	want   Want
 	f      *swarm.Fetch
 	inputs chan posted
+	sums   swarm.Sums // that pieces are judged by
 	wait   sync.WaitGroup
 	lines  map[lease.Principal]*line
 	fail   error // of this node's own, which ends it
@@ -77,6 +79,7 @@ func (x *Exchange) Fetch(ctx context.Context, w Want, progress func(have, of, fr
 	stop := context.AfterFunc(x.ctx, cancel)
 	defer stop()
 	f := &fetching{x: x, want: w, inputs: make(chan posted, swarm.MaxPulls), lines: map[lease.Principal]*line{}}
+	f.sums = w.Sums
 	f.f = swarm.New(swarm.Config{Self: x.cfg.Self, Digest: w.Digest, Size: w.Size, Sums: w.Sums,
 		Seed: binary.BigEndian.Uint64(x.cfg.Self[:]) ^ binary.BigEndian.Uint64(w.Digest[:])})
 	err := f.run(ctx, progress)
@@ -167,7 +170,7 @@ func (f *fetching) perform(ctx context.Context, e swarm.Effect) swarm.Input {
 		}
 	case swarm.Adopt:
 		have, err := f.x.cfg.Store.Adopt(ctx, f.want.Digest, f.want.Size, e.Sums)
-		if f.fail = err; err == nil {
+		if f.sums, f.fail = e.Sums, err; err == nil {
 			return swarm.Kept{Pieces: have}
 		}
 	case swarm.Whole:
@@ -208,7 +211,11 @@ func (f *fetching) put(ctx context.Context, node lease.Principal, q swarm.Questi
 		limited, cancel := context.WithTimeout(l.ctx, within)
 		defer cancel()
 		p := posted{node: node, line: l}
-		body, err := f.x.ask(limited, node, q, limit)
+		body, err := f.x.ask(limited, node, q, limit, func() {
+			if q.Kind == swarm.AskPiece {
+				f.post(limited, posted{in: swarm.Moved{Node: node, Piece: int(q.Arg)}, node: node, line: l})
+			}
+		})
 		if err == nil {
 			p.in, err = then(body)
 		}
@@ -216,6 +223,9 @@ func (f *fetching) put(ctx context.Context, node lease.Principal, q swarm.Questi
 		switch {
 		case errors.As(err, &own):
 			p.err = own.error
+		case q.Kind == swarm.AskPiece && (errors.Is(err, swarm.ErrBusy) || errors.Is(err, swarm.ErrUnknown)):
+			p.in = swarm.Denied{Node: node, Piece: int(q.Arg), Why: reason(err)}
+			f.x.count(func(c *Counts) { c.Denied++ })
 		case err != nil:
 			p.in = swarm.Failed{Node: node, Why: reason(errors.Join(err, limited.Err()))}
 		}
@@ -247,12 +257,20 @@ func (f *fetching) askForSums(ctx context.Context, e swarm.AskForSums) {
 func (f *fetching) pull(ctx context.Context, e swarm.Pull) {
 	q := swarm.Question{Kind: swarm.AskPiece, Digest: f.want.Digest, Arg: uint32(e.Piece)}
 	_, length := swarm.Span(f.want.Size, e.Piece)
-	f.put(ctx, e.Node, q, int(length), swarm.PullWithin, func(b []byte) (swarm.Input, error) {
+	sums := f.sums
+	f.put(ctx, e.Node, q, int(length), swarm.PieceWithin(length), func(b []byte) (swarm.Input, error) {
 		f.x.count(func(c *Counts) { c.Received += uint64(len(b)) })
 		err := f.x.cfg.Store.Put(f.want.Digest, e.Piece, b)
+		if errors.Is(err, swarm.ErrSums) { // bytes that anybody sent had them dropped
+			if _, err = f.x.cfg.Store.Adopt(ctx, f.want.Digest, f.want.Size, sums); err == nil {
+				err = f.x.cfg.Store.Put(f.want.Digest, e.Piece, b)
+			}
+		}
 		switch {
 		case errors.Is(err, swarm.ErrPiece):
 			return swarm.Lied(e), nil
+		case errors.Is(err, sandbox.ErrBusy): // what is there is being read: it comes again
+			return swarm.Denied{Node: e.Node, Piece: e.Piece, Why: "not taken"}, nil
 		case err != nil:
 			return nil, &ownFault{err}
 		}

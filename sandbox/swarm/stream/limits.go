@@ -6,9 +6,12 @@ import "time"
 
 const (
 	// MaxServing is the number of pieces that are sent at once, and maxServingEach of
-	// them to one node: each is a piece in memory, 2 MiB at the most.
+	// them to one node: each is a piece in memory, 2 MiB at the most. Half of them go to
+	// one network, as keys cost nothing. Each is to have leastEach bytes/s: at a lower
+	// rate fewer are sent.
 	MaxServing     = 16
 	maxServingEach = 4
+	leastEach      = 64e3
 
 	// maxWaiting is the number of streams on which nodes wait to be told of more, or
 	// are told something small, and maxWaitingEach of one node.
@@ -34,6 +37,9 @@ const (
 
 	// maxTraced is of how many blobs is remembered who asked for them.
 	maxTraced = 256
+
+	// movedEvery is how often it is told that more of a piece came.
+	movedEvery = time.Second
 
 	// settle is how long what came by another way is gathered before it is told.
 	settle = 20 * time.Millisecond

@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -25,9 +26,14 @@ func (x *Exchange) serve(s network.Stream) {
 	x.wait.Add(1)
 	x.mu.Unlock()
 	defer x.wait.Done()
+	cut := context.AfterFunc(x.ctx, func() { _ = s.Reset() }) // no stranger keeps a node from stopping
+	defer cut()
 	node, ok := nodeOf(s.Conn().RemotePeer())
 	why := "not a node"
-	if ok {
+	switch {
+	case s.Conn().Stat().Limited: // what a relay gives a node is for being reached
+		why = "relayed"
+	case ok:
 		why = x.answer(s, node)
 	}
 	if why != "" {
@@ -62,16 +68,28 @@ func (x *Exchange) answer(s network.Stream, node lease.Principal) (why string) {
 		if err != nil {
 			return x.status(s, swarm.Unknown, "unknown")
 		}
-		return x.send(s, sums)
+		ctx, end := x.attended(s, int64(len(sums)))
+		defer end()
+		return x.send(ctx, s, sums)
 	default:
 		done := x.serving.take(node)
 		if done == nil {
 			return x.status(s, swarm.Busy, "pieces")
 		}
 		defer done()
+		left := x.networks.take(networkOf(s.Conn().RemoteMultiaddr()))
+		if left == nil {
+			return x.status(s, swarm.Busy, "network")
+		}
+		defer left()
 		h, ok := x.cfg.Store.Holding(q.Digest)
 		if !ok || int64(q.Arg) >= int64(swarm.Count(h.Size)) {
 			return x.status(s, swarm.Unknown, "unknown")
+		}
+		ctx, end := x.attended(s, swarm.PieceSize(h.Size))
+		defer end()
+		if ctx.Err() != nil {
+			return "left"
 		}
 		piece, err := x.cfg.Store.Piece(q.Digest, int(q.Arg), make([]byte, swarm.PieceSize(h.Size)))
 		switch {
@@ -81,7 +99,27 @@ func (x *Exchange) answer(s network.Stream, node lease.Principal) (why string) {
 			x.cfg.Log.Warn("a piece of an image cannot be read for another node", "err", err)
 			return x.status(s, swarm.Busy, "disk")
 		}
-		return x.send(s, piece)
+		return x.send(ctx, s, piece)
+	}
+}
+
+// attended ends with the time that an answer of length bytes may take in all, or when
+// its asker leaves: neither who reads slowly nor who does not read keeps a slot.
+func (x *Exchange) attended(s network.Stream, length int64) (ctx context.Context, end func()) {
+	within := swarm.PieceWithin(length)
+	ctx, cancel := context.WithTimeout(x.ctx, within)
+	over := make(chan struct{})
+	_ = s.SetReadDeadline(time.Now().Add(within))
+	go func() {
+		defer close(over)
+		if _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // it may close its own end
+			cancel()
+		}
+	}()
+	return ctx, func() {
+		cancel()
+		_ = s.SetReadDeadline(time.Now())
+		<-over
 	}
 }
 
@@ -121,7 +159,7 @@ func (x *Exchange) holding(s network.Stream, node lease.Principal, q swarm.Quest
 		if h.Whole || over || h.Pieces.Len() > int(q.Arg) {
 			h.Others = x.trace.of(q.Digest, node)
 			x.trace.add(q.Digest, node)
-			return x.send(s, h.Bytes())
+			return x.send(x.ctx, s, h.Bytes())
 		}
 	}
 }
@@ -137,20 +175,29 @@ func (x *Exchange) status(s network.Stream, st swarm.Status, why string) string 
 	return ""
 }
 
-// send writes an answer, all of it at the rate of what is served.
-func (x *Exchange) send(s network.Stream, body []byte) string {
+// send writes an answer, all of it at the rate of what is served, until ctx ends.
+func (x *Exchange) send(ctx context.Context, s network.Stream, body []byte) string {
+	deadline, bounded := ctx.Deadline()
 	head := binary.BigEndian.AppendUint32([]byte{byte(swarm.OK)}, uint32(len(body)))
-	for b := append(head, body...); len(b) > 0; {
-		n := min(len(b), chunk)
-		if err := x.rate.WaitN(x.ctx, n); err != nil {
-			return "closing"
+	for _, b := range [][]byte{head, body} {
+		for len(b) > 0 {
+			n := min(len(b), chunk)
+			if err := x.rate.WaitN(ctx, n); x.ctx.Err() != nil {
+				return "closing"
+			} else if err != nil {
+				return "left"
+			}
+			by := time.Now().Add(chunkWithin)
+			if bounded && deadline.Before(by) {
+				by = deadline
+			}
+			_ = s.SetWriteDeadline(by)
+			if _, err := s.Write(b[:n]); err != nil {
+				return "broke off"
+			}
+			b = b[n:]
+			x.count(func(c *Counts) { c.Sent += uint64(n) })
 		}
-		_ = s.SetWriteDeadline(time.Now().Add(chunkWithin))
-		if _, err := s.Write(b[:n]); err != nil {
-			return "broke off"
-		}
-		b = b[n:]
-		x.count(func(c *Counts) { c.Sent += uint64(n) })
 	}
 	return ""
 }

@@ -3,42 +3,70 @@
 package stream
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
+
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"croft/lease"
 	"croft/sandbox/swarm"
 )
 
-// slots bound what is under way, in all and for each node.
-type slots struct {
-	mu         *sync.Mutex
+// slots bound what is under way, in all and for each of those who ask.
+type slots[K comparable] struct {
+	mu         sync.Mutex
 	most, each int
-	by         map[lease.Principal]int
-	all        *int
+	by         map[K]int
+	all        int
 }
 
-func newSlots(most, each int) slots {
-	return slots{&sync.Mutex{}, most, each, map[lease.Principal]int{}, new(int)}
+func newSlots[K comparable](most, each int) *slots[K] {
+	return &slots[K]{most: most, each: each, by: map[K]int{}}
 }
 
 // take returns what gives the slot back; nil if there is none.
-func (s slots) take(node lease.Principal) (done func()) {
+func (s *slots[K]) take(key K) (done func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if *s.all >= s.most || s.by[node] >= s.each {
+	if s.all >= s.most || s.by[key] >= s.each {
 		return nil
 	}
-	*s.all++
-	s.by[node]++
+	s.all++
+	s.by[key]++
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		*s.all--
-		if s.by[node]--; s.by[node] == 0 {
-			delete(s.by, node)
+		s.all--
+		if s.by[key]--; s.by[key] == 0 {
+			delete(s.by, key)
 		}
 	}
+}
+
+// servingSlots is how many pieces are sent at once at a rate in bytes/s: few, rather
+// than many that are all too slow.
+func servingSlots(rate float64) int {
+	return int(min(max(rate/leastEach, 1), MaxServing))
+}
+
+// networkOf is what counts as one source: a /24 of IPv4, a /48 of IPv6.
+func networkOf(addr ma.Multiaddr) netip.Prefix {
+	ip, err := manet.ToIP(addr)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	a, _ := netip.AddrFromSlice(ip)
+	bits := 48
+	if a = a.Unmap(); a.Is4() {
+		bits = 24
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
 }
 
 // trace remembers who asked for which blob: they may have it by now.
