@@ -78,7 +78,7 @@ func (t topics) Hear(ctx context.Context, name topic.Name, ready func()) iter.Se
 				yield(api.Heard{}, api.ErrStopping)
 				return
 			case m := <-sub.C:
-				if !yield(api.Heard{ID: m.ID, Author: m.Author, Made: m.Made, Data: m.Data, Missed: sub.Missed()}, nil) {
+				if !yield(api.Heard{ID: m.ID, Author: m.Author, Made: m.Made, Data: m.Data, Missed: m.Missed}, nil) {
 					return
 				}
 			}
