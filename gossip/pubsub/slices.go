@@ -194,6 +194,7 @@ func (s *Slices) Publish(ctx context.Context, message []byte) (Said, error) {
 		return Said{}, fmt.Errorf("publishing on %s: %w", m.Name(), err)
 	}
 	s.someone(ctx, t)
+	s.g.counts.says(message)
 	if err := t.handle.Publish(ctx, message); err != nil {
 		return Said{}, fmt.Errorf("publishing on %s: %w", m.Name(), err)
 	}
@@ -368,8 +369,22 @@ func (s *Slices) fetch(e topic.Fetch) {
 }
 
 // Moved is what this node took from others on a topic since it joined it, each message
-// that it accepted once, and all that it sent; nothing for one that it is not on.
+// that it accepted once, and what it passed on of that; nothing for one that it is not on.
 func (s *Slices) Moved(name topic.Name) Traffic { return s.g.counts.moved(name.String()) }
+
+// Reach is how many subscribers a topic has: neighbours, and readers at this node.
+func (s *Slices) Reach(name topic.Name) (neighbours, here int) {
+	s.mu.Lock()
+	t := s.open[name]
+	if t != nil {
+		here = len(t.readers)
+	}
+	s.mu.Unlock()
+	if t != nil {
+		neighbours = len(t.handle.ListPeers())
+	}
+	return neighbours, here
+}
 
 // Done is closed when the node leaves all topics.
 func (s *Slices) Done() <-chan struct{} { return s.ctx.Done() }

@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	ps "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
@@ -66,8 +67,8 @@ func (c *counters) SendRPC(rpc *ps.RPC, to peer.ID) {
 		t.MessagesOut += uint64(messages)
 		t.BytesOut += uint64(bytes)
 	}
-	c.traffic.count(rpc, add, func(name string, bytes int) { // what goes on topics of slices by their names too
-		if t := c.joined[name]; t != nil {
+	c.traffic.count(rpc, add, func(m *pb.Message, bytes int) { // what is passed on on topics of slices by their names too
+		if t := c.joined[m.GetTopic()]; t != nil && !c.own.has(m.GetData()) {
 			add(t, 1, bytes)
 		}
 	})
@@ -91,6 +92,13 @@ func (c *counters) follow(name string) {
 	c.joined[name] = &Traffic{}
 }
 
+// says: a message is of this node, and what it sends of it is not passed on.
+func (c *counters) says(message []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own.add(message)
+}
+
 func (c *counters) unfollow(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,7 +115,7 @@ func (c *counters) moved(name string) Traffic {
 }
 
 // count counts all of a packet. What is on topics of slices each hears of; nil: nobody does.
-func (t traffic) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int), each func(name string, bytes int)) {
+func (t traffic) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int), each func(m *pb.Message, bytes int)) {
 	rest := proto.Size(&rpc.RPC)
 	for _, m := range rpc.GetPublish() {
 		name := m.GetTopic()
@@ -118,7 +126,7 @@ func (t traffic) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int), e
 			size := proto.Size(m)
 			add(of, 1, size)
 			if name == OnSlices && each != nil {
-				each(m.GetTopic(), size)
+				each(m, size)
 			}
 			rest -= size
 		}
