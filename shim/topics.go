@@ -73,18 +73,27 @@ func (n *Node) Hear(ctx context.Context, topic string) iter.Seq2[Message, error]
 
 var errTopic = errors.New("want NAME, or SLICE@OWNER/NAME")
 
-// topicPath is the route of a topic.
+// topicPath is the route of a topic. Its parts have the letters that labels and
+// principals have: a path that is none of theirs leads to no other route.
 func topicPath(topic string) (string, error) {
 	of, name, foreign := strings.Cut(topic, "/")
 	if !foreign {
 		of, name = "", topic
 	}
-	slice, owner, whose := strings.Cut(of, "@")
-	if name == "" || strings.ContainsAny(topic, " ?#%") || strings.Contains(name, "/") || foreign && (!whose || slice == "" || owner == "" || strings.Contains(owner, "@")) {
+	slice, owner, _ := strings.Cut(of, "@")
+	if !plain(name) || foreign && (!plain(slice) || !plain(owner)) {
 		return "", fmt.Errorf("topic %q: %w", topic, errTopic)
 	}
 	if !foreign {
 		return "/v1/topics/" + name, nil
 	}
 	return "/v1/topics/" + owner + "/" + slice + "/" + name, nil
+}
+
+// plain reports whether a part has something, and only a-z, A-Z, 0-9 and -. What else is
+// wrong with it the node says.
+func plain(part string) bool {
+	return part != "" && !strings.ContainsFunc(part, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
 }

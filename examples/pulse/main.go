@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -55,23 +56,42 @@ type table struct {
 	all map[string]Report
 }
 
-// stale is when a machine that says nothing is left out.
-const stale = time.Minute
+const (
+	// stale is when a machine that says nothing is left out, and most how many are in.
+	stale = time.Minute
+	most  = 1024
+	// near is how many paths are told: with them a report fits in a message.
+	near = 64
+	// readers is how many are handed the table at once.
+	readers = 32
+)
 
 func (t *table) put(r Report) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if _, known := t.all[r.Node]; !known && len(t.all) >= most {
+		t.prune(time.Now())
+		if len(t.all) >= most {
+			return
+		}
+	}
 	t.all[r.Node] = r
+}
+
+// prune is called with mu held.
+func (t *table) prune(now time.Time) {
+	for node, r := range t.all {
+		if now.Sub(time.UnixMilli(r.At)) > stale {
+			delete(t.all, node)
+		}
+	}
 }
 
 func (t *table) list(now time.Time) (all []Report) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for node, r := range t.all {
-		if now.Sub(time.UnixMilli(r.At)) > stale {
-			delete(t.all, node)
-			continue
-		}
+	t.prune(now)
+	for _, r := range t.all {
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b Report) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Node, b.Node)) })
@@ -112,16 +132,23 @@ func run(ctx context.Context, node *shim.Node, topic string, every time.Duration
 			}
 		}
 	}()
-	for {
+	for slots := make(chan struct{}, readers); ; {
+		slots <- struct{}{}
 		c, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return nil
 		}
-		if err != nil {
-			return err
+		if err != nil { // such as too many open files
+			log.Print("not handed out: ", err)
+			<-slots
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+			continue
 		}
 		go func() {
-			defer c.Close()
+			defer func() { c.Close(); <-slots }()
 			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 			_ = json.NewEncoder(c).Encode(t.list(time.Now())) // who has gone needs none
 		}()
@@ -208,7 +235,10 @@ func tell(ctx context.Context, node *shim.Node, topic string) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range known {
+	slices.SortFunc(known, func(a, b shim.Path) int { // without a time the way is not there
+		return cmp.Compare(far(a), far(b))
+	})
+	for _, p := range known[:min(len(known), near)] {
 		r.Paths = append(r.Paths, Path{p.Node, p.RTT, p.Loss})
 	}
 	b, err := json.Marshal(r)
@@ -217,6 +247,14 @@ func tell(ctx context.Context, node *shim.Node, topic string) error {
 	}
 	_, err = node.Publish(ctx, topic, b)
 	return err
+}
+
+// far orders paths; one that was never answered has no time, and is last.
+func far(p shim.Path) float64 {
+	if p.RTT == 0 {
+		return math.Inf(1)
+	}
+	return p.RTT
 }
 
 // machine is what the kernel says of it.

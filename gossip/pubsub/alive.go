@@ -34,6 +34,9 @@ type LivenessConfig struct {
 	// Measured says that something new speaks for or against others; may be nil. It must
 	// not block.
 	Measured func()
+	// Sampled hears what came of each probe of the watch's own that had its time; may be
+	// nil. Those that somebody else wants are not among them.
+	Sampled func(node lease.Principal, rtt time.Duration, err error)
 	// OnEffect hears what the watch wants and knows, before it is done; may be nil. It
 	// must not block.
 	OnEffect func(alive.Effect)
@@ -193,9 +196,12 @@ func (l *Liveness) meet(ctx context.Context) {
 
 // sample asks a node, and learns from the answer where this one is.
 func (l *Liveness) sample(ctx context.Context, node lease.Principal, suspicion []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, alive.Timeout)
+	limited, cancel := context.WithTimeout(ctx, alive.Timeout)
 	defer cancel()
-	rtt, echo, err := l.cfg.Prober.Probe(ctx, node, suspicion)
+	rtt, echo, err := l.cfg.Prober.Probe(limited, node, suspicion)
+	if l.cfg.Sampled != nil && ctx.Err() == nil { // one that was called off says nothing
+		l.cfg.Sampled(node, rtt, err)
+	}
 	if err != nil {
 		l.g.cfg.Log.Debug("a probe was not answered", "err", err)
 		return err

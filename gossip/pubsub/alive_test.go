@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type member struct {
 	prober  *Prober
 	gossip  *Gossip
 	refutes atomic.Int32
+	sampled chan error
 }
 
 func newMember(t *testing.T, name string, now func() time.Time) *member {
@@ -38,13 +40,14 @@ func newMember(t *testing.T, name string, now func() time.Time) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &member{name: name}
+	m := &member{name: name, sampled: make(chan error, 64)}
 	if m.host, err = libp2p.New(libp2p.Identity(key), libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableRelay(),
 		libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableMetrics()); err != nil {
 		t.Fatal(err)
 	}
 	m.prober = NewProber(m.host, peerOf, func(context.Context, peer.ID, lease.Principal) {})
-	m.gossip = start(t, m.host, Config{Now: now, Liveness: &LivenessConfig{Key: keyOf(name), Prober: m.prober, Refute: func() { m.refutes.Add(1) }}})
+	m.gossip = start(t, m.host, Config{Now: now, Liveness: &LivenessConfig{Key: keyOf(name), Prober: m.prober, Refute: func() { m.refutes.Add(1) },
+		Sampled: func(_ lease.Principal, _ time.Duration, err error) { m.sampled <- err }}})
 	t.Cleanup(func() { m.prober.Close(); m.host.Close() })
 	return m
 }
@@ -92,6 +95,29 @@ func TestProbe(t *testing.T) {
 	}
 	if _, _, err := a.prober.Probe(ctx, keyOf("nobody").Principal(), nil); err == nil {
 		t.Error("nobody answers")
+	}
+}
+
+// Told are the watch's own probes that had their time: not what others want probed, nor
+// one that was cut off, which ends with the stream and not with the context's error.
+func TestOnlyOwnProbesAreTold(t *testing.T) {
+	a, b := newMember(t, "a", clock), newMember(t, "b", clock)
+	connect(t, a.host, b.host)
+	if _, _, err := a.prober.Probe(t.Context(), b.id(), nil); err != nil || len(a.sampled) != 0 {
+		t.Errorf("what somebody wants probed: %v, %d told", err, len(a.sampled))
+	}
+	if err := a.gossip.Liveness.sample(t.Context(), b.id(), nil); err != nil || len(a.sampled) != 1 || <-a.sampled != nil {
+		t.Errorf("an own one is not told: %v", err)
+	}
+	asked := make(chan struct{})
+	b.host.SetStreamHandler(ProtocolAlive, func(s network.Stream) {
+		close(asked)
+		io.Copy(io.Discard, s) // says nothing
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-asked; cancel() }()
+	if err := a.gossip.Liveness.sample(ctx, b.id(), nil); err == nil || errors.Is(err, context.Canceled) || len(a.sampled) != 0 {
+		t.Errorf("cut off: %v, %d told", err, len(a.sampled))
 	}
 }
 

@@ -22,11 +22,12 @@ type counters struct {
 	meshes    map[string]map[peer.ID]bool // by topic
 	traffic   traffic
 	joined    map[string]*Traffic // by topic of a slice
+	own       *own
 	audience  *audience
 }
 
 func newCounters() *counters {
-	return &counters{drops: map[string]uint64{}, meshes: map[string]map[peer.ID]bool{}, joined: map[string]*Traffic{}, audience: newAudience()}
+	return &counters{drops: map[string]uint64{}, meshes: map[string]map[peer.ID]bool{}, joined: map[string]*Traffic{}, own: newOwn(), audience: newAudience()}
 }
 
 // Stats is what `croft net` shows.

@@ -50,6 +50,9 @@ const (
 	maxHisTopics = 2 * topic.MaxJoined
 	// readerQueue is the number of messages that wait for one reader here.
 	readerQueue = 64
+	// ownMessages is how many of this node's messages are known as such: more than wait
+	// for a neighbour at once.
+	ownMessages = 1024
 	// maxFetches bounds the look-ups of records under way, recordWait each of them.
 	maxFetches = 8
 	recordWait = 5 * time.Second

@@ -33,9 +33,6 @@ type Prober struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	dials  sync.WaitGroup
-
-	// Told hears what came of each probe, set before the first; nil: nobody does.
-	Told func(node lease.Principal, rtt time.Duration, err error)
 }
 
 // NewProber returns a prober; id names the peer of a node, and locate puts what is
@@ -57,9 +54,6 @@ func (p *Prober) Close() error {
 // that of the one exchange that counts: neither dialling nor agreeing on a protocol
 // is in it.
 func (p *Prober) Probe(ctx context.Context, node lease.Principal, suspicion []byte) (rtt time.Duration, echo alive.Echo, err error) {
-	if p.Told != nil {
-		defer func() { p.Told(node, rtt, err) }()
-	}
 	id, err := p.id(node)
 	if err == nil {
 		err = p.connect(ctx, id, node)

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	ps "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+	"google.golang.org/protobuf/proto"
 
 	"croft/gossip"
 	"croft/gossip/topic"
@@ -72,16 +72,19 @@ func (e *Unpublished) Error() string { return "message not published: " + string
 
 // Subscription is what is said on a topic from now on. C is closed with it.
 type Subscription struct {
-	C <-chan topic.Opened
+	C <-chan Heard
 
-	c      chan topic.Opened
-	missed atomic.Uint64
+	c      chan Heard
+	missed uint64 // since the last that was put in, with the mu of s
 	s      *Slices
 	t      *openTopic
 }
 
-// Missed returns how many messages found the reader too slow since it was last called.
-func (sub *Subscription) Missed() uint64 { return sub.missed.Swap(0) }
+// Heard is a message, and how many right before it found the reader too slow.
+type Heard struct {
+	topic.Opened
+	Missed uint64
+}
 
 // Said is what became of a message.
 type Said struct {
@@ -130,7 +133,7 @@ func (s *Slices) Subscribe(ctx context.Context, name topic.Name) (*Subscription,
 	if err != nil {
 		return nil, fmt.Errorf("subscribing to %s: %w", name, err)
 	}
-	sub := &Subscription{c: make(chan topic.Opened, readerQueue), s: s, t: t}
+	sub := &Subscription{c: make(chan Heard, readerQueue), s: s, t: t}
 	sub.C = sub.c
 	t.readers[sub] = struct{}{}
 	return sub, nil
@@ -191,6 +194,7 @@ func (s *Slices) Publish(ctx context.Context, message []byte) (Said, error) {
 		return Said{}, fmt.Errorf("publishing on %s: %w", m.Name(), err)
 	}
 	s.someone(ctx, t)
+	s.g.counts.says(message)
 	if err := t.handle.Publish(ctx, message); err != nil {
 		return Said{}, fmt.Errorf("publishing on %s: %w", m.Name(), err)
 	}
@@ -331,9 +335,10 @@ func (s *Slices) deliver(m topic.Opened) {
 	}
 	for sub := range t.readers {
 		select {
-		case sub.c <- m:
+		case sub.c <- Heard{m, sub.missed}:
+			sub.missed = 0
 		default:
-			sub.missed.Add(1)
+			sub.missed++
 			s.g.counts.add("queue:reader")
 		}
 	}
@@ -363,9 +368,23 @@ func (s *Slices) fetch(e topic.Fetch) {
 	})
 }
 
-// Moved is what went each way on a topic since this node joined it, from and to the
-// others; nothing for one that it is not on.
+// Moved is what this node took from others on a topic since it joined it, each message
+// that it accepted once, and what it passed on of that; nothing for one that it is not on.
 func (s *Slices) Moved(name topic.Name) Traffic { return s.g.counts.moved(name.String()) }
+
+// Reach is how many subscribers a topic has: neighbours, and readers at this node.
+func (s *Slices) Reach(name topic.Name) (neighbours, here int) {
+	s.mu.Lock()
+	t := s.open[name]
+	if t != nil {
+		here = len(t.readers)
+	}
+	s.mu.Unlock()
+	if t != nil {
+		neighbours = len(t.handle.ListPeers())
+	}
+	return neighbours, here
+}
 
 // Done is closed when the node leaves all topics.
 func (s *Slices) Done() <-chan struct{} { return s.ctx.Done() }
@@ -388,6 +407,9 @@ func (s *Slices) validator(name topic.Name) ps.ValidatorEx {
 		s.mu.Lock()
 		v := s.step(topic.Received{Name: name, Bytes: m.Data})
 		s.mu.Unlock()
+		if v.Judgement == judge.Accept {
+			s.g.counts.accepted(name.String(), proto.Size(m.Message))
+		}
 		return s.g.result(gossip.Verdict(v))
 	}
 }

@@ -117,16 +117,21 @@ func saying(t *testing.T, author, data string) []byte {
 	return m.Bytes
 }
 
-// heard waits for the next message of a subscription.
-func heard(t *testing.T, s *Subscription) string {
+// next waits for the next message of a subscription, and heard is what it says.
+func next(t *testing.T, s *Subscription) Heard {
 	t.Helper()
 	select {
 	case m := <-s.C:
-		return string(m.Data)
+		return m
 	case <-time.After(30 * time.Second):
 		t.Fatal("nothing is heard")
-		return ""
+		return Heard{}
 	}
+}
+
+func heard(t *testing.T, s *Subscription) string {
+	t.Helper()
+	return string(next(t, s).Data)
 }
 
 var status = topic.Name{Owner: keyOf("alice").Principal(), Slice: "web", Topic: "status"}
@@ -178,6 +183,11 @@ func TestSubscribersMeetAndHearWhoMay(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, "it is ignored", func() bool { return a.Stats().Drops["ignore:unentitled"]+b.Stats().Drops["ignore:unentitled"] > 0 })
+	for _, g := range []*Gossip{a, b} {
+		if n := g.Slices.Moved(status).MessagesIn; n != 1 {
+			t.Errorf("%d came in of one that was accepted", n) // what was not, nobody who hears it is to pay for
+		}
+	}
 	if _, err := a.Slices.Publish(t.Context(), saying(t, "alice", "four")); err != nil {
 		t.Fatal(err)
 	}
@@ -244,8 +254,16 @@ func TestSlowReadersAreTold(t *testing.T) {
 		}
 	}
 	wait(t, "all came but for three, or a little more", func() bool { return a.Stats().Drops["queue:reader"] == 3 })
-	if n := slow.Missed(); n != 3 || slow.Missed() != 0 {
-		t.Errorf("missed %d, and then again", n)
+	for i := range readerQueue { // all that waited were there before the gap
+		if m := next(t, slow); m.Missed != 0 || string(m.Data) != fmt.Sprint("news ", i) {
+			t.Errorf("message %d: %q, after %d that it missed", i, m.Data, m.Missed)
+		}
+	}
+	if _, err := b.Slices.Publish(t.Context(), saying(t, "alice", "after")); err != nil {
+		t.Fatal(err)
+	}
+	if m := next(t, slow); m.Missed != 3 || string(m.Data) != "after" {
+		t.Errorf("after the gap: %q, missed %d", m.Data, m.Missed)
 	}
 	after := a.Slices.Moved(status)
 	if in := after.BytesIn - before.BytesIn; after.MessagesIn-before.MessagesIn < readerQueue+3 || in < uint64(size) || in > 2*uint64(size) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	ps "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
@@ -52,30 +53,35 @@ func (c *counters) RecvRPC(rpc *ps.RPC) {
 	c.audience.received(rpc)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.count(rpc, func(t *Traffic, messages, bytes int) {
+	c.traffic.count(rpc, func(t *Traffic, messages, bytes int) {
 		t.MessagesIn += uint64(messages)
 		t.BytesIn += uint64(bytes)
-	})
+	}, nil)
 }
 
 func (c *counters) SendRPC(rpc *ps.RPC, to peer.ID) {
 	c.audience.sent(rpc, to)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.count(rpc, func(t *Traffic, messages, bytes int) {
+	add := func(t *Traffic, messages, bytes int) {
 		t.MessagesOut += uint64(messages)
 		t.BytesOut += uint64(bytes)
+	}
+	c.traffic.count(rpc, add, func(m *pb.Message, bytes int) { // what is passed on on topics of slices by their names too
+		if t := c.joined[m.GetTopic()]; t != nil && !c.own.has(m.GetData()) {
+			add(t, 1, bytes)
+		}
 	})
 }
 
-// count counts all of a packet, and what is on topics of slices that this node is on
-// by their names too.
-func (c *counters) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int)) {
-	c.traffic.count(rpc, add)
-	for _, m := range rpc.GetPublish() {
-		if t := c.joined[m.GetTopic()]; t != nil {
-			add(t, 1, proto.Size(m))
-		}
+// accepted hears of a message from others on a topic of a slice, once: copies and what
+// the record forbids are whoever sent them's, and nobody here pays for those.
+func (c *counters) accepted(name string, bytes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.joined[name]; t != nil {
+		t.MessagesIn++
+		t.BytesIn += uint64(bytes)
 	}
 }
 
@@ -84,6 +90,13 @@ func (c *counters) follow(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.joined[name] = &Traffic{}
+}
+
+// says: a message is of this node, and what it sends of it is not passed on.
+func (c *counters) says(message []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own.add(message)
 }
 
 func (c *counters) unfollow(name string) {
@@ -101,7 +114,8 @@ func (c *counters) moved(name string) Traffic {
 	return Traffic{}
 }
 
-func (t traffic) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int)) {
+// count counts all of a packet. What is on topics of slices each hears of; nil: nobody does.
+func (t traffic) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int), each func(m *pb.Message, bytes int)) {
 	rest := proto.Size(&rpc.RPC)
 	for _, m := range rpc.GetPublish() {
 		name := m.GetTopic()
@@ -111,6 +125,9 @@ func (t traffic) count(rpc *ps.RPC, add func(t *Traffic, messages, bytes int)) {
 		if of := t[name]; of != nil && m.GetTopic() != Control && m.GetTopic() != OnSlices {
 			size := proto.Size(m)
 			add(of, 1, size)
+			if name == OnSlices && each != nil {
+				each(m, size)
+			}
 			rest -= size
 		}
 	}

@@ -31,7 +31,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	slivernet "croft/ebpf/net"
-	"croft/gossip/topic"
 	"croft/lease"
 	"croft/node"
 	"croft/node/api"
@@ -139,7 +138,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	}
 	if deps.Hosting != nil && deps.Hosting.Doors != nil {
 		d.doorways = newDoors(d)
-		d.airtime = &airtime{moved: d.moved, topics: map[topic.Name]*airedTopic{}}
+		d.airtime = newAirtime(func() SliceTopics { return d.deps.Topics })
 	}
 	if err := d.load(); err != nil {
 		return nil, errors.Join(err, d.roles.close())

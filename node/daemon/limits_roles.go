@@ -34,7 +34,7 @@ const (
 	shimOffersCost = 10
 
 	// shimSayBurst is how many messages a sliver may say at once, and shimSays how many a
-	// second after: two signature checks each, and what the topic itself lets its author
+	// second after: three signature checks each, and what the topic itself lets its author
 	// say is less unless they are small.
 	shimSayBurst = 100
 	shimSays     = 50
@@ -42,11 +42,19 @@ const (
 	// maxSliverTopics is the number of topics that a sliver uses within topicLinger, for
 	// which the node stays on them, and maxSliverHears that of its subscriptions: half of
 	// its connections. maxShimTopics is the number of topics of all slivers: a quarter of
-	// what the node can be on is left to its people.
 	maxSliverTopics = 8
 	maxSliverHears  = 4
-	maxShimTopics   = topic.MaxJoined * 3 / 4
-	topicLinger     = 3 * time.Minute
+	// what the node can be on is left to its people, and an owner's slivers have a
+	// quarter of the rest.
+	maxShimTopics  = topic.MaxJoined * 3 / 4
+	maxOwnerTopics = maxShimTopics / 4
+	topicLinger    = 3 * time.Minute
+
+	// settleEvery is how often a subscription pays.
+	settleEvery = time.Second
+
+	// debtKept is how long a sliver that went without paying would be held to it.
+	debtKept = 24 * time.Hour
 
 	// payLimit is how long what the node has moved waits to be paid for before the sliver
 	// is let go, lastPayLimit the same of one that has gone.

@@ -35,10 +35,8 @@ type lookout struct {
 }
 
 func newLookout(o *overlay) lookout {
-	l := lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), trips: newTrips(),
+	return lookout{prober: pubsub.NewProber(o.host, wire.PeerID, o.locateOnce), rtts: o.newRTTs(), trips: newTrips(),
 		suspected: make(chan struct{}, 1), measured: make(chan struct{}, 1), diagnoses: &diagnoses{}, estimates: &estimates{}}
-	l.prober.Told = l.trips.told
-	return l
 }
 
 // locateOnce is locate for who may ask before all of the overlay is built.
@@ -69,7 +67,7 @@ func (p presence) Coordinate() *offer.Coordinate {
 // where it stands.
 func (o *overlay) watching(cfg Config, deps *Deps) *pubsub.LivenessConfig {
 	return &pubsub.LivenessConfig{Key: deps.Key, Prober: o.prober, OnEffect: deps.OnPresence,
-		Position: func() *offer.Position { return position(cfg) }, Refute: o.renew, Measured: o.news}
+		Position: func() *offer.Position { return position(cfg) }, Refute: o.renew, Measured: o.news, Sampled: o.trips.told}
 }
 
 // renew wants a newer offer of this node at once. It does not wait.

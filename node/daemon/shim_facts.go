@@ -7,7 +7,6 @@ import (
 	"errors"
 
 	"croft/ebpf"
-	"croft/gossip/topic"
 	"croft/lease"
 	"croft/lease/offer"
 	"croft/node/api"
@@ -62,14 +61,6 @@ func (s shim) Path(_ context.Context, node lease.Principal) (api.Path, error) {
 		return api.Path{Node: node, Way: wayNone}, nil
 	}
 	return s.d.deps.Paths.Path(node), nil
-}
-
-// moved is what this node moved on a topic.
-func (d *Daemon) moved(name topic.Name) (in, out uint64) {
-	if d.deps.Topics == nil {
-		return 0, 0
-	}
-	return d.deps.Topics.Moved(name)
 }
 
 // paths are what the overlay knows of them.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"croft/ebpf"
@@ -18,8 +19,10 @@ import (
 // SliceTopics are the topics of slices, as this node hears and carries them.
 type SliceTopics interface {
 	api.Topics
-	// Moved is what went each way on a topic that this node is on, in bytes.
+	// Moved is what came and was passed on, on a topic that this node is on, in bytes.
 	Moved(name topic.Name) (in, out uint64)
+	// Reach is how many neighbours a topic has, and how many hear it here.
+	Reach(name topic.Name) (neighbours, here int)
 }
 
 // topic is the topic that a sliver means: without an owner one of its slice.
@@ -80,23 +83,41 @@ func (s shim) speak() error {
 	return nil
 }
 
-// say pays for a message as often as it is sent: before, to as many neighbours as the
-// last one, and once at the least; for more of them when it is known how many there are.
+// say pays for a message as often as it is sent: before, for as many neighbours as are
+// known. What turns out otherwise goes to what the sliver owes: who is refused has it
+// back, and a message that is out is told as such.
 func (s shim) say(ctx context.Context, m topic.Opened) (api.Said, error) {
-	if err := s.d.airtime.use(s.who.Name, m.Name(), time.Now()); err != nil {
+	if err := s.enter(ctx, m.Name()); err != nil {
 		return api.Said{}, err
 	}
-	copies := max(1, s.d.airtime.neighbours(m.Name()))
+	neighbours, _ := s.d.deps.Topics.Reach(m.Name())
+	copies := max(1, neighbours)
 	if err := s.pay(ctx, ebpf.Egress, copies*len(m.Bytes)); err != nil {
 		return api.Said{}, err
 	}
 	said, err := s.d.deps.Topics.Say(ctx, m.Bytes)
 	if err != nil {
+		s.d.airtime.owe(s.who.Name, -copies*len(m.Bytes))
 		return said, err
 	}
-	s.d.airtime.said(m.Name(), said.Neighbours, len(m.Bytes))
-	return said, s.pay(ctx, ebpf.Egress, (said.Neighbours-copies)*len(m.Bytes))
+	s.d.airtime.owe(s.who.Name, (said.Neighbours-copies)*len(m.Bytes))
+	s.settleLast(ctx)
+	return said, nil
 }
+
+// enter takes a place for the sliver on a topic, if it owes nothing. Each that the node
+// is not on for slivers yet has it look for the others.
+func (s shim) enter(ctx context.Context, name topic.Name) error {
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	if !s.d.airtime.on(name) && !s.finds.Allow() {
+		return fmt.Errorf("%w: this sliver has too many topics joined", api.ErrBusy)
+	}
+	return s.d.airtime.use(s.user(), name, time.Now())
+}
+
+func (s shim) user() user { return user{s.who.Name, s.who.Owner} }
 
 // pay charges what the node moves on topics for the sliver.
 func (s shim) pay(ctx context.Context, d ebpf.Direction, n int) error {
@@ -110,6 +131,34 @@ func (s shim) pay(ctx context.Context, d ebpf.Direction, n int) error {
 		return fmt.Errorf("%w: %w", api.ErrNotRunning, err)
 	}
 	return err
+}
+
+// settle pays what the sliver owes. What it cannot pay it goes on owing.
+func (s shim) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, payLimit)
+	defer cancel()
+	d, err := s.d.airtime.collect(ctx, s.user())
+	if err != nil {
+		return fmt.Errorf("%w: %w", api.ErrNoRoom, err)
+	}
+	defer d.release()
+	for {
+		way, n := s.d.airtime.next(d)
+		if n == 0 {
+			return nil
+		}
+		if err := s.pay(ctx, way, n); err != nil {
+			return err
+		}
+		s.d.airtime.paid(d, way, n)
+	}
+}
+
+// settleLast is settle for who waits for something else, or has gone: what there is.
+func (s shim) settleLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPayLimit)
+	defer cancel()
+	_ = s.settle(ctx) // else before it says or hears anything again
 }
 
 // open is an error unless anybody may publish on a topic.
@@ -135,63 +184,100 @@ func (s shim) open(ctx context.Context, name topic.Name) error {
 	return nil
 }
 
-// Hear subscribes for the sliver. Anybody may.
+// Hear subscribes for the sliver. Anybody may. It pays while it lasts, whether the sliver
+// reads or not, and ends at once where it cannot.
 func (s shim) Hear(ctx context.Context, name topic.Name, ready func()) iter.Seq2[api.Heard, error] {
 	return func(yield func(api.Heard, error) bool) {
 		name := s.topic(name)
-		h, err := s.listen(name)
+		h, err := s.listen(ctx, name)
 		if err != nil {
 			yield(api.Heard{}, err)
 			return
 		}
+		within, end := context.WithCancelCause(ctx)
+		var beside sync.WaitGroup
 		defer func() {
-			in, out := s.d.airtime.leave(name, h, time.Now())
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPayLimit)
-			defer cancel()
-			_ = s.owe(ctx, in, out) // of who has gone, what there is
+			s.d.airtime.leave(name, h, time.Now())
+			end(nil)
+			beside.Wait()
+			s.settleLast(ctx)
 		}()
-		for m, err := range s.d.deps.Topics.Hear(ctx, name, ready) {
-			if err == nil {
-				err = s.settle(ctx, name, h)
-			}
-			if err != nil {
-				if ctx.Err() == nil {
-					yield(api.Heard{}, err)
+		beside.Go(func() { end(s.paying(within)) })
+		heard := make(chan spoken)
+		joined := make(chan struct{})
+		beside.Go(func() { // who does not read keeps the node on the topic no longer than it pays
+			defer close(heard)
+			for m, err := range s.d.deps.Topics.Hear(within, name, func() { close(joined) }) {
+				select {
+				case heard <- spoken{m, err}:
+				case <-within.Done():
+					return
 				}
-				return
 			}
-			if !yield(m, nil) {
-				return
+		})
+		for {
+			select {
+			case <-joined:
+				ready()
+				joined = nil
+			case m, more := <-heard:
+				if !more || within.Err() != nil {
+					if err := context.Cause(within); ctx.Err() == nil && err != nil {
+						yield(api.Heard{}, err)
+					}
+					return
+				}
+				select {
+				case <-joined: // both came at once
+					ready()
+					joined = nil
+				default:
+				}
+				if !yield(m.Heard, m.err) {
+					return
+				}
 			}
 		}
 	}
 }
 
+// spoken is what a subscription yields.
+type spoken struct {
+	api.Heard
+	err error
+}
+
+// paying settles now and then, and returns why that is over.
+func (s shim) paying(ctx context.Context) error {
+	t := time.NewTicker(settleEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if err := s.settle(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // listen begins a subscription.
-func (s shim) listen(name topic.Name) (*hearer, error) {
+func (s shim) listen(ctx context.Context, name topic.Name) (*hearer, error) {
 	if err := s.may(1); err != nil {
 		return nil, err
 	}
 	if s.d.deps.Topics == nil {
 		return nil, fmt.Errorf("%w: this node is on no topics", api.ErrUnreachable)
 	}
-	if err := s.d.airtime.use(s.who.Name, name, time.Now()); err != nil {
+	if err := s.d.airtime.mayHear(s.user()); err != nil {
 		return nil, err
 	}
-	return s.d.airtime.hear(s.who.Name, name)
-}
-
-// owe2 pays what a subscription owes.
-func (s shim) settle(ctx context.Context, name topic.Name, h *hearer) error {
-	in, out := s.d.airtime.due(name, h)
-	return s.owe(ctx, in, out)
-}
-
-func (s shim) owe(ctx context.Context, in, out int) error {
-	if err := s.pay(ctx, ebpf.Ingress, in); err != nil {
-		return err
+	if err := s.enter(ctx, name); err != nil {
+		return nil, err
 	}
-	return s.pay(ctx, ebpf.Egress, out)
+	return s.d.airtime.hear(s.user(), name)
 }
 
 // made is the time of a message that this node signs, in Unix milliseconds: each is of

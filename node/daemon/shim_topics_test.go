@@ -22,6 +22,8 @@ import (
 // topicsModel is topics with some neighbours, on which all is heard that is said.
 type topicsModel struct {
 	neighbours int
+	people     int   // who hear here
+	refuses    error // what is said
 
 	mu      sync.Mutex
 	said    []topic.Opened
@@ -36,8 +38,10 @@ func (m *topicsModel) Say(_ context.Context, b []byte) (api.Said, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.refuses != nil {
+		return api.Said{}, m.refuses
+	}
 	m.said = append(m.said, o)
-	m.out += uint64(m.neighbours * len(b))
 	m.tell(o)
 	return api.Said{ID: o.ID, Neighbours: m.neighbours}, nil
 }
@@ -85,6 +89,12 @@ func (m *topicsModel) Hear(ctx context.Context, name topic.Name, ready func()) i
 			}
 		}
 	}
+}
+
+func (m *topicsModel) Reach(topic.Name) (neighbours, here int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.neighbours, len(m.readers) + m.people
 }
 
 func (m *topicsModel) Moved(topic.Name) (in, out uint64) {
@@ -236,6 +246,70 @@ func TestTopicsAreCharged(t *testing.T) {
 	})
 }
 
+// Who is refused pays nothing in the end, and people who hear bear their share.
+func TestWhatIsNotSentIsGivenBack(t *testing.T) {
+	onTopics(t, func(t *testing.T, h *hired, m *topicsModel, s shim) {
+		m.refuses = api.ErrNotGranted
+		if _, err := s.Publish(t.Context(), topic.Name{Topic: "load"}, make([]byte, 1000)); !errors.Is(err, api.ErrNotGranted) {
+			t.Fatal(err)
+		}
+		m.mu.Lock()
+		m.refuses, m.people = nil, 1
+		m.mu.Unlock()
+		l := s.listensTo(t, "load")
+		o := aliceSays(t, h, "hello")
+		m.comes(o)
+		<-l.heard
+		h.m.pass(2 * settleEvery) // it pays as it goes
+		l.stop()
+		<-l.over
+		h.m.mu.Lock()
+		in := h.m.charged[h.sliver+" publish "+ebpf.Ingress.String()]
+		h.m.mu.Unlock()
+		if half := uint64(len(o.Bytes)+1) / 2; in != half {
+			t.Errorf("charged %d in of %d that a person hears too", in, len(o.Bytes))
+		}
+		if d := h.d.airtime.debts[h.sliver]; d.in != 0 || d.out >= 0 {
+			t.Errorf("it owes %d and %d: what was refused is not given back", d.in, d.out)
+		}
+	})
+}
+
+// What could not be paid is owed still, and nothing is said or heard before.
+func TestWhoOwesIsHeldToIt(t *testing.T) {
+	onTopics(t, func(t *testing.T, h *hired, m *topicsModel, s shim) {
+		h.m.mu.Lock()
+		paying := h.m.guards[h.sliver]
+		broke := paying
+		broke.Egress, broke.Ingress = ebpf.Way{}, ebpf.Way{}
+		h.m.mu.Unlock()
+		become := func(l ebpf.Limits) {
+			h.m.mu.Lock()
+			defer h.m.mu.Unlock()
+			h.m.guards[h.sliver] = l
+			clear(h.m.meters)
+		}
+		l := s.listensTo(t, "load")
+		become(broke)
+		m.comes(aliceSays(t, h, "hello"))
+		if err := <-l.over; !errors.Is(err, api.ErrNoRoom) { // though it reads nothing
+			t.Errorf("it hears on: %v", err)
+		}
+		if err := <-s.listensTo(t, "load").over; !errors.Is(err, api.ErrNoRoom) {
+			t.Errorf("it hears again, and owes: %v", err)
+		}
+		become(paying)
+		l = s.listensTo(t, "load")
+		l.stop()
+		if err := <-l.over; err != nil {
+			t.Errorf("when it pays: %v", err)
+		}
+		if d := h.d.airtime.debts[h.sliver]; d.in != 0 || d.out != 0 {
+			t.Errorf("it owes %d and %d", d.in, d.out)
+		}
+	})
+}
+
 // A lease without room has nothing said, and hears no more.
 func TestTopicsKeepToTheLease(t *testing.T) {
 	onTopics(t, func(t *testing.T, h *hired, m *topicsModel, s shim) {
@@ -293,7 +367,7 @@ func TestASliversTopicsAreBounded(t *testing.T) {
 		}
 		now := time.Now()
 		for i := range topic.MaxJoined {
-			err := h.d.airtime.use(fmt.Sprint("s", i/maxSliverTopics), topic.Name{Topic: fmt.Sprint("u", i)}, now)
+			err := h.d.airtime.use(user{fmt.Sprint("s", i/maxSliverTopics), leasetest.Who(fmt.Sprint("o", i/maxOwnerTopics))}, topic.Name{Topic: fmt.Sprint("u", i)}, now)
 			if full := i >= maxShimTopics-1; full != errors.Is(err, api.ErrBusy) {
 				t.Fatalf("topic %d: %v", i, err)
 			}

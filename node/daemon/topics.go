@@ -78,7 +78,7 @@ func (t topics) Hear(ctx context.Context, name topic.Name, ready func()) iter.Se
 				yield(api.Heard{}, api.ErrStopping)
 				return
 			case m := <-sub.C:
-				if !yield(api.Heard{ID: m.ID, Author: m.Author, Made: m.Made, Data: m.Data, Missed: sub.Missed()}, nil) {
+				if !yield(api.Heard{ID: m.ID, Author: m.Author, Made: m.Made, Data: m.Data, Missed: m.Missed}, nil) {
 					return
 				}
 			}
@@ -86,8 +86,11 @@ func (t topics) Hear(ctx context.Context, name topic.Name, ready func()) iter.Se
 	}
 }
 
-// Moved is what went each way on a topic that this node is on, in bytes.
+// Moved is what came and was passed on, on a topic that this node is on, in bytes.
 func (t topics) Moved(name topic.Name) (in, out uint64) {
 	m := t.s.Moved(name)
 	return m.BytesIn, m.BytesOut
 }
+
+// Reach is how many neighbours a topic has, and how many hear it here.
+func (t topics) Reach(name topic.Name) (neighbours, here int) { return t.s.Reach(name) }

@@ -3,8 +3,6 @@
 package daemon
 
 import (
-	"context"
-	"errors"
 	"math/bits"
 	"slices"
 	"sync"
@@ -14,7 +12,9 @@ import (
 	"croft/node/api"
 )
 
-// trips remembers what came of this node's probes of others, whoever had them made.
+// trips remembers what came of the probes that this node makes of others by itself, as
+// alive does. What was measured for somebody's question is not among them: slivers read
+// this, and would read what others ask.
 type trips struct {
 	mu    sync.Mutex
 	known map[lease.Principal]*probes
@@ -37,11 +37,8 @@ const (
 
 func newTrips() *trips { return &trips{known: map[lease.Principal]*probes{}} }
 
-// told takes one probe in. One that was called off says nothing.
+// told takes one probe in.
 func (t *trips) told(node lease.Principal, rtt time.Duration, err error) {
-	if errors.Is(err, context.Canceled) {
-		return
-	}
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -81,7 +81,7 @@ func (d *Desk) Self(ctx context.Context) (api.Self, error) {
 	return api.Self{Sliver: sliver, Slice: d.Label + "@" + owner.String(), Label: d.Label, Owner: owner, Node: node.Node, Name: node.Name, Shim: api.ShimVersion}, nil
 }
 
-// Neighbours is the service alone: the slice's slivers are on other machines.
+// OwnSlivers is the service alone: the slice's slivers are on other machines.
 func (d *Desk) OwnSlivers(ctx context.Context) ([]api.OwnSliver, error) {
 	self, err := d.Self(ctx)
 	return []api.OwnSliver{{Sliver: sliver, Node: self.Node, State: "running", Self: true}}, err
@@ -147,11 +147,36 @@ func (d *Desk) named(name topic.Name) topic.Name {
 // Publish says something with the person's key.
 func (d *Desk) Publish(ctx context.Context, name topic.Name, data []byte) (api.Said, error) {
 	name = d.named(name)
+	if err := d.open(ctx, name); err != nil {
+		return api.Said{}, err
+	}
 	m, err := topic.Seal(topic.Message{Author: d.Key.Principal(), Owner: name.Owner, Slice: name.Slice, Topic: name.Topic, Made: d.made(), Data: data}, d.Key)
 	if err != nil {
 		return api.Said{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
 	return d.Say(ctx, m.Bytes)
+}
+
+// open is an error for a topic of another slice on which not anybody may publish: the
+// service is this slice's, and what others let the person is not its.
+func (d *Desk) open(ctx context.Context, name topic.Name) error {
+	if name.Owner == d.Key.Principal() && name.Slice == d.Label {
+		return nil
+	}
+	b, err := d.Way.Record(ctx, name.Owner, name.Slice)
+	if err != nil {
+		return unreachable(err)
+	}
+	r, err := lease.OpenSlice(b)
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the record of %s: %w", name, err)
+	case r.Owner != name.Owner || r.Slice != name.Slice || !r.Holds(time.Now().Unix()):
+		return fmt.Errorf("slice %q@%s: %w", name.Slice, name.Owner.Short(), api.ErrNoRecord)
+	case !r.AnybodyMay(name.Topic):
+		return fmt.Errorf("%w publish on this topic: of another slice a service may where anybody may", api.ErrNotGranted)
+	}
+	return nil
 }
 
 // made is now, or just after the message before: what is said twice is two messages.
@@ -169,7 +194,8 @@ func (d *Desk) made() int64 {
 
 // Say tells a message that somebody signed.
 func (d *Desk) Say(ctx context.Context, message []byte) (api.Said, error) {
-	return d.Way.Say(ctx, message)
+	said, err := d.Way.Say(ctx, message)
+	return said, unreachable(err)
 }
 
 // Hear subscribes at the node.
@@ -177,11 +203,11 @@ func (d *Desk) Hear(ctx context.Context, name topic.Name, ready func()) iter.Seq
 	return func(yield func(api.Heard, error) bool) {
 		heard, err := d.Way.Hear(ctx, d.named(name))
 		if err != nil {
-			yield(api.Heard{}, err)
+			yield(api.Heard{}, unreachable(err))
 			return
 		}
 		ready()
-		heard(yield)
+		heard(func(m api.Heard, err error) bool { return yield(m, unreachable(err)) })
 	}
 }
 

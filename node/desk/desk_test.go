@@ -15,12 +15,13 @@ import (
 	"time"
 
 	"croft/gossip/topic"
+	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/node/api"
 	"croft/node/client"
 )
 
-// node is a way in that keeps what is said, refuses bob's topics and has two peers.
+// node is a way in that keeps what is said, has a record of bob's and two peers.
 type node struct{ said []topic.Opened }
 
 func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -30,6 +31,15 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		give(api.Status{Node: leasetest.Who("node"), Name: "n1"})
 	case "GET /v1/net":
 		give(api.Net{Peers: []api.Peer{{Node: leasetest.Who("a"), Name: "a", Direct: true, RTT: 7}, {Node: leasetest.Who("b"), Name: "b"}, {ID: "of another kind"}}})
+	case "GET /v1/slices/" + leasetest.Who("bob").String():
+		now, bob := time.Now().Unix(), leasetest.Key("bob")
+		r, err := lease.SealSlice(lease.SliceRecord{Owner: bob.Principal(), Slice: "web", Sequence: 1, Made: now, Until: now + 3600, Nodes: []lease.Principal{leasetest.Who("node")},
+			Topics: []lease.Topic{{Name: "load", Principals: []lease.Principal{leasetest.Who("alice")}}, {Name: "wishes", Publishers: lease.ByAnybody}}}, bob)
+		if err != nil {
+			api.Fail(w, err)
+			return
+		}
+		give(api.SliceRecord{Record: r.Bytes})
 	case "POST /v1/topics":
 		var req api.SayRequest
 		if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
@@ -41,7 +51,7 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case err != nil:
 			api.Fail(w, api.ErrBadRequest)
 		case m.Owner == leasetest.Who("bob"):
-			api.Fail(w, api.ErrNotGranted)
+			give(api.Said{ID: m.ID, Neighbours: 7})
 		default:
 			n.said = append(n.said, m)
 			give(api.Said{ID: m.ID, Neighbours: 1})
@@ -86,7 +96,8 @@ func TestADeskAnswersAsADoor(t *testing.T) {
 		{"GET", "/v1/paths/" + leasetest.Who("c").String(), "", 200, `"way":"none"`},
 		{"POST", "/v1/topics/load", "abc", 200, `"neighbours":1`},
 		{"POST", "/v1/topics/load", "abc", 200, `"neighbours":1`},
-		{"POST", "/v1/topics/" + leasetest.Who("bob").String() + "/web/load", "abc", 403, "let"},
+		{"POST", "/v1/topics/" + leasetest.Who("bob").String() + "/web/load", "abc", 403, "let"}, // though alice may
+		{"POST", "/v1/topics/" + leasetest.Who("bob").String() + "/web/wishes", "abc", 200, `"neighbours":7`},
 		{"GET", "/v1/topics/load", "", 501, "visitor"},
 		{"POST", "/v1/find", `{"query":"cpu>=1","view":true}`, 501, "visitor"},
 	} {
@@ -124,5 +135,15 @@ func TestADeskWithoutANode(t *testing.T) {
 	}
 	if _, err := d.Paths(t.Context()); !errors.Is(err, api.ErrUnreachable) {
 		t.Errorf("%v", err)
+	}
+	for _, name := range []topic.Name{{Topic: "load"}, {Owner: leasetest.Who("bob"), Slice: "web", Topic: "load"}} {
+		if _, err := d.Publish(t.Context(), name, nil); !errors.Is(err, api.ErrUnreachable) {
+			t.Errorf("%v", err)
+		}
+		for _, err := range d.Hear(t.Context(), name, func() {}) {
+			if !errors.Is(err, api.ErrUnreachable) {
+				t.Errorf("%v", err)
+			}
+		}
 	}
 }
