@@ -80,6 +80,14 @@ func TestCopiesAreCounted(t *testing.T) {
 		err = g.inspect(from, packet("good"))
 	}
 	if err == nil {
-		t.Error("one who sends nothing but copies is heard for ever")
+		t.Fatal("one who sends nothing but copies is heard for ever")
+	}
+	before, over := g.Stats(), packet("good", "new")
+	if err := g.inspect(from, over); err == nil || len(over.Publish) != 2 {
+		t.Errorf("of a packet over the allowance %d messages are left: %v", len(over.Publish), err)
+	}
+	if after := g.Stats(); after.Doubles != before.Doubles || after.Traffic[TopicCapacity] != before.Traffic[TopicCapacity] ||
+		after.Drops["flood:messages"] != before.Drops["flood:messages"]+2 {
+		t.Errorf("what is dropped unread is counted as read: %+v, before %+v", after, before)
 	}
 }

@@ -5,6 +5,7 @@ package pubsub
 import (
 	"crypto/sha256"
 	"errors"
+	"slices"
 
 	ps "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
@@ -48,34 +49,46 @@ var (
 	errAnswers = errors.New("more answers than a neighbour may have")
 )
 
-// inspect drops a packet whose messages are over the neighbour's allowance, and copies
-// of what was looked at, before the router remembers anything of it.
+// inspect drops a packet whose messages are over the neighbour's allowance, unread, and
+// copies of what was looked at, before the router remembers anything of it.
 func (g *Gossip) inspect(from peer.ID, rpc *ps.RPC) error {
-	who, now, n := principal(from), g.cfg.Now(), 0
-	g.intakeMu.Lock()
-	kept := rpc.Publish[:0]
-	for _, m := range rpc.Publish {
-		switch {
-		case !topic.Named(m.GetTopic()):
-			n++
-			if g.subscriptions.shared[m.GetTopic()] && g.copies.has(now, nameOf(m)) {
-				g.counts.copied(m)
-				continue
-			}
-		case !g.intake.Carry(now, who, len(m.GetData())):
-			g.counts.add("flood:slices")
-			continue
-		}
-		kept = append(kept, m)
-	}
-	rpc.Publish = kept
-	ok := g.intake.Take(now, who, n)
-	g.intakeMu.Unlock()
-	if !ok {
+	if n, ok := g.allowed(from, rpc); !ok {
 		g.counts.addSome("flood:messages", uint64(n))
 		return errIntake
 	}
+	now := g.cfg.Now()
+	rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool {
+		if !g.subscriptions.shared[m.GetTopic()] || !g.copies.has(now, nameOf(m)) {
+			return false
+		}
+		g.counts.copied(m)
+		return true
+	})
 	return nil
+}
+
+// allowed reports whether a packet's messages are within the neighbour's allowance, and
+// how many count; of those on topics of slices it leaves in it what may be carried.
+func (g *Gossip) allowed(from peer.ID, rpc *ps.RPC) (n int, ok bool) {
+	who, now := principal(from), g.cfg.Now()
+	g.intakeMu.Lock()
+	defer g.intakeMu.Unlock()
+	for _, m := range rpc.Publish {
+		if !topic.Named(m.GetTopic()) {
+			n++
+		}
+	}
+	if !g.intake.Take(now, who, n) {
+		return n, false
+	}
+	rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool {
+		if !topic.Named(m.GetTopic()) || g.intake.Carry(now, who, len(m.GetData())) {
+			return false
+		}
+		g.counts.add("flood:slices")
+		return true
+	})
+	return n, true
 }
 
 // application scores a neighbour that floods below those that do not: it leaves the
