@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -29,7 +30,8 @@ func (a *app) name() *cobra.Command {
 		Use: "name NAME|PRINCIPAL", Short: "Print whose a name is, or what a principal is called", Args: cobra.ExactArgs(1),
 		Long: `Ask the node behind the socket whose a name is, or what a principal is called: a line of
 OpenSSH and a .pub file are taken as well. The answer is that of whoever fills the
-role names there: ` + "`croft role show names`" + `. Commands that take a person take a name too.`,
+role names there: ` + "`croft role show names`" + `. Commands that take a person take a name too,
+if it is in the book of the node's owner.`,
 		Example: "  croft name alice\n  croft name \"$(croft key show)\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			shown, from, err := a.named(cmd.Context(), args[0])
@@ -80,22 +82,40 @@ func (a *app) instead(from api.RoleAnswer) {
 	}
 }
 
-// people are the principals whom an argument means: one as people write it, or whom
-// the node says that a name is. Whoever goes by a name is told whose it is.
+// people are the principals whom an argument means: one as people write it, or whom the
+// book of the node's owner names so. What is signed by it is out of hand, so nobody else's
+// word counts: a sliver's would have it signed to whom it likes.
 func (a *app) people(ctx context.Context, hint, arg string) ([]lease.Principal, error) {
 	p, err := principal(hint, arg)
 	if err == nil {
 		return []lease.Principal{p}, nil
 	}
+	if strings.HasSuffix(strings.ToLower(arg), ".pub") || strings.ContainsAny(arg, `/\`) {
+		return nil, err // a file that is not there is nobody's name
+	}
 	shown, from, err2 := a.named(ctx, arg)
 	if err2 != nil {
 		return nil, err // of what was typed: that there may be names is no mistake of his
 	}
-	a.instead(from)
+	if !from.Own {
+		return nil, usage("type the principal, or write it into names/book.toml in the node's state directory",
+			"%s is %s, says %s: %w", shown.Name, listed(shown.Principals), cmp.Or(role.Tenant(from.Tenant).Short(), "the node"), errHearsay)
+	}
 	for _, p := range shown.Principals {
-		a.say("%s is %s, says %s", shown.Name, p, cmp.Or(role.Tenant(from.Tenant).Short(), "the node"))
+		a.say("%s is %s", shown.Name, p)
 	}
 	return shown.Principals, nil
+}
+
+// errHearsay: a name is not in the owner's book, and somebody else knows whose it is.
+var errHearsay = errors.New("not in the book of the node's owner")
+
+func listed(list []lease.Principal) string {
+	text := make([]string, len(list))
+	for i, p := range list {
+		text[i] = p.String()
+	}
+	return strings.Join(text, ", ")
 }
 
 // person is people where one is wanted.

@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -43,11 +44,16 @@ func (a *app) takeBack(ctx context.Context, label string, names []string, all bo
 	}
 	p, err := a.publish(ctx, key, label, recordTerm, func(p *published, _ uint64) error {
 		for _, name := range names {
-			if who, err := a.person(ctx, "", name); err == nil { // else the beginning of an id
-				name = who.String()
-			}
 			before := len(p.grants)
 			p.grants = slices.DeleteFunc(p.grants, func(o lease.Opened) bool { return isGrant(o, name) })
+			if len(p.grants) == before { // somebody's name, then
+				who, err := a.person(ctx, "", name)
+				if errors.Is(err, errHearsay) {
+					return err
+				} else if err == nil {
+					p.grants = slices.DeleteFunc(p.grants, func(o lease.Opened) bool { return isGrant(o, who.String()) })
+				}
+			}
 			if len(p.grants) == before {
 				return fail(exitNothing, "`croft slice show "+cmp.Or(label, allSlices)+"` lists them", "no grant to or named %q stands", name)
 			}

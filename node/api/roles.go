@@ -35,6 +35,7 @@ type RoleAnswer struct {
 	Answer  json.RawMessage `json:"answer" doc:"as on the role's page"`
 	Tenant  string          `json:"tenant" doc:"who answered"`
 	Instead string          `json:"instead,omitempty" doc:"who was asked before, and why that was none"`
+	Own     bool            `json:"own,omitempty" doc:"the node's owner says so himself"`
 }
 
 // RoleWish is what a node's owner wants with a role.

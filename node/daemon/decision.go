@@ -26,6 +26,9 @@ type decision[Q, A any] struct {
 	check func(Q, *A) error
 	// agree is how far two verified answers agree, from 0 to 1.
 	agree func(q Q, given, other A) float64
+	// owned puts what the node's owner says himself in the place of an answer, and
+	// reports whether all of it is his. Nil: he says nothing.
+	owned func(q Q, a *A) bool
 }
 
 // inquirer is who asks a role.
@@ -39,6 +42,7 @@ type answered[A any] struct {
 	answer  A
 	tenant  role.Tenant
 	instead string // who was asked before, and why that was none
+	own     bool   // the node's owner says so too
 }
 
 // ask has the role's tenants answer.
@@ -65,7 +69,11 @@ func (c decision[Q, A]) ask(ctx context.Context, d *Daemon, who inquirer, q Q) (
 		if v.err != nil {
 			return out, v.err
 		}
-		return answered[A]{v.answer.(A), v.tenant, v.instead}, nil
+		out = answered[A]{answer: v.answer.(A), tenant: v.tenant, instead: v.instead}
+		if c.owned != nil {
+			out.own = c.owned(q, &out.answer)
+		}
+		return out, nil
 	}
 }
 
@@ -79,7 +87,7 @@ func (c decision[Q, A]) askJSON(ctx context.Context, d *Daemon, who inquirer, as
 	if err != nil {
 		return out, err
 	}
-	out = api.RoleAnswer{Tenant: string(a.tenant), Instead: a.instead}
+	out = api.RoleAnswer{Tenant: string(a.tenant), Instead: a.instead, Own: a.own}
 	out.Answer, err = json.Marshal(a.answer)
 	return out, err
 }

@@ -97,6 +97,13 @@ func (d *Daemon) lookup() decision[lookupAsk, lookupDone] {
 				return 0
 			}
 			return shared(given.Principals, other.Principals)
+		},
+		owned: func(q lookupAsk, a *lookupDone) bool {
+			own, ok := d.book.now().entry(q.Name)
+			if ok {
+				*a = lookupDone{Group: own.Group, Principals: slices.Clone(own.Principals)}
+			}
+			return ok
 		}}
 }
 
@@ -127,7 +134,24 @@ func (d *Daemon) reverse() decision[reverseAsk, reverseDone] {
 			slices.SortFunc(a.Names, func(x, y named) int { return cmp.Compare(x.Name, y.Name) })
 			return nil
 		},
-		agree: func(_ reverseAsk, given, other reverseDone) float64 { return shared(given.Names, other.Names) }}
+		agree: func(_ reverseAsk, given, other reverseDone) float64 { return shared(given.Names, other.Names) },
+		owned: func(q reverseAsk, a *reverseDone) bool {
+			book, all := d.book.now(), true
+			var names []named // one list per answer: another reader has the old one
+			for _, p := range q.Principals {
+				name := book.people[p]
+				i := slices.IndexFunc(a.Names, func(n named) bool { return n.Principal == p })
+				if name == "" && i >= 0 {
+					name, all = a.Names[i].Name, false
+				}
+				if name != "" {
+					names = append(names, named{p, name})
+				}
+			}
+			slices.SortFunc(names, func(x, y named) int { return cmp.Compare(x.Name, y.Name) })
+			a.Names = names
+			return all && len(names) > 0
+		}}
 }
 
 // credentials is the call: a holder → what lets him act on slices of others.
