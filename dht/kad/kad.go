@@ -212,13 +212,10 @@ func (d *DHT) Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, 
 
 // Homes does the same for one who registers something at those n peers: slower, with
 // fewer requests, and with fewer still when before are those that it found the last time
-// (see [dht.LookupConfig]).
+// (see [dht.LookupConfig]). Of these it asks also whom it is not connected to: they may
+// be gone, and a connection to who is gone ends within half a minute.
 func (d *DHT) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
-	cfg := dht.LookupConfig{Closest: n, Calm: true}
-	for _, ai := range before {
-		cfg.Before = append(cfg.Before, d.contact(ai.ID, ai.Addrs))
-	}
-	return d.closest(ctx, cfg, string(key), before...)
+	return d.closest(ctx, dht.LookupConfig{Closest: n, Calm: true}, string(key), before...)
 }
 
 func (d *DHT) closest(ctx context.Context, cfg dht.LookupConfig, key string, before ...peer.AddrInfo) ([]peer.AddrInfo, error) {
