@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -62,14 +63,17 @@ type DHT struct {
 	asking sync.WaitGroup
 	joined chan struct{} // capacity of one: the table has just been begun
 
-	mu       sync.Mutex // guards what follows
-	closed   bool
-	inFlight int
-	asked    map[peer.ID]int // how many of those are to a peer
-	patience dht.Patience
-	near     int // of whom has so many bits in common with this node, everybody is known
-	size     int // of the table when that was found
-	stats    Stats
+	mu         sync.Mutex // guards what follows
+	closed     bool
+	inFlight   int
+	asked      map[peer.ID]int      // how many of those are to a peer
+	admissions int                  // questions under way to those who came by themselves
+	comers     map[netip.Prefix]int // these by network
+	failed     map[peer.ID]time.Time
+	patience   dht.Patience
+	near       int // of whom has so many bits in common with this node, everybody is known
+	size       int // of the table when that was found
+	stats      Stats
 }
 
 // New starts routing on a host.
@@ -113,7 +117,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, router.Close(), come.Close()))
 	}
-	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1), asked: map[peer.ID]int{}}
+	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1), asked: map[peer.ID]int{}, comers: map[netip.Prefix]int{}, failed: map[peer.ID]time.Time{}}
 	d.life, d.cancel = context.WithCancel(context.Background())
 	d.asking.Go(func() { d.admitting(come) })
 	if cfg.Refresh > 0 {
