@@ -123,6 +123,22 @@ type target struct {
 	keys []Key
 }
 
+// targets turns who is to hold each bucket round: what each peer is to keep.
+func targets(keys []Key, found [][]Key) (all []target) {
+	index := map[Key]int{}
+	for i, peers := range found {
+		for _, p := range peers {
+			at, known := index[p]
+			if !known {
+				at, all = len(all), append(all, target{peer: p})
+				index[p] = at
+			}
+			all[at].keys = append(all[at].keys, keys[i])
+		}
+	}
+	return all
+}
+
 // verdict is what the holders of one bucket said.
 type verdict struct{ asked, stored, full int }
 
@@ -146,7 +162,7 @@ func (r *Registration) place(level []Bucket, depth int) {
 	}
 	found := make([][]Key, len(keys))
 	each(ParallelWalks, len(keys), func(i int, next func()) {
-		r.route(Route{keys[i], true, r.cfg.Before.homes(keys[i])}, func(peers []Key, ok bool) {
+		r.route(Route{keys[i], true, r.begin(keys[i])}, func(peers []Key, ok bool) {
 			found[i] = peers[:min(Replicas, len(peers))]
 			r.reg.Few = r.reg.Few || len(peers) < Replicas
 			if ok {
@@ -155,30 +171,23 @@ func (r *Registration) place(level []Bucket, depth int) {
 			next()
 		})
 	}, func() {
-		var targets []target
-		index := map[Key]int{}
-		for i, peers := range found {
-			for _, p := range peers {
-				at, known := index[p]
-				if !known {
-					at, targets = len(targets), append(targets, target{peer: p})
-					index[p] = at
-				}
-				targets[at].keys = append(targets[at].keys, keys[i])
-			}
-		}
 		verdicts := map[Key]verdict{}
-		r.ask(targets, verdicts, func() {
-			var deeper []Bucket
-			for i, b := range level {
-				if v := verdicts[keys[i]]; Deeper(v.asked, v.stored, v.full) && depth < MaxDepth {
-					deeper = append(deeper, b.Whole().Toward(r.cfg.Offer.Node, depth+1))
+		r.ask(targets(keys, found), verdicts, func() {
+			r.replace(keys, found, verdicts, func() {
+				var deeper []Bucket
+				for i, b := range level {
+					if v := verdicts[keys[i]]; Deeper(v.asked, v.stored, v.full) && depth < MaxDepth {
+						deeper = append(deeper, b.Whole().Toward(r.cfg.Offer.Node, depth+1))
+					}
 				}
-			}
-			r.place(deeper, depth+1)
+				r.place(deeper, depth+1)
+			})
 		})
 	})
 }
+
+// begin is with whom the look-up of a bucket begins.
+func (r *Registration) begin(k Key) []Key { return r.cfg.Before.homes(k) }
 
 // ask tells those that are to hold the offer, but soon after the last time not those
 // that held it then, once anybody has answered: if nobody does, it is this node that is

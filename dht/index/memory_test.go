@@ -264,7 +264,27 @@ func TestCostOfAThousandNodes(t *testing.T) {
 	}
 }
 
-// Homes finds the same.
-func (r routes) Homes(ctx context.Context, key []byte, n int, _ []peer.AddrInfo) ([]peer.AddrInfo, error) {
-	return r.Closest(ctx, key, n)
+// Homes takes those of before for there, dead or alive, as dht.Lookup does: only the
+// nearest of all are asked, and whoever is nearer than they.
+func (r routes) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+	all, err := r.Closest(ctx, key, n)
+	for _, b := range before {
+		if r.net.index[b.ID].dead {
+			all = append(all, b)
+		}
+	}
+	at := sha256.Sum256(key)
+	slices.SortFunc(all, func(a, b peer.AddrInfo) int {
+		if dht.Nearer(at, r.net.index[a.ID].at, r.net.index[b.ID].at) {
+			return -1
+		}
+		return 1
+	})
+	var found []peer.AddrInfo
+	for _, p := range all {
+		if len(found) < n && (len(found) >= dht.HomeAsks || !r.net.index[p.ID].dead) {
+			found = append(found, p)
+		}
+	}
+	return found, err
 }

@@ -55,3 +55,32 @@ func TestBrokenOffItKnowsWhomItFound(t *testing.T) {
 		t.Error("it begins with nobody")
 	}
 }
+
+// A holder of before that is dead, and that no look-up asks, is replaced as soon as it
+// does not take the offer.
+func TestADeadHolderIsReplacedAtOnce(t *testing.T) {
+	n := newMemory(40, dht.HolderConfig{})
+	key := dht.Every.Key()
+	register := func(sequence uint64) []dht.Key {
+		t.Helper()
+		if err := n.Register(0, dhttest.Offer(t, n.now, "a", sequence, nil)); err != nil {
+			t.Fatal(err)
+		}
+		return n.all[0].told.Homes[key]
+	}
+	dead := map[dht.Key]bool{}
+	for _, at := range register(1)[3:] {
+		n.index[n.all[0].infos[at].ID].dead, dead[at] = true, true
+	}
+	homes := register(2)
+	for _, at := range homes {
+		if dead[at] {
+			t.Error("a dead one counts as a holder")
+		} else if len(n.all[0].told.Asked[at].Stored) == 0 {
+			t.Error("who is in its place was not told")
+		}
+	}
+	if len(homes) != dht.Replicas {
+		t.Errorf("%d holders", len(homes))
+	}
+}

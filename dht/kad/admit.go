@@ -4,7 +4,11 @@ package kad
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -17,8 +21,9 @@ import (
 // replaceable until it has refreshed its table twice, which it does not here: so every
 // connection was a request each way, a third of all in a network that grows, and the
 // newest peer took the place of the oldest. Here a peer is in the table for good once it
-// has answered: a question of a walk, or a ping, which is for those only who came by
-// themselves and for whom there is room.
+// has answered a question: of a walk, or one that is for those only who came by
+// themselves and for whom there is room. Without its own questions kad-dht does not
+// mend a small table either: that is done here too.
 
 // admissions subscribes to who turns out to route.
 func admissions(h host.Host) (event.Subscription, error) {
@@ -33,19 +38,25 @@ func admissions(h host.Host) (event.Subscription, error) {
 func (d *DHT) admitting(sub event.Subscription) {
 	defer sub.Close()
 	d.admitConnected()
+	mend := time.NewTicker(mendEvery)
+	defer mend.Stop()
 	for {
 		select {
 		case <-d.life.Done():
 			return
+		case <-mend.C:
+			if d.Size() <= smallTable {
+				d.admitConnected()
+			}
 		case e, open := <-sub.Out():
 			if !open {
 				return
 			}
 			switch e := e.(type) {
 			case event.EvtPeerIdentificationCompleted:
-				d.admit(e.Peer)
+				d.came(e.Peer)
 			case event.EvtPeerProtocolsUpdated:
-				d.admit(e.Peer)
+				d.came(e.Peer)
 			}
 		}
 	}
@@ -59,22 +70,77 @@ func (d *DHT) admitConnected() {
 	}
 }
 
-// admit has a peer that routes show that it answers, unless that is about to turn out
-// or there is no room for it. What comes of it is learned as of any request.
-func (d *DHT) admit(id peer.ID) {
+// came admits who shows up, unless it was silent a while ago: who brings that about
+// again and again gets no question each time.
+func (d *DHT) came(id peer.ID) {
 	d.mu.Lock()
-	asked := d.asked[id] > 0
+	at, failed := d.failed[id]
 	d.mu.Unlock()
-	if asked {
-		return
+	if !failed || time.Since(at) >= restAfter {
+		d.admit(id)
 	}
+}
+
+// admit has a peer that routes show that it does, unless that is about to turn out, or
+// there is no room for it, or too many of its network are being asked. What comes of it
+// is learned as of any request.
+func (d *DHT) admit(id peer.ID) {
 	if routes, err := d.host.Peerstore().FirstSupportedProtocol(id, protocolID); err != nil || routes == "" || !d.dht.RoutingTable().UsefulNewPeer(id) {
 		return
 	}
-	err := d.background(id, func(ctx context.Context) { d.learn(id, d.messenger.Ping(ctx, id)) })
-	if err == nil { // else that is counted
-		d.mu.Lock()
-		d.stats.Pings++
+	groups := d.seen(id)
+	d.mu.Lock()
+	crowded := slices.ContainsFunc(groups, func(g netip.Prefix) bool { return !g.Addr().IsLoopback() && d.comers[g] >= maxOfNetwork })
+	if d.asked[id] > 0 || crowded || d.admissions == maxAdmissions {
 		d.mu.Unlock()
+		return
 	}
+	d.comes(groups, 1)
+	d.mu.Unlock()
+	err := d.background(id, func(ctx context.Context) {
+		d.learn(id, d.shows(ctx, id))
+		d.mu.Lock()
+		d.comes(groups, -1)
+		d.mu.Unlock()
+	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil { // that is counted
+		d.comes(groups, -1)
+		return
+	}
+	d.stats.Comers++
+}
+
+// comes takes the questions to comers under way, by network; the lock is held.
+func (d *DHT) comes(groups []netip.Prefix, by int) {
+	d.admissions += by
+	for _, g := range groups {
+		if d.comers[g] += by; d.comers[g] == 0 {
+			delete(d.comers, g)
+		}
+	}
+}
+
+// shows asks a peer for those nearest to any key. It may name nobody: who has just
+// joined by this node knows no other.
+func (d *DHT) shows(ctx context.Context, id peer.ID) error {
+	var key [32]byte
+	_, _ = rand.Read(key[:])
+	_, err := d.messenger.GetClosestPeers(ctx, id, peer.ID(key[:]))
+	return err
+}
+
+// rest remembers who failed; the lock is held. Beyond so many the oldest is forgotten.
+func (d *DHT) rest(id peer.ID) {
+	if _, known := d.failed[id]; !known && len(d.failed) == maxFailed {
+		var oldest peer.ID
+		for other, at := range d.failed {
+			if oldest == "" || at.Before(d.failed[oldest]) {
+				oldest = other
+			}
+		}
+		delete(d.failed, oldest)
+	}
+	d.failed[id] = time.Now()
 }

@@ -48,21 +48,21 @@ func (a *asked) of(kind pb.Message_MessageType) int {
 	return a.kind[kind]
 }
 
-// Who comes by himself is pinged, and in the table once he answers; where there is no
+// Who comes by himself is asked, and in the table once he answers; where there is no
 // room for him he is asked nothing, and nobody makes any.
-func TestWhoComesIsPinged(t *testing.T) {
+func TestWhoComesIsAsked(t *testing.T) {
 	d := start(t, Config{Server: true})
 	for _, c := range []struct {
 		name          string
 		answers, full bool
-		pings         int
+		asks          int
 	}{{"answers", true, false, 1}, {"is silent", false, false, 1}, {"has no room", true, true, 0}} {
 		h, got := newHost(t), &asked{kind: map[pb.Message_MessageType]int{}, answers: c.answers}
 		h.SetStreamHandler(protocolID, got.serve)
 		if c.full {
 			fill(t, d, kb.CommonPrefixLen(kb.ConvertPeerID(d.host.ID()), kb.ConvertPeerID(h.ID())))
 		}
-		before := d.Stats().Pings
+		before := d.Stats().Comers
 		if err := h.Connect(t.Context(), info(d)); err != nil {
 			t.Fatal(err)
 		}
@@ -73,9 +73,9 @@ func TestWhoComesIsPinged(t *testing.T) {
 		if c.full {
 			d.admit(h.ID()) // that may not have come to it yet
 		}
-		wait(t, c.name+": pinged", func() bool { return got.of(pb.Message_PING) == c.pings && idle(d) })
-		if other := got.of(pb.Message_FIND_NODE); other != 0 || d.Stats().Pings-before != uint64(c.pings) {
-			t.Errorf("%s: asked %d times for others, %d pings counted", c.name, other, d.Stats().Pings-before)
+		wait(t, c.name+": asked", func() bool { return got.of(pb.Message_FIND_NODE) == c.asks && idle(d) })
+		if other := got.of(pb.Message_PING); other != 0 || d.Stats().Comers-before != uint64(c.asks) {
+			t.Errorf("%s: pinged %d times, %d questions counted", c.name, other, d.Stats().Comers-before)
 		}
 		if !c.full && (d.dht.RoutingTable().Find(h.ID()) != "") != c.answers {
 			t.Errorf("%s: in the table of %d", c.name, d.Size())
@@ -86,6 +86,38 @@ func TestWhoComesIsPinged(t *testing.T) {
 	}
 }
 
+// However many come and say nothing, walks have room; and who said nothing is asked no
+// more when it shows up again.
+func TestSilentComersLeaveRoom(t *testing.T) {
+	d, h, got := start(t, Config{Server: true}), newHost(t), &asked{kind: map[pb.Message_MessageType]int{}}
+	h.SetStreamHandler(protocolID, got.serve)
+	d.mu.Lock()
+	d.admissions = maxAdmissions
+	d.mu.Unlock()
+	if err := d.host.Connect(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	d.came(h.ID())
+	if n := d.Stats().Comers; n != 0 {
+		t.Fatalf("%d asked beyond the bound", n)
+	}
+	d.mu.Lock()
+	d.admissions = 0
+	d.mu.Unlock()
+	d.came(h.ID())
+	wait(t, "it was asked", func() bool { return d.Stats().Comers == 1 && idle(d) })
+	d.came(h.ID())
+	if n := d.Stats().Comers; n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	d.mu.Lock()
+	left := d.admissions + len(d.comers)
+	d.mu.Unlock()
+	if left != 0 {
+		t.Errorf("%d count as under way", left)
+	}
+}
+
 // Who was silent when he came, and answers when somebody joins by him, is in the table.
 func TestJoiningByOneWhoWasSilent(t *testing.T) {
 	d, h, got := start(t, Config{Server: true}), newHost(t), &asked{kind: map[pb.Message_MessageType]int{}}
@@ -93,7 +125,7 @@ func TestJoiningByOneWhoWasSilent(t *testing.T) {
 	if err := d.host.Connect(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "it was pinged in vain", func() bool { return got.of(pb.Message_PING) == 1 && idle(d) })
+	wait(t, "it was asked in vain", func() bool { return got.of(pb.Message_FIND_NODE) == 1 && idle(d) })
 	if d.Size() != 0 {
 		t.Fatal("it is in the table")
 	}

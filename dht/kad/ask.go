@@ -95,12 +95,16 @@ func (d *DHT) learn(id peer.ID, err error) {
 	table := d.dht.RoutingTable()
 	if err != nil {
 		if d.life.Err() == nil {
+			d.mu.Lock()
+			d.rest(id)
+			d.mu.Unlock()
 			table.RemovePeer(id)
 		}
 		return
 	}
 	d.mu.Lock()
 	d.patience.Heard(place(id)) // also when its walk is over
+	delete(d.failed, id)
 	d.mu.Unlock()
 	if added, err := table.TryAddPeer(id, true, false); err == nil && !added {
 		table.UpdateLastSuccessfulOutboundQueryAt(id, time.Now())

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -51,19 +52,33 @@ func TestHomes(t *testing.T) {
 		t.Fatal(err)
 	}
 	asker.host.Peerstore().ClearAddrs(last.ID)
-	homes("again", want, want, 3)
+	homes("again, of whom one is not connected", want, want, 4)
 	if len(asker.host.Peerstore().Addrs(last.ID)) == 0 {
-		t.Error("whom the last time found, and nobody asked, cannot be dialled")
+		t.Error("whom the last time found cannot be dialled")
 	}
+	homes("again", want, want, 3)
 	homes("one has come", want, slices.Delete(slices.Clone(want), 4, 5), 4)
-	for _, d := range all {
-		if d.host.ID() == want[0].ID {
-			d.Close()
-			d.host.Close()
+	for _, c := range []struct {
+		name  string
+		place int
+		most  uint64
+	}{{"the nearest is gone", 0, 8}, {"one that need not be asked is gone", 5, 9}} {
+		gone := want[c.place].ID
+		for _, d := range all {
+			if d.host.ID() == gone {
+				d.Close()
+				d.host.Close()
+			}
 		}
+		wait(t, "it is not connected", func() bool { return asker.host.Network().Connectedness(gone) != network.Connected })
+		got, err := asker.Homes(t.Context(), key, 8, want)
+		if err != nil || slices.ContainsFunc(got, func(ai peer.AddrInfo) bool { return ai.ID == gone }) {
+			t.Errorf("%s: %v, %v", c.name, got, err)
+		}
+		rest, _ := quiet(closest)
+		homes(c.name, rest, want, c.most)
+		want = rest
 	}
-	rest, _ := quiet(closest)
-	homes("the nearest is gone", rest, want, 6)
 }
 
 // A request leaves no stream behind, at neither end.

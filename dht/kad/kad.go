@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -62,14 +63,17 @@ type DHT struct {
 	asking sync.WaitGroup
 	joined chan struct{} // capacity of one: the table has just been begun
 
-	mu       sync.Mutex // guards what follows
-	closed   bool
-	inFlight int
-	asked    map[peer.ID]int // how many of those are to a peer
-	patience dht.Patience
-	near     int // of whom has so many bits in common with this node, everybody is known
-	size     int // of the table when that was found
-	stats    Stats
+	mu         sync.Mutex // guards what follows
+	closed     bool
+	inFlight   int
+	asked      map[peer.ID]int      // how many of those are to a peer
+	admissions int                  // questions under way to those who came by themselves
+	comers     map[netip.Prefix]int // these by network
+	failed     map[peer.ID]time.Time
+	patience   dht.Patience
+	near       int // of whom has so many bits in common with this node, everybody is known
+	size       int // of the table when that was found
+	stats      Stats
 }
 
 // New starts routing on a host.
@@ -113,7 +117,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, router.Close(), come.Close()))
 	}
-	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1), asked: map[peer.ID]int{}}
+	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1), asked: map[peer.ID]int{}, comers: map[netip.Prefix]int{}, failed: map[peer.ID]time.Time{}}
 	d.life, d.cancel = context.WithCancel(context.Background())
 	d.asking.Go(func() { d.admitting(come) })
 	if cfg.Refresh > 0 {
@@ -212,13 +216,10 @@ func (d *DHT) Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, 
 
 // Homes does the same for one who registers something at those n peers: slower, with
 // fewer requests, and with fewer still when before are those that it found the last time
-// (see [dht.LookupConfig]).
+// (see [dht.LookupConfig]). Of these it asks also whom it is not connected to: they may
+// be gone, and a connection to who is gone ends within half a minute.
 func (d *DHT) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
-	cfg := dht.LookupConfig{Closest: n, Calm: true}
-	for _, ai := range before {
-		cfg.Before = append(cfg.Before, d.contact(ai.ID, ai.Addrs))
-	}
-	return d.closest(ctx, cfg, string(key), before...)
+	return d.closest(ctx, dht.LookupConfig{Closest: n, Calm: true}, string(key), before...)
 }
 
 func (d *DHT) closest(ctx context.Context, cfg dht.LookupConfig, key string, before ...peer.AddrInfo) ([]peer.AddrInfo, error) {

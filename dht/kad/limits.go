@@ -49,6 +49,16 @@ const (
 	// maxAsks bounds the requests under way, of all walks together: eight walks, and
 	// those that silent peers hold.
 	maxAsks = 256
+	// maxAdmissions bounds those of them that are for peers who came by themselves, so that
+	// silent ones leave walks room, and maxOfNetwork those of one network (dht.Groups) but
+	// our own machine. Who was left out comes to it when the table is filled.
+	maxAdmissions, maxOfNetwork = 32, 8
+	// restAfter is how long who failed is asked nothing because it shows up; maxFailed is
+	// how many are remembered.
+	restAfter, maxFailed = 5 * time.Minute, 1024
+	// mendEvery is how often a table of smallTable peers or fewer is offered who is
+	// connected: there one that hung for a moment may be named by nobody else.
+	mendEvery, smallTable = 10 * time.Second, 10
 	// maxAddrs is how many addresses are kept of whom others name: more than they tell of
 	// one, so that a liar who tells first leaves room.
 	maxAddrs = 16

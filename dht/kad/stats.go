@@ -14,7 +14,7 @@ type Stats struct {
 	Cut   uint64 // walks that took too long
 	dht.LookupStats
 
-	Pings      uint64 // of those who came by themselves
+	Comers     uint64 // that were asked because they came by themselves
 	Busy       uint64 // requests not made: maxAsks were under way
 	Malformed  uint64 // peers named by what is no id
 	Undialable uint64 // peers named without an address that this profile may dial

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -26,7 +27,7 @@ type walked struct {
 }
 
 // walk drives one look-up with kad-dht's own messages, until it ends, enough says that it
-// may, or ctx ends. Before has the addresses of those in cfg. It waits for no request:
+// may, or ctx ends. Before are those that the last one found. It waits for no request:
 // each goes on in the background, and what it shows is learned also when the walk is over.
 func (d *DHT) walk(ctx context.Context, cfg dht.LookupConfig, key string, q question, enough func() bool, before ...peer.AddrInfo) (walked, error) {
 	known := d.dht.RoutingTable().NearestPeers(kb.ConvertKey(key), dht.LookupKnown)
@@ -37,8 +38,13 @@ func (d *DHT) walk(ctx context.Context, cfg dht.LookupConfig, key string, q ques
 	all := newNames()
 	seeds := map[peer.ID]time.Duration{} // how long they took
 	cfg.Target, cfg.Self, cfg.Patience = sha256.Sum256([]byte(key)), place(d.host.ID()), &d.patience
-	for i, ai := range before {
-		all.add(ai.ID, cfg.Before[i], d.keep(ai.Addrs))
+	for _, ai := range before {
+		c := all.add(ai.ID, d.contact(ai.ID, ai.Addrs), d.keep(ai.Addrs)).Contact
+		if d.host.Network().Connectedness(ai.ID) == network.Connected {
+			cfg.Before = append(cfg.Before, c)
+		} else {
+			cfg.Known = append(cfg.Known, c)
+		}
 	}
 	for _, id := range known {
 		seeds[id] = math.MaxInt64
