@@ -34,6 +34,7 @@ const (
 	Remembered Source = iota // from before
 	Local                    // on the local network
 	Given                    // by address or invitation, or by a neighbour that routes for nobody
+	Named                    // by whoever fills the role bootstrap; each answer replaces the last
 	Shipped                  // with the program
 	sources
 )
@@ -42,7 +43,7 @@ func (s Source) String() string {
 	if s >= sources {
 		return fmt.Sprintf("source(%d)", uint8(s))
 	}
-	return [...]string{"remembered", "local", "given", "shipped"}[s]
+	return [...]string{"remembered", "local", "given", "named", "shipped"}[s]
 }
 
 // ShippedContacts come with the program: nobody has founded a network yet that

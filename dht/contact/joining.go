@@ -102,6 +102,9 @@ func (j *Joining) heard(now time.Time, in Heard) []Try {
 			taken = append(taken, c)
 		}
 	}
+	if in.Source == Named {
+		return j.named(now, taken)
+	}
 	list := slices.DeleteFunc(j.lists[in.Source], func(old Contact) bool {
 		return slices.ContainsFunc(taken, func(c Contact) bool { return c.Node == old.Node })
 	})
@@ -125,6 +128,21 @@ func (j *Joining) heard(now time.Time, in Heard) []Try {
 		return j.try(in.Source, taken)
 	}
 	return j.advance(now)
+}
+
+// named: another answer than the last is tried by itself. It ends no wait, or who fills
+// the role had everybody dialled again as often as it is asked.
+func (j *Joining) named(now time.Time, taken []Contact) []Try {
+	same := slices.EqualFunc(taken, j.lists[Named], func(a, b Contact) bool { return a.Node == b.Node && slices.Equal(a.Addrs, b.Addrs) })
+	j.lists[Named] = taken
+	if j.peers == 0 && !j.round && j.due.IsZero() && len(taken) > 0 { // the first word at all
+		j.begin(now)
+		return j.advance(now)
+	}
+	if same || len(taken) == 0 || j.peers > 0 || j.flying[Named] || j.round && j.next <= Named {
+		return j.advance(now)
+	}
+	return j.try(Named, taken)
 }
 
 func (j *Joining) tried(now time.Time, in Tried) []Try {

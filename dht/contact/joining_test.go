@@ -102,6 +102,18 @@ func TestWhomToTryWhen(t *testing.T) {
 		"what comes late to a round is not left out": {`
 			0 heard given 1
 			1 heard remembered 1`, "0 try given 1; 1 try remembered 1"},
+		"what the role names replaces nothing that was given, and ends no wait": {`
+			0 heard given 1
+			0.2 heard named 64
+			1 tried given false
+			1.5 tried named false
+			1.6 heard named 64
+			1.7 heard named 2
+			1.8 tried named false
+			1.9 heard named 0
+			9 tick
+			10 tried given false
+			20 tick`, "0 try given 1; 1 try named 64; 1.7 try named 2; 9 try given 1; 20 try given 1"},
 		"a word that nobody waits for": {`
 			0 tried given true
 			1 tried local false`, ""},

@@ -26,6 +26,7 @@ type firstContact struct {
 	o      *overlay
 	path   string
 	given  []contact.Contact
+	lab    bool // loopback is dialled
 	memory *contact.Memory
 	heard  chan contact.Heard
 	lost   atomic.Uint64
@@ -37,7 +38,7 @@ type firstContact struct {
 }
 
 func newFirstContact(o *overlay, cfg Config) (*firstContact, error) {
-	f := &firstContact{o: o, path: filepath.Join(cfg.State, "node", "contacts"),
+	f := &firstContact{o: o, path: filepath.Join(cfg.State, "node", "contacts"), lab: cfg.Profile == ProfileLab,
 		memory: contact.NewMemory(cfg.Profile == ProfilePublic), heard: make(chan contact.Heard, maxHeard)}
 	var err error
 	if f.given, err = given(cfg.Join, o.log); err != nil {
@@ -152,7 +153,7 @@ func (f *firstContact) HandlePeerFound(info peer.AddrInfo) {
 }
 
 func (f *firstContact) hear(s contact.Source, list []contact.Contact) {
-	if len(list) == 0 {
+	if len(list) == 0 && s != contact.Named { // none named any more is news
 		return
 	}
 	select {

@@ -5,11 +5,14 @@ package daemon
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	"github.com/multiformats/go-multiaddr"
 
 	"croft/dht/contact"
 	"croft/lease"
@@ -43,10 +46,22 @@ func (f *firstContact) Dials(c contact.Contact) (contact.Contact, bool) {
 	if len(infos) == 0 || infos[0].ID == f.o.host.ID() {
 		return c, false
 	}
+	infos[0].Addrs = slices.DeleteFunc(infos[0].Addrs, func(a multiaddr.Multiaddr) bool { return !f.literal(a) })
 	if f.o.keep != nil {
 		infos[0].Addrs = f.o.keep(infos[0].Addrs)
 	}
 	return contactOf(infos[0])
+}
+
+// literal reports whether an address says itself where it leads, and that is not this
+// machine or its link: a name may resolve to anything after it was judged.
+func (f *firstContact) literal(a multiaddr.Multiaddr) bool {
+	s := a.String()
+	if strings.Contains(s, "/dns") || !strings.HasPrefix(s, "/ip4/") && !strings.HasPrefix(s, "/ip6/") {
+		return false
+	}
+	ip, ok := wire.IP(s)
+	return ok && (f.lab || !ip.IsLoopback() && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.IsLinkLocalUnicast())
 }
 
 // Others has the role be asked for others.
@@ -91,39 +106,55 @@ func (f *firstContact) reached(ctx context.Context, list []contact.Contact) []co
 	for i, c := range list {
 		dials.Go(func() {
 			for _, info := range infosOf([]contact.Contact{c}) {
-				there[i] = f.o.host.Network().Connectedness(info.ID) == network.Connected || f.o.host.Connect(ctx, info) == nil
+				there[i] = f.answers(ctx, info)
 			}
 		})
 	}
 	dials.Wait()
 	var out []contact.Contact
 	for i, c := range list {
-		if there[i] {
-			out = append(out, f.knownAs(c))
+		if !there[i] {
+			continue
+		}
+		if own, ok := f.knownAs(c); ok {
+			out = append(out, own)
 		}
 	}
 	return out
 }
 
-// knownAs is a contact by the addresses that its node told this one, which outweigh what
-// a third says of it.
-func (f *firstContact) knownAs(c contact.Contact) contact.Contact {
+// answers reports whether a peer answers now: a connection stands for half a minute
+// after its other end has gone.
+func (f *firstContact) answers(ctx context.Context, info peer.AddrInfo) bool {
+	if f.o.host.Network().Connectedness(info.ID) != network.Connected && f.o.host.Connect(ctx, info) != nil {
+		return false
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the pings
+	select {
+	case r := <-ping.Ping(ctx, f.o.host, info.ID):
+		return r.Error == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// knownAs is a contact by the addresses that its node told this one. Where it told none,
+// what a third says of it is passed on to nobody.
+func (f *firstContact) knownAs(c contact.Contact) (contact.Contact, bool) {
 	known := *f.known.Load()
 	if i := slices.IndexFunc(known, func(o contact.Contact) bool { return o.Node == c.Node }); i >= 0 {
-		return known[i]
+		return known[i], true
 	}
 	id, err := wire.PeerID(c.Node)
 	if err != nil {
-		return c
+		return c, false
 	}
 	info := peer.AddrInfo{ID: id, Addrs: f.o.host.Peerstore().Addrs(id)}
 	if f.o.keep != nil {
 		info.Addrs = f.o.keep(info.Addrs)
 	}
-	if own, ok := contactOf(info); ok {
-		return own
-	}
-	return c
+	return contactOf(info)
 }
 
 // askRole has a node without a neighbour ask for contacts. The built-in knows none but
@@ -135,9 +166,14 @@ func (f *firstContact) askRole(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, role.MaxWhole)
 	defer cancel()
-	if list, who, err := (*ask)(ctx, contact.MaxContacts); err == nil && who != role.Builtin {
-		f.hear(contact.Given, list)
+	list, who, err := (*ask)(ctx, contact.MaxContacts)
+	if err != nil {
+		return
 	}
+	if who == role.Builtin {
+		list = nil // nor does what a tenant named outlast it
+	}
+	f.hear(contact.Named, list)
 }
 
 // newTo leaves out of a list a node of whom there is talk already.

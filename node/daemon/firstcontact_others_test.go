@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"croft/dht/contact"
+	"croft/lease/leasetest"
 	"croft/node/role"
 )
 
@@ -57,4 +60,34 @@ func TestJoiningByTheRole(t *testing.T) {
 	})
 	c.live(t)
 	soon(t, "it has a neighbour", func() bool { return c.dht.Neighbours() == 1 })
+}
+
+// A name may resolve to what is inside after it was judged.
+func TestTheRolesAddressesAreLiteral(t *testing.T) {
+	c := newJoiner(t, "c", t.TempDir(), true)
+	for addr, want := range map[string]bool{
+		"/ip4/192.0.2.7/tcp/4001": true, "/ip6/2001:db8::3/udp/4001/quic-v1": true,
+		"/dns4/inside.example/tcp/8080": false, "/dnsaddr/inside.example": false,
+		"/ip4/127.0.0.1/tcp/22": false, "/ip6/::1/tcp/22": false, "/ip6/::ffff:127.0.0.1/tcp/22": false, "/ip4/169.254.169.254/tcp/80": false,
+	} {
+		one := mustContacts(t, c.at())[0]
+		one.Node, one.Addrs = leasetest.Who("d"), []string{addr}
+		if _, ok := c.first.Dials(one); ok != want {
+			t.Errorf("%s: %t", addr, ok)
+		}
+	}
+}
+
+// Whoever is connected and told no address of his own is named by nobody else's.
+func TestNobodyIsNamedByAThirdsAddress(t *testing.T) {
+	a, c := newJoiner(t, "a", t.TempDir(), true), newJoiner(t, "c", t.TempDir(), true)
+	named := mustContacts(t, a.at())
+	if err := a.host.Connect(t.Context(), peer.AddrInfo{ID: c.host.ID(), Addrs: c.host.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	c.host.Peerstore().ClearAddrs(a.host.ID())
+	named[0].Addrs = []string{"/ip4/203.0.113.9/tcp/443"}
+	if list := c.first.reached(t.Context(), named); len(list) != 0 {
+		t.Errorf("%v", list)
+	}
 }
