@@ -85,6 +85,10 @@ func TestNobodyIsNamedByAThirdsAddress(t *testing.T) {
 	if err := a.host.Connect(t.Context(), peer.AddrInfo{ID: c.host.ID(), Addrs: c.host.Addrs()}); err != nil {
 		t.Fatal(err)
 	}
+	soon(t, "identified", func() bool { // else its addresses come after they are cleared
+		known, err := c.host.Peerstore().GetProtocols(a.host.ID())
+		return err == nil && len(known) > 0 && len(c.host.Peerstore().Addrs(a.host.ID())) > 0
+	})
 	c.host.Peerstore().ClearAddrs(a.host.ID())
 	named[0].Addrs = []string{"/ip4/203.0.113.9/tcp/443"}
 	if list := c.first.reached(t.Context(), named); len(list) != 0 {
