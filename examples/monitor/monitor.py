@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A monitor of one's own: serves monitor/1 to the node on which it runs.
 
-It weighs what speaks against a node, each word the less the older it is, where the
-built-in counts sites. Nothing but Python 3 and the pages docs/roles/README.md and monitor.md:
+It weighs what speaks against a node, each word the less the older it is; as three words
+of any age suffice, it judges as the built-in does. Nothing but Python 3 and the pages docs/roles/README.md and monitor.md:
 
     croft run --where 'node=…' --name monitor ROOTFS -- /usr/bin/python3 /monitor.py
     croft role try monitor monitor
