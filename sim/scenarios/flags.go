@@ -6,6 +6,7 @@ package scenarios
 // world alone.
 var flags = map[string]string{
 	"agree":    "--world world,stack",
+	"obsolete": "--world stack",
 	"rates":    "--baseline",
 	"seeded":   "--world stack",
 	"thousand": "--world stack", // beside its baseline, as what it expects wants that
