@@ -211,28 +211,29 @@ func (d *DHT) connect(ctx context.Context, list []peer.AddrInfo) (reached int, e
 // and filled up from the routing table, as one is that nobody answers: the answer
 // is then a guess, not an error.
 func (d *DHT) Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error) {
-	return d.closest(ctx, dht.LookupConfig{Closest: n}, string(key))
+	found, _, err := d.closest(ctx, dht.LookupConfig{Closest: n}, string(key))
+	return found, err
 }
 
 // Homes does the same for one who registers something at those n peers: slower, with
 // fewer requests, and with fewer still when before are those that it found the last time
 // (see [dht.LookupConfig]). Of these it asks also whom it is not connected to: they may
-// be gone, and a connection to who is gone ends within half a minute.
-func (d *DHT) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+// be gone, and a connection to who is gone ends within half a minute. It says when it was
+// cut, and so is in part a guess.
+func (d *DHT) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) (found []peer.AddrInfo, cut bool, err error) {
 	return d.closest(ctx, dht.LookupConfig{Closest: n, Calm: true}, string(key), before...)
 }
 
-func (d *DHT) closest(ctx context.Context, cfg dht.LookupConfig, key string, before ...peer.AddrInfo) ([]peer.AddrInfo, error) {
+func (d *DHT) closest(ctx context.Context, cfg dht.LookupConfig, key string, before ...peer.AddrInfo) (found []peer.AddrInfo, cut bool, err error) {
 	w, err := d.walk(ctx, cfg, key, d.nodes(key), nil, before...)
 	if err != nil {
-		return nil, fmt.Errorf("looking up: %w", err)
+		return nil, false, fmt.Errorf("looking up: %w", err)
 	}
 	ids := w.closest
 	if w.cut || len(ids) == 0 {
 		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(key), cfg.Closest)...)
 	}
 	seen := map[peer.ID]bool{d.host.ID(): true}
-	var found []peer.AddrInfo
 	for _, id := range ids {
 		if !seen[id] {
 			seen[id] = true
@@ -240,9 +241,9 @@ func (d *DHT) closest(ctx context.Context, cfg dht.LookupConfig, key string, bef
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("looking up: %w", ErrAlone)
+		return nil, false, fmt.Errorf("looking up: %w", ErrAlone)
 	}
-	return found, nil
+	return found, w.cut || len(w.closest) == 0, nil
 }
 
 // FindNode returns where a node is to be reached.
