@@ -70,6 +70,7 @@ type DHT struct {
 	admissions int                  // questions under way to those who came by themselves
 	comers     map[netip.Prefix]int // these by network
 	failed     map[peer.ID]time.Time
+	blank      map[peer.ID]bool // comers who named nobody, to be asked once more
 	patience   dht.Patience
 	near       int // of whom has so many bits in common with this node, everybody is known
 	size       int // of the table when that was found
@@ -117,7 +118,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, router.Close(), come.Close()))
 	}
-	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1), asked: map[peer.ID]int{}, comers: map[netip.Prefix]int{}, failed: map[peer.ID]time.Time{}}
+	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1), asked: map[peer.ID]int{}, comers: map[netip.Prefix]int{}, failed: map[peer.ID]time.Time{}, blank: map[peer.ID]bool{}}
 	d.life, d.cancel = context.WithCancel(context.Background())
 	d.asking.Go(func() { d.admitting(come) })
 	if cfg.Refresh > 0 {
