@@ -9,7 +9,7 @@ var flags = map[string]string{
 	"obsolete": "--world stack",
 	"rates":    "--baseline",
 	"seeded":   "--world stack",
-	"thousand": "--world stack", // beside its baseline, as what it expects wants that
+	"thousand": "--world world,stack", // in the stack beside its baseline, as what it expects wants that
 	"three":    "--world world,stack",
 }
 
