@@ -53,7 +53,7 @@ func (s shim) Publish(ctx context.Context, name topic.Name, data []byte) (api.Sa
 		}
 	}
 	key := s.d.deps.Key
-	m, err := topic.Seal(topic.Message{Author: key.Principal(), Owner: name.Owner, Slice: name.Slice, Topic: name.Topic, Made: s.d.made(), Data: data}, key)
+	m, err := topic.Seal(topic.Message{Author: key.Principal(), Owner: name.Owner, Slice: name.Slice, Topic: name.Topic, Made: s.d.stamp.Next(s.d.deps.Clock.Wall()), Data: data}, key)
 	if err != nil {
 		return api.Said{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
@@ -278,18 +278,4 @@ func (s shim) listen(ctx context.Context, name topic.Name) (*hearer, error) {
 		return nil, err
 	}
 	return s.d.airtime.hear(s.user(), name)
-}
-
-// made is the time of a message that this node signs, in Unix milliseconds: each is of
-// another, so that what is said twice is two messages.
-func (d *Daemon) made() int64 {
-	for {
-		last, now := d.lastMade.Load(), d.deps.Clock.Wall().UnixMilli()
-		if now <= last && last-now < time.Second.Milliseconds() { // a clock that was set back is believed
-			now = last + 1
-		}
-		if d.lastMade.CompareAndSwap(last, now) {
-			return now
-		}
-	}
 }
