@@ -34,8 +34,9 @@ import (
 	"croft/shim"
 )
 
+var degree = 4 // how many a sliver carries
+
 const (
-	degree  = 4   // how many a sliver carries
 	kept    = 256 // messages, for who was away
 	most    = 512 // slivers that are told apart
 	stale   = 12  // beats without a word, and nobody hangs on a sliver
@@ -92,6 +93,7 @@ func main() {
 	source := flag.String("source", "", "name of the node whose sliver is the source")
 	listen := flag.String("listen", ":7100", "where others hang themselves on")
 	every := flag.Duration("every", 200*time.Millisecond, "between two messages of the source")
+	flag.IntVar(&degree, "degree", degree, "how many a sliver carries, at most")
 	beat := flag.Duration("beat", time.Second, "between two signs of life")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
