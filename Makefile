@@ -37,7 +37,7 @@ demo-packets: setup-demo build ## 3 min | packet limits flooded in every way, se
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-packets; else sudo scripts/demo-packets; fi
 
 demo-services: setup-demo build ## 2 min | services of several owners that compose by topics, with real nodes; needs root
-	for name in pulse probe query ron; do CGO_ENABLED=0 go build -trimpath -o build/$$name ./examples/$$name; done
+	for name in pulse probe query ron cast; do CGO_ENABLED=0 go build -trimpath -o build/$$name ./examples/$$name; done
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-services; else sudo scripts/demo-services; fi
 
 sim: build ## 1 h | every shipped scenario where it is meant to be played, and one table of what came; build/sim.html has the plots, build/sim.md the table

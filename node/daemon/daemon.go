@@ -83,8 +83,8 @@ type Daemon struct {
 	book     *namesBook
 	arrivals arrivals
 	airtime  *airtime
-	turns    turns        // of the books
-	lastMade atomic.Int64 // of the messages that this node signed, Unix milliseconds
+	turns    turns     // of the books
+	stamp    api.Stamp // of the messages that this node signs
 	sessions sessions
 	started  time.Time
 	joined   atomic.Pointer[time.Time]

@@ -42,13 +42,19 @@ const (
 	// maxSliverTopics is the number of topics that a sliver uses within topicLinger, for
 	// which the node stays on them, and maxSliverHears that of its subscriptions: half of
 	// its connections. maxShimTopics is the number of topics of all slivers: a quarter of
-	maxSliverTopics = 8
-	maxSliverHears  = 4
 	// what the node can be on is left to its people, and an owner's slivers have a
 	// quarter of the rest.
-	maxShimTopics  = topic.MaxJoined * 3 / 4
-	maxOwnerTopics = maxShimTopics / 4
-	topicLinger    = 3 * time.Minute
+	maxSliverTopics = 8
+	maxSliverHears  = 4
+	maxShimTopics   = topic.MaxJoined * 3 / 4
+	maxOwnerTopics  = maxShimTopics / 4
+	topicLinger     = 3 * time.Minute
+
+	// seekCost is what a sliver pays, in bytes each way, for having the node find the
+	// others of a topic, or the record of a slice: about what one walk on the DHT is,
+	// three paths of some ten questions of 80 bytes and answers of 200. What the node
+	// dials then it bears.
+	seekCost = 8 << 10
 
 	// settleEvery is how often a subscription pays.
 	settleEvery = time.Second
