@@ -106,6 +106,7 @@ var rooms = map[string]room{
 	"sim/market/burst":    {4, true, nil},
 	"sim/market/play":     {floor: 4},
 
+	"examples/auction":   {floor: 5},
 	"examples/bootstrap": {floor: 5}, // tenants of roles, services; of croft they know the shim alone
 	"examples/cast":      {floor: 5},
 	"examples/probe":     {floor: 5},

@@ -77,6 +77,7 @@ type Daemon struct {
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
 	looking  sync.WaitGroup
 	roles    *roles
+	deciding *deciding
 	fetches  *fetches
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
@@ -96,7 +97,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d := &Daemon{
 		cfg: cfg, deps: deps, why: why, tag: Tag(deps.Key.Principal()), kernel: release(),
 		inputs: make(chan node.Input, maxQueue), answers: newAnswers(),
-		status: newStatus(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
+		status: newStatus(), deciding: newDeciding(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
 	}
 	var err error
 	if d.site, err = newCertificate(d); err != nil {

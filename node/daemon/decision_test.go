@@ -42,6 +42,7 @@ type exchange struct {
 
 // suites are the roles that have one, with the file of each.
 var suites = map[string]string{
+	"allocator": "testdata/conformance/allocator.json",
 	"bootstrap": "testdata/conformance/bootstrap.json",
 	"monitor":   "testdata/conformance/monitor.json",
 	"names":     "testdata/conformance/names.json",
@@ -51,6 +52,7 @@ var suites = map[string]string{
 // heirs are the tenants of the examples: what runs one in a directory that has the
 // given.
 var heirs = map[string]func(t testing.TB, dir string) *exec.Cmd{
+	"allocator": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "auction") },
 	"bootstrap": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "bootstrap") },
 	"topology":  func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "topology") },
 	"monitor": func(testing.TB, string) *exec.Cmd {

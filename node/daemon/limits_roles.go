@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"croft/gossip/topic"
+	"croft/node/role"
 )
 
 const (
@@ -144,4 +145,24 @@ const (
 
 	// askEvery is how often a node without a neighbour asks the role bootstrap.
 	askEvery = 10 * time.Second
+)
+
+const (
+	// decideLimit is how long a wish waits in all until it is decided: with the answer of
+	// the last in line, less than our own clients wait for one that bids.
+	decideLimit = 20 * time.Second
+
+	// maxSays is the size in bytes of what a tenant says with a decision: with its slice's
+	// name, as much as a statement holds.
+	maxSays = 100
+
+	// maxDeciding is the number of questions about wishes at once: half of what a tenant
+	// has open to others than the node's own people. Were there more than it takes, the
+	// next in line would decide, and who asks could bring that about.
+	maxDeciding = role.MaxInFlight / 4
+
+	// maxUndecided is the number of wishes that wait for a decision, and maxUndecidedOf
+	// that of one principal.
+	maxUndecided   = 128
+	maxUndecidedOf = 4
 )

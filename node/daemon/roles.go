@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"time"
 
@@ -124,6 +125,11 @@ func (r *roles) role(job role.Role) api.Role {
 	}
 	if r.d.doorways != nil {
 		out.Refused = r.d.doorways.house.Counts()
+	}
+	if n := r.d.deciding.turnedAway(); n > 0 && job.Name == "allocator" {
+		counts := map[string]uint64{"asks beyond those that may wait": n}
+		maps.Copy(counts, out.Refused)
+		out.Refused = counts
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
