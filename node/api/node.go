@@ -112,4 +112,6 @@ type Node struct {
 	Invites   Inviter
 	Overlay   Overlay
 	Roles     Roles
+
+	Obsolescence Obsolescence
 }

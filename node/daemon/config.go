@@ -54,6 +54,7 @@ type Config struct {
 	Contact    string                // where the owner can be reached, for whom slivers send packets to
 	Roles      map[string]RoleConfig // by role; what is missing is as the defaults
 	Policy     string                // the owner's policy; empty: policy.toml in the state directory, if it is there
+	Founders   []lease.Principal     // nodes and people that founded the network; none: those of Join
 }
 
 // Bounds are limits of the daemon that an owner may want otherwise.
@@ -120,6 +121,7 @@ type file struct {
 	Relay      relayTable           `toml:"relay"`
 	Audit      auditTable           `toml:"audit"`
 	Roles      map[string]roleTable `toml:"roles"`
+	Founders   []string             `toml:"founders"`
 }
 
 // sliverTable is what holds for each sliver although no lease states it.
@@ -189,6 +191,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	var errs []error
 	set := func(err error) { errs = append(errs, err) }
 	set(check(cfg))
+	set(principals(&cfg.Founders, f.Founders))
 	set(prefixes(&cfg.Open, f.Open))
 	set(addrPorts(&cfg.Resolver, f.Resolver))
 	if len(f.Capacity) > 0 { // what the file does not name is as without it

@@ -248,7 +248,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads), d.fetches},
 		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d}, Topics: d.deps.Topics,
-		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles,
+		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles, Obsolescence: obsolescence{d},
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d}, Invites: inviter{d}, Overlay: d.deps.Overlay,
 	}
 }

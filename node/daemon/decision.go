@@ -45,22 +45,31 @@ type answered[A any] struct {
 	own     bool   // the node's owner says so too
 }
 
-// ask has the role's tenants answer.
-func (c decision[Q, A]) ask(ctx context.Context, d *Daemon, who inquirer, q Q) (out answered[A], err error) {
-	if err := c.want(&q); err != nil {
-		return out, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+// inquiry is a question as an office has it; q is what want makes of it.
+func (c decision[Q, A]) inquiry(who inquirer, q *Q) (inquiry, error) {
+	if err := c.want(q); err != nil {
+		return inquiry{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
 	raw, err := json.Marshal(q)
 	if err != nil {
-		return out, fmt.Errorf("writing the question: %w", err)
+		return inquiry{}, fmt.Errorf("writing the question: %w", err)
+	}
+	return inquiry{call: c.call, ask: raw, own: who.own, not: who.not,
+		read:    func(role.Tenant, bool) reading { return decided[Q, A]{c, *q} },
+		compare: func(given, other any) float64 { return c.agree(*q, given.(A), other.(A)) }}, nil
+}
+
+// ask has the role's tenants answer.
+func (c decision[Q, A]) ask(ctx context.Context, d *Daemon, who inquirer, q Q) (out answered[A], err error) {
+	inq, err := c.inquiry(who, &q)
+	if err != nil {
+		return out, err
 	}
 	o := d.roles.offices[c.role]
 	if o == nil {
 		return out, fmt.Errorf("%w: role %s cannot be handed over yet", api.ErrRole, c.role)
 	}
-	id, a := o.begin(inquiry{call: c.call, ask: raw, own: who.own, not: who.not,
-		read:    func(role.Tenant, bool) reading { return decided[Q, A]{c, q} },
-		compare: func(given, other any) float64 { return c.agree(q, given.(A), other.(A)) }})
+	id, a := o.begin(inq)
 	select {
 	case <-ctx.Done():
 		o.abandon(id)

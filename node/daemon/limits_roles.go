@@ -143,6 +143,13 @@ const (
 	othersHold = 10 * time.Second
 	reachLimit = 2 * time.Second
 
+	// standingLimit is how long those on whom a node stands have to answer when its owner
+	// wants to know: a dial by a relay round half the world.
+	standingLimit = 5 * time.Second
+
+	// maxFounders is how many an owner may name: a network begins with a handful.
+	maxFounders = 256
+
 	// askEvery is how often a node without a neighbour asks the role bootstrap.
 	askEvery = 10 * time.Second
 )
