@@ -77,6 +77,7 @@ type Daemon struct {
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
 	looking  sync.WaitGroup
 	roles    *roles
+	charges  *charges
 	fetches  *fetches
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
@@ -129,6 +130,9 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d.book = &namesBook{dir: filepath.Join(cfg.State, "names"), log: deps.Log}
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
+	}
+	if d.charges, err = openCharges(d); err != nil {
+		return nil, errors.Join(err, d.roles.close())
 	}
 	if f := deps.Contacts; f != nil {
 		d.bootstrapped(f)
@@ -190,6 +194,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.sessions.serve(ctx, door) })
 	}
 	g.Go(func() error { d.watchJoin(ctx); return nil })
+	g.Go(func() error { d.charges.run(ctx); return nil })
 	if d.deps.Measures != nil {
 		g.Go(func() error { d.watchHealth(ctx); return nil })
 	}
@@ -247,7 +252,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads), d.fetches},
 		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d}, Topics: d.deps.Topics,
-		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles,
+		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles, Charges: d.charges,
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d}, Invites: inviter{d}, Overlay: d.deps.Overlay,
 	}
 }
