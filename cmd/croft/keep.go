@@ -17,6 +17,7 @@ import (
 	"croft/lease/offer"
 	"croft/node/api"
 	keeping "croft/node/keep"
+	"croft/node/role"
 )
 
 type keepFlags struct {
@@ -283,7 +284,7 @@ func tellKept(w io.Writer, node lease.Principal, k api.Kept) {
 		if !act.Node.IsZero() {
 			who = act.Node.Short()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s %s\t%s %s\n", clockTime(act.At), act.What, act.Sliver, who, act.By, act.Why)
+		fmt.Fprintf(w, "%s\t%s\t%s %s\t%s %s\n", clockTime(act.At), act.What, act.Sliver, who, role.Tenant(act.By).Short(), act.Why)
 	}
 }
 

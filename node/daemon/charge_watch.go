@@ -27,8 +27,11 @@ type charged struct {
 	w      *keep.Watch
 	by     lease.Authority // as this node shows it
 	doubt  string
-	listed []keep.Member // as last seen
-	news   chan struct{} // capacity of one: something was changed from outside
+	listed []keep.Member      // as last seen
+	news   chan struct{}      // capacity of one: something was changed from outside
+	halt   context.CancelFunc // ends the turn that is on; nil: none is
+
+	busy sync.Mutex // held through a turn
 
 	// Of the goroutine that keeps it.
 	nodes map[lease.Principal]*client.Node
@@ -104,10 +107,22 @@ func (k *charged) change(c keep.Charge, by lease.Authority) error {
 	return err
 }
 
+// lapse ends the charge. When it returns nothing is asked for by it any more, and what
+// was on the way is closed.
 func (k *charged) lapse(why string) error {
 	_, err := k.step(keep.Lapsed{Why: why})
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	if k.halt != nil {
+		k.halt()
+	}
+	k.mu.Unlock()
+	k.busy.Lock()
+	defer k.busy.Unlock()
 	k.nudge()
-	return err
+	return nil
 }
 
 func (k *charged) nudge() {
@@ -140,8 +155,15 @@ func (k *charged) run(ctx context.Context) {
 
 // turn looks once, and does what comes of it.
 func (k *charged) turn(ctx context.Context) {
+	k.busy.Lock()
+	defer k.busy.Unlock()
+	ctx, halt := context.WithCancel(ctx)
+	defer halt()
+	k.mu.Lock()
+	k.halt = halt
+	k.mu.Unlock()
 	if err := k.stands(ctx); err != nil {
-		_ = k.lapse("the owner's grant does not stand: " + err.Error()) // told of in the log; the next turn comes to the same
+		_, _ = k.step(keep.Lapsed{Why: role.Printable("the owner's grant does not stand: "+err.Error(), role.MaxText)}) // an error is told in the log, and the next turn comes to the same
 		return
 	}
 	for inputs := []keep.Input{keep.Tick{}}; len(inputs) > 0; inputs = inputs[1:] {
