@@ -437,3 +437,23 @@ func FuzzStanding(f *testing.F) {
 		}
 	})
 }
+
+// What another keeper runs already on a node that would be thought of counts, and the
+// node is no candidate; where one is to be run is written down before it is asked.
+func TestBeforeAnythingIsRun(t *testing.T) {
+	w := newNet(t, 6)
+	k := w.keeper(3, time.Hour)
+	k.Step(start, keep.Tick{})
+	k.Step(start, keep.Looked{Sight: keep.Sight{Seen: []keep.Seen{{Sliver: "a", Node: w.nodes[0], State: keep.Runs, Left: 600}}}})
+	effects := k.Step(start, keep.Found{Candidates: []keep.Candidate{{Node: w.nodes[3]}, {Node: w.nodes[4]}, {Node: w.nodes[5]}},
+		Sight: keep.Sight{Seen: []keep.Seen{{Sliver: "b", Node: w.nodes[3], State: keep.Runs, Left: 600}}, Silent: w.nodes[4:5]}})
+	q, ok := effects[len(effects)-1].(keep.Consult)
+	if !ok || q.Question.May != 1 || len(q.Question.Candidates) != 1 || q.Question.Candidates[0].Node != w.nodes[5] {
+		t.Fatalf("%+v", effects)
+	}
+	effects = k.Step(start, keep.Decided{Decision: keep.Decision{Add: w.nodes[5:6]}, By: "builtin"})
+	s, ok := effects[0].(keep.Store)
+	if !ok || !slices.ContainsFunc(s.Standing.Places, func(p keep.Place) bool { return p.Node == w.nodes[5] }) || len(s.Standing.Runs) != 1 {
+		t.Fatalf("%+v", effects)
+	}
+}
