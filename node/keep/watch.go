@@ -67,6 +67,7 @@ func (s *Standing) visit(now time.Time, nodes []lease.Principal) {
 }
 
 func (s *Standing) place(node lease.Principal, until int64) (changed bool) {
+	s.Places = slices.Clone(s.Places) // who was told of the ones before keeps them as they were
 	for i := range s.Places {
 		if p := &s.Places[i]; p.Node == node {
 			if changed = p.Until+int64(Margin/time.Second) < until; changed { // clocks waver: not at each look
