@@ -69,6 +69,7 @@ var rooms = map[string]room{
 
 	"node":         {2, true, nil},
 	"node/role":    {2, true, nil},
+	"node/keep":    {2, true, nil},
 	"node/agent":   {2, true, []string{"github.com/pelletier/go-toml/v2"}},
 	"node/slice":   {2, true, nil},
 	"node/journal": {floor: 2},

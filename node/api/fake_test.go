@@ -20,6 +20,7 @@ import (
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
+	"croft/node/keep"
 	"croft/sandbox"
 )
 
@@ -31,7 +32,7 @@ type fake struct {
 }
 
 func (f *fake) node() Node {
-	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f, Overlay: f, Roles: f, Obsolescence: f}
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f, Overlay: f, Roles: f, Charges: f, Obsolescence: f}
 }
 
 func (*fake) AskRole(context.Context, string, string, json.RawMessage) (RoleAnswer, error) {
@@ -248,4 +249,19 @@ func (*fake) Hear(_ context.Context, name topic.Name, ready func()) iter.Seq2[He
 		ready()
 		_ = yield(Heard{Author: name.Owner, Made: 1, Data: []byte(name.Slice)}, nil) && yield(Heard{}, ErrStopping)
 	}
+}
+
+func (*fake) Hand(_ context.Context, by Caller, c keep.Charge) (Kept, error) {
+	return Kept{Slice: c.Slice, Owner: by.Principal, Want: c.Want}, nil
+}
+func (*fake) Kept(_ context.Context, by Caller) ([]Kept, error) {
+	return []Kept{{Slice: "ron", Owner: by.Principal}}, nil
+}
+func (*fake) Drop(context.Context, Caller, string) (Kept, error) { return Kept{}, ErrNoCharge }
+func (*fake) Admit(_ context.Context, owner lease.Principal) (Admitted, error) {
+	return Admitted{Node: owner, Seconds: 60}, nil
+}
+func (*fake) AllKept(context.Context) ([]Kept, error) { return []Kept{}, nil }
+func (*fake) DropOf(context.Context, lease.Principal, string) (Kept, error) {
+	return Kept{}, ErrNoCharge
 }

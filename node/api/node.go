@@ -112,6 +112,7 @@ type Node struct {
 	Invites   Inviter
 	Overlay   Overlay
 	Roles     Roles
+	Charges   Charges
 
 	Obsolescence Obsolescence
 }

@@ -53,6 +53,7 @@ type Config struct {
 	Courtesy   string                // where the courtesy page is, as :4080; empty: nowhere
 	Contact    string                // where the owner can be reached, for whom slivers send packets to
 	Roles      map[string]RoleConfig // by role; what is missing is as the defaults
+	Keep       KeepConfig            // for whom slices are kept
 	Policy     string                // the owner's policy; empty: policy.toml in the state directory, if it is there
 	Founders   []lease.Principal     // nodes and people that founded the network; none: those of Join
 }
@@ -122,6 +123,7 @@ type file struct {
 	Audit      auditTable           `toml:"audit"`
 	Roles      map[string]roleTable `toml:"roles"`
 	Founders   []string             `toml:"founders"`
+	Keep       keepTable            `toml:"keep"`
 }
 
 // sliverTable is what holds for each sliver although no lease states it.
@@ -205,6 +207,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	set(carried(&cfg.Bounds.Relay, f.Relay))
 	set(segment(&cfg.Bounds.Segment, f.Audit.Segment))
 	set(handed(&cfg.Roles, f.Roles))
+	set(kept(&cfg.Keep, f.Keep))
 	if f.SiteCert != "" {
 		if !filepath.IsAbs(f.SiteCert) {
 			f.SiteCert = filepath.Join(dir, f.SiteCert)

@@ -78,6 +78,7 @@ type Daemon struct {
 	looking  sync.WaitGroup
 	roles    *roles
 	deciding *deciding
+	charges  *charges
 	fetches  *fetches
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
@@ -130,6 +131,9 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d.book = &namesBook{dir: filepath.Join(cfg.State, "names"), log: deps.Log}
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
+	}
+	if d.charges, err = openCharges(d); err != nil {
+		return nil, errors.Join(err, d.roles.close())
 	}
 	if f := deps.Contacts; f != nil {
 		d.bootstrapped(f)
@@ -191,6 +195,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.sessions.serve(ctx, door) })
 	}
 	g.Go(func() error { d.watchJoin(ctx); return nil })
+	g.Go(func() error { d.charges.run(ctx); return nil })
 	if d.deps.Measures != nil {
 		g.Go(func() error { d.watchHealth(ctx); return nil })
 	}
@@ -248,7 +253,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads), d.fetches},
 		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d}, Topics: d.deps.Topics,
-		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles, Obsolescence: obsolescence{d},
+		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles, Charges: d.charges, Obsolescence: obsolescence{d},
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d}, Invites: inviter{d}, Overlay: d.deps.Overlay,
 	}
 }

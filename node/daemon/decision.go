@@ -132,6 +132,7 @@ func (d *Daemon) decisions() map[string]map[string]askable {
 	return map[string]map[string]askable{
 		"names":     {"lookup": d.lookup(), "reverse": d.reverse(), "credentials": d.credentials()},
 		"bootstrap": {"contacts": d.contacts()},
+		"keeper":    {"keep": d.keeping()},
 		"monitor":   {"health": d.health()},
 		"topology":  {"near": d.near(), "paths": d.paths()},
 		"allocator": {"decide": d.decide()},

@@ -44,6 +44,7 @@ type exchange struct {
 var suites = map[string]string{
 	"allocator": "testdata/conformance/allocator.json",
 	"bootstrap": "testdata/conformance/bootstrap.json",
+	"keeper":    "testdata/conformance/keeper.json",
 	"monitor":   "testdata/conformance/monitor.json",
 	"names":     "testdata/conformance/names.json",
 	"topology":  "testdata/conformance/topology.json",
@@ -55,6 +56,9 @@ var heirs = map[string]func(t testing.TB, dir string) *exec.Cmd{
 	"allocator": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "auction") },
 	"bootstrap": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "bootstrap") },
 	"topology":  func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "topology") },
+	"keeper": func(testing.TB, string) *exec.Cmd {
+		return exec.Command("python3", "../../examples/keeper/keeper.py")
+	},
 	"monitor": func(testing.TB, string) *exec.Cmd {
 		return exec.Command("python3", "../../examples/monitor/monitor.py")
 	},
@@ -413,7 +417,7 @@ func TestWishesThatAreNone(t *testing.T) {
 			t.Errorf("%s: %s, %v", ask, a.Answer, err)
 		}
 	}
-	for _, at := range [][2]string{{"names", "find"}, {"discovery", "find"}, {"keeper", "keep"}} {
+	for _, at := range [][2]string{{"names", "find"}, {"discovery", "find"}, {"keeper", "find"}} {
 		if _, err := d.roles.AskRole(t.Context(), at[0], at[1], json.RawMessage(`{}`)); !isErr(err, api.ErrRole) {
 			t.Errorf("%v: %v", at, err)
 		}
