@@ -108,6 +108,7 @@ var rooms = map[string]room{
 	"sim/market/play":     {floor: 4},
 
 	"examples/bootstrap": {floor: 5}, // tenants of roles, services; of croft they know the shim alone
+	"examples/packets":   {floor: 5},
 	"examples/probe":     {floor: 5},
 	"examples/pulse":     {floor: 5},
 	"examples/query":     {floor: 5},

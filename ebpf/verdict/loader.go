@@ -43,6 +43,9 @@ func (p *program) close() {
 	}
 }
 
+// Command is the argument by which a binary is started as the loader.
+const Command = "packet-program"
+
 // Main is the loader, a process of its own for each object: it reads one from its
 // standard input, has the kernel verify it, and says on descriptor 3 what came of it.
 // Started by [Programs] it has CAP_BPF and no other capability, so that the kernel

@@ -20,6 +20,9 @@ import (
 // Digest is the SHA-256 of an object, by which a program is known.
 type Digest [sha256.Size]byte
 
+// DigestOf is the digest of an object.
+func DigestOf(object []byte) Digest { return sha256.Sum256(object) }
+
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
 // Config is what [Open] needs.
@@ -77,7 +80,7 @@ func (p *Programs) Close() error {
 // it would refuse, and refuses nothing until it is put in force. What is loaded already
 // stays as it is. The error is [ErrProgram] for what no node takes, and [ErrFull].
 func (p *Programs) Load(ctx context.Context, object []byte) (Digest, error) {
-	d := Digest(sha256.Sum256(object))
+	d := DigestOf(object)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case "packet-program":
+		case Command:
 			os.Exit(Main())
 		case "send":
 			os.Exit(send(os.Args[2:]))
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var loader = []string{"/proc/self/exe", "packet-program"}
+var loader = []string{"/proc/self/exe", Command}
 
 // needRoot skips a test that cannot run, or fails it where CI says that it must.
 func needRoot(t testing.TB) {

@@ -24,6 +24,8 @@ type decision[Q, A any] struct {
 	// check verifies an answer and leaves out of it what does not hold; an error refutes
 	// all of it.
 	check func(Q, *A) error
+	// whose, where it matters who answers, verifies the same of a tenant. Nil: it does not.
+	whose func(ctx context.Context, t role.Tenant, a A) error
 	// agree is how far two verified answers agree, from 0 to 1.
 	agree func(q Q, given, other A) float64
 	// owned puts what the node's owner says himself in the place of an answer, and
@@ -59,7 +61,7 @@ func (c decision[Q, A]) ask(ctx context.Context, d *Daemon, who inquirer, q Q) (
 		return out, fmt.Errorf("%w: role %s cannot be handed over yet", api.ErrRole, c.role)
 	}
 	id, a := o.begin(inquiry{call: c.call, ask: raw, own: who.own, not: who.not,
-		read:    func(role.Tenant, bool) reading { return decided[Q, A]{c, q} },
+		read:    func(t role.Tenant, _ bool) reading { return decided[Q, A]{c, q, ctx, t} },
 		compare: func(given, other any) float64 { return c.agree(q, given.(A), other.(A)) }})
 	select {
 	case <-ctx.Done():
@@ -95,7 +97,9 @@ func (c decision[Q, A]) askJSON(ctx context.Context, d *Daemon, who inquirer, as
 // decided takes one tenant's answer.
 type decided[Q, A any] struct {
 	decision[Q, A]
-	q Q
+	q   Q
+	ctx context.Context // of who asks
+	by  role.Tenant
 }
 
 func (decided[Q, A]) part(json.RawMessage) error {
@@ -109,6 +113,11 @@ func (r decided[Q, A]) end(raw json.RawMessage) (any, error) {
 	}
 	if err := r.check(r.q, &a); err != nil {
 		return nil, fmt.Errorf("%w: %w", errLie, err)
+	}
+	if r.whose != nil {
+		if err := r.whose(r.ctx, r.by, a); err != nil {
+			return nil, err
+		}
 	}
 	return a, nil
 }
@@ -125,6 +134,7 @@ func (d *Daemon) decisions() map[string]map[string]askable {
 		"bootstrap": {"contacts": d.contacts()},
 		"monitor":   {"health": d.health()},
 		"topology":  {"near": d.near(), "paths": d.paths()},
+		"packets":   {"program": d.program()},
 	}
 }
 
