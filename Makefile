@@ -56,7 +56,7 @@ test: setup-test ## 10 min | every test; those that need root only as root
 	go test -timeout 20m $(T)
 	go test -tags no_builtin_discovery -run Without ./node/daemon # that node is built otherwise
 	go test -tags no_builtin_images -run WithoutBuiltinImages ./node/daemon
-	go test -tags no_builtin_keeper,no_builtin_names,no_builtin_monitor,no_builtin_topology,no_builtin_bootstrap -run Without ./node/daemon
+	go test -tags no_builtin_keeper,no_builtin_names,no_builtin_monitor,no_builtin_topology,no_builtin_bootstrap,no_builtin_packets -run Without ./node/daemon
 
 test-root: setup-test ## 1 min | only tests with the real kernel; fail where they cannot run
 	CROFT_REQUIRE_ROOT=1 go test -count=1 -timeout 20m -run Root $(T)

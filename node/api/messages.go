@@ -219,8 +219,9 @@ type Way struct {
 
 // Traffic is what the guard counted for one sliver since it started.
 type Traffic struct {
-	Out Way `json:"out"`
-	In  Way `json:"in"`
+	Out     Way    `json:"out"`
+	In      Way    `json:"in"`
+	Refused uint64 `json:"refused,omitempty" doc:"packets, both ways, by the program that fills the role packets"`
 }
 
 // Blob says how much of a blob the node has.

@@ -83,6 +83,7 @@ type Daemon struct {
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
 	book     *namesBook
+	packets  *packets // nil: no programs are taken
 	arrivals arrivals
 	airtime  *airtime
 	turns    turns     // of the books
@@ -129,6 +130,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	}
 	d.opened, d.fetches = newOpenedOffers(&d.deps), newFetches(d)
 	d.book = &namesBook{dir: filepath.Join(cfg.State, "names"), log: deps.Log}
+	d.packets = newPackets(d)
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
 	}
@@ -153,7 +155,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		d.tenures = newTenures(deps.Hosting.Audit, deps.Clock)
 	}
 	d.slivers = &executor{host: deps.Hosting, time: d.time, tenures: d.tenures, bounds: cfg.Bounds, warn: deps.Log.Warn, submit: d.submit,
-		bind: d.status.bound, doors: d.doorways, works: map[string]*work{}, over: map[string]sandbox.Status{}}
+		bind: d.status.bound, doors: d.doorways, packets: d.packets, works: map[string]*work{}, over: map[string]sandbox.Status{}}
 	return d, nil
 }
 
@@ -221,6 +223,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { d.collectLoop(ctx); return nil })
 		g.Go(func() error { d.republish(ctx); return nil })
 		g.Go(func() error { d.witness.run(ctx); return nil })
+		if d.packets != nil {
+			g.Go(func() error { d.packets.run(ctx); return nil })
+		}
 		if d.forks != nil {
 			g.Go(func() error { d.forks.run(ctx); return nil })
 		}

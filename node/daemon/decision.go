@@ -24,6 +24,8 @@ type decision[Q, A any] struct {
 	// check verifies an answer and leaves out of it what does not hold; an error refutes
 	// all of it.
 	check func(Q, *A) error
+	// whose, where it matters who answers, verifies the same of a tenant. Nil: it does not.
+	whose func(ctx context.Context, t role.Tenant, a A) error
 	// agree is how far two verified answers agree, from 0 to 1.
 	agree func(q Q, given, other A) float64
 	// owned puts what the node's owner says himself in the place of an answer, and
@@ -46,7 +48,7 @@ type answered[A any] struct {
 }
 
 // inquiry is a question as an office has it; q is what want makes of it.
-func (c decision[Q, A]) inquiry(who inquirer, q *Q) (inquiry, error) {
+func (c decision[Q, A]) inquiry(ctx context.Context, who inquirer, q *Q) (inquiry, error) {
 	if err := c.want(q); err != nil {
 		return inquiry{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
@@ -55,13 +57,13 @@ func (c decision[Q, A]) inquiry(who inquirer, q *Q) (inquiry, error) {
 		return inquiry{}, fmt.Errorf("writing the question: %w", err)
 	}
 	return inquiry{call: c.call, ask: raw, own: who.own, not: who.not,
-		read:    func(role.Tenant, bool) reading { return decided[Q, A]{c, *q} },
+		read:    func(t role.Tenant, _ bool) reading { return decided[Q, A]{c, *q, ctx, t} },
 		compare: func(given, other any) float64 { return c.agree(*q, given.(A), other.(A)) }}, nil
 }
 
 // ask has the role's tenants answer.
 func (c decision[Q, A]) ask(ctx context.Context, d *Daemon, who inquirer, q Q) (out answered[A], err error) {
-	inq, err := c.inquiry(who, &q)
+	inq, err := c.inquiry(ctx, who, &q)
 	if err != nil {
 		return out, err
 	}
@@ -104,7 +106,9 @@ func (c decision[Q, A]) askJSON(ctx context.Context, d *Daemon, who inquirer, as
 // decided takes one tenant's answer.
 type decided[Q, A any] struct {
 	decision[Q, A]
-	q Q
+	q   Q
+	ctx context.Context // of who asks
+	by  role.Tenant
 }
 
 func (decided[Q, A]) part(json.RawMessage) error {
@@ -118,6 +122,11 @@ func (r decided[Q, A]) end(raw json.RawMessage) (any, error) {
 	}
 	if err := r.check(r.q, &a); err != nil {
 		return nil, fmt.Errorf("%w: %w", errLie, err)
+	}
+	if r.whose != nil {
+		if err := r.whose(r.ctx, r.by, a); err != nil {
+			return nil, err
+		}
 	}
 	return a, nil
 }
@@ -136,6 +145,7 @@ func (d *Daemon) decisions() map[string]map[string]askable {
 		"monitor":   {"health": d.health()},
 		"topology":  {"near": d.near(), "paths": d.paths()},
 		"allocator": {"decide": d.decide()},
+		"packets":   {"program": d.program()},
 	}
 }
 

@@ -47,6 +47,7 @@ var suites = map[string]string{
 	"keeper":    "testdata/conformance/keeper.json",
 	"monitor":   "testdata/conformance/monitor.json",
 	"names":     "testdata/conformance/names.json",
+	"packets":   "testdata/conformance/packets.json",
 	"topology":  "testdata/conformance/topology.json",
 }
 
@@ -58,6 +59,11 @@ var heirs = map[string]func(t testing.TB, dir string) *exec.Cmd{
 	"topology":  func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "topology") },
 	"keeper": func(testing.TB, string) *exec.Cmd {
 		return exec.Command("python3", "../../examples/keeper/keeper.py")
+	},
+	"packets": func(t testing.TB, dir string) *exec.Cmd {
+		c := example(t, dir, "packets")
+		c.Args = append(c.Args, string(calm(t, leasetest.Key("alice"), "heir")))
+		return c
 	},
 	"monitor": func(testing.TB, string) *exec.Cmd {
 		return exec.Command("python3", "../../examples/monitor/monitor.py")
@@ -83,7 +89,8 @@ func (c decision[Q, A]) judge(ask, done json.RawMessage) (any, error) {
 	if err := exact(ask, &q); err != nil {
 		return nil, err
 	}
-	return decided[Q, A]{c, q}.end(done)
+	c.whose = nil // who answers is not known here
+	return decided[Q, A]{decision: c, q: q}.end(done)
 }
 
 // agreed is how far two verified answers agree.

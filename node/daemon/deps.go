@@ -99,6 +99,8 @@ type Hosting struct {
 	Log     AuditLog // of the same record; nil: it is not signed
 	Taps    Taps     // nil: packets cannot be captured
 	Doors   Doors    // nil: slivers have no way to ask the node
+
+	Programs PacketPrograms // nil: all packets that the guard lets pass do
 }
 
 // OpenJournal is a journal until it is closed.

@@ -173,3 +173,16 @@ const (
 	maxUndecided   = 128
 	maxUndecidedOf = 4
 )
+
+const (
+	// programAgain is how often the role packets is asked, whether or not anything has
+	// changed, programGap the least time between two, and programValid how long the last
+	// answer counts, and a challenger's program, when no other comes.
+	programAgain = 20 * time.Second
+	programGap   = 500 * time.Millisecond
+	programValid = time.Minute
+
+	// programSettle is how long a program is in force after a restart before anybody is
+	// asked: tenants dial again within seconds.
+	programSettle = 10 * time.Second
+)

@@ -61,7 +61,7 @@ func (o obsolescence) role(ctx context.Context, job role.Role) api.Dependence {
 	if sample == nil { // nobody can be asked without effect: who is in line is all that there is to tell
 		return o.inLine(dep, office.answering(chain))
 	}
-	q, err := sample(o.d)
+	q, err := sample(o.d, ctx)
 	if err != nil {
 		dep.Founders, dep.Lost, dep.Holder = api.ShareNone, true, "nobody could be asked: "+err.Error()
 		return dep

@@ -3,28 +3,37 @@
 package daemon
 
 import (
+	"context"
 	"crypto/sha256"
 
 	"croft/lease"
 	"croft/lease/offer"
+	"croft/node/keep"
 )
 
 // samples make for each role a question that any tenant has an answer to and that nothing
 // comes of. A role whose tenants cannot be asked so has nil, with the reason beside it.
-var samples = map[string]func(*Daemon) (inquiry, error){
+var samples = map[string]func(*Daemon, context.Context) (inquiry, error){
 	"discovery": (*Daemon).sampleFind,
 	"images":    (*Daemon).sampleImage,
-	"monitor": func(d *Daemon) (inquiry, error) {
-		return d.health().inquiry(inquirer{own: true}, &healthAsk{Nodes: []measurement{{Node: d.somebody()}}})
+	"monitor": func(d *Daemon, ctx context.Context) (inquiry, error) {
+		return d.health().inquiry(ctx, inquirer{own: true}, &healthAsk{Nodes: []measurement{{Node: d.somebody()}}})
 	},
-	"names": func(d *Daemon) (inquiry, error) {
-		return d.lookup().inquiry(inquirer{own: true}, &lookupAsk{"croft"})
+	"names": func(d *Daemon, ctx context.Context) (inquiry, error) {
+		return d.lookup().inquiry(ctx, inquirer{own: true}, &lookupAsk{"croft"})
 	},
-	"topology": func(d *Daemon) (inquiry, error) {
-		return d.near().inquiry(inquirer{own: true}, &nearAsk{Nodes: []place{{Node: d.somebody()}}})
+	"topology": func(d *Daemon, ctx context.Context) (inquiry, error) {
+		return d.near().inquiry(ctx, inquirer{own: true}, &nearAsk{Nodes: []place{{Node: d.somebody()}}})
 	},
-	"bootstrap": func(d *Daemon) (inquiry, error) {
-		return d.contacts().inquiry(inquirer{own: true}, &contactsAsk{1})
+	"keeper": func(d *Daemon, ctx context.Context) (inquiry, error) {
+		return d.keeping().inquiry(ctx, inquirer{own: true}, &keep.Question{Slice: "none", Want: 1})
+	},
+	"packets": func(d *Daemon, ctx context.Context) (inquiry, error) {
+		return d.program().inquiry(ctx, inquirer{own: true}, &programAsk{})
+	},
+	"allocator": nil, // what it grants it may charge for, and refuse to the next
+	"bootstrap": func(d *Daemon, ctx context.Context) (inquiry, error) {
+		return d.contacts().inquiry(ctx, inquirer{own: true}, &contactsAsk{1})
 	},
 }
 
@@ -40,7 +49,7 @@ func (d *Daemon) somebody() lease.Principal {
 }
 
 // sampleFind asks for any one node.
-func (d *Daemon) sampleFind() (inquiry, error) {
+func (d *Daemon) sampleFind(context.Context) (inquiry, error) {
 	req := offer.FindRequest{Query: "limit 1", View: true, Enough: 1}
 	q, err := req.Parse()
 	if err != nil {
@@ -50,6 +59,6 @@ func (d *Daemon) sampleFind() (inquiry, error) {
 }
 
 // sampleImage asks who has an image that nobody has.
-func (d *Daemon) sampleImage() (inquiry, error) {
+func (d *Daemon) sampleImage(context.Context) (inquiry, error) {
 	return imagesAsk{Digest: lease.Digest(sha256.Sum256(nil)), Size: 1}.inquiry()
 }

@@ -161,7 +161,7 @@ func (s slivers) Traffic(ctx context.Context, by api.Caller, sliver string) (api
 	if err != nil {
 		return api.Traffic{}, sliverError(err)
 	}
-	return api.Traffic{Out: wayOf(c.Egress), In: wayOf(c.Ingress)}, nil
+	return api.Traffic{Out: wayOf(c.Egress), In: wayOf(c.Ingress), Refused: s.d.packets.refused(sliver)}, nil
 }
 
 func wayOf(c ebpf.Count) api.Way {

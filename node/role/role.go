@@ -44,6 +44,12 @@ const (
 	holdersLast   = 5 * time.Second
 )
 
+// packets' deadlines: the kernel verifies a program before the answer counts.
+const (
+	programWithin = 5 * time.Second
+	programLast   = 10 * time.Second
+)
+
 // Other roles answer from memory, and once: a second is what a person takes for at
 // once, and what a tenant that is asked over and over may take at the most. The last
 // has as long again for each that was silent before it.
@@ -99,7 +105,10 @@ func All() []Role {
 			Leaves:   "where this node is, which nodes it is about, and how far they were measured to be",
 			Compared: "the smaller ÷ the larger estimate, over the nodes of both; the same ways round"},
 		{Name: "updates", Question: "which signed release to run"},
-		{Name: "packets", Question: "may this packet pass"},
+		{Name: "packets", Question: "may this packet pass", Version: 1,
+			Calls:    []Call{{Name: "program", Within: programWithin, Last: programLast, Bytes: maxWhole}},
+			Leaves:   "nothing; its program sees the packets of all slivers, and can tell nobody",
+			Compared: "1 less the difference of the shares of packets refused; 0 until some were seen"},
 		{Name: "bootstrap", Question: "first contacts for newcomers", Version: 1,
 			Calls:    []Call{whole("contacts")},
 			Leaves:   "how many contacts are wanted; nothing of who asks",
