@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -296,6 +297,13 @@ func (d *DHT) Neighbours() (n int) {
 		}
 	}
 	return n
+}
+
+// HasNeighbour reports whether there is one of those: the first that is found will do.
+func (d *DHT) HasNeighbour() bool {
+	return slices.ContainsFunc(d.host.Network().Peers(), func(id peer.ID) bool {
+		return d.host.Network().Connectedness(id) == network.Connected && d.dht.RoutingTable().Find(id) != ""
+	})
 }
 
 // Size returns the number of peers in the routing table.

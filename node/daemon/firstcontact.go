@@ -111,7 +111,10 @@ func (f *firstContact) run(ctx context.Context) {
 		case <-wake.C:
 			step(contact.Tick{})
 		case <-look.C:
-			n := f.o.dht.Neighbours()
+			n := 0
+			if f.o.dht.HasNeighbour() { // how many are there is of no interest
+				n = 1
+			}
 			step(contact.Peers{N: n})
 			if n == 0 && time.Since(asked) > askEvery && f.role.Load() != nil {
 				asked = time.Now()
