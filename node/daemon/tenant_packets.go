@@ -7,8 +7,8 @@ package daemon
 import "context"
 
 func init() {
-	builtins["packets"] = func(*Daemon) tenant { return replies{"program": reply(pass)} }
+	builtins["packets"] = func(*Daemon) tenant { return replies{"program": reply(allowAll)} }
 }
 
-// pass has all packets pass: the guard alone holds them to leases.
-func pass(context.Context, programAsk) (programDone, error) { return programDone{}, nil }
+// allowAll has all packets pass: the guard alone holds them to leases.
+func allowAll(context.Context, programAsk) (programDone, error) { return programDone{}, nil }
