@@ -76,7 +76,7 @@ fuzz: ## 30 s each | every fuzz target for FUZZTIME
 
 # Measure
 
-bench: setup-bench build ## 20 min | the table of docs/bench.md, as root; BENCH='--only REGEXP --quick --window 30s --json'
+bench: setup-bench build ## 25 min | the table of docs/bench.md, as root; BENCH='--only REGEXP --quick --window 30s --json'
 	CGO_ENABLED=0 go build -trimpath -o build/bench ./cmd/bench
 	build/bench $(BENCH)
 

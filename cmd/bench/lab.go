@@ -29,7 +29,7 @@ const (
 )
 
 // labLines brings a lab up and measures in it: idle daemons first, then runs,
-// redeems, and joining.
+// redeems, a program for four, and joining.
 func (b *bench) labLines(ctx context.Context) (err error) {
 	if err := b.labDown(); err != nil {
 		return fmt.Errorf("removing what an earlier run left: %w", err)
@@ -55,6 +55,7 @@ func (b *bench) labLines(ctx context.Context) (err error) {
 		b.idle,
 		func(ctx context.Context, _ *lab.Lab, s lab.Status) error { return b.runs(ctx, s, home) },
 		func(ctx context.Context, _ *lab.Lab, s lab.Status) error { return b.redeem(ctx, s) },
+		func(ctx context.Context, _ *lab.Lab, s lab.Status) error { return b.swarm(ctx, s, home) },
 		b.join, // last: a node that has just come back is not yet found by all
 	} {
 		if err := measure(ctx, l, s); err != nil {

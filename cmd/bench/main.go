@@ -66,7 +66,9 @@ var sections = []section{
 	{"agents", false, 40, (*bench).agents},
 	{"audit", false, 90, (*bench).auditLines},
 	{"roles", false, 30, (*bench).roles},
+	{"topics", false, 30, (*bench).topics},
 	{"packet", true, 60, (*bench).packet},
+	{"program", true, 45, (*bench).program},
 	{"crowd", true, 60, (*bench).crowd},
 	{"throughput", true, 270, (*bench).throughput},
 	{"record", true, 40, (*bench).recorded},
@@ -74,7 +76,7 @@ var sections = []section{
 	{"far", true, 0, (*bench).far},
 	{"queue", true, 120, (*bench).queue},
 	{"start", true, 15, (*bench).start},
-	{"lab", true, 170, (*bench).labLines},
+	{"lab", true, 330, (*bench).labLines},
 }
 
 func main() {
@@ -92,7 +94,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents audit roles packet crowd throughput record accuracy far queue start lab")
+	only := flags.String("only", "", "measure the sections that match `REGEXP`: signing chain proof size admission agents audit roles topics packet program crowd throughput record accuracy far queue start lab")
 	quick := flags.Bool("quick", false, "fewer rounds: a look, not a result")
 	window := flags.Duration("window", 0, "how long accuracy measures each cell, and from 10s on also far, and queue ten runs: 30s for figures that are quoted")
 	days := flags.Float64("audit-days", 1.5, "how long a history the audit lines have: 30 is the whole, takes 2 GB in /var/tmp and a quarter of an hour")

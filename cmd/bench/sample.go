@@ -35,6 +35,15 @@ func (s sample) over(base sample) sample {
 	return out
 }
 
+// times is in another unit.
+func (s sample) times(factor float64) sample {
+	out := slices.Clone(s)
+	for i := range out {
+		out[i] *= factor
+	}
+	return out
+}
+
 // timed appends how long f takes, in the unit.
 func (s *sample) timed(unit time.Duration, f func() error) error {
 	start := time.Now()

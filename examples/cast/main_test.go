@@ -3,13 +3,14 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"testing"
 	"time"
 )
 
 // Strangers are carried by nobody.
 func TestAdmit(t *testing.T) {
-	tr := newTree(nil, time.Second)
+	tr := newTree(nil, "", time.Second)
 	tr.self = sliver{ID: "me", Path: []string{"source", "mid", "me"}}
 	for _, id := range []string{"mid", "a", "b", "c", "d", "e"} {
 		tr.others[id] = &sliver{ID: id, Addr: "192.0.2.7:7100"}
@@ -42,7 +43,7 @@ func TestAdmit(t *testing.T) {
 // What is missed is counted, what came already is not taken again, and no more is kept
 // than there is room for.
 func TestTake(t *testing.T) {
-	tr := newTree(nil, time.Second)
+	tr := newTree(nil, "", time.Second)
 	for n := range uint64(1000) {
 		if n != 500 {
 			tr.take(line{Messages: []message{{N: n + 7}, {N: n}}}, "a")
@@ -50,5 +51,38 @@ func TestTake(t *testing.T) {
 	}
 	if tr.self.Has != 1006 || len(tr.stream) != kept || tr.missed != 1 {
 		t.Errorf("has %d, keeps %d, missed %d", tr.self.Has, len(tr.stream), tr.missed)
+	}
+}
+
+// What the source did not sign is taken from nobody, and nothing before its key is known,
+// which no other node's sliver can tell.
+func TestOnlyTheSourcesMessagesAreTaken(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := newTree(nil, "p1", time.Second)
+	other := sliver{ID: "a", Node: "p2", Name: "n2", Path: []string{"source", "a"}, Room: 1, Key: make([]byte, ed25519.PublicKeySize)}
+	tr.know(&other)
+	if on, _ := tr.best(); on != nil || tr.key != nil {
+		t.Fatal("another's key is the source's")
+	}
+	tr.know(&sliver{ID: "source", Node: "p1", Name: "n1", Key: public})
+	if on, _ := tr.best(); on == nil {
+		t.Fatal("nobody to hang on")
+	}
+	good := message{N: 1, Data: []byte("x")}
+	good.Sig = ed25519.Sign(private, good.signed())
+	for what, m := range map[string]message{
+		"altered":    {N: 1, Data: []byte("y"), Sig: good.Sig},
+		"renamed":    {N: 2, Data: []byte("x"), Sig: good.Sig},
+		"not at all": {N: 1, Data: []byte("x")},
+	} {
+		if err := tr.next(line{Path: other.Path, Messages: []message{m}}, other, 0, 0); err == nil || tr.self.Has != 0 {
+			t.Errorf("signed, %s: taken, %v", what, err)
+		}
+	}
+	if err := tr.next(line{Path: other.Path, Messages: []message{good}}, other, 0, 0); err != nil || tr.self.Has != 1 {
+		t.Errorf("what the source signed: %v", err)
 	}
 }
