@@ -105,13 +105,13 @@ const (
 const (
 	// maxJudged is how many nodes a monitor is asked about at once: with all that is
 	// measured of each they fit in a line. mostJudged is how many are at all, those first
-	// against which there is most.
+	// against which there is most; the rest are as the node counts.
 	maxJudged  = 64
 	mostJudged = 512
 
 	// judgeGap is the least time between two rounds of questions, judgeAgain when they
-	// are asked although nothing has changed, and judgeValid how long the last answers
-	// count: after it all are present, and fail for themselves.
+	// are asked although nothing has changed, and judgeValid how long the last answer on a
+	// node counts where no other comes: after it all are present, and fail for themselves.
 	judgeGap   = 500 * time.Millisecond
 	judgeAgain = 20 * time.Second
 	judgeValid = time.Minute

@@ -61,6 +61,17 @@ func (m measurement) tooNear() bool { return m.RTT > 0 && m.RTT < m.Least }
 // speaks reports whether anything speaks against a node's being there.
 func (m measurement) speaks() bool { return m.Missed > 0 || m.Silent || len(m.Suspected) > 0 }
 
+// counted is what gossip/alive takes a node for, which counts sites, by the same evidence.
+func (m measurement) counted() health {
+	switch {
+	case m.Missed >= alive.Certain || len(m.Suspected) >= alive.Sites:
+		return absent
+	case len(m.Suspected) > 0:
+		return doubted
+	}
+	return present
+}
+
 // health is the call: what was measured → who is there, and whose offer is contradicted.
 func (d *Daemon) health() decision[healthAsk, healthDone] {
 	return decision[healthAsk, healthDone]{role: "monitor", call: "health",

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,8 +40,8 @@ func (g *gauges) Measured(node lease.Principal) measurement {
 	}
 	return measurement{Node: node}
 }
-func (g *gauges) Diagnosed(list []diagnosis, sequences map[lease.Principal]uint64) {
-	g.put(list, sequences)
+func (g *gauges) Diagnosed(list []diagnosis, sequences map[lease.Principal]uint64, unanswered []lease.Principal) {
+	g.put(list, sequences, unanswered)
 }
 
 func (g *gauges) read(list ...measurement) {
@@ -54,12 +55,7 @@ func (g *gauges) read(list ...measurement) {
 // it, and goes for the offer that it was about.
 func TestWhoIsThereIsTheMonitorsToSay(t *testing.T) {
 	inOffice(t, func(t *testing.T, h *hired) {
-		g := &gauges{news: make(chan struct{}, 1)}
-		h.d.deps.Measures = g
-		ctx, cancel := context.WithCancel(t.Context())
-		over := make(chan struct{})
-		go func() { defer close(over); h.d.watchHealth(ctx) }()
-		defer func() { cancel(); <-over }()
+		g := h.watched(t)
 		n1, n2 := leasetest.Who("n1"), leasetest.Who("n2")
 		at := func(node lease.Principal, sequence uint64) health {
 			return g.of(&offer.Offer{Node: node, Sequence: sequence}).Health
@@ -110,5 +106,52 @@ func TestWhoIsThereIsTheMonitorsToSay(t *testing.T) {
 		// What was judged goes when there is nothing any more.
 		g.read()
 		stands("nothing is measured", present, present)
+	})
+}
+
+// watched runs the watch on gauges.
+func (h *hired) watched(t *testing.T) *gauges {
+	g := &gauges{news: make(chan struct{}, 1)}
+	h.d.deps.Measures = g
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	go func() { defer close(over); h.d.watchHealth(ctx) }()
+	t.Cleanup(func() { cancel(); <-over })
+	return g
+}
+
+// The dead are not present because there are too many of them to ask about.
+func TestInAnOutageNobodyIsPresentForWantOfAQuestion(t *testing.T) {
+	inOffice(t, func(t *testing.T, h *hired) {
+		g := h.watched(t)
+		list := suspects(mostJudged + 100)
+		g.read(list...)
+		h.m.pass(time.Second)
+		for i, m := range list {
+			if got := g.of(&offer.Offer{Node: m.Node, Sequence: 5}).Health; got != absent {
+				t.Fatalf("number %d is %s", i, got)
+			}
+		}
+	})
+}
+
+// Who fills the role is asked again whenever its time has come, however lately there was
+// news.
+func TestTheMonitorIsAskedAsOftenAsItsPageSays(t *testing.T) {
+	inOffice(t, func(t *testing.T, h *hired) {
+		g := h.watched(t)
+		var asked atomic.Int32
+		serveAs(t, h.m.doors.dial(t, h.sliver), "monitor/1", func(role.Question) []string {
+			asked.Add(1)
+			return []string{`{"id":%d,"done":{}}`}
+		})
+		h.decideOn("monitor", "try", h.slice)
+		h.decideOn("monitor", "promote", h.slice)
+		h.m.pass(judgeAgain / 4)
+		g.read(measurement{Node: leasetest.Who("n1"), Sequence: 5, Suspected: []suspectedBy{{By: 1}}})
+		h.m.pass(6 * judgeAgain)
+		if n := asked.Load(); n < 6 {
+			t.Errorf("asked %d times in 6 × %s", n, judgeAgain)
+		}
 	})
 }
