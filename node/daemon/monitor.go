@@ -118,16 +118,28 @@ func (d *Daemon) health() decision[healthAsk, healthDone] {
 			return nil
 		},
 		agree: func(q healthAsk, given, other healthDone) float64 {
-			if len(q.Nodes) == 0 {
-				return 1
-			}
-			same := 0
-			for i := range given.Nodes { // both in the order of the question
-				if given.Nodes[i] == other.Nodes[i] {
-					same++
+			same, most := 0, 0
+			for i, m := range q.Nodes { // both are in the order of the question
+				switch alike := given.Nodes[i] == other.Nodes[i]; {
+				case !alike:
+					most++
+				case m.speaks() || m.tooNear():
+					most, same = most+1, same+1
 				}
 			}
-			return float64(same) / float64(len(q.Nodes))
+			if most == 0 {
+				return 1
+			}
+			return float64(same) / float64(most)
+		},
+		// Of nodes against which nothing speaks anybody is right who says nothing.
+		idle: func(q healthAsk, given, other healthDone) bool {
+			for i, m := range q.Nodes {
+				if m.speaks() || m.tooNear() || given.Nodes[i] != other.Nodes[i] {
+					return false
+				}
+			}
+			return true
 		}}
 }
 

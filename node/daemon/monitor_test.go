@@ -7,6 +7,7 @@ package daemon
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -152,6 +153,34 @@ func TestTheMonitorIsAskedAsOftenAsItsPageSays(t *testing.T) {
 		h.m.pass(6 * judgeAgain)
 		if n := asked.Load(); n < 6 {
 			t.Errorf("asked %d times in 6 × %s", n, judgeAgain)
+		}
+	})
+}
+
+// Who says nothing earns nothing where there is nothing to say, and loses where there is.
+func TestSilenceEarnsNoAgreement(t *testing.T) {
+	inOffice(t, func(t *testing.T, h *hired) {
+		for name, call := range map[string]struct {
+			call, idle, said string
+		}{
+			"monitor":  {"health", `{"nodes":[{"node":"%s","sequence":1,"rtt_us":9}]}`, `{"nodes":[{"node":"%s","sequence":1,"missed":1,"silent":true}]}`},
+			"names":    {"reverse", `{"principals":["%s"]}`, ""},
+			"topology": {"near", `{"nodes":[{"node":"%s","as":1}]}`, `{"nodes":[{"node":"%s","rtt_us":9}]}`},
+		} {
+			serveAs(t, h.m.doors.dial(t, h.sliver), name+"/1", func(role.Question) []string { return []string{`{"id":%d,"done":{}}`} })
+			h.decideOn(name, "try", h.slice)
+			for i, ask := range []string{call.idle, call.said} {
+				if ask == "" {
+					continue
+				}
+				if _, err := h.d.roles.AskRole(t.Context(), name, call.call, fmt.Appendf(nil, ask, leasetest.Who("n1"))); err != nil {
+					t.Fatal(err)
+				}
+				h.m.pass(time.Second)
+				if got := h.tenantOf(name, h.slice); got.Asked != uint64(i+1) || got.Trials != uint64(i) || got.Agreement != 0 {
+					t.Errorf("%s: %+v", name, got)
+				}
+			}
 		}
 	})
 }
