@@ -157,6 +157,42 @@ func TestTheMonitorIsAskedAsOftenAsItsPageSays(t *testing.T) {
 	})
 }
 
+// The alternative is one: of old suspicions it makes something else than the built-in, and
+// the suite has a case of it.
+func TestTheExampleDecidesOtherwise(t *testing.T) {
+	s, d := stage(t, "monitor")
+	heir := heirAtDoor(t, d, "monitor")
+	job, err := role.Lookup("monitor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherwise := 0
+	for _, x := range s.Cases {
+		if x.Agreement == 0 {
+			continue
+		}
+		call, _ := job.Call(x.Call)
+		c := d.judged(t, "monitor", x.Call)
+		var said [2]any
+		for i, by := range []tenant{builtins["monitor"](d), heir} {
+			done, err := by.Call(t.Context(), call, x.Ask, func(json.RawMessage) error { return errLie })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if said[i], err = c.judge(x.Ask, done); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if agrees, err := c.agreed(x.Ask, said[0], said[1]); err != nil || agrees != x.Agreement {
+			t.Errorf("%s: they agree to %g, %v; want %g", x.Ask, agrees, err, x.Agreement)
+		}
+		otherwise++
+	}
+	if otherwise == 0 {
+		t.Error("no case shows it")
+	}
+}
+
 // Who says nothing earns nothing where there is nothing to say, and loses where there is.
 func TestSilenceEarnsNoAgreement(t *testing.T) {
 	inOffice(t, func(t *testing.T, h *hired) {
