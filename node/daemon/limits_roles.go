@@ -149,9 +149,6 @@ const (
 
 	// maxFounders is how many an owner may name: a network begins with a handful.
 	maxFounders = 256
-
-	// askEvery is how often a node without a neighbour asks the role bootstrap.
-	askEvery = 10 * time.Second
 )
 
 const (
