@@ -54,14 +54,24 @@ func (f *firstContact) Dials(c contact.Contact) (contact.Contact, bool) {
 }
 
 // literal reports whether an address says itself where it leads, and that is not this
-// machine or its link: a name may resolve to anything after it was judged.
+// machine or its link: a name may resolve to anything after it was judged. Elsewhere on
+// private networks it may lead: on profile lan that is where the others are.
 func (f *firstContact) literal(a multiaddr.Multiaddr) bool {
 	s := a.String()
 	if strings.Contains(s, "/dns") || !strings.HasPrefix(s, "/ip4/") && !strings.HasPrefix(s, "/ip6/") {
 		return false
 	}
 	ip, ok := wire.IP(s)
-	return ok && (f.lab || !ip.IsLoopback() && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.IsLinkLocalUnicast())
+	if !ok || ip.IsUnspecified() || ip.IsMulticast() {
+		return false
+	}
+	if ip.IsLoopback() || ip.IsLinkLocalUnicast() {
+		return f.lab
+	}
+	return !slices.ContainsFunc(f.o.host.Addrs(), func(a multiaddr.Multiaddr) bool {
+		own, ok := wire.IP(a.String())
+		return ok && own == ip
+	})
 }
 
 // Others has the role be asked for others.

@@ -11,10 +11,13 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"croft/dht/contact"
 	"croft/lease/leasetest"
 	"croft/node/role"
+	"croft/node/wire"
 )
 
 // Whoever fills the role, of those whom he names only they are told of who answer, and by
@@ -132,6 +135,23 @@ func TestTheRolesAddressesAreLiteral(t *testing.T) {
 		if _, ok := c.first.Dials(one); ok != want {
 			t.Errorf("%s: %t", addr, ok)
 		}
+	}
+}
+
+// Nor do they lead to the node's own machine by an address of its network.
+func TestTheRoleNamesNotThisMachine(t *testing.T) {
+	c := newJoiner(t, "c", t.TempDir(), true)
+	if err := c.host.Network().Listen(multiaddr.StringCast("/ip4/0.0.0.0/tcp/0")); err != nil {
+		t.Fatal(err)
+	}
+	own := slices.DeleteFunc(c.host.Addrs(), manet.IsIPLoopback)
+	if len(own) == 0 {
+		t.Skip("needs a network")
+	}
+	ip, _ := wire.IP(own[0].String())
+	one := contact.Contact{Node: leasetest.Who("d"), Addrs: []string{"/ip4/" + ip.String() + "/tcp/22"}}
+	if got, ok := c.first.Dials(one); ok {
+		t.Errorf("%v", got)
 	}
 }
 
