@@ -5,6 +5,8 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -93,9 +95,16 @@ func TestHalfOfTheOthersAreTheNodesOwn(t *testing.T) {
 
 // The role is asked when all who are known have been tried in vain.
 func TestTheRoleIsAskedByRounds(t *testing.T) {
-	gone := newJoiner(t, "gone", t.TempDir(), true)
-	at := gone.at()
-	gone.host.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // who connects hears nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	id, err := wire.PeerID(leasetest.Who("gone"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", silent.Addr().(*net.TCPAddr).Port, id)
 	c := newJoiner(t, "c", t.TempDir(), true, at)
 	var asked atomic.Int32
 	c.first.Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error) {

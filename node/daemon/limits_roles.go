@@ -123,6 +123,9 @@ const (
 	maxPlaced  = 64
 	mostPlaced = 256
 
+	// learnLimit is how long an answer waits for estimates before it measures.
+	learnLimit = 500 * time.Millisecond
+
 	// farthest is the longest round trip that anybody is told: four times that by two
 	// satellites high above.
 	farthest = 10 * time.Second
