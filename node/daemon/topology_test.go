@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build !no_builtin_topology
+//go:build !no_builtin_topology && !no_builtin_discovery
 
 package daemon
 
