@@ -33,7 +33,8 @@ type Source uint8
 const (
 	Remembered Source = iota // from before
 	Local                    // on the local network
-	Given                    // by address or invitation, or by a neighbour that routes for nobody
+	Given                    // by the owner: an address or an invitation
+	Told                     // by a neighbour that routes for nobody
 	Named                    // by whoever fills the role bootstrap; each answer replaces the last
 	Shipped                  // with the program
 	sources
@@ -43,7 +44,7 @@ func (s Source) String() string {
 	if s >= sources {
 		return fmt.Sprintf("source(%d)", uint8(s))
 	}
-	return [...]string{"remembered", "local", "given", "named", "shipped"}[s]
+	return [...]string{"remembered", "local", "given", "told", "named", "shipped"}[s]
 }
 
 // ShippedContacts come with the program: nobody has founded a network yet that

@@ -85,6 +85,9 @@ func (j *Joining) Step(now time.Time, in Input) []Try {
 	return j.advance(now)
 }
 
+// Failed is how many rounds in a row, of all who were known, reached nobody.
+func (j *Joining) Failed() int { return j.failed }
+
 // NextWake is when to tick.
 func (j *Joining) NextWake() (time.Time, bool) {
 	return j.due, j.peers == 0 && !j.due.IsZero()

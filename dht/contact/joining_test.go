@@ -114,6 +114,12 @@ func TestWhomToTryWhen(t *testing.T) {
 			9 tick
 			10 tried given false
 			20 tick`, "0 try given 1; 1 try named 64; 1.7 try named 2; 9 try given 1; 20 try given 1"},
+		"what neighbours tell replaces nothing that was given": {`
+			0 heard given 64
+			1 heard told 64
+			1.5 tried given false
+			2 tried told false
+			9 tick`, "0 try given 64; 1.5 try told 64; 9 try given 64"},
 		"a word that nobody waits for": {`
 			0 tried given true
 			1 tried local false`, ""},
@@ -161,6 +167,26 @@ func TestTheWaitBetweenRounds(t *testing.T) {
 	}
 	if fmt.Sprint(one) == fmt.Sprint(other) {
 		t.Error("two seeds wait the same")
+	}
+}
+
+// A round of nobody fails as one of everybody does; who is there ends the count.
+func TestRoundsThatFailedAreCounted(t *testing.T) {
+	j := NewJoining(1)
+	j.Step(began, Peers{})
+	if j.Failed() != 1 {
+		t.Errorf("%d of nobody", j.Failed())
+	}
+	j.Step(began.Add(time.Second), Heard{Given, some(0, 1)})
+	if j.Failed() != 1 {
+		t.Errorf("%d while one is tried", j.Failed())
+	}
+	j.Step(began.Add(2*time.Second), Tried{Given, false})
+	if j.Failed() != 2 {
+		t.Errorf("%d after it", j.Failed())
+	}
+	if j.Step(began.Add(3*time.Second), Peers{1}); j.Failed() != 0 {
+		t.Errorf("%d with a neighbour", j.Failed())
 	}
 }
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A monitor of one's own: serves monitor/1 to the node on which it runs.
 
-It weighs what speaks against a node, each word the less the older it is; as three words
-of any age suffice, it judges as the built-in does. Nothing but Python 3 and the pages docs/roles/README.md and monitor.md:
+It weighs what speaks against a node, each word the less the older it is: three sites of
+long ago are no more than a doubt to it, of which the built-in leaves the node out. Nothing but Python 3 and the pages docs/roles/README.md and monitor.md:
 
     croft run --where 'node=…' --name monitor ROOTFS -- /usr/bin/python3 /monitor.py
     croft role try monitor monitor
@@ -19,7 +19,7 @@ import time
 SOCKET = os.environ.get("CROFT_SOCKET", "/run/croft/node.sock")
 VALID = 300.0      # seconds for which a suspicion counts
 SURE = 3           # probes missed in a row: this node knows by itself
-ABSENT = 1.4       # weight from which a node is left out: three sites, most of them lately
+ABSENT = 2.0       # weight above which a node is left out: three sites, most of them lately
 
 
 def weight(node):

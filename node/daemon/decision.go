@@ -28,6 +28,9 @@ type decision[Q, A any] struct {
 	whose func(ctx context.Context, t role.Tenant, a A) error
 	// agree is how far two verified answers agree, from 0 to 1.
 	agree func(q Q, given, other A) float64
+	// idle reports whether two verified answers say nothing that could be compared, or who
+	// says nothing agreed best where there mostly is nothing. Nil: they always do.
+	idle func(q Q, given, other A) bool
 	// owned puts what the node's owner says himself in the place of an answer, and
 	// reports whether all of it is his. Nil: he says nothing.
 	owned func(q Q, a *A) bool
@@ -57,8 +60,11 @@ func (c decision[Q, A]) inquiry(ctx context.Context, who inquirer, q *Q) (inquir
 		return inquiry{}, fmt.Errorf("writing the question: %w", err)
 	}
 	return inquiry{call: c.call, ask: raw, own: who.own, not: who.not,
-		read:    func(t role.Tenant, _ bool) reading { return decided[Q, A]{c, *q, ctx, t} },
-		compare: func(given, other any) float64 { return c.agree(*q, given.(A), other.(A)) }}, nil
+		read: func(t role.Tenant, _ bool) reading { return decided[Q, A]{c, *q, ctx, t} },
+		compare: func(given, other any) (float64, bool) {
+			g, o := given.(A), other.(A)
+			return c.agree(*q, g, o), c.idle == nil || !c.idle(*q, g, o)
+		}}, nil
 }
 
 // ask has the role's tenants answer.

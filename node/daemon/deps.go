@@ -51,6 +51,9 @@ type Deps struct {
 
 	// View is what gossip told of nodes that are there, not to be changed; nil: nothing.
 	View func() []*offer.Opened
+	// Counted is the same of nodes that are there as this node counts itself, whoever
+	// fills the role monitor.
+	Counted func() []*offer.Opened
 
 	Gossip   Publisher    // offers, notices → whoever wants to know
 	Presence Presence     // who is there; nil: a visitor does not watch

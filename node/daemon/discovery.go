@@ -116,8 +116,10 @@ func (s *seeking) inquiry(req offer.FindRequest, who discovery) (inquiry, error)
 		return inquiry{}, fmt.Errorf("writing the question: %w", err)
 	}
 	return inquiry{call: "find", ask: ask, own: who.own, not: who.not,
-		read:    func(t role.Tenant, trial bool) reading { return newFindReading(s, t, trial) },
-		compare: func(given, other any) float64 { return agreement(s.query, given.(*findAnswer), other.(*findAnswer)) }}, nil
+		read: func(t role.Tenant, trial bool) reading { return newFindReading(s, t, trial) },
+		compare: func(given, other any) (float64, bool) {
+			return agreement(s.query, given.(*findAnswer), other.(*findAnswer))
+		}}, nil
 }
 
 // found takes a verified match.
@@ -152,8 +154,9 @@ func (s *seeking) told() map[lease.Principal]bool {
 
 // agreement is how many of the first nodes of two answers are the same. Where a
 // query wants any few of many, it is whether both found as many, of nodes that
-// somebody else knows of too. What does not match counts as found by nobody else.
-func agreement(q offer.Query, given, other *findAnswer) float64 {
+// somebody else knows of too. What does not match counts as found by nobody else. Where
+// both found nothing there is nothing to tell, and false.
+func agreement(q offer.Query, given, other *findAnswer) (float64, bool) {
 	a, b := given.first, other.first
 	most := max(len(a), len(b)+other.wrong)
 	same := 0
@@ -163,9 +166,9 @@ func agreement(q offer.Query, given, other *findAnswer) float64 {
 		}
 	}
 	if most == 0 {
-		return 1
+		return 1, false
 	}
-	return float64(min(same, most)) / float64(most)
+	return float64(min(same, most)) / float64(most), true
 }
 
 // Seeker is what the node adds to the offers that a tenant finds: what it knows of

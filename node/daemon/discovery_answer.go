@@ -190,7 +190,7 @@ func (r *findReading) end(raw json.RawMessage) (any, error) {
 // be true.
 func (a *findAnswer) result(ctx context.Context) offer.Result {
 	r, done := a.reading, a.done
-	ctx, cancel := context.WithTimeout(ctx, measureLimit)
+	ctx, cancel := context.WithTimeout(ctx, learnLimit+measureLimit)
 	defer cancel()
 	res := r.d.seeker().Answer(ctx, r.query, r.offers)
 	far := res.Known - res.Matched + a.wrong // of those that were sent: only the node knows who is near

@@ -40,7 +40,10 @@ type finder struct {
 }
 
 func (o *overlay) finder() finder {
-	return finder{view: o.view, walk: o.index.Walk, now: o.now, opt: o.options(), here: o.here, answer: o.rtts.answer}
+	return finder{view: o.view, walk: o.index.Walk, now: o.now, opt: seeker{o}.Options(), here: o.here,
+		answer: func(ctx context.Context, q offer.Query, found []offer.Found, _ offer.Options) offer.Result {
+			return seeker{o}.Answer(ctx, q, found)
+		}}
 }
 
 func (f finder) answered(ctx context.Context, q offer.Query, found []offer.Found) offer.Result {

@@ -96,7 +96,8 @@ func (f *firstContact) run(ctx context.Context) {
 	defer look.Stop()
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	var remembered, asked time.Time
+	var remembered time.Time
+	asked := 0 // how many rounds had failed when the role was asked
 	for {
 		if at, ok := j.NextWake(); ok {
 			wake.Reset(time.Until(at))
@@ -116,9 +117,10 @@ func (f *firstContact) run(ctx context.Context) {
 				n = 1
 			}
 			step(contact.Peers{N: n})
-			if n == 0 && time.Since(asked) > askEvery && f.role.Load() != nil {
-				asked = time.Now()
-				trying.Go(func() { f.askRole(ctx) })
+			if failed := j.Failed(); failed != asked && (failed == 0 || f.role.Load() != nil) {
+				if asked = failed; failed > 0 { // once each, so as often as all are tried
+					trying.Go(func() { f.askRole(ctx) })
+				}
 			}
 			if time.Since(remembered) > rememberEvery && f.remember() {
 				remembered = time.Now()
@@ -140,7 +142,7 @@ func (f *firstContact) try(ctx context.Context, e contact.Try) bool {
 		told = append(told, f.ask(ctx, info.ID)...)
 	}
 	if len(told) > 0 {
-		f.hear(contact.Given, told) // for the next time, too
+		f.hear(contact.Told, told) // for the next time, too
 		_, err = f.o.dht.Join(ctx, infosOf(told))
 	}
 	if err != nil && ctx.Err() == nil {

@@ -54,14 +54,24 @@ func (f *firstContact) Dials(c contact.Contact) (contact.Contact, bool) {
 }
 
 // literal reports whether an address says itself where it leads, and that is not this
-// machine or its link: a name may resolve to anything after it was judged.
+// machine or its link: a name may resolve to anything after it was judged. Elsewhere on
+// private networks it may lead: on profile lan that is where the others are.
 func (f *firstContact) literal(a multiaddr.Multiaddr) bool {
 	s := a.String()
 	if strings.Contains(s, "/dns") || !strings.HasPrefix(s, "/ip4/") && !strings.HasPrefix(s, "/ip6/") {
 		return false
 	}
 	ip, ok := wire.IP(s)
-	return ok && (f.lab || !ip.IsLoopback() && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.IsLinkLocalUnicast())
+	if !ok || ip.IsUnspecified() || ip.IsMulticast() {
+		return false
+	}
+	if ip.IsLoopback() || ip.IsLinkLocalUnicast() {
+		return f.lab
+	}
+	return !slices.ContainsFunc(f.o.host.Addrs(), func(a multiaddr.Multiaddr) bool {
+		own, ok := wire.IP(a.String())
+		return ok && own == ip
+	})
 }
 
 // Others has the role be asked for others.
@@ -70,21 +80,66 @@ func (f *firstContact) Others(ask func(context.Context, int) ([]contact.Contact,
 	f.role.Store(&by)
 }
 
-// others are contacts for who is new: of those that the role says, who answers. One who
-// has not begun yet tells whom he remembers.
+// others are contacts for who is new. Every other one is of those that this node has met
+// itself, whoever the role names: the newcomer's only way in would be its
+// tenant's to choose, or to close by naming nobody. All of them answer; were it nobody, who
+// is remembered is told of as he is.
 func (f *firstContact) others(ctx context.Context, want int) []contact.Contact {
+	own := f.met()
 	ask := f.role.Load()
-	if ask == nil {
-		list := *f.known.Load()
-		return list[:min(len(list), want)]
+	if ask == nil { // it has not begun yet
+		return own[:min(len(own), want)]
 	}
-	list, _, err := (*ask)(ctx, want)
+	named, _, err := (*ask)(ctx, want)
 	if err != nil {
-		f.o.log.Debug("nobody knows of others for who is new", "err", err)
-		return nil
+		f.o.log.Debug("nobody names others for who is new", "err", err)
 	}
-	list = f.reached(ctx, list[:min(len(list), 2*want)])
+	own = own[:min(len(own), 2*want)] // some may have gone
+	in := func(list []contact.Contact) func(contact.Contact) bool {
+		return func(c contact.Contact) bool {
+			return slices.ContainsFunc(list, func(o contact.Contact) bool { return o.Node == c.Node })
+		}
+	}
+	named = slices.DeleteFunc(slices.Clone(named), in(own))
+	named = named[:min(len(named), 2*want)]
+	there := f.reached(ctx, slices.Concat(own, named))
+	n := slices.IndexFunc(there, in(named))
+	if n < 0 {
+		n = len(there)
+	}
+	list := byTurns(there[:n], there[n:])
+	if len(list) == 0 {
+		list = own
+	}
 	return list[:min(len(list), want)]
+}
+
+// met are those that this node remembers, who was there longest first; while it remembers
+// nobody, those that it is connected to. Else who was named once, and dialled for it, would
+// count as met the next time.
+func (f *firstContact) met() (list []contact.Contact) {
+	if known := *f.known.Load(); len(known) > 0 {
+		return known
+	}
+	for _, info := range f.o.dht.Remember() {
+		if c, ok := contactOf(info); ok {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// byTurns has one of each list after another, and then what is left of the longer.
+func byTurns(a, b []contact.Contact) (list []contact.Contact) {
+	for i := range max(len(a), len(b)) {
+		if i < len(a) {
+			list = append(list, a[i])
+		}
+		if i < len(b) {
+			list = append(list, b[i])
+		}
+	}
+	return list
 }
 
 // othersOfLate are others for strangers, who do not have this node dial whenever they ask.

@@ -5,15 +5,21 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"croft/dht/contact"
 	"croft/lease/leasetest"
 	"croft/node/role"
+	"croft/node/wire"
 )
 
 // Whoever fills the role, of those whom he names only they are told of who answer, and by
@@ -44,8 +50,71 @@ func TestOthersAreThoseWhoAnswer(t *testing.T) {
 	c.first.Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error) {
 		return nil, "", errors.New("nobody is there")
 	})
-	if list := c.first.others(t.Context(), 4); len(list) != 0 {
+	if list := c.first.others(t.Context(), 4); slices.ContainsFunc(list, func(o contact.Contact) bool { return o.Node == named[1].Node }) {
 		t.Errorf("by nobody: %v", list)
+	}
+}
+
+// Half of those whom a newcomer is told of are the node's own acquaintances, whoever fills
+// the role, and all of them where it names nobody.
+func TestHalfOfTheOthersAreTheNodesOwn(t *testing.T) {
+	var all []*joiner
+	var at []string
+	for _, name := range []string{"a", "b", "x", "y"} {
+		j := newJoiner(t, name, t.TempDir(), true)
+		all, at = append(all, j), append(at, j.at())
+	}
+	met, theirs := mustContacts(t, at[:2]...), mustContacts(t, at[2:]...)
+	c := newJoiner(t, "c", t.TempDir(), true)
+	c.first.known.Store(&met)
+	for name, x := range map[string]struct {
+		want  int
+		named []contact.Contact
+		err   error
+		nodes []contact.Contact
+	}{
+		"its confederates":   {2, theirs, nil, []contact.Contact{met[0], theirs[0]}},
+		"room for all":       {4, theirs, nil, []contact.Contact{met[0], theirs[0], met[1], theirs[1]}},
+		"nobody":             {4, nil, nil, met},
+		"an error":           {4, nil, errors.New("nobody is there"), met},
+		"whom it met itself": {4, met, nil, met},
+	} {
+		c.first.Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error) { return x.named, "x@y", x.err })
+		if got, want := nodesOf(c.first.others(t.Context(), x.want)), nodesOf(x.nodes); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	for _, j := range all {
+		j.host.Close()
+	}
+	c.first.Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error) { return theirs, "x@y", nil })
+	if got := nodesOf(c.first.others(t.Context(), 4)); !slices.Equal(got, nodesOf(met)) {
+		t.Errorf("nobody answers: %v", got)
+	}
+}
+
+// The role is asked when all who are known have been tried in vain.
+func TestTheRoleIsAskedByRounds(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // who connects hears nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	id, err := wire.PeerID(leasetest.Who("gone"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", silent.Addr().(*net.TCPAddr).Port, id)
+	c := newJoiner(t, "c", t.TempDir(), true, at)
+	var asked atomic.Int32
+	c.first.Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error) {
+		asked.Add(1)
+		return nil, role.Builtin, nil
+	})
+	c.live(t)
+	soon(t, "it asks", func() bool { return asked.Load() > 0 })
+	if !c.logged.has("no neighbour yet") {
+		t.Error("it asked before those whom it knows were tried")
 	}
 }
 
@@ -75,6 +144,23 @@ func TestTheRolesAddressesAreLiteral(t *testing.T) {
 		if _, ok := c.first.Dials(one); ok != want {
 			t.Errorf("%s: %t", addr, ok)
 		}
+	}
+}
+
+// Nor do they lead to the node's own machine by an address of its network.
+func TestTheRoleNamesNotThisMachine(t *testing.T) {
+	c := newJoiner(t, "c", t.TempDir(), true)
+	if err := c.host.Network().Listen(multiaddr.StringCast("/ip4/0.0.0.0/tcp/0")); err != nil {
+		t.Fatal(err)
+	}
+	own := slices.DeleteFunc(c.host.Addrs(), manet.IsIPLoopback)
+	if len(own) == 0 {
+		t.Skip("needs a network")
+	}
+	ip, _ := wire.IP(own[0].String())
+	one := contact.Contact{Node: leasetest.Who("d"), Addrs: []string{"/ip4/" + ip.String() + "/tcp/22"}}
+	if got, ok := c.first.Dials(one); ok {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -117,8 +117,10 @@ func (q imagesAsk) inquiry() (inquiry, error) {
 		return inquiry{}, fmt.Errorf("writing the question: %w", err)
 	}
 	return inquiry{call: "holders", ask: ask,
-		read:    func(role.Tenant, bool) reading { return &imagesReading{known: q.Known} },
-		compare: func(given, other any) float64 { return imagesAgreement(given.(*imagesReading), other.(*imagesReading)) }}, nil
+		read: func(role.Tenant, bool) reading { return &imagesReading{known: q.Known} },
+		compare: func(given, other any) (float64, bool) {
+			return imagesAgreement(given.(*imagesReading), other.(*imagesReading))
+		}}, nil
 }
 
 // imagesReading takes the answer of one tenant.
@@ -154,17 +156,18 @@ func (r *imagesReading) end(raw json.RawMessage) (any, error) {
 }
 
 // imagesAgreement is how many of the first nodes of two answers are the same. A node
-// that asked this one for the image is right in any answer.
-func imagesAgreement(given, other *imagesReading) float64 {
+// that asked this one for the image is right in any answer. Where both name nobody there is
+// nothing to tell, and false.
+func imagesAgreement(given, other *imagesReading) (float64, bool) {
 	a, b := given.nodes[:min(len(given.nodes), imagesCompared)], other.nodes[:min(len(other.nodes), imagesCompared)]
 	most, same := max(len(a), len(b)), 0
 	if most == 0 {
-		return 1
+		return 1, false
 	}
 	for _, n := range b {
 		if slices.Contains(given.nodes, n) || slices.Contains(other.known, n) {
 			same++
 		}
 	}
-	return float64(same) / float64(most)
+	return float64(same) / float64(most), true
 }

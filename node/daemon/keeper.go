@@ -13,5 +13,8 @@ func (d *Daemon) keeping() decision[keep.Question, keep.Decision] {
 		check: func(q keep.Question, a *keep.Decision) error { return q.Verify(*a) },
 		agree: func(_ keep.Question, given, other keep.Decision) float64 {
 			return shared(given.Acts(), other.Acts())
+		},
+		idle: func(_ keep.Question, given, other keep.Decision) bool {
+			return len(given.Acts())+len(other.Acts()) == 0
 		}}
 }

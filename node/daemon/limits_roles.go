@@ -105,13 +105,13 @@ const (
 const (
 	// maxJudged is how many nodes a monitor is asked about at once: with all that is
 	// measured of each they fit in a line. mostJudged is how many are at all, those first
-	// against which there is most.
+	// against which there is most; the rest are as the node counts.
 	maxJudged  = 64
 	mostJudged = 512
 
 	// judgeGap is the least time between two rounds of questions, judgeAgain when they
-	// are asked although nothing has changed, and judgeValid how long the last answers
-	// count: after it all are present, and fail for themselves.
+	// are asked although nothing has changed, and judgeValid how long the last answer on a
+	// node counts where no other comes: after it all are present, and fail for themselves.
 	judgeGap   = 500 * time.Millisecond
 	judgeAgain = 20 * time.Second
 	judgeValid = time.Minute
@@ -122,6 +122,9 @@ const (
 	// fit in a line. mostPlaced is how many are for one answer to a query.
 	maxPlaced  = 64
 	mostPlaced = 256
+
+	// learnLimit is how long an answer waits for estimates before it measures.
+	learnLimit = 500 * time.Millisecond
 
 	// farthest is the longest round trip that anybody is told: four times that by two
 	// satellites high above.
@@ -149,9 +152,6 @@ const (
 
 	// maxFounders is how many an owner may name: a network begins with a handful.
 	maxFounders = 256
-
-	// askEvery is how often a node without a neighbour asks the role bootstrap.
-	askEvery = 10 * time.Second
 )
 
 const (

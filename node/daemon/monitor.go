@@ -61,6 +61,17 @@ func (m measurement) tooNear() bool { return m.RTT > 0 && m.RTT < m.Least }
 // speaks reports whether anything speaks against a node's being there.
 func (m measurement) speaks() bool { return m.Missed > 0 || m.Silent || len(m.Suspected) > 0 }
 
+// counted is what gossip/alive takes a node for, which counts sites, by the same evidence.
+func (m measurement) counted() health {
+	switch {
+	case m.Missed >= alive.Certain || len(m.Suspected) >= alive.Sites:
+		return absent
+	case len(m.Suspected) > 0:
+		return doubted
+	}
+	return present
+}
+
 // health is the call: what was measured → who is there, and whose offer is contradicted.
 func (d *Daemon) health() decision[healthAsk, healthDone] {
 	return decision[healthAsk, healthDone]{role: "monitor", call: "health",
@@ -107,16 +118,28 @@ func (d *Daemon) health() decision[healthAsk, healthDone] {
 			return nil
 		},
 		agree: func(q healthAsk, given, other healthDone) float64 {
-			if len(q.Nodes) == 0 {
-				return 1
-			}
-			same := 0
-			for i := range given.Nodes { // both in the order of the question
-				if given.Nodes[i] == other.Nodes[i] {
-					same++
+			same, most := 0, 0
+			for i, m := range q.Nodes { // both are in the order of the question
+				switch alike := given.Nodes[i] == other.Nodes[i]; {
+				case !alike:
+					most++
+				case m.speaks() || m.tooNear():
+					most, same = most+1, same+1
 				}
 			}
-			return float64(same) / float64(len(q.Nodes))
+			if most == 0 {
+				return 1
+			}
+			return float64(same) / float64(most)
+		},
+		// Of nodes against which nothing speaks anybody is right who says nothing.
+		idle: func(q healthAsk, given, other healthDone) bool {
+			for i, m := range q.Nodes {
+				if m.speaks() || m.tooNear() || given.Nodes[i] != other.Nodes[i] {
+					return false
+				}
+			}
+			return true
 		}}
 }
 

@@ -26,27 +26,28 @@ type Measures interface {
 	Suspects() []measurement
 	// Measured is what is known of one.
 	Measured(lease.Principal) measurement
-	// Diagnosed has the verdicts on offers of those sequences count until the next.
-	Diagnosed(list []diagnosis, sequences map[lease.Principal]uint64)
+	// Diagnosed has the verdicts on offers of those sequences count until the next, and
+	// the last ones go on of nodes about which nobody answered.
+	Diagnosed(list []diagnosis, sequences map[lease.Principal]uint64, unanswered []lease.Principal)
 }
 
 // watchHealth has the role monitor judge what is measured, whenever that says something
 // else than before, and now and then.
 func (d *Daemon) watchHealth(ctx context.Context) {
 	var last []measurement
-	var asked time.Time
 	again := time.NewTicker(judgeAgain)
 	defer again.Stop()
 	for {
+		due := false // its time has come, whether or not there is anything new
 		select {
 		case <-ctx.Done():
 			return
 		case <-again.C:
+			due = true
 		case <-d.deps.Measures.News():
 		}
 		list := d.deps.Measures.Suspects()
-		list = list[:min(len(list), mostJudged)]
-		if len(list) == 0 && len(last) == 0 || slices.EqualFunc(list, last, measurement.alike) && time.Since(asked) < judgeAgain {
+		if len(list) == 0 && len(last) == 0 || !due && slices.EqualFunc(list, last, measurement.alike) {
 			continue
 		}
 		if err := d.diagnose(ctx, list); err != nil {
@@ -55,7 +56,7 @@ func (d *Daemon) watchHealth(ctx context.Context) {
 			}
 			last = nil
 		} else {
-			last, asked = list, time.Now()
+			last = list
 		}
 		select { // what comes at once is judged at once
 		case <-time.After(judgeGap):
@@ -65,24 +66,51 @@ func (d *Daemon) watchHealth(ctx context.Context) {
 	}
 }
 
-// diagnose asks the role, some nodes at a time.
+// diagnose asks the role, of some nodes in each question and all questions at once: who
+// is slow is so once. Those beyond the most that are asked about are as this node counts
+// itself, or in an outage the dead would be present that nobody is asked about.
 func (d *Daemon) diagnose(ctx context.Context, list []measurement) error {
+	most := min(len(list), mostJudged)
+	parts := slices.Collect(slices.Chunk(list[:most], maxJudged))
+	answers, errs := make([]answered[healthDone], len(parts)), make([]error, len(parts))
+	var asking sync.WaitGroup
+	for i, part := range parts {
+		asking.Go(func() {
+			answers[i], errs[i] = d.health().ask(ctx, d, inquirer{own: true}, healthAsk{slices.Clone(part)})
+		})
+	}
+	asking.Wait()
 	var all []diagnosis
-	var errs []error
+	var unanswered []lease.Principal
 	sequences := map[lease.Principal]uint64{}
-	for part := range slices.Chunk(list, maxJudged) {
-		a, err := d.health().ask(ctx, d, inquirer{own: true}, healthAsk{part})
-		if err != nil {
-			errs = append(errs, err)
+	for i, part := range parts {
+		if errs[i] != nil {
+			unanswered = append(unanswered, nodesIn(part)...)
 			continue
 		}
-		all = append(all, a.answer.Nodes...)
+		all = append(all, answers[i].answer.Nodes...)
 		for _, m := range part {
 			sequences[m.Node] = m.Sequence
 		}
 	}
-	d.deps.Measures.Diagnosed(all, sequences)
+	switch beyond := list[most:]; {
+	case len(all) == 0: // nobody fills the role: nobody counts in its stead
+		unanswered = append(unanswered, nodesIn(beyond)...)
+	default:
+		for _, m := range beyond {
+			all = append(all, diagnosis{Node: m.Node, Health: m.counted()})
+			sequences[m.Node] = m.Sequence
+		}
+	}
+	d.deps.Measures.Diagnosed(all, sequences, unanswered)
 	return errors.Join(errs...)
+}
+
+func nodesIn(list []measurement) (nodes []lease.Principal) {
+	for _, m := range list {
+		nodes = append(nodes, m.Node)
+	}
+	return nodes
 }
 
 // alike reports whether two measurements say the same, but for when.
@@ -94,13 +122,13 @@ func (m measurement) alike(o measurement) bool {
 // diagnoses are the verdicts that count now.
 type diagnoses struct {
 	mu    sync.Mutex
-	at    time.Time
 	known map[lease.Principal]diagnosed
 }
 
 type diagnosed struct {
 	diagnosis
 	sequence uint64
+	at       time.Time
 }
 
 // of is the verdict on an offer: of one that nobody has judged, or not of late, that its
@@ -108,22 +136,28 @@ type diagnosed struct {
 func (v *diagnoses) of(o *offer.Offer) diagnosis {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if k, ok := v.known[o.Node]; ok && k.sequence == o.Sequence && time.Since(v.at) < judgeValid {
+	if k, ok := v.known[o.Node]; ok && k.sequence == o.Sequence && time.Since(k.at) < judgeValid {
 		return k.diagnosis
 	}
 	return diagnosis{Node: o.Node, Health: present}
 }
 
-func (v *diagnoses) put(list []diagnosis, sequences map[lease.Principal]uint64) {
+func (v *diagnoses) put(list []diagnosis, sequences map[lease.Principal]uint64, unanswered []lease.Principal) {
 	known := make(map[lease.Principal]diagnosed, len(list))
+	now := time.Now()
 	for _, k := range list {
 		if k.Health != present || k.Contradicted != "" {
-			known[k.Node] = diagnosed{k, sequences[k.Node]}
+			known[k.Node] = diagnosed{k, sequences[k.Node], now}
 		}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.known, v.at = known, time.Now()
+	for _, node := range unanswered {
+		if k, ok := v.known[node]; ok {
+			known[node] = k
+		}
+	}
+	v.known = known
 }
 
 // news says that something was measured.
@@ -137,8 +171,8 @@ func (o *overlay) news() {
 // What the overlay has measured, for the role monitor.
 func (o *overlay) News() <-chan struct{} { return o.measured }
 
-func (o *overlay) Diagnosed(list []diagnosis, sequences map[lease.Principal]uint64) {
-	o.diagnoses.put(list, sequences)
+func (o *overlay) Diagnosed(list []diagnosis, sequences map[lease.Principal]uint64, unanswered []lease.Principal) {
+	o.diagnoses.put(list, sequences, unanswered)
 }
 
 func (o *overlay) Suspects() []measurement {

@@ -98,6 +98,9 @@ func (d *Daemon) lookup() decision[lookupAsk, lookupDone] {
 			}
 			return shared(given.Principals, other.Principals)
 		},
+		idle: func(_ lookupAsk, given, other lookupDone) bool {
+			return len(given.Principals)+len(other.Principals) == 0
+		},
 		owned: func(q lookupAsk, a *lookupDone) bool {
 			own, ok := d.book.now().entry(q.Name)
 			if ok {
@@ -135,6 +138,7 @@ func (d *Daemon) reverse() decision[reverseAsk, reverseDone] {
 			return nil
 		},
 		agree: func(_ reverseAsk, given, other reverseDone) float64 { return shared(given.Names, other.Names) },
+		idle:  func(_ reverseAsk, given, other reverseDone) bool { return len(given.Names)+len(other.Names) == 0 },
 		owned: func(q reverseAsk, a *reverseDone) bool {
 			book, all := d.book.now(), true
 			var names []named // one list per answer: another reader has the old one
@@ -192,6 +196,9 @@ func (d *Daemon) credentials() decision[credentialsAsk, credentialsDone] {
 		},
 		agree: func(_ credentialsAsk, given, other credentialsDone) float64 {
 			return shared(grantIDs(given.Credentials), grantIDs(other.Credentials))
+		},
+		idle: func(_ credentialsAsk, given, other credentialsDone) bool {
+			return len(given.Credentials)+len(other.Credentials) == 0
 		}}
 }
 

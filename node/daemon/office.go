@@ -44,9 +44,10 @@ type inquiry struct {
 	not  role.Tenant // who asks, and is not asked itself
 
 	// read is called for each tenant that is asked; of one on trial nothing may reach
-	// whoever asks. compare says how far two answers agree.
+	// whoever asks. compare says how far two answers agree, and false if they say nothing
+	// that could be compared.
 	read    func(t role.Tenant, trial bool) reading
-	compare func(given, other any) float64
+	compare func(given, other any) (float64, bool)
 }
 
 // reading takes one tenant's answer and verifies it: what it refuses counts as none.
@@ -206,7 +207,8 @@ func (o *office) perform(e role.Effect, done []*string) role.Input {
 		}
 	case role.Compare:
 		if a := o.asks[e.ID]; a != nil {
-			return role.Compared{ID: e.ID, Tenant: e.Tenant, Agreement: a.compare(a.got[e.With], a.got[e.Tenant])}
+			agreement, told := a.compare(a.got[e.With], a.got[e.Tenant])
+			return role.Compared{ID: e.ID, Tenant: e.Tenant, Agreement: agreement, Idle: !told}
 		}
 	case role.Say:
 		o.log.Warn(e.Text)

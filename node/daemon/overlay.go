@@ -26,6 +26,7 @@ import (
 	"croft/ebpf"
 	"croft/ebpf/optout"
 	"croft/gossip"
+	"croft/gossip/alive"
 	"croft/gossip/pubsub"
 	"croft/lease"
 	"croft/lease/offer"
@@ -152,6 +153,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	wg.Go(func() { o.traffic.run(run, o.connected) })
 	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Overlay = o.builtin(), o, o, o.dht, o
 	deps.Seeker, deps.View, deps.Paths = seeker{o}, o.present, paths{o}
+	deps.Counted = o.counted
 	deps.Measures, deps.Whereabouts, deps.Contacts, deps.Footing = o, o, o.first, o.first
 	if o.wired == nil {
 		return nil // a host of somebody else's: what is around it he knows
@@ -299,6 +301,16 @@ func (o *overlay) live() []*offer.Opened {
 // present are those of nodes that are there.
 func (o *overlay) present() []*offer.Opened {
 	return slices.DeleteFunc(o.live(), func(f *offer.Opened) bool { return !o.here(&f.Offer) })
+}
+
+// counted are those that are there by what this node measured and heard, whatever the
+// role monitor makes of it.
+func (o *overlay) counted() []*offer.Opened {
+	l := o.liveness()
+	if l == nil {
+		return nil
+	}
+	return slices.DeleteFunc(o.live(), func(f *offer.Opened) bool { return l.Standing(&f.Offer) == alive.Absent })
 }
 
 // Known is the number of offers in the view.

@@ -77,5 +77,8 @@ func (d *Daemon) program() decision[programAsk, programDone] {
 				return 0
 			}
 			return 1 - math.Abs(one-two)
+		},
+		idle: func(_ programAsk, given, other programDone) bool {
+			return given.digest() == nil && other.digest() == nil
 		}}
 }

@@ -29,7 +29,7 @@ type Reachability interface {
 // hostConfig is the host that a configuration asks for.
 func (o *overlay) hostConfig(cfg Config, deps *Deps) wire.Config {
 	c := wire.Config{Key: deps.Key.Private(), Listen: cfg.Listen, UserAgent: "croft/" + Version,
-		Connections: cfg.Bounds.Connections, Private: cfg.Profile == ProfileLAN, Meter: o.traffic.meter}
+		Connections: cfg.Bounds.Connections, Private: cfg.Profile == ProfileLAN, Meter: o.traffic.meter, Resolved: o.keep}
 	if cfg.Profile == ProfileLab {
 		c.Routed = cfg.Open
 	}

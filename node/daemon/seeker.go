@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"context"
-	"time"
 
 	"croft/lease/offer"
 )
@@ -22,14 +21,10 @@ func (s seeker) Present(f *offer.Offer) bool {
 }
 
 // Options are the overlay's own, but for how far nodes are that were not measured: that
-// is the role topology's to say.
+// is the role topology's to say, and the coordinates' of whom it was not asked about.
 func (s seeker) Options() offer.Options {
 	opt := s.o.options()
-	opt.From = nil
-	opt.Estimate = func(f *offer.Offer) time.Duration {
-		rtt, _ := s.o.estimates.of(f.Node)
-		return rtt
-	}
+	opt.Estimate = s.o.estimates.by(opt.From)
 	return opt
 }
 

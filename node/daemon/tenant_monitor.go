@@ -4,11 +4,7 @@
 
 package daemon
 
-import (
-	"context"
-
-	"croft/gossip/alive"
-)
+import "context"
 
 func init() {
 	builtins["monitor"] = func(*Daemon) tenant { return replies{"health": reply(diagnoseAll)} }
@@ -17,11 +13,8 @@ func init() {
 // diagnoseAll judges as gossip/alive does, which counts sites, and by the speed of light.
 func diagnoseAll(_ context.Context, q healthAsk) (done healthDone, err error) {
 	for _, m := range q.Nodes {
-		v := diagnosis{Node: m.Node, Health: present}
-		switch {
-		case m.Missed >= alive.Certain || len(m.Suspected) >= alive.Sites:
-			v.Health = absent
-		case m.Silent || len(m.Suspected) > 0:
+		v := diagnosis{Node: m.Node, Health: m.counted()}
+		if m.Silent && v.Health == present {
 			v.Health = doubted
 		}
 		if m.tooNear() {

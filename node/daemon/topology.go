@@ -124,7 +124,8 @@ func (d *Daemon) near() decision[nearAsk, nearDone] {
 				}
 			}
 			return sum / float64(most)
-		}}
+		},
+		idle: func(_ nearAsk, given, other nearDone) bool { return len(given.Nodes)+len(other.Nodes) == 0 }}
 }
 
 // paths is the call: a node that cannot be reached, or not well → ways round.
@@ -177,5 +178,6 @@ func (d *Daemon) paths() decision[pathsAsk, pathsDone] {
 				return list
 			}
 			return shared(first(given), first(other))
-		}}
+		},
+		idle: func(_ pathsAsk, given, other pathsDone) bool { return len(given.Paths)+len(other.Paths) == 0 }}
 }

@@ -47,19 +47,36 @@ func (e *estimates) of(node lease.Principal) (time.Duration, bool) {
 	return k.rtt, ok && time.Since(k.at) < estimateValid
 }
 
-// learn asks about those of whom nothing is known, some at a time, while there is time.
+// by is how far a node is that was not measured: who fills the role says it, or that nobody
+// knows; of whom it was not asked about the coordinates do. So what is compared before
+// anything is learned has estimates, too.
+func (e *estimates) by(from *offer.Coordinate) func(*offer.Offer) time.Duration {
+	return func(f *offer.Offer) time.Duration {
+		if rtt, ok := e.of(f.Node); ok {
+			return rtt
+		}
+		return offer.Estimate(from, f.Coordinate)
+	}
+}
+
+// learn asks about those of whom nothing is known, some in each question and all questions
+// at once, for so long: the time to measure is not the tenant's to take.
 func (e *estimates) learn(ctx context.Context, nodes []place) {
 	if e.ask == nil {
 		return
 	}
 	nodes = slices.DeleteFunc(nodes, func(p place) bool { _, ok := e.of(p.Node); return ok || p.RTT > 0 })
+	ctx, cancel := context.WithTimeout(ctx, learnLimit)
+	defer cancel()
+	var asking sync.WaitGroup
 	for part := range slices.Chunk(nodes[:min(len(nodes), mostPlaced)], maxPlaced) {
-		list, err := e.ask(ctx, part)
-		if err != nil {
-			return // they are measured, then, if they matter
-		}
-		e.put(part, list)
+		asking.Go(func() {
+			if list, err := e.ask(ctx, part); err == nil { // else they are measured, if they matter
+				e.put(part, list)
+			}
+		})
 	}
+	asking.Wait()
 }
 
 func (e *estimates) put(asked []place, list []distance) {

@@ -125,9 +125,14 @@ func accused(f *audit.Fork) lease.Principal {
 
 // nodes are those of the view, with what they cannot make at will: a site that
 // certified them, else the network of an address. The index is not asked: whom the view
-// does not know, this node is no witness of.
+// does not know, this node is no witness of. Nor is the role monitor, whose tenant would
+// choose who keeps this node's log.
 func (w *witness) nodes() []audit.Candidate {
-	own, view := w.d.deps.Key.Principal(), w.d.view()
+	own := w.d.deps.Key.Principal()
+	var view []*offer.Opened
+	if w.d.deps.Counted != nil {
+		view = w.d.deps.Counted()
+	}
 	nodes := make([]audit.Candidate, 1, 1+len(view))
 	nodes[0].Node = own
 	for _, o := range view {

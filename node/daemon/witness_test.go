@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +162,19 @@ func TestWitnessFindsARewrittenStore(t *testing.T) {
 	}
 }
 
+// Who fills the role monitor chooses nobody's witnesses: nodes that he calls absent are
+// among them, and none that this node counts as gone.
+func TestTheMonitorChoosesNoWitness(t *testing.T) {
+	w := &witness{d: &Daemon{deps: Deps{Key: leasetest.Key("w"), View: neighbourhood{"n1", "dead", "w"}.view, Counted: neighbourhood{"n1", "n2", "w"}.view}}}
+	var got []lease.Principal
+	for _, c := range w.nodes() {
+		got = append(got, c.Node)
+	}
+	if want := []lease.Principal{leasetest.Who("w"), leasetest.Who("n1"), leasetest.Who("n2")}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 // A witness whose file is damaged puts it aside and follows from now on.
 func TestWitnessWithoutAPast(t *testing.T) {
 	coders(t)
@@ -196,7 +210,7 @@ type following struct {
 func follow(t *testing.T, state string, n1 *record) *following {
 	t.Helper()
 	d := &Daemon{cfg: Config{State: state}, deps: Deps{Key: leasetest.Key("w"), Clock: machineClock{}, Log: slog.New(slog.DiscardHandler),
-		View: neighbourhood{"n1", "n2", "n3", "w"}.view}}
+		Counted: neighbourhood{"n1", "n2", "n3", "w"}.view}}
 	var err error
 	if d.witness, err = openWitness(d); err != nil {
 		t.Fatal(err)

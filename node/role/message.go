@@ -61,11 +61,13 @@ type (
 		Why    string // it is none; empty: it is one
 		Took   time.Duration
 	}
-	// Compared: how far a challenger's answer agrees, from 0 to 1.
+	// Compared: how far a challenger's answer agrees, from 0 to 1; Idle if neither answer
+	// says anything.
 	Compared struct {
 		ID        uint64
 		Tenant    Tenant
 		Agreement float64
+		Idle      bool
 	}
 	// Tick lets time pass.
 	Tick struct{}
@@ -113,6 +115,9 @@ func (i Answered) String() string {
 	return s
 }
 func (i Compared) String() string {
+	if i.Idle {
+		return fmt.Sprintf("compared %d %s idle", i.ID, i.Tenant)
+	}
 	return fmt.Sprintf("compared %d %s agreement=%g", i.ID, i.Tenant, i.Agreement)
 }
 func (Tick) String() string { return "tick" }

@@ -68,6 +68,9 @@ func (s *Succession) compared(in Compared) {
 	for _, p := range r.puts {
 		if p.tenant == in.Tenant && p.state == comparing {
 			p.state = closed
+			if in.Idle {
+				continue // it earns nothing by saying nothing
+			}
 			s.of(p.tenant).score.compared(in.Agreement)
 			s.judge(p.tenant)
 		}

@@ -148,7 +148,8 @@ func TestEveryRequestEndsOnce(t *testing.T) {
 						Why: rapid.SampledFrom([]string{"", "", "no"}).Draw(t, "why")})
 				}
 			case 12:
-				h.step(role.Compared{ID: some(), Tenant: who.Draw(t, "who"), Agreement: rapid.Float64Range(-1, 2).Draw(t, "agreement")})
+				h.step(role.Compared{ID: some(), Tenant: who.Draw(t, "who"), Agreement: rapid.Float64Range(-1, 2).Draw(t, "agreement"),
+					Idle: rapid.Bool().Draw(t, "idle")})
 			case 13:
 				if id := some(); h.asked[id] && !h.over[id] {
 					h.step(role.Abandon{ID: id})

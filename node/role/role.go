@@ -95,7 +95,7 @@ func All() []Role {
 		{Name: "monitor", Question: "measurements → health of nodes, offers contradicted", Version: 1,
 			Calls:    []Call{whole("health")},
 			Leaves:   "which nodes this one measured, what came of it, and from which sites they are suspected",
-			Compared: "nodes judged alike, of those asked about"},
+			Compared: "nodes judged alike, of those against which something speaks"},
 		{Name: "names", Question: "petname ↔ principal, groups, credentials", Version: 1,
 			Calls:    []Call{whole("lookup"), whole("reverse"), whole("credentials")},
 			Leaves:   "the name or the principals asked about; for credentials whose, which often is who asks",

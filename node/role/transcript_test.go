@@ -155,6 +155,10 @@ func (s *stage) do(line string) string {
 	case "err":
 		in = role.Answered{ID: id, Tenant: who, Why: strings.Join(f[3:], " ")}
 	case "compared":
+		if f[3] == "idle" {
+			in = role.Compared{ID: id, Tenant: who, Idle: true}
+			break
+		}
 		v, err := strconv.ParseFloat(f[3], 64)
 		if err != nil {
 			s.t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/multiformats/go-multiaddr"
 )
 
 // Config says what host to make. Key and Listen are needed.
@@ -43,6 +44,10 @@ type Config struct {
 	// Private says that addresses which the internet does not route count, too: on
 	// a network of one's own, where nobody needs to be told that he is behind NAT.
 	Private bool
+
+	// Resolved keeps of the addresses that a name resolves to those that are dialled; nil
+	// keeps all.
+	Resolved func([]multiaddr.Multiaddr) []multiaddr.Multiaddr
 
 	// Relay is what the host carries for nodes behind NAT while it can be reached
 	// itself; nil carries nothing.
@@ -130,6 +135,9 @@ func NewHost(c Config) (*Host, error) {
 	}
 	if c.Meter != nil {
 		options = append(options, libp2p.BandwidthReporter(c.Meter))
+	}
+	if c.Resolved != nil {
+		options = append(options, libp2p.MultiaddrResolver(newResolver(c.Resolved)))
 	}
 	if c.Relay != nil {
 		made.relay = newMeter(ctx, *c.Relay)
