@@ -22,7 +22,7 @@ import (
 	"croft/shim"
 )
 
-//go:generate clang-14 -O2 -mcpu=v3 -g -Wall -Werror -target bpfel -I/usr/include/x86_64-linux-gnu -c bpf/calm.bpf.c -o bpf/calm.o
+//go:generate clang-14 -O2 -mcpu=v3 -g -fdebug-compilation-dir=. -Wall -Werror -target bpfel -I/usr/include/x86_64-linux-gnu -c bpf/calm.bpf.c -o bpf/calm.o
 //go:generate llvm-strip-14 -g -R .BTF.ext -R .rel.BTF.ext bpf/calm.o
 
 // programOf is what the one argument is, or names: what croft role sign printed.
