@@ -40,7 +40,7 @@ demo-services: setup-demo build ## 2 min | services of several owners that compo
 	for name in pulse probe query ron cast; do CGO_ENABLED=0 go build -trimpath -o build/$$name ./examples/$$name; done
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-services; else sudo scripts/demo-services; fi
 
-demo-obsolescence: setup-demo build ## 3 min | every role handed over to slices, the founders stopped for good, with real nodes; needs root
+demo-obsolescence: setup-demo build ## 4 min | every role handed over to slices, the founders stopped for good, with real nodes; needs root
 	CGO_ENABLED=0 go build -trimpath -o build/roles/ ./examples/tracker ./examples/topology ./examples/bootstrap ./examples/auction ./examples/packets
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-obsolescence; else sudo scripts/demo-obsolescence; fi
 
