@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -46,20 +45,6 @@ func TestRootTenants(t *testing.T) {
 				return false
 			}
 			return !bytes.Contains([]byte(ts.ReadFile("stdout")), []byte(args[0]))
-		})
-	}
-	cmds["settles"] = func(ts *testscript.TestScript, neg bool, args []string) { // what a command prints grows no more
-		if neg || len(args) < 2 {
-			ts.Fatalf("usage: settles PATTERN COMMAND…")
-		}
-		want, err := regexp.Compile(args[0])
-		ts.Check(err)
-		last := ""
-		poll(t, time.Minute, 3*time.Second, args[0]+" settles", func() bool {
-			ts.Check(ts.Exec(args[1], args[2:]...))
-			before := last
-			last = want.FindString(ts.ReadFile("stdout"))
-			return last != "" && last == before
 		})
 	}
 	calm, err := filepath.Abs("../../examples/packets/bpf/calm.o")
