@@ -40,8 +40,8 @@ demo-services: setup-demo build ## 2 min | services of several owners that compo
 	for name in pulse probe query ron cast; do CGO_ENABLED=0 go build -trimpath -o build/$$name ./examples/$$name; done
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-services; else sudo scripts/demo-services; fi
 
-demo-obsolescence: setup-demo build ## 3 min | every role handed over to slices, the founders stopped for good, with real nodes; needs root
-	for name in tracker topology bootstrap; do CGO_ENABLED=0 go build -trimpath -o build/$$name ./examples/$$name; done
+demo-obsolescence: setup-demo build ## 4 min | every role handed over to slices, the founders stopped for good, with real nodes; needs root
+	CGO_ENABLED=0 go build -trimpath -o build/roles/ ./examples/tracker ./examples/topology ./examples/bootstrap ./examples/auction ./examples/packets
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-obsolescence; else sudo scripts/demo-obsolescence; fi
 
 sim: build ## 1 h | every shipped scenario where it is meant to be played, and one table of what came; build/sim.html has the plots, build/sim.md the table

@@ -70,6 +70,11 @@ of those of others on which you may act.`,
 			if err := printEach(a, rows, "SLICE\tNODE\tSTATE\tLEFT\tPUBLIC\tSENT\tRECEIVED\tDROPPED", psLine); err != nil {
 				return err
 			}
+			for _, row := range rows {
+				if row.Live != nil && row.Live.Said != "" {
+					a.say("%s on %s, who allots the pool says: %s", row.Slice, row.Node, printable(row.Live.Said))
+				}
+			}
 			for _, name := range slices.Sorted(maps.Keys(word)) {
 				if word[name] > 0 {
 					a.say("somebody has left word about packets of %s: `croft audit messages %s`", name, name)
@@ -193,7 +198,7 @@ func octets(n uint64) string {
 	return fmt.Sprintf("%.3g %s", v, unit)
 }
 
-// drops lists the guard's reasons, both directions.
+// drops lists the guard's reasons, both directions, and what a packet program refused.
 func drops(t api.Traffic) string {
 	text := ""
 	for _, way := range []struct {
@@ -203,6 +208,9 @@ func drops(t api.Traffic) string {
 		for _, reason := range slices.Sorted(maps.Keys(way.Dropped)) {
 			text += fmt.Sprintf("%s %s %d  ", way.name, reason, way.Dropped[reason])
 		}
+	}
+	if t.Refused > 0 {
+		text += fmt.Sprintf("refused %d  ", t.Refused)
 	}
 	if text == "" {
 		return "0"

@@ -34,6 +34,9 @@ The leases wait for the term to begin and some minutes longer; croft run
 			if f.pool == string(lease.PoolSharp) || f.pool == string(lease.PoolShare) {
 				return usage("croft run --ticket, croft run --weight", "pool %s reserves nothing", f.pool)
 			}
+			if f.bid != "" && !cmd.Flags().Changed("pool") {
+				return usage("a pool of nodes whose owners have it allotted", "--bid needs --pool")
+			}
 			return a.reserveSlice(cmd.Context(), f, at)
 		},
 	}
@@ -47,6 +50,7 @@ The leases wait for the term to begin and some minutes longer; croft run
 	c.Flags().DurationVar(&f.term, "for", time.Hour, "how long")
 	c.Flags().BoolVar(&f.alone, "exclusive", false, "nobody else is to be in the nodes' pools meanwhile")
 	c.Flags().StringVar(&f.pool, "pool", string(lease.PoolCalendar), "pool to reserve from")
+	c.Flags().StringVar(&f.bid, "bid", "", "what to say to who allots --pool, such as a price: up to 200 bytes, signed with the ask")
 	c.Flags().StringArrayVar(&f.ports, "port", nil, "public port to forward: 5201/tcp, 8080:80/tcp (may be repeated)")
 	c.Flags().BoolVar(&f.partial, "partial", false, "fewer nodes are better than none")
 	c.Flags().StringVar(&f.view, "view", "on", "off: discover by the DHT alone")

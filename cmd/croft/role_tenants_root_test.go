@@ -22,7 +22,7 @@ func TestRootTenants(t *testing.T) {
 	needLab(t)
 	names, python := pythonRoot(t, "../../examples/names/names.py", "/names.py")
 	monitor, _ := pythonRoot(t, "../../examples/monitor/monitor.py", "/monitor.py")
-	topology, bootstrap := service(t, "topology"), service(t, "bootstrap")
+	topology, bootstrap, packets := service(t, "topology"), service(t, "bootstrap"), service(t, "packets")
 	l, _ := bringUp(t, lab.Config{N: 4})
 	status, err := l.Status(t.Context())
 	if err != nil {
@@ -47,6 +47,10 @@ func TestRootTenants(t *testing.T) {
 			return !bytes.Contains([]byte(ts.ReadFile("stdout")), []byte(args[0]))
 		})
 	}
+	calm, err := filepath.Abs("../../examples/packets/bpf/calm.o")
+	if err != nil {
+		t.Fatal(err)
+	}
 	setup := setUp(l, status)
 	play := func(file string) {
 		t.Run("one after the other", func(t *testing.T) {
@@ -55,6 +59,8 @@ func TestRootTenants(t *testing.T) {
 				e.Setenv("MONITOR", monitor)
 				e.Setenv("TOPOLOGY", topology)
 				e.Setenv("BOOTSTRAP", bootstrap)
+				e.Setenv("PACKETS", packets)
+				e.Setenv("CALM", calm)
 				e.Setenv("PRINCIPAL2", status.Nodes[1].Principal)
 				e.Setenv("PRINCIPAL4", status.Nodes[3].Principal)
 				e.Setenv("PYTHON", python)
@@ -63,6 +69,7 @@ func TestRootTenants(t *testing.T) {
 		})
 	}
 	play("testdata/role/tenants.txtar")
+	play("testdata/role/packets.txtar")
 	play("testdata/role/obsolescence.txtar")
 }
 

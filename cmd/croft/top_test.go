@@ -24,21 +24,21 @@ func figure(second int, sliver string, out, in uint64) api.Figures {
 		Out:     api.Way{SeenPackets: out / 1000, PassedPackets: out / 1000, PassedBytes: out, Dropped: map[string]uint64{"bytes": out / 100_000}},
 		In:      api.Way{SeenPackets: in / 1000, PassedPackets: in / 1000, PassedBytes: in},
 		OutRate: 5e6, InRate: 5e6, Daily: 1e9, DailyLeft: 1e9 - out,
-		Flows: api.LiveFlows{Limit: 1000, Out: 12, In: 3, RefusedOut: out / 500_000},
+		Flows: api.LiveFlows{Limit: 1000, Out: 12, In: 3, RefusedOut: out / 500_000}, Refused: in / 500_000,
 	}
 }
 
 func TestTopShowsRates(t *testing.T) {
 	rows := topRows([]api.Figures{figure(0, "bbbbbbbb", 0, 0), figure(0, "aaaaaaaa", 1e6, 2e6)},
-		[]api.Figures{figure(2, "bbbbbbbb", 0, 0), figure(2, "aaaaaaaa", 2e6, 2e6), figure(2, "cccccccc", 5e6, 0)})
+		[]api.Figures{figure(2, "bbbbbbbb", 0, 0), figure(2, "aaaaaaaa", 2e6, 3e6), figure(2, "cccccccc", 5e6, 0)})
 	var table bytes.Buffer
 	if err := topTable(&table, rows, []outcome{{"uni-a/n2", errors.New("gone")}}); err != nil {
 		t.Fatal(err)
 	}
-	want := `SLICE  NODE      SLIVER  OUT    OF     IN    OF     PKT/S  FLOWS  OF    DAY LEFT  DELAY  DROPPED
-probe  uni-a/n1  aaaaaa  4mbit  5mbit  0bit  5mbit  500/0  12/3   1000  998 MB    -      out bytes 10, out live 2
-probe  uni-a/n1  bbbbbb  0bit   5mbit  0bit  5mbit  0/0    12/3   1000  1 GB      -      0
-probe  uni-a/n1  cccccc  0bit   5mbit  0bit  5mbit  0/0    12/3   1000  995 MB    -      0
+	want := `SLICE  NODE      SLIVER  OUT    OF     IN     OF     PKT/S    FLOWS  OF    DAY LEFT  DELAY  DROPPED
+probe  uni-a/n1  aaaaaa  4mbit  5mbit  4mbit  5mbit  500/500  12/3   1000  998 MB    -      out bytes 10, out live 2, refused 2
+probe  uni-a/n1  bbbbbb  0bit   5mbit  0bit   5mbit  0/0      12/3   1000  1 GB      -      0
+probe  uni-a/n1  cccccc  0bit   5mbit  0bit   5mbit  0/0      12/3   1000  995 MB    -      0
 uni-a/n2: gone
 `
 	if table.String() != want {

@@ -78,6 +78,7 @@ func change(a, b api.Figures) rates {
 	lost("out ports", b.Flows.NoPort, a.Flows.NoPort)
 	lost("in live", b.Flows.RefusedIn, a.Flows.RefusedIn)
 	lost("dns refused", b.Names.Refused, a.Names.Refused)
+	lost("refused", b.Refused, a.Refused)
 	if b.Queues != nil && a.Queues != nil {
 		lost("out queue", b.Queues.Out.Dropped, a.Queues.Out.Dropped)
 		lost("in queue", b.Queues.In.Dropped, a.Queues.In.Dropped)

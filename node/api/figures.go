@@ -31,9 +31,10 @@ type Figures struct {
 	OutPacketsLeft uint64 `json:"out_packets_left" doc:"that the lease has room for at once; it fills at the lease's packets a second"`
 	InPacketsLeft  uint64 `json:"in_packets_left"`
 
-	Flows  LiveFlows `json:"flows"`
-	Names  Names     `json:"names"`
-	Queues *Queues   `json:"queues,omitempty" doc:"where the sliver's rates are shaped"`
+	Flows   LiveFlows `json:"flows"`
+	Names   Names     `json:"names"`
+	Queues  *Queues   `json:"queues,omitempty" doc:"where the sliver's rates are shaped"`
+	Refused uint64    `json:"refused,omitempty" doc:"packets, both ways, by the program that fills the role packets"`
 }
 
 // LiveFlows are a sliver's entries in the node's table of connections.

@@ -110,6 +110,7 @@ func (d *Daemon) figuresOf(ctx context.Context, e lease.Entry, c slivernet.Count
 		Flows: api.LiveFlows{Limit: c.Limit, Out: c.Out, In: c.In, RefusedOut: c.RefusedOut, RefusedIn: c.RefusedIn, NoPort: c.NoPort},
 		Names: api.Names{Asked: c.Questions.Asked, Refused: c.Questions.Refused, Failed: c.Questions.Failed,
 			UpBytes: c.Questions.UpBytes, DownBytes: c.Questions.DownBytes},
+		Refused: d.packets.refused(e.Sliver),
 	}
 	if f.Daily = in[lease.EgressDaily]; f.Daily > 0 {
 		f.DailyLeft = counted.DailyLeft

@@ -60,7 +60,9 @@ func (d *Daemon) program() decision[programAsk, programDone] {
 			if err := a.Program.Verify(t); err != nil {
 				return fmt.Errorf("%w: %w", errLie, err)
 			}
-			err := d.packets.load(ctx, a.Program.Object)
+			// Who asked may have the incumbent's answer by now, and be gone: a challenger's is
+			// verified all the same.
+			err := d.packets.load(context.WithoutCancel(ctx), a.Program.Object)
 			if errors.Is(err, programs.ErrProgram) {
 				return fmt.Errorf("%w: %w", errLie, err)
 			}

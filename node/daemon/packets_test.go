@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,12 +52,12 @@ type kernelOf struct {
 	why    error    // it takes none
 }
 
-func (k *kernelOf) Load(_ context.Context, object []byte) (programs.Digest, error) {
+func (k *kernelOf) Load(ctx context.Context, object []byte) (programs.Digest, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	d := programs.DigestOf(object)
-	if k.why != nil {
-		return d, k.why
+	if err := cmp.Or(k.why, ctx.Err()); err != nil {
+		return d, err
 	}
 	if _, ok := k.loaded[d]; !ok {
 		k.loaded[d] = programs.Counts{}
@@ -178,6 +179,22 @@ func TestPacketsHandedOver(t *testing.T) {
 		k.expect(t, 1, "quiet")
 		conn.Close()
 		h.m.pass(programAgain)
+		k.expect(t, 1, "")
+	})
+}
+
+// A challenger's program is verified although who asked has left with an answer.
+func TestPacketsOfWhoAskedAndLeft(t *testing.T) {
+	inKernel(t, func(t *testing.T, h *hired, k *kernelOf) {
+		p, err := role.SignProgram(leasetest.Key("alice"), "ron", []byte("quiet"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		if err := h.d.program().whose(left, role.SliceTenant("ron", leasetest.Who("alice")), programDone{&p}); err != nil {
+			t.Error(err)
+		}
 		k.expect(t, 1, "")
 	})
 }
