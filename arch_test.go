@@ -67,13 +67,15 @@ var rooms = map[string]room{
 	"ebpf/bypass":          {floor: 1},
 	"ebpf/ebpftest":        {floor: 1},
 
-	"node":         {2, true, nil},
-	"node/role":    {2, true, nil},
-	"node/agent":   {2, true, []string{"github.com/pelletier/go-toml/v2"}},
-	"node/slice":   {2, true, nil},
-	"node/journal": {floor: 2},
-	"node/safe":    {floor: 2},
-	"node/wire":    {floor: 2},
+	"node":               {2, true, nil},
+	"node/role":          {2, true, nil},
+	"node/release":       {2, true, nil},
+	"node/agent":         {2, true, []string{"github.com/pelletier/go-toml/v2"}},
+	"node/slice":         {2, true, nil},
+	"node/journal":       {floor: 2},
+	"node/safe":          {floor: 2},
+	"node/release/shelf": {floor: 2},
+	"node/wire":          {floor: 2},
 
 	"node/journal/journaltest": {floor: 2},
 
