@@ -112,4 +112,5 @@ type Node struct {
 	Invites   Inviter
 	Overlay   Overlay
 	Roles     Roles
+	Updates   Updates
 }

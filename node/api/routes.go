@@ -38,6 +38,7 @@ func Local(n Node, version string) http.Handler {
 	routeRecord(api, n.Audit)
 	routeInvitation(api, n.Invites)
 	routeRoles(api, n.Roles)
+	routeUpdates(api, n.Updates)
 	exportLocal(api, mux, n.Exports)
 	raw(api, mux, pipe(n.Owner), huma.Operation{Method: "GET", Path: "/v1/nodes/{node}/pipe", OperationID: "pipe",
 		Summary: "Bytes to a node and back: the connection itself, after 101", Parameters: []*huma.Param{

@@ -54,6 +54,7 @@ type Config struct {
 	Contact    string                // where the owner can be reached, for whom slivers send packets to
 	Roles      map[string]RoleConfig // by role; what is missing is as the defaults
 	Policy     string                // the owner's policy; empty: policy.toml in the state directory, if it is there
+	Updates    UpdatesConfig
 }
 
 // Bounds are limits of the daemon that an owner may want otherwise.
@@ -120,6 +121,7 @@ type file struct {
 	Relay      relayTable           `toml:"relay"`
 	Audit      auditTable           `toml:"audit"`
 	Roles      map[string]roleTable `toml:"roles"`
+	Updates    updatesTable         `toml:"updates"`
 }
 
 // sliverTable is what holds for each sliver although no lease states it.
@@ -202,6 +204,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	set(carried(&cfg.Bounds.Relay, f.Relay))
 	set(segment(&cfg.Bounds.Segment, f.Audit.Segment))
 	set(handed(&cfg.Roles, f.Roles))
+	set(published(&cfg.Updates, f.Updates))
 	if f.SiteCert != "" {
 		if !filepath.IsAbs(f.SiteCert) {
 			f.SiteCert = filepath.Join(dir, f.SiteCert)

@@ -125,6 +125,7 @@ func (d *Daemon) decisions() map[string]map[string]askable {
 		"bootstrap": {"contacts": d.contacts()},
 		"monitor":   {"health": d.health()},
 		"topology":  {"near": d.near(), "paths": d.paths()},
+		"updates":   {"which": d.which()},
 	}
 }
 

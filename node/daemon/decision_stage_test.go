@@ -30,6 +30,7 @@ func quiet(t testing.TB, dir string, deps Deps) *Daemon {
 	d := &Daemon{cfg: Config{State: dir}, deps: deps}
 	d.opened = newOpenedOffers(&d.deps)
 	d.book = &namesBook{dir: filepath.Join(dir, "names"), log: deps.Log}
+	d.updates = newUpdater(d)
 	var err error
 	if d.roles, err = newRoles(d); err != nil {
 		t.Fatal(err)
