@@ -62,6 +62,7 @@ var rooms = map[string]room{
 	"ebpf/audit/export":    {floor: 1},
 	"ebpf/kernel":          {floor: 1},
 	"ebpf/net":             {floor: 1},
+	"ebpf/verdict":         {floor: 1},
 	"ebpf/pace":            {floor: 1},
 	"ebpf/model":           {floor: 1},
 	"ebpf/bypass":          {floor: 1},
@@ -69,6 +70,7 @@ var rooms = map[string]room{
 
 	"node":               {2, true, nil},
 	"node/role":          {2, true, nil},
+	"node/keep":          {2, true, nil},
 	"node/release":       {2, true, nil},
 	"node/agent":         {2, true, []string{"github.com/pelletier/go-toml/v2"}},
 	"node/slice":         {2, true, nil},
@@ -108,7 +110,10 @@ var rooms = map[string]room{
 	"sim/market/burst":    {4, true, nil},
 	"sim/market/play":     {floor: 4},
 
+	"examples/auction":   {floor: 5},
 	"examples/bootstrap": {floor: 5}, // tenants of roles, services; of croft they know the shim alone
+	"examples/cast":      {floor: 5},
+	"examples/packets":   {floor: 5},
 	"examples/probe":     {floor: 5},
 	"examples/pulse":     {floor: 5},
 	"examples/query":     {floor: 5},
@@ -127,7 +132,7 @@ var owners = []struct {
 	rooms   []string // exact, or a tree when it ends in a slash
 }{
 	{"github.com/libp2p/", []string{"dht/kad", "dht/index", "dht/dhttest", "gossip/pubsub", "sandbox/swarm/stream", "node/wire", "node/daemon", "sim", "sim/"}},
-	{"github.com/cilium/ebpf", []string{"ebpf/kernel"}},
+	{"github.com/cilium/ebpf", []string{"ebpf/kernel", "ebpf/verdict"}},
 	{"github.com/containerd/go-runc", []string{"sandbox/oci", "sandbox/warden"}},
 	{"github.com/parquet-go/", []string{"ebpf/audit/export"}},
 	{"github.com/gopacket/", []string{"ebpf/net"}},

@@ -14,7 +14,7 @@ type errand struct {
 	out    []IndexEffect
 	number int
 	sent   map[int]func(Response, bool)
-	routes map[Key][]func([]Key, bool) // who waits for each look-up
+	routes map[Key][]func(Routed) // who waits for each look-up
 	alarms []alarm
 	begun  bool
 	ended  bool
@@ -32,7 +32,7 @@ func (e *errand) step(now time.Time, in IndexInput, begin func()) []IndexEffect 
 		return nil
 	}
 	if !e.begun {
-		e.begun, e.sent, e.routes = true, map[int]func(Response, bool){}, map[Key][]func([]Key, bool){}
+		e.begun, e.sent, e.routes = true, map[int]func(Response, bool){}, map[Key][]func(Routed){}
 		begin()
 	}
 	switch in := in.(type) {
@@ -41,7 +41,7 @@ func (e *errand) step(now time.Time, in IndexInput, begin func()) []IndexEffect 
 		delete(e.routes, in.Key)
 		for _, on := range waiting {
 			if !e.ended {
-				on(in.Peers, !in.Failed)
+				on(in)
 			}
 		}
 	case Replied:
@@ -74,7 +74,7 @@ func (e *errand) NextWake() (time.Time, bool) {
 
 func (e *errand) emit(x IndexEffect) { e.out = append(e.out, x) }
 
-func (e *errand) route(r Route, on func(peers []Key, ok bool)) {
+func (e *errand) route(r Route, on func(Routed)) {
 	if e.routes[r.Key] = append(e.routes[r.Key], on); len(e.routes[r.Key]) == 1 { // else it is under way
 		e.emit(r)
 	}

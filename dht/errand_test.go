@@ -15,8 +15,8 @@ func TestTwoWaitForOneLookUp(t *testing.T) {
 	k := Every.Key()
 	effects := e.step(time.Unix(1, 0), Tick{}, func() {
 		for range 2 {
-			e.route(Route{Key: k}, func(peers []Key, ok bool) {
-				if ok && len(peers) == 1 {
+			e.route(Route{Key: k}, func(in Routed) {
+				if !in.Failed && len(in.Peers) == 1 {
 					heard++
 				}
 			})

@@ -16,11 +16,13 @@ type IndexInput interface {
 }
 
 // Routed answers Route: the peers nearest to the key, nearest first, this node not
-// among them. Failed says that nobody could be asked.
+// among them. Failed says that nobody could be asked, Cut that there may be nearer ones,
+// as time ran out.
 type Routed struct {
 	Key    Key
 	Peers  []Key
 	Failed bool
+	Cut    bool
 }
 
 // Replied answers Send.
@@ -45,6 +47,9 @@ func (i Routed) String() string {
 	}
 	if i.Failed {
 		s += " failed"
+	}
+	if i.Cut {
+		s += " cut"
 	}
 	return s
 }

@@ -36,6 +36,10 @@ const (
 	maxSizes = 4096
 )
 
+// AnewEvery is how often a registrant's look-ups begin with nobody: who clings to the
+// places nearest to a key keeps newcomers out of its homes no longer than that.
+const AnewEvery = time.Hour
+
 // again is when a registration is repeated although the offer is the same: soon where
 // few peers were known, then for those who have come since, and rarely.
 var again = []time.Duration{2 * time.Second, 10 * time.Second, time.Minute, 4 * time.Minute}

@@ -193,6 +193,9 @@ func (l *Lookup) NextWake() (time.Time, bool) {
 	return wake, true
 }
 
+// Keeps reports whether a peer may yet be asked or found: who is too far is dropped.
+func (l *Lookup) Keeps(k Key) bool { return l.peers[k] != nil }
+
 // Stats returns what was counted so far.
 func (l *Lookup) Stats() LookupStats { return l.stats }
 

@@ -24,11 +24,12 @@ type RegistrationConfig struct {
 type Told struct {
 	Asked map[Key]Placed // by peer
 	Homes map[Key][]Key  // the peers closest to each bucket
+	Anew  time.Time      // when all look-ups last began with nobody
 }
 
 // With is whom either told, the later of the two where both did. Both stay as they are.
 func (t Told) With(later Told) Told {
-	all := Told{maps.Clone(t.Asked), maps.Clone(t.Homes)}
+	all := Told{maps.Clone(t.Asked), maps.Clone(t.Homes), t.Anew}
 	if all.Asked == nil {
 		return later
 	}
@@ -80,26 +81,27 @@ type Registered struct {
 	Silent  int            `json:"silent"`  // peers that did not
 	Kept    int            `json:"kept"`    // peers that were not asked again: they hold it
 	Depth   int            `json:"depth"`   // of the deepest part
-	Few     bool           `json:"few"`     // fewer peers were found for a bucket than hold one
+	Few     bool           `json:"few"`     // of a bucket fewer peers are known or sure than hold one, or fewer answered than a quorum
 	Status  map[Status]int `json:"status"`  // answers, a bucket at a holder each
 }
 
 // Registration places an offer at the peers closest to each of its buckets; where
 // too many of them are full, at those closest to its part of the bucket, one bit
 // deeper and so on. Those that held an earlier one are told of the newer. Looking
-// up begins with whom it found the last time. An offer
-// that is closed is withdrawn from all that were asked to keep it. It is not safe
+// up begins with whom it found the last time, but for once in AnewEvery. An offer that
+// is closed is withdrawn from all that were asked to keep it. It is not safe
 // for concurrent use.
 type Registration struct {
 	errand
-	cfg RegistrationConfig
-	reg Registered
-	now Told
+	cfg  RegistrationConfig
+	reg  Registered
+	now  Told
+	anew bool
 }
 
 // NewRegistration returns one that has asked nobody yet.
 func NewRegistration(cfg RegistrationConfig) *Registration {
-	return &Registration{cfg: cfg, reg: Registered{Status: map[Status]int{}}, now: Told{map[Key]Placed{}, map[Key][]Key{}}}
+	return &Registration{cfg: cfg, reg: Registered{Status: map[Status]int{}}, now: Told{map[Key]Placed{}, map[Key][]Key{}, cfg.Before.Anew}}
 }
 
 // Step advances the registration to now and applies one input. The first step
@@ -109,6 +111,9 @@ func (r *Registration) Step(now time.Time, in IndexInput) []IndexEffect {
 		if r.cfg.Offer.Closed {
 			r.withdraw()
 			return
+		}
+		if r.anew = now.Sub(r.cfg.Before.Anew).Abs() >= AnewEvery; r.anew {
+			r.now.Anew = now
 		}
 		r.place(Buckets(&r.cfg.Offer.Offer), 0)
 	})
@@ -140,7 +145,7 @@ func targets(keys []Key, found [][]Key) (all []target) {
 }
 
 // verdict is what the holders of one bucket said.
-type verdict struct{ asked, stored, full int }
+type verdict struct{ asked, answered, stored, full int }
 
 func (r *Registration) request(keys []Key) Request {
 	if r.cfg.Offer.Closed {
@@ -162,12 +167,10 @@ func (r *Registration) place(level []Bucket, depth int) {
 	}
 	found := make([][]Key, len(keys))
 	each(ParallelWalks, len(keys), func(i int, next func()) {
-		r.route(Route{keys[i], true, r.begin(keys[i])}, func(peers []Key, ok bool) {
-			found[i] = peers[:min(Replicas, len(peers))]
-			r.reg.Few = r.reg.Few || len(peers) < Replicas
-			if ok {
-				r.now.Homes[keys[i]] = found[i]
-			}
+		r.route(Route{keys[i], true, r.begin(keys[i])}, func(in Routed) {
+			found[i] = in.Peers[:min(Replicas, len(in.Peers))]
+			r.reg.Few = r.reg.Few || in.Cut || len(in.Peers) < Replicas
+			r.settle(keys[i], in)
 			next()
 		})
 	}, func() {
@@ -176,7 +179,9 @@ func (r *Registration) place(level []Bucket, depth int) {
 			r.replace(keys, found, verdicts, func() {
 				var deeper []Bucket
 				for i, b := range level {
-					if v := verdicts[keys[i]]; Deeper(v.asked, v.stored, v.full) && depth < MaxDepth {
+					v := verdicts[keys[i]]
+					r.reg.Few = r.reg.Few || v.answered < Quorum(v.asked)
+					if Deeper(v.asked, v.stored, v.full) && depth < MaxDepth {
 						deeper = append(deeper, b.Whole().Toward(r.cfg.Offer.Node, depth+1))
 					}
 				}
@@ -186,8 +191,22 @@ func (r *Registration) place(level []Bucket, depth int) {
 	})
 }
 
+// settle remembers whom a look-up found, as those to begin with the next time: not what
+// is partly a guess.
+func (r *Registration) settle(k Key, in Routed) {
+	delete(r.now.Homes, k)
+	if !in.Failed && !in.Cut {
+		r.now.Homes[k] = in.Peers[:min(Replicas, len(in.Peers))]
+	}
+}
+
 // begin is with whom the look-up of a bucket begins.
-func (r *Registration) begin(k Key) []Key { return r.cfg.Before.homes(k) }
+func (r *Registration) begin(k Key) []Key {
+	if r.anew {
+		return nil
+	}
+	return r.cfg.Before.homes(k)
+}
 
 // ask tells those that are to hold the offer, but soon after the last time not those
 // that held it then, once anybody has answered: if nobody does, it is this node that is
@@ -248,6 +267,7 @@ func (r *Registration) judge(t target, resp Response, silent bool, verdicts map[
 		v := verdicts[k]
 		v.asked++
 		if i < len(resp.Status) {
+			v.answered++
 			switch resp.Status[i] {
 			case Stored:
 				v.stored++

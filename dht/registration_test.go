@@ -17,14 +17,20 @@ import (
 // somebody.
 func routed(t *testing.T, r *dht.Registration, found []dht.Key, silent ...dht.Key) (asked []dht.Key, begun, looked int) {
 	t.Helper()
+	return routedAt(t, time.Unix(1_800_000_000, 0), r, false, found, silent...)
+}
+
+// routedAt is that at an instant, with look-ups that may be cut.
+func routedAt(t *testing.T, now time.Time, r *dht.Registration, cut bool, found []dht.Key, silent ...dht.Key) (asked []dht.Key, begun, looked int) {
+	t.Helper()
 	for todo := []dht.IndexInput{dht.Tick{}}; len(todo) > 0; todo = todo[1:] {
-		for _, e := range r.Step(time.Unix(1_800_000_000, 0), todo[0]) {
+		for _, e := range r.Step(now, todo[0]) {
 			switch e := e.(type) {
 			case dht.Route:
 				if looked++; len(e.Before) > 0 {
 					begun++
 				}
-				todo = append(todo, dht.Routed{Key: e.Key, Peers: found})
+				todo = append(todo, dht.Routed{Key: e.Key, Peers: found, Cut: cut})
 			case dht.Send:
 				if !slices.Contains(asked, e.To) {
 					asked = append(asked, e.To)

@@ -5,7 +5,10 @@ package dht
 import "time"
 
 // Repeat says when an offer is registered again. The zero value is ready.
-type Repeat struct{ done int }
+type Repeat struct {
+	done  int
+	broke bool // the registration before was broken off
+}
 
 // Newer notes that there is a newer offer. Once settled a refresh needs no early
 // repeats.
@@ -13,6 +16,17 @@ func (r *Repeat) Newer() {
 	if r.done >= len(again) {
 		r.done = len(again) - 1
 	}
+}
+
+// Breaks reports whether a newer offer breaks off the registration that is under way, so
+// that its own begins at once: a look-up may take ten seconds. The one after that is seen
+// through, however often there is news.
+func (r *Repeat) Breaks() bool {
+	if r.broke {
+		return false
+	}
+	r.broke = true
+	return true
 }
 
 // Soon reports whether a repeat of an offer comes so early that whoever held it holds
@@ -29,6 +43,7 @@ func (r *Repeat) After(reg Registered) time.Duration {
 	case r.done == 0 && !reg.Few:
 		r.done = 1
 	}
+	r.broke = false
 	wait := again[min(r.done, len(again)-1)]
 	r.done++
 	return wait

@@ -20,9 +20,10 @@ func (r *Registration) replace(keys []Key, found [][]Key, verdicts map[Key]verdi
 	come := make([][]Key, len(gone))
 	each(ParallelWalks, len(gone), func(i int, next func()) {
 		k := gone[i]
-		r.route(Route{k, true, nil}, func(peers []Key, ok bool) {
-			if peers = peers[:min(Replicas, len(peers))]; ok {
-				r.now.Homes[k] = peers
+		r.route(Route{k, true, nil}, func(in Routed) {
+			peers := in.Peers[:min(Replicas, len(in.Peers))]
+			if !in.Failed {
+				r.settle(k, in)
 				v := verdicts[k]
 				for _, p := range held[i] {
 					if silent(p) && !slices.Contains(peers, p) {

@@ -149,12 +149,12 @@ func (s *Search) holders(b Bucket, on func(peers []Key, ok bool)) {
 		on(peers, true)
 		return
 	}
-	s.route(Route{Key: b.Key()}, func(peers []Key, ok bool) {
-		peers = peers[:min(Replicas, len(peers))]
-		if ok {
+	s.route(Route{Key: b.Key()}, func(in Routed) {
+		peers := in.Peers[:min(Replicas, len(in.Peers))]
+		if !in.Failed {
 			s.closest[b] = peers
 		}
-		on(peers, ok)
+		on(peers, !in.Failed)
 	})
 }
 

@@ -124,6 +124,13 @@ func (b *Bucket) Take(cost uint64, sparse bool) {
 	b.Kept = min(b.Kept, b.Level)
 }
 
+// Left returns how many units it holds at now, what is kept for sparse flows among
+// them.
+func (b Bucket) Left(now uint64) uint64 {
+	b.Refill(now, b.Rate)
+	return b.Level
+}
+
 // wait returns when there is room, at that rate, for what is not sparse: what is
 // kept fills first.
 func (b *Bucket) wait(cost, rate uint64) time.Duration {

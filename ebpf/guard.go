@@ -84,7 +84,8 @@ func (w *Wait) Error() string {
 // Counters are a sliver's totals in both directions.
 type Counters struct {
 	Egress, Ingress Count
-	DailyLeft       uint64 // bytes that are left of the day; 0 too where Daily is no limit
+	DailyLeft       uint64    // bytes that are left of the day; 0 too where Daily is no limit
+	PacketsLeft     [2]uint64 // that the lease has room for at once, by [Direction]
 }
 
 // Count is one direction's totals. Seen is Passed and all of Dropped.

@@ -18,6 +18,13 @@ func (v *View) Offer(node lease.Principal) (*offer.Opened, bool) {
 	return nil, false
 }
 
+// Withdrawn reports whether a node took back the offer of a sequence: who keeps offers of
+// his own may not have heard.
+func (v *View) Withdrawn(node lease.Principal, sequence uint64) bool {
+	e := v.entry(node)
+	return e != nil && e.offer.Closed && e.offer.Sequence > sequence
+}
+
 // Live returns the offers that hold at now, withdrawn nodes left out, by node. They are
 // not to be changed.
 func (v *View) Live(now time.Time) []*offer.Opened {

@@ -37,7 +37,7 @@ func (a *Ask) check() error {
 		kind(a.K, KindAsk),
 		principal("issuer", a.Issuer), principal("node", a.Node),
 		rset(a.RSet), term(a.Term()), CheckLabel(a.Slice), pool(a.Pool), ports(a.Ports, a.RSet, false),
-		owner(a.Owner, a.Issuer), class(a.Class, a.Weight), alone(a.Alone), fanOut(a.FanOut))
+		owner(a.Owner, a.Issuer), class(a.Class, a.Weight), alone(a.Alone), fanOut(a.FanOut), reason(a.Bid))
 }
 
 func (h *Hold) check() error {
@@ -182,7 +182,7 @@ func principal(what string, p Principal) error {
 func slot(s uint8) error     { return field(s < Slots, "slot %d, limit %d", s, Slots-1) }
 func instant(at int64) error { return field(at > 0 && at < maxUnix, "instant %d", at) }
 
-// reason judges a text that is printed on a stranger's terminal.
+// reason judges a text that is printed on a stranger's terminal: a reason, a bid.
 func reason(s string) error {
 	for _, c := range s {
 		if !printable(c) {

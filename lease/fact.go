@@ -66,6 +66,7 @@ type Allotted struct {
 	ActivateBy int64  `cbor:"2,keyasint,omitempty"` // Unix seconds; 0: the ledger's own fuse
 	Starts     int64  `cbor:"3,keyasint,omitempty"` // Unix seconds; 0: with the term
 	Lent       bool   `cbor:"4,keyasint,omitempty"` // out of a pool that borrowed: it goes when a ticket needs the room, whatever the rules are by then
+	Said       string `cbor:"5,keyasint,omitempty"` // what who decided tells the holder
 }
 
 // Record returns the form that a journal keeps.

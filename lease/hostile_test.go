@@ -214,6 +214,9 @@ func laterVectors(t testing.TB, raw func(name, expect, note string, b []byte), d
 	drawn("ask-fan-out-65535", "field S8", "a fan-out above the bound", "ask(alice n1 cpu=1 fanout=65535)")
 	drawn("lease-fan-out-1025", "field S8", "a fan-out above the bound", "ask(alice n1 cpu=1) -> lease(fanout=1025)")
 
+	drawn("ask-bid-201", "field S9", "a bid above the bound", "ask(alice n1 cpu=1 bid="+strings.Repeat("b", lease.MaxText+1)+")")
+	drawn("ask-bid-invisible", "field S9", "a bid that hides a character", "ask(alice n1 cpu=1 bid=1\u200b2)")
+
 	drawn("grant-self", "field S13", "a grant to oneself", "grant(alice alice verbs=1)")
 	drawn("grant-no-verb", "field S14", "a grant of nothing", "grant(alice bob verbs=0)")
 	drawn("grant-verb-128", "field S14", "a verb that is none", "grant(alice bob verbs=129)")

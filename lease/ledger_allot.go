@@ -35,7 +35,8 @@ func (l *Ledger) allot(w *want, old *booking) *Refusal {
 	if m == nil {
 		return refuse(Local, ReasonPolicy, "pool %s needs a mechanism %q, which this node does not have", w.pool, rule.Mechanism)
 	}
-	terms := m.Answer(l.question(w, old))
+	q := l.question(w, old)
+	terms := m.Answer(q)
 	switch {
 	case terms.Refusal != nil:
 		return terms.Refusal
@@ -43,6 +44,9 @@ func (l *Ledger) allot(w *want, old *booking) *Refusal {
 		return refuse(Local, ReasonPolicy, "mechanism %s offers a %s lease of weight %d, which is not what was asked for", rule.Mechanism, terms.Class, terms.Weight)
 	case w.class == Evictable && len(l.evictables) >= MaxEvictables:
 		return refuse(Local, ReasonPolicy, "%d evictable leases stand, limit %d", len(l.evictables), MaxEvictables)
+	}
+	if w.pending = nil; terms.Undecided {
+		w.pending = &q
 	}
 	w.allotted = l.allotted(w, old, &terms)
 	spans := rises(w, old)
@@ -101,7 +105,8 @@ func (l *Ledger) question(w *want, old *booking) Question {
 	rule := l.pool(w.pool).PoolRule
 	rule.Only, rule.PerNetwork = nil, RSet{} // the ledger's own to judge
 	q := Question{Now: l.now, Rule: rule, Op: w.op, By: w.by, RSet: w.rset, Term: w.term, Class: w.class,
-		Weight: w.weight, Exclusive: w.alone != 0, Renews: old != nil, Load: l.pool(w.pool).load.peak(w.term), Free: room.Minus(load)}
+		Weight: w.weight, Exclusive: w.alone != 0, Renews: old != nil, Load: l.pool(w.pool).load.peak(w.term), Free: room.Minus(load),
+		Ask: w.id, Slice: w.slice, Owner: w.owner, Bid: w.bid, Decided: w.decided}
 	if a := l.holders[w.by]; a != nil && a.load[w.pool] != nil {
 		q.Mine = a.load[w.pool].peak(w.term)
 	}
@@ -121,6 +126,9 @@ func (l *Ledger) allotted(w *want, old *booking, terms *Terms) *Allotted {
 	}
 	if a.Grace == 0 {
 		a.Grace = l.cfg.Grace
+	}
+	if reason(terms.Said) == nil {
+		a.Said = terms.Said
 	}
 	a.Lent = w.class == Evictable && (l.pool(w.pool).borrows() || old != nil && old.lentOut())
 	if *a == (Allotted{Charge: w.rset, Grace: l.cfg.Grace}) {

@@ -31,13 +31,16 @@ type want struct {
 	source   netip.Prefix // the network that it was seen to come from
 	allotted *Allotted
 	evict    []eviction // before it is granted
+	bid      string     // of an ask
+	decided  *Decision
+	pending  *Question // which must be decided outside before w can be granted
 }
 
 func wantOf(id ID, st Statement, b []byte) (want, error) {
 	switch w := st.(type) {
 	case *Ask:
 		return want{id: id, op: KindAsk, by: w.Issuer, request: w.Request, rset: w.RSet, term: w.Term(), slice: w.Slice,
-			owner: ownerOf(w.Owner, w.Issuer), pool: w.Pool, ports: w.Ports, replaces: w.Replaces, class: w.Class, weight: w.Weight, alone: w.Alone, fanOut: w.FanOut, bytes: b}, nil
+			owner: ownerOf(w.Owner, w.Issuer), pool: w.Pool, ports: w.Ports, replaces: w.Replaces, class: w.Class, weight: w.Weight, alone: w.Alone, fanOut: w.FanOut, bid: w.Bid, bytes: b}, nil
 	case *Redeem:
 		return want{id: id, op: KindRedeem, by: w.Issuer, request: w.Request, rset: w.RSet, term: w.Term(), slice: w.Slice,
 			owner: ownerOf(w.Owner, w.Issuer), pool: PoolSharp, ports: w.Ports, replaces: w.Replaces, ticket: w.Parent, slot: w.Slot, fanOut: w.FanOut, bytes: b}, nil

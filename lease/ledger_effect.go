@@ -18,10 +18,14 @@ type Effect interface {
 // Answer goes back to whoever gave the input of the same Ref. With a refusal,
 // Statements holds the signed reject if the ledger keeps it; what it does not
 // keep it does not sign.
+//
+// Undecided is a wish that could be granted, and about which somebody outside is to
+// decide: it is to be brought again with the [Decision]. Nothing of it is kept.
 type Answer struct {
 	Ref        uint64
 	Statements [][]byte
 	Refusal    *Refusal
+	Undecided  *Question
 }
 
 // Begin has a sliver run under a lease.
@@ -96,6 +100,9 @@ func (a Answer) String() string {
 	}
 	if a.Refusal != nil {
 		s += fmt.Sprintf(" refusal=%s text=%q", a.Refusal.Code(), a.Refusal.Text)
+	}
+	if a.Undecided != nil {
+		s += fmt.Sprintf(" undecided=%s", a.Undecided.Ask)
 	}
 	return s
 }

@@ -23,6 +23,7 @@ type Wish struct {
 	Chain     [][]byte
 	Authority []byte       // for a slice of another's: see [OpenAuthority]
 	Source    netip.Prefix // the network that it came from, where that was seen directly
+	Decided   *Decision    // where the pool's mechanism is [MechanismAllocator]; nil: nobody has been asked
 }
 
 // Commit turns a hold into a lease. Repeated, it returns the same bytes.
@@ -111,6 +112,9 @@ func (in Wish) String() string {
 	s := fmt.Sprintf("wish ref=%d caller=%s chain=%s%s", in.Ref, in.Caller, digests(in.Chain), shown(in.Authority))
 	if in.Source.IsValid() {
 		s += " source=" + in.Source.String()
+	}
+	if d := in.Decided; d != nil {
+		s += fmt.Sprintf(" refusal=%q said=%q", d.Refusal, d.Said)
 	}
 	return s
 }

@@ -21,7 +21,7 @@ func ParseInput(line string, blob func(Digest) ([]byte, bool)) (Input, error) {
 	var in Input
 	switch name {
 	case "wish":
-		in = Wish{Ref: p.number("ref", 64), Caller: p.principal("caller"), Chain: p.blobs("chain"), Authority: p.maybe("authority"), Source: p.source()}
+		in = Wish{Ref: p.number("ref", 64), Caller: p.principal("caller"), Chain: p.blobs("chain"), Authority: p.maybe("authority"), Source: p.source(), Decided: p.decision()}
 	case "commit":
 		in = Commit{Ref: p.number("ref", 64), Caller: p.principal("caller"), Hold: p.id("hold")}
 	case "activate":
@@ -123,6 +123,14 @@ func (p *fieldReader) id(key string) ID {
 	v, err := ParseID(p.take(key))
 	p.fail(err)
 	return v
+}
+
+// decision is absent where nobody outside was asked.
+func (p *fieldReader) decision() *Decision {
+	if _, ok := p.fields["refusal"]; !ok {
+		return nil
+	}
+	return &Decision{Refusal: p.take("refusal"), Said: p.take("said")}
 }
 
 // source is absent where a wish came through others.

@@ -37,7 +37,8 @@ func newHistory(t *testing.T, rt *rapid.T) *history {
 		PoolRule{Pool: PoolCommons, Capacity: RSet{CPU: 10, PortsIn: 3}, PerPrincipal: RSet{CPU: 6}, MaxTerm: 100},
 		PoolRule{Pool: PoolSharp, Capacity: RSet{CPU: 10, PortsIn: 3, Memory: 6}, Mechanism: MechanismSharp, MaxTerm: 100},
 		PoolRule{Pool: PoolShare, Capacity: RSet{CPU: 40, Memory: 2}, Mechanism: MechanismShare, MaxTerm: 100, MaxWeight: 4, Notice: 6, Borrow: true},
-		PoolRule{Pool: PoolCalendar, Capacity: RSet{CPU: 10, PortsIn: 1}, Mechanism: MechanismCalendar, MaxTerm: 100, Ahead: 60, NoShow: 9, Exclusive: true})
+		PoolRule{Pool: PoolCalendar, Capacity: RSet{CPU: 10, PortsIn: 1}, Mechanism: MechanismCalendar, MaxTerm: 100, Ahead: 60, NoShow: 9, Exclusive: true},
+		PoolRule{Pool: "auction", Capacity: RSet{CPU: 10, PortsIn: 1}, Mechanism: MechanismAllocator, MaxTerm: 100})
 	w.cfg.HoldFuse, w.cfg.ActivateFuse, w.cfg.Grace, w.cfg.Quarantine = 5, 7, 4, 15
 	w.cfg.Ports = PortRange{First: 5000, Last: 5003}
 	w.l = NewLedger(w.cfg)
@@ -78,12 +79,12 @@ func (h *history) input() Input {
 	}
 	switch {
 	case what < 4:
-		return h.ask(who, uint64(h.draw("cpu", 1, 6)), 0, func(a *Ask) {
+		in := h.ask(who, uint64(h.draw("cpu", 1, 6)), 0, func(a *Ask) {
 			var ports int
 			a.From, a.Until, a.Replaces, ports = h.term(who, entries)
-			pool := h.draw("pool", 0, 4)
+			pool := h.draw("pool", 0, 5)
 			if h.lending {
-				pool /= 4
+				pool /= 5
 			}
 			switch pool {
 			case 0, 1:
@@ -92,12 +93,21 @@ func (h *history) input() Input {
 			case 2:
 				a.Pool, a.Alone = PoolCalendar, uint8(h.draw("alone", 0, 3)/3)
 				ports = 0
+			case 3:
+				a.Pool, a.Bid = "auction", "7"
 			}
 			a.RSet[PortsIn] = uint64(ports)
 			for i := range ports {
 				a.Ports = append(a.Ports, Port{Proto: UDP, Inside: uint16(80 + i)})
 			}
 		})
+		switch h.draw("decided", 0, 3) { // whatever pool it is about
+		case 0:
+			in.Decided = &Decision{Refusal: "outbid"}
+		case 1, 2:
+			in.Decided = &Decision{Said: "at 7"}
+		}
+		return in
 	case what < 7 && len(h.tickets) > 0:
 		chain := h.tickets[h.draw("ticket", 0, len(h.tickets)-1)]
 		who = h.holder(chain)
@@ -177,6 +187,9 @@ func (h *history) learn(in Input) {
 					h.tickets = append(h.tickets, a.Statements)
 				}
 			case Wish:
+				if a.Undecided != nil {
+					continue
+				}
 				o, _ := read(a.Statements[0])
 				for _, name := range people {
 					if keyOf(name).Principal() == in.Caller {

@@ -33,6 +33,7 @@ type Entry struct {
 	FanOut     uint16    `json:"fan_out,omitempty"`     // distinct addresses in a minute, where the lease states it
 	Starts     int64     `json:"starts,omitempty"`      // when the room is free, if that is after the term's begin
 	Share      RSet      `json:"share,omitzero"`        // what is in force of an evictable one that runs
+	Said       string    `json:"said,omitempty"`        // by who decided that it is granted
 	Statement  []byte    `json:"statement"`             // the signed lease, before that the signed hold
 	Program    []byte    `json:"program,omitempty"`
 }
@@ -43,6 +44,9 @@ func (b *booking) entry() Entry {
 		Statement: b.holdBytes, Program: b.program, Reason: b.why(), End: b.endBytes, Class: b.class, Weight: b.weight, Exclusive: b.alone != 0, FanOut: b.fanOut}
 	if b.starts() > b.term.From {
 		e.Starts = b.starts()
+	}
+	if b.allotted != nil {
+		e.Said = b.allotted.Said
 	}
 	if b.state.Live() {
 		e.Share = b.share

@@ -14,6 +14,8 @@ func TestInputsPrintInAFormThatParses(t *testing.T) {
 	alice := keyOf("alice").Principal()
 	for _, in := range []Input{
 		Wish{Ref: 7, Caller: alice, Chain: [][]byte{put("capacity"), put("ticket"), put("redeem")}},
+		Wish{Ref: 7, Caller: alice, Chain: [][]byte{put("ask")}, Decided: &Decision{Refusal: `no "more" = so`}},
+		Wish{Ref: 7, Caller: alice, Chain: [][]byte{put("ask")}, Decided: &Decision{Said: "at 7"}},
 		Commit{Ref: 1, Caller: alice, Hold: ID{2}},
 		Activate{Ref: 1, Caller: alice, Lease: ID{2}, Program: put("program")},
 		End{Ref: 1, Caller: alice, Close: put("close")},
@@ -38,6 +40,7 @@ func TestInputsPrintInAFormThatParses(t *testing.T) {
 
 func FuzzParseInput(f *testing.F) {
 	f.Add("gone lease=" + ID{1}.String())
+	f.Add(Wish{Caller: nodeKey.Principal(), Decided: &Decision{Refusal: `a "no"`, Said: "at 7"}}.String())
 	f.Add(`recall ref=1 lease=` + ID{2}.String() + ` reason="x y"`)
 	f.Fuzz(func(t *testing.T, line string) {
 		in, err := ParseInput(line, nil)

@@ -4,15 +4,15 @@ package lease
 
 import "fmt"
 
-// wish grants a hold or refuses it. What was answered under a request is
-// answered again as it is stored.
+// wish grants a hold or refuses it, or says that somebody else is to decide first.
+// What was answered under a request is answered again as it is stored.
 func (l *Ledger) wish(in Wish) {
 	w, path, err := l.verified(in)
 	if err != nil {
 		l.answerRefusal(in.Ref, refuse(Local, ReasonInvalid, "%v", err))
 		return
 	}
-	w.source = in.Source.Masked()
+	w.source, w.decided = in.Source.Masked(), in.Decided
 	if past := l.requests[w.key()]; past != nil {
 		if past.same(w.id) {
 			l.emit(past.answer(in.Ref))
@@ -36,6 +36,10 @@ func (l *Ledger) wish(in Wish) {
 	hold, ports, refusal := l.admit(&w)
 	if refusal != nil {
 		l.reject(in.Ref, &w, refusal)
+		return
+	}
+	if w.pending != nil {
+		l.emit(Answer{Ref: in.Ref, Undecided: w.pending})
 		return
 	}
 	if refusal := l.evictAll(w.evict); refusal != nil {
@@ -146,6 +150,9 @@ func (l *Ledger) admit(w *want) (hold []byte, ports []Port, _ *Refusal) {
 	}
 	if ports, refusal = l.ports.choose(w, old); refusal != nil {
 		return nil, nil, refusal
+	}
+	if w.pending != nil {
+		return nil, nil, nil // what is not decided is not signed
 	}
 	commitBy := min(l.now+l.cfg.HoldFuse, w.term.Until)
 	if old != nil {

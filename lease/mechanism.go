@@ -2,10 +2,10 @@
 
 package lease
 
-// A Mechanism decides, for one pool, on what terms a wish may be granted. Four
-// come with the ledger; a fifth takes the same two messages and plugs in beside
-// them (LedgerConfig.Mechanisms), in this process or behind a socket: both are
-// plain values that encode and print.
+// A Mechanism decides, for one pool, on what terms a wish may be granted. Five
+// come with the ledger; the fifth says what was decided outside of it. Another
+// takes the same two messages and plugs in beside them (LedgerConfig.Mechanisms):
+// both are plain values that encode and print.
 //
 // A mechanism proposes. The ledger holds what it proposes against the calendar
 // of the pool, and charges a hard lease with no less than it gives, so that no
@@ -33,6 +33,12 @@ type Question struct {
 	Load      RSet      `cbor:"11,keyasint" json:"load"`                       // the pool's peak in the term
 	Mine      RSet      `cbor:"12,keyasint" json:"mine"`                       // the asker's own part of that, at its own peak
 	Free      RSet      `cbor:"13,keyasint" json:"free"`                       // what the ledger would find room for in all of the term
+
+	Ask     ID        `cbor:"14,keyasint" json:"ask"`                         // of the wish
+	Slice   string    `cbor:"15,keyasint" json:"slice"`                       // what it is for
+	Owner   Principal `cbor:"16,keyasint" json:"owner"`                       // of that slice
+	Bid     string    `cbor:"17,keyasint,omitempty" json:"bid,omitempty"`     // of an ask
+	Decided *Decision `cbor:"18,keyasint,omitempty" json:"decided,omitempty"` // outside of the ledger
 }
 
 // Terms is a mechanism's answer: a refusal, or how the wish may be granted.
@@ -51,19 +57,26 @@ type Terms struct {
 	// ActivateBy is when the lease ends unless activated, Unix seconds; the
 	// ledger's own fuse burns at least as long.
 	ActivateBy int64 `cbor:"7,keyasint,omitempty" json:"activate_by,omitempty"`
+	// Said is what the holder is told with the grant; what does not print, or is
+	// longer than MaxText, is left out.
+	Said string `cbor:"8,keyasint,omitempty" json:"said,omitempty"`
+	// Undecided: the wish could be granted, and whether it is must be decided
+	// elsewhere first. Nothing is booked, kept or signed.
+	Undecided bool `cbor:"9,keyasint,omitempty" json:"undecided,omitempty"`
 }
 
 // The mechanisms that come with the ledger.
 const (
-	MechanismSharp    = "sharp"    // redeemed tickets
-	MechanismGang     = "gang"     // first come, for all nodes of a slice or none
-	MechanismShare    = "share"    // a weighted share of what is idle, evictable
-	MechanismCalendar = "calendar" // reserved ahead of time
+	MechanismSharp     = "sharp"     // redeemed tickets
+	MechanismGang      = "gang"      // first come, for all nodes of a slice or none
+	MechanismShare     = "share"     // a weighted share of what is idle, evictable
+	MechanismCalendar  = "calendar"  // reserved ahead of time
+	MechanismAllocator = "allocator" // as the tenant of the role decides
 )
 
 func builtIn() map[string]Mechanism {
 	all := make(map[string]Mechanism)
-	for _, m := range []Mechanism{sharpMechanism{}, gangMechanism{}, shareMechanism{}, calendarMechanism{}} {
+	for _, m := range []Mechanism{sharpMechanism{}, gangMechanism{}, shareMechanism{}, calendarMechanism{}, allocatorMechanism{}} {
 		all[m.Name()] = m
 	}
 	return all

@@ -157,6 +157,7 @@ type Ask struct {
 	Weight   uint16    `cbor:"34,keyasint,omitempty" json:"weight,omitempty"`    // of an evictable lease, 1 to 1000
 	Alone    uint8     `cbor:"35,keyasint,omitempty" json:"exclusive,omitempty"` // 1: nobody else in the pool during the term
 	FanOut   uint16    `cbor:"40,keyasint,omitempty" json:"fan_out,omitempty"`
+	Bid      string    `cbor:"41,keyasint,omitempty" json:"bid,omitempty"` // for who allots the pool to read
 }
 
 // Hold binds the node until CommitBy. It gives no sliver and never turns into a

@@ -331,6 +331,7 @@ func statementVectors(t testing.TB) (list []vector) {
 		"grant(alice bob slice= verbs=1 sequence=18446744073709551615 0h..9600h)",
 		"cap(n1 cpu=4 fanout=1024) -> t0(alice fanout=300) -> r0(fanout=1) -> lease()",
 		"ask(alice n1 cpu=500 fanout=256)",
+		"ask(alice n1 cpu=500 pool=auction bid=12)",
 	} {
 		d := leasetest.Draw(t, drawing).Last()
 		list = append(list, vector{Name: fmt.Sprintf("%s-%02d", d.Kind(), len(list)), Note: drawing, Expect: "ok",

@@ -37,14 +37,16 @@ func (n *Node) Path(ctx context.Context, node string) (p Path, err error) {
 // rate is the difference of two over that of their At. What the node itself moves for
 // the sliver is in it.
 type Traffic struct {
-	At        time.Time `json:"at"` // by the node's clock
-	Out       Way       `json:"out"`
-	In        Way       `json:"in"`
-	OutRate   uint64    `json:"out_rate"`   // bit/s that are in force
-	InRate    uint64    `json:"in_rate"`    // the same
-	Daily     uint64    `json:"daily"`      // bytes out in a day; 0: no limit
-	DailyLeft uint64    `json:"daily_left"` // of these
-	Flows     struct {
+	At             time.Time `json:"at"` // by the node's clock
+	Out            Way       `json:"out"`
+	In             Way       `json:"in"`
+	OutRate        uint64    `json:"out_rate"`         // bit/s that are in force
+	InRate         uint64    `json:"in_rate"`          // the same
+	Daily          uint64    `json:"daily"`            // bytes out in a day; 0: no limit
+	DailyLeft      uint64    `json:"daily_left"`       // of these
+	OutPacketsLeft uint64    `json:"out_packets_left"` // that the lease has room for at once
+	InPacketsLeft  uint64    `json:"in_packets_left"`  // the same
+	Flows          struct {
 		Limit uint64 `json:"limit"` // open at once, each way
 		Out   uint64 `json:"out"`
 		In    uint64 `json:"in"`

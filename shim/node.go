@@ -30,7 +30,7 @@ const DefaultSocket = "/run/croft/node.sock"
 
 // Node is the node on which the sliver runs.
 type Node struct {
-	socket string
+	dialer func(context.Context) (net.Conn, error)
 	http   *http.Client
 }
 
@@ -40,7 +40,12 @@ func Open() *Node { return At(cmp.Or(os.Getenv("CROFT_SOCKET"), DefaultSocket)) 
 
 // At returns the node behind a socket.
 func At(socket string) *Node {
-	n := &Node{socket: socket}
+	return By(func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "unix", socket) })
+}
+
+// By returns the node behind connections of another kind.
+func By(dial func(context.Context) (net.Conn, error)) *Node {
+	n := &Node{dialer: dial}
 	n.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2, MaxConnsPerHost: maxConns, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx) }}}
 	return n
 }
@@ -48,7 +53,7 @@ func At(socket string) *Node {
 func (n *Node) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
-	return new(net.Dialer).DialContext(ctx, "unix", n.socket)
+	return n.dialer(ctx)
 }
 
 // Self is who a sliver is, and where.

@@ -25,7 +25,8 @@ func (a *app) desk() *cobra.Command {
 		Long: `Run a command with a socket in CROFT_SOCKET that answers as the one in a sliver does:
 what it publishes, hears and asks goes through the node behind --socket, which may be a
 visitor, and is signed with your key. It has no lease and no limits, and cannot serve a
-role. The exit code is the command's: 1 if that is not 0.`,
+role. Ctrl-C gives the command 5 s to end, in which it is answered still. The exit
+code is 1 if the command's is not 0.`,
 		Example: "  croft desk pulse -- ./pulse -every 2s",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			label, err := ownLabel(args[0])
@@ -60,7 +61,7 @@ func (a *app) atDesk(ctx context.Context, key *sign.Key, label string, args []st
 	if err != nil {
 		return fmt.Errorf("making the socket: %w", err)
 	}
-	during, stop := context.WithCancel(ctx)
+	during, stop := context.WithCancel(context.WithoutCancel(ctx)) // to the command's end
 	served := make(chan error, 1)
 	d := &desk.Desk{Way: a.way(), Key: key, Label: label}
 	go func() { served <- d.Serve(during, l) }()

@@ -40,6 +40,12 @@ day about its record of packets are shown. Nothing of this machine is changed: a
 root, the parts are tried in namespaces made for that and removed. Exit code 1 if a
 requirement is missing, or there is an alarm.
 
+Last comes the obsolescence meter, of the node that listens: each thing on which it
+depends that its founders built or run, who has it now, and what happens if that
+vanishes this minute. Tenants of roles are asked a question each, and nodes whether they
+are there. theirs: nobody but the founders has it; shared: others have it too; free: they
+have nothing to do with it. It changes no exit code.
+
 With --bypass, try to get around a sliver's limits in every way of the bypass
 suite, on a node made for that, between namespaces that reach no other network.
 What arrives is counted at the receiver for three seconds, and once more with the
@@ -68,7 +74,7 @@ Exit code 1 on a hole, and when anything is weak.`,
 
 // finding is one line of doctor.
 type finding struct {
-	Kind    string `json:"kind"` // requirement, feature, leftover or record
+	Kind    string `json:"kind"` // requirement, feature, leftover, record or dependence
 	Name    string `json:"name"`
 	OK      bool   `json:"ok"`
 	Found   string `json:"found,omitempty"`
@@ -76,6 +82,8 @@ type finding struct {
 	InForce string `json:"in_force,omitempty"` // instead of a feature
 	Cost    string `json:"cost,omitempty"`     // of that
 	Mend    string `json:"mend,omitempty"`
+
+	*dependence
 }
 
 // lookOver prints requirements, features and leftovers.
@@ -123,6 +131,7 @@ func (a *app) lookOver(ctx context.Context) error {
 	if u, err := a.way().Updates(ctx); err == nil { // no daemon is needed
 		all = append(all, freshness(u))
 	}
+	all = append(all, a.obsolescence(ctx)...)
 	err := printEach(a, all, "", findingLine)
 	if err == nil && bad == 0 && alarmed {
 		err = &failure{code: exitFailed, reason: "alarm", err: errors.New("the node's record of packets has alarms")}
@@ -135,6 +144,8 @@ func (a *app) lookOver(ctx context.Context) error {
 
 func findingLine(w io.Writer, f finding) {
 	switch {
+	case f.dependence != nil:
+		f.dependence.line(w, f)
 	case f.OK:
 		fmt.Fprintf(w, "ok\t%s\t%s\n", f.Name, f.Found)
 	case f.Kind == "requirement":

@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	programs "croft/ebpf/verdict"
 	"croft/sandbox/warden"
 	"croft/sim/lab"
 	"croft/sim/stack"
@@ -31,6 +32,8 @@ func main() {
 	switch args := os.Args[1:]; {
 	case len(args) > 0 && args[0] == "warden":
 		os.Exit(warden.Main(args[1:]))
+	case len(args) == 1 && args[0] == programs.Command:
+		os.Exit(programs.Main())
 	case len(args) > 2 && args[0] == "lab" && args[1] == "relay":
 		os.Exit(lab.RelayMain(args[2:]))
 	case len(args) == 4 && args[0] == "sim" && args[1] == "child":

@@ -17,7 +17,7 @@ import (
 
 func (a *app) renew() *cobra.Command {
 	var term time.Duration
-	var rset string
+	var rset, bid string
 	c := &cobra.Command{
 		Use: "renew SLICE", Short: "Have a slice run on, longer or with other limits", Args: cobra.ExactArgs(1),
 		Long: "Lease every sliver's share anew, in place: the program runs on, and its limits change while it does. A node that refuses keeps the old lease.",
@@ -35,7 +35,7 @@ func (a *app) renew() *cobra.Command {
 			}
 			until := time.Now().Add(term).Unix()
 			for _, rec := range t.rounds() {
-				if err := a.renewAll(cmd.Context(), t, rec, until, set); err != nil {
+				if err := a.renewAll(cmd.Context(), t, rec, until, set, bid); err != nil {
 					return err
 				}
 			}
@@ -43,16 +43,18 @@ func (a *app) renew() *cobra.Command {
 		},
 	}
 	c.Flags().DurationVar(&term, "for", time.Hour, "how long from now")
+	c.Flags().StringVar(&bid, "bid", "", "what to say to who allots the pool")
 	c.Flags().StringVar(&rset, "rset", "", "other limits: egress.rate=10mbit,…")
 	return c
 }
 
 // renewAll renews what a record names.
-func (a *app) renewAll(ctx context.Context, t target, rec slice.Record, until int64, set lease.RSet) error {
+func (a *app) renewAll(ctx context.Context, t target, rec slice.Record, until int64, set lease.RSet, bid string) error {
 	m, err := slice.NewRenewal(rec, until, set, t.key, rand.Reader)
 	if err != nil {
 		return err
 	}
+	m.Bid(bid)
 	done, err := a.driver(t, nil).drive(ctx, m)
 	if err != nil {
 		return err

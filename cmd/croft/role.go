@@ -50,7 +50,7 @@ LABEL@OWNER, or builtin.`,
 			return a.showRole(r)
 		}}
 	}
-	c.AddCommand(a.roleAsk(), &cobra.Command{Use: "list", Short: "List the roles and who fills them", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	c.AddCommand(a.roleAsk(), a.roleSign(), &cobra.Command{Use: "list", Short: "List the roles and who fills them", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		list, err := a.way().Roles(cmd.Context())
 		if err != nil {
 			return err

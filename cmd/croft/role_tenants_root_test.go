@@ -17,7 +17,7 @@ import (
 )
 
 // TestRootTenants hands the other roles of a node over to the tenants of the examples,
-// one after another, and back.
+// one after another, and back; and then has the one who founded the network stop for good.
 func TestRootTenants(t *testing.T) {
 	needLab(t)
 	names, python := pythonRoot(t, "../../examples/names/names.py", "/names.py")
@@ -48,16 +48,22 @@ func TestRootTenants(t *testing.T) {
 		})
 	}
 	setup := setUp(l, status)
-	testscript.Run(t, testscript.Params{Files: []string{"testdata/role/tenants.txtar"}, RequireUniqueNames: true, RequireExplicitExec: true, Cmds: cmds, Setup: func(e *testscript.Env) error {
-		e.Setenv("NAMES", names)
-		e.Setenv("MONITOR", monitor)
-		e.Setenv("TOPOLOGY", topology)
-		e.Setenv("BOOTSTRAP", bootstrap)
-		e.Setenv("PRINCIPAL2", status.Nodes[1].Principal)
-		e.Setenv("PRINCIPAL4", status.Nodes[3].Principal)
-		e.Setenv("PYTHON", python)
-		return setup(e)
-	}})
+	play := func(file string) {
+		t.Run("one after the other", func(t *testing.T) {
+			testscript.Run(t, testscript.Params{Files: []string{file}, RequireUniqueNames: true, RequireExplicitExec: true, Cmds: cmds, Setup: func(e *testscript.Env) error {
+				e.Setenv("NAMES", names)
+				e.Setenv("MONITOR", monitor)
+				e.Setenv("TOPOLOGY", topology)
+				e.Setenv("BOOTSTRAP", bootstrap)
+				e.Setenv("PRINCIPAL2", status.Nodes[1].Principal)
+				e.Setenv("PRINCIPAL4", status.Nodes[3].Principal)
+				e.Setenv("PYTHON", python)
+				return setup(e)
+			}})
+		})
+	}
+	play("testdata/role/tenants.txtar")
+	play("testdata/role/obsolescence.txtar")
 }
 
 // service builds a service of the examples, as one static binary.

@@ -66,7 +66,7 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("daily", a.find(), a.run(), a.ps(), a.top(), a.logs(), a.exec(), a.stop(), a.renew(), a.reserve(), a.when(), a.desk())
+	add("daily", a.find(), a.run(), a.ps(), a.top(), a.logs(), a.exec(), a.stop(), a.renew(), a.keepGroup(), a.reserve(), a.when(), a.desk())
 	add("books", a.sliceGroup(), a.topic(), a.ticket(), a.lease(), a.conflict(), a.audit(), a.optout(), a.key(), a.name(), a.release())
 	add("machine", a.up(), a.invite(), a.policy(), a.agent(), a.doctor(), a.clock(), a.role(), a.update(), a.lab(), a.sim(), a.net(), a.view())
 	root.AddCommand(topics()...)

@@ -41,6 +41,7 @@ type runFlags struct {
 	weight            uint16
 	alone             bool
 	private           bool
+	bid               string
 }
 
 func (a *app) run() *cobra.Command {
@@ -94,6 +95,7 @@ the leases are yours, from the commons or by your tickets; the slice is the owne
 	c.Flags().StringArrayVar(&f.tickets, "ticket", nil, "redeem this ticket (a file, or its name in your purse), instead of asking the commons (may be repeated)")
 	c.Flags().StringVar(&f.pool, "pool", "", "pool to ask: commons, share, calendar or another of the nodes' own (default commons; sharp with --ticket)")
 	c.Flags().Uint16Var(&f.weight, "weight", 0, "an evictable lease: this weight's share of what is idle, up to --rset (1 to 1000)")
+	c.Flags().StringVar(&f.bid, "bid", "", "what to say to who allots --pool, such as a price: up to 200 bytes, signed with the ask")
 	c.Flags().StringVar(&f.reservation, "reservation", "", "run on what croft reserve has leased under this name")
 	c.Flags().BoolVar(&f.private, "private", false, "nodes do not pass the program on: each has it from you alone")
 	c.Flags().StringVar(&f.view, "view", "on", "off: discover by the DHT alone")
@@ -102,7 +104,7 @@ the leases are yours, from the commons or by your tickets; the slice is the owne
 
 // launchReserved refuses what a reservation has settled already.
 func (a *app) launchReserved(cmd *cobra.Command, f runFlags, args []string) error {
-	for _, name := range []string{"nodes", "where", "cap", "rset", "name", "for", "port", "ticket", "pool", "weight", "fan-out"} {
+	for _, name := range []string{"nodes", "where", "cap", "rset", "name", "for", "port", "ticket", "pool", "weight", "fan-out", "bid"} {
 		if cmd.Flags().Changed(name) {
 			return usage("", "--%s was settled when slice %s was reserved", name, f.reservation)
 		}
@@ -330,7 +332,9 @@ func (f runFlags) wish(now time.Time, tickets []wantedTicket) (slice.Wish, error
 			return slice.Wish{}, usage("", "a ticket is redeemed from pool %s", w.Pool)
 		}
 	}
-	w.Alone, w.FanOut = f.alone, f.fanOut
+	if w.Alone, w.FanOut, w.Bid = f.alone, f.fanOut, f.bid; f.bid != "" && (len(tickets) > 0 || f.pool == "") {
+		return slice.Wish{}, usage("a pool of nodes whose owners have it allotted", "--bid needs --pool, and no ticket")
+	}
 	if w.FanOut > lease.MaxFanOut {
 		return slice.Wish{}, usage("", "--fan-out %d: want 1 to %d", w.FanOut, lease.MaxFanOut)
 	}

@@ -50,7 +50,7 @@ func (n shimNode) OwnLeases(ctx context.Context) iter.Seq2[api.OwnLease, error] 
 }
 
 func (shimNode) Counted(context.Context) (api.Figures, error) {
-	return api.Figures{OutRate: 8, InRate: 7, Daily: 6, DailyLeft: 5, Flows: api.LiveFlows{Limit: 4, Out: 3, In: 2},
+	return api.Figures{OutRate: 8, InRate: 7, Daily: 6, DailyLeft: 5, OutPacketsLeft: 13, InPacketsLeft: 14, Flows: api.LiveFlows{Limit: 4, Out: 3, In: 2},
 		Out: api.Way{SeenPackets: 11, SeenBytes: 12, PassedPackets: 9, PassedBytes: 10, Dropped: map[string]uint64{"packets": 2}}}, nil
 }
 
@@ -123,7 +123,7 @@ func topicsAgree(ctx context.Context, t *testing.T, s *shim.Node) {
 	if len(untils) != 2 || untils[1] != untils[0]+1 {
 		t.Errorf("leases until %v", untils)
 	}
-	if c, err := s.Traffic(ctx); err != nil || c.OutRate != 8 || c.InRate != 7 || c.Daily != 6 || c.DailyLeft != 5 || c.Flows.Limit != 4 || c.Flows.Out != 3 || c.Flows.In != 2 ||
+	if c, err := s.Traffic(ctx); err != nil || c.OutRate != 8 || c.InRate != 7 || c.Daily != 6 || c.DailyLeft != 5 || c.OutPacketsLeft != 13 || c.InPacketsLeft != 14 || c.Flows.Limit != 4 || c.Flows.Out != 3 || c.Flows.In != 2 ||
 		c.Out.SeenPackets != 11 || c.Out.SeenBytes != 12 || c.Out.PassedPackets != 9 || c.Out.PassedBytes != 10 || c.Out.Dropped["packets"] != 2 {
 		t.Errorf("%+v, %v", c, err)
 	}

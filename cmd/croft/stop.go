@@ -25,6 +25,11 @@ func (a *app) stop() *cobra.Command {
 				targets = append(targets, t)
 			}
 			for _, t := range targets {
+				if t.Actor.IsZero() {
+					if err := a.unkeep(cmd.Context(), t); err != nil {
+						return err
+					}
+				}
 				for _, rec := range t.rounds() {
 					if err := a.stopAll(cmd.Context(), t, rec); err != nil {
 						return err

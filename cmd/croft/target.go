@@ -78,7 +78,7 @@ func (a *app) ownTarget(ctx context.Context, name string) (target, error) {
 	if p, err := a.published(rec.Slice); err != nil || !p.lets(lease.VerbRun|lease.VerbRenew) {
 		return t, err
 	}
-	live, _ := a.survey(ctx, t, nodesOf(rec)) // who does not answer is told of when something is asked of it
+	live, _ := a.survey(ctx, t, union(nodesOf(rec), a.keptNodes(ctx, t))) // who does not answer is told of when something is asked of it
 	for _, l := range live {
 		at := slices.IndexFunc(t.Slivers, func(s slice.Sliver) bool { return l.Sliver == s.Sliver && l.Node == s.Node })
 		if at >= 0 {

@@ -101,7 +101,7 @@ numbers (4000), texts with a unit ("2GiB", "50mbit") or shares ("25%").
   cpu = "75%"
 
   [pool.NAME]                           # commons, sharp, or another: shares are of the capacity
-  mechanism = "gang"                    # sharp, gang, share or calendar
+  mechanism = "gang"                    # sharp, gang, share, calendar or allocator
   part = "25%"                          # of all resources that are not named
   cpu = 2000
   only = ["ann"]                        # for whom it is kept

@@ -81,8 +81,8 @@ func (e *errand) do(ctx context.Context, effect dht.IndexEffect, see func(dht.In
 	case dht.Route:
 		before := e.infos(effect.Before)
 		e.beside(ctx, func() func() dht.IndexInput {
-			peers, err := e.x.closest(ctx, effect, before)
-			return func() dht.IndexInput { return e.routed(effect.Key, peers, err) }
+			peers, cut, err := e.x.closest(ctx, effect, before)
+			return func() dht.IndexInput { return e.routed(effect.Key, peers, cut, err) }
 		})
 	case dht.Send:
 		if effect.To == e.x.at {
@@ -128,15 +128,16 @@ func (e *errand) infos(peers []dht.Key) (list []peer.AddrInfo) {
 }
 
 // closest are the holders of a bucket.
-func (x *Index) closest(ctx context.Context, want dht.Route, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+func (x *Index) closest(ctx context.Context, want dht.Route, before []peer.AddrInfo) (peers []peer.AddrInfo, cut bool, err error) {
 	if want.Calm {
 		return x.cfg.Router.Homes(ctx, want.Key[:], dht.Replicas, before)
 	}
-	return x.cfg.Router.Closest(ctx, want.Key[:], dht.Replicas)
+	peers, err = x.cfg.Router.Closest(ctx, want.Key[:], dht.Replicas)
+	return peers, false, err
 }
 
-func (e *errand) routed(key dht.Key, peers []peer.AddrInfo, err error) dht.IndexInput {
-	in := dht.Routed{Key: key, Failed: err != nil}
+func (e *errand) routed(key dht.Key, peers []peer.AddrInfo, cut bool, err error) dht.IndexInput {
+	in := dht.Routed{Key: key, Failed: err != nil, Cut: cut}
 	if err != nil {
 		e.missed[key] = err
 	}

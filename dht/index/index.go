@@ -27,8 +27,9 @@ const Protocol protocol.ID = "/croft/index/1"
 type Router interface {
 	Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error)
 	// Homes does the same for one who registers, slower and for less; before are those
-	// that it found the last time, if there are.
-	Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error)
+	// that it found the last time, if there are. Cut says that time ran out, and that the
+	// answer is in part a guess.
+	Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) (found []peer.AddrInfo, cut bool, err error)
 }
 
 // Config is fixed for the life of an Index.

@@ -23,8 +23,8 @@ import (
 type fixed []peer.AddrInfo
 
 func (f fixed) Closest(context.Context, []byte, int) ([]peer.AddrInfo, error) { return f, nil }
-func (f fixed) Homes(context.Context, []byte, int, []peer.AddrInfo) ([]peer.AddrInfo, error) {
-	return f, nil
+func (f fixed) Homes(context.Context, []byte, int, []peer.AddrInfo) ([]peer.AddrInfo, bool, error) {
+	return f, false, nil
 }
 
 var noon = time.Unix(1_800_000_000, 0)

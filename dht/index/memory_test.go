@@ -266,7 +266,7 @@ func TestCostOfAThousandNodes(t *testing.T) {
 
 // Homes takes those of before for there, dead or alive, as dht.Lookup does: only the
 // nearest of all are asked, and whoever is nearer than they.
-func (r routes) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+func (r routes) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, bool, error) {
 	all, err := r.Closest(ctx, key, n)
 	for _, b := range before {
 		if r.net.index[b.ID].dead {
@@ -286,5 +286,5 @@ func (r routes) Homes(ctx context.Context, key []byte, n int, before []peer.Addr
 			found = append(found, p)
 		}
 	}
-	return found, err
+	return found, false, err
 }

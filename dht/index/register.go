@@ -106,12 +106,55 @@ func (x *Index) Keep(ctx context.Context, offers <-chan offer.Opened) {
 		if current == nil {
 			continue
 		}
-		reg, err := x.register(ctx, *current, soon)
-		if err != nil && ctx.Err() == nil {
-			x.cfg.Log.Info("offer not registered, trying again", "sequence", current.Sequence, "err", err)
-		} else {
-			x.cfg.Log.Debug("offer registered", "sequence", current.Sequence, "holders", reg.Holders, "silent", reg.Silent, "kept", reg.Kept, "depth", reg.Depth)
+		for {
+			next, open := x.once(ctx, *current, soon, offers, &repeat, timer)
+			if !open {
+				return
+			}
+			if next == nil {
+				break
+			}
+			current, soon = next, false
 		}
-		timer.Reset(repeat.After(reg))
+	}
+}
+
+// once registers an offer and sets the clock for the next time. It returns the newest of
+// those that arrived meanwhile, for which it may have been broken off, and whether more
+// may arrive.
+func (x *Index) once(ctx context.Context, o offer.Opened, soon bool, offers <-chan offer.Opened, repeat *dht.Repeat, timer *time.Timer) (next *offer.Opened, open bool) {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	var reg dht.Registered
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		reg, err = x.register(running, o, soon)
+	}()
+	for {
+		select {
+		case <-done:
+			switch {
+			case running.Err() != nil: // broken off, or over
+				return next, ctx.Err() == nil
+			case err != nil:
+				x.cfg.Log.Info("offer not registered, trying again", "sequence", o.Sequence, "err", err)
+			default:
+				x.cfg.Log.Debug("offer registered", "sequence", o.Sequence, "holders", reg.Holders, "silent", reg.Silent, "kept", reg.Kept, "depth", reg.Depth)
+			}
+			timer.Reset(repeat.After(reg))
+			return next, true
+		case newer, more := <-offers:
+			if !more {
+				stop()
+				<-done
+				return nil, false
+			}
+			if repeat.Newer(); repeat.Breaks() {
+				stop()
+			}
+			next = &newer
+		}
 	}
 }

@@ -18,7 +18,7 @@ type watched struct {
 	begin func(before []peer.AddrInfo)
 }
 
-func (w watched) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+func (w watched) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, bool, error) {
 	w.begin(before)
 	return w.Router.Homes(ctx, key, n, before)
 }

@@ -6,14 +6,18 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+
+	"croft/dht"
 )
 
 // kad-dht asks whoever connects, and routes, for the twenty nearest to itself, throws
@@ -22,7 +26,10 @@ import (
 // connection was a request each way, a third of all in a network that grows, and the
 // newest peer took the place of the oldest. Here a peer is in the table for good once it
 // has answered a question: of a walk, or one that is for those only who came by
-// themselves and for whom there is room. Without its own questions kad-dht does not
+// themselves and for whom there is room. To that it has to name somebody, unless the
+// network is small: who answers and names nobody would be named to others, and lead
+// nowhere. Who has just joined by this node knows nobody yet, and is asked once more.
+// Without its own questions kad-dht does not
 // mend a small table either: that is done here too.
 
 // admissions subscribes to who turns out to route.
@@ -48,6 +55,7 @@ func (d *DHT) admitting(sub event.Subscription) {
 			if d.Size() <= smallTable {
 				d.admitConnected()
 			}
+			d.askBlank()
 		case e, open := <-sub.Out():
 			if !open {
 				return
@@ -75,9 +83,29 @@ func (d *DHT) admitConnected() {
 func (d *DHT) came(id peer.ID) {
 	d.mu.Lock()
 	at, failed := d.failed[id]
+	rests := failed && time.Since(at) < restAfter
+	if rests {
+		d.stats.Resting++
+	}
 	d.mu.Unlock()
-	if !failed || time.Since(at) >= restAfter {
+	if !rests {
 		d.admit(id)
+	}
+}
+
+// askBlank asks those once more who named nobody when they came.
+func (d *DHT) askBlank() {
+	d.mu.Lock()
+	again := slices.Collect(maps.Keys(d.blank))
+	d.mu.Unlock()
+	for _, id := range again {
+		if d.host.Network().Connectedness(id) == network.Connected && d.dht.RoutingTable().UsefulNewPeer(id) {
+			d.admit(id)
+			continue
+		}
+		d.mu.Lock()
+		delete(d.blank, id)
+		d.mu.Unlock()
 	}
 }
 
@@ -91,17 +119,26 @@ func (d *DHT) admit(id peer.ID) {
 	groups := d.seen(id)
 	d.mu.Lock()
 	crowded := slices.ContainsFunc(groups, func(g netip.Prefix) bool { return !g.Addr().IsLoopback() && d.comers[g] >= maxOfNetwork })
-	if d.asked[id] > 0 || crowded || d.admissions == maxAdmissions {
+	if crowded = crowded || d.admissions == maxAdmissions; crowded && d.asked[id] == 0 {
+		d.stats.Crowded++
+	}
+	if d.asked[id] > 0 || crowded {
 		d.mu.Unlock()
 		return
 	}
 	d.comes(groups, 1)
 	d.mu.Unlock()
 	err := d.background(id, func(ctx context.Context) {
-		d.learn(id, d.shows(ctx, id))
+		named, err := d.shows(ctx, id)
+		d.learn(id, named, err)
 		d.mu.Lock()
+		defer d.mu.Unlock()
 		d.comes(groups, -1)
-		d.mu.Unlock()
+		if err == nil && d.leadsNowhere(named) {
+			d.isBlank(id)
+		} else {
+			delete(d.blank, id)
+		}
 	})
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -122,13 +159,34 @@ func (d *DHT) comes(groups []netip.Prefix, by int) {
 	}
 }
 
-// shows asks a peer for those nearest to any key. It may name nobody: who has just
-// joined by this node knows no other.
-func (d *DHT) shows(ctx context.Context, id peer.ID) error {
+// shows asks a peer for those nearest to any key, and returns how many it names beside
+// this node and itself.
+func (d *DHT) shows(ctx context.Context, id peer.ID) (named int, err error) {
 	var key [32]byte
 	_, _ = rand.Read(key[:])
-	_, err := d.messenger.GetClosestPeers(ctx, id, peer.ID(key[:]))
-	return err
+	closer, err := d.messenger.GetClosestPeers(ctx, id, peer.ID(key[:]))
+	for _, ai := range closer {
+		if ai.ID != id && ai.ID != d.host.ID() && len(d.keep(ai.Addrs)) > 0 {
+			named++
+		}
+	}
+	return named, err
+}
+
+// leadsNowhere reports whether who names so many is no use in the table: where there are
+// more than k, everybody is to know some.
+func (d *DHT) leadsNowhere(named int) bool { return named == 0 && d.Size() >= dht.LookupClosest }
+
+// isBlank notes that a comer named nobody; the lock is held. The second time it counts as
+// one that failed, as it does where as many are to be asked once more.
+func (d *DHT) isBlank(id peer.ID) {
+	d.stats.Blank++
+	if d.blank[id] || len(d.blank) == maxAdmissions {
+		delete(d.blank, id)
+		d.rest(id)
+		return
+	}
+	d.blank[id] = true
 }
 
 // rest remembers who failed; the lock is held. Beyond so many the oldest is forgotten.

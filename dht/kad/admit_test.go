@@ -98,8 +98,8 @@ func TestSilentComersLeaveRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.came(h.ID())
-	if n := d.Stats().Comers; n != 0 {
-		t.Fatalf("%d asked beyond the bound", n)
+	if s := d.Stats(); s.Comers != 0 || s.Drops()["crowded"] == 0 {
+		t.Fatalf("%d asked beyond the bound, %d counted as left out", s.Comers, s.Crowded)
 	}
 	d.mu.Lock()
 	d.admissions = 0
@@ -107,8 +107,8 @@ func TestSilentComersLeaveRoom(t *testing.T) {
 	d.came(h.ID())
 	wait(t, "it was asked", func() bool { return d.Stats().Comers == 1 && idle(d) })
 	d.came(h.ID())
-	if n := d.Stats().Comers; n != 1 {
-		t.Errorf("asked %d times", n)
+	if s := d.Stats(); s.Comers != 1 || s.Drops()["resting"] == 0 {
+		t.Errorf("asked %d times, %d counted as resting", s.Comers, s.Resting)
 	}
 	d.mu.Lock()
 	left := d.admissions + len(d.comers)

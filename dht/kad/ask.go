@@ -57,7 +57,7 @@ func (d *DHT) ask(id peer.ID, q question, answers chan<- answer) {
 		a, start := answer{from: id}, time.Now()
 		a.value, a.closer, a.err = q(ctx, id)
 		a.took = time.Since(start)
-		d.learn(id, a.err)
+		d.learn(id, len(a.closer), a.err)
 		answers <- a
 	})
 	if err != nil {
@@ -90,8 +90,8 @@ func (d *DHT) background(to peer.ID, request func(context.Context)) error {
 }
 
 // learn tells the routing table how a peer fared, as kad-dht's own queries do: who
-// answers is a candidate for it, who does not leaves it.
-func (d *DHT) learn(id peer.ID, err error) {
+// answers and names somebody is a candidate for it, who does not answer leaves it.
+func (d *DHT) learn(id peer.ID, named int, err error) {
 	table := d.dht.RoutingTable()
 	if err != nil {
 		if d.life.Err() == nil {
@@ -106,6 +106,9 @@ func (d *DHT) learn(id peer.ID, err error) {
 	d.patience.Heard(place(id)) // also when its walk is over
 	delete(d.failed, id)
 	d.mu.Unlock()
+	if d.leadsNowhere(named) {
+		return
+	}
 	if added, err := table.TryAddPeer(id, true, false); err == nil && !added {
 		table.UpdateLastSuccessfulOutboundQueryAt(id, time.Now())
 	}

@@ -8,7 +8,7 @@
 //	d, err := kad.New(host, kad.Config{Server: true})
 //	n, err := d.Join(ctx, remembered, given)
 //	peers, err := d.Closest(ctx, key[:], 8)
-//	peers, err = d.Homes(ctx, key[:], 8, peers)
+//	peers, cut, err = d.Homes(ctx, key[:], 8, peers)
 //	record, err := d.Record(ctx, owner, "web")
 //
 // Walks are those of [dht.Lookup], over disjoint paths, with kad-dht's messages and

@@ -38,7 +38,10 @@ func TestHomes(t *testing.T) {
 	}
 	homes := func(name string, want, before []peer.AddrInfo, most uint64) {
 		t.Helper()
-		got, asks := quiet(func() ([]peer.AddrInfo, error) { return asker.Homes(t.Context(), key, 8, before) })
+		got, asks := quiet(func() ([]peer.AddrInfo, error) {
+			found, _, err := asker.Homes(t.Context(), key, 8, before)
+			return found, err
+		})
 		if !slices.EqualFunc(got, want, func(a, b peer.AddrInfo) bool { return a.ID == b.ID }) {
 			t.Errorf("%s: %v; want %v", name, got, want)
 		}
@@ -71,7 +74,7 @@ func TestHomes(t *testing.T) {
 			}
 		}
 		wait(t, "it is not connected", func() bool { return asker.host.Network().Connectedness(gone) != network.Connected })
-		got, err := asker.Homes(t.Context(), key, 8, want)
+		got, _, err := asker.Homes(t.Context(), key, 8, want)
 		if err != nil || slices.ContainsFunc(got, func(ai peer.AddrInfo) bool { return ai.ID == gone }) {
 			t.Errorf("%s: %v, %v", c.name, got, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,6 +71,7 @@ type DHT struct {
 	admissions int                  // questions under way to those who came by themselves
 	comers     map[netip.Prefix]int // these by network
 	failed     map[peer.ID]time.Time
+	blank      map[peer.ID]bool // comers who named nobody, to be asked once more
 	patience   dht.Patience
 	near       int // of whom has so many bits in common with this node, everybody is known
 	size       int // of the table when that was found
@@ -117,7 +119,7 @@ func New(h host.Host, cfg Config) (*DHT, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the DHT: %w", errors.Join(err, router.Close(), come.Close()))
 	}
-	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1), asked: map[peer.ID]int{}, comers: map[netip.Prefix]int{}, failed: map[peer.ID]time.Time{}}
+	d := &DHT{host: h, dht: router, messenger: messenger, store: records.NewValueStore(kept, check, maxRecordAge), keep: keep, now: now, joined: make(chan struct{}, 1), asked: map[peer.ID]int{}, comers: map[netip.Prefix]int{}, failed: map[peer.ID]time.Time{}, blank: map[peer.ID]bool{}}
 	d.life, d.cancel = context.WithCancel(context.Background())
 	d.asking.Go(func() { d.admitting(come) })
 	if cfg.Refresh > 0 {
@@ -211,28 +213,29 @@ func (d *DHT) connect(ctx context.Context, list []peer.AddrInfo) (reached int, e
 // and filled up from the routing table, as one is that nobody answers: the answer
 // is then a guess, not an error.
 func (d *DHT) Closest(ctx context.Context, key []byte, n int) ([]peer.AddrInfo, error) {
-	return d.closest(ctx, dht.LookupConfig{Closest: n}, string(key))
+	found, _, err := d.closest(ctx, dht.LookupConfig{Closest: n}, string(key))
+	return found, err
 }
 
 // Homes does the same for one who registers something at those n peers: slower, with
 // fewer requests, and with fewer still when before are those that it found the last time
 // (see [dht.LookupConfig]). Of these it asks also whom it is not connected to: they may
-// be gone, and a connection to who is gone ends within half a minute.
-func (d *DHT) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, error) {
+// be gone, and a connection to who is gone ends within half a minute. It says when it was
+// cut, and so is in part a guess.
+func (d *DHT) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) (found []peer.AddrInfo, cut bool, err error) {
 	return d.closest(ctx, dht.LookupConfig{Closest: n, Calm: true}, string(key), before...)
 }
 
-func (d *DHT) closest(ctx context.Context, cfg dht.LookupConfig, key string, before ...peer.AddrInfo) ([]peer.AddrInfo, error) {
+func (d *DHT) closest(ctx context.Context, cfg dht.LookupConfig, key string, before ...peer.AddrInfo) (found []peer.AddrInfo, cut bool, err error) {
 	w, err := d.walk(ctx, cfg, key, d.nodes(key), nil, before...)
 	if err != nil {
-		return nil, fmt.Errorf("looking up: %w", err)
+		return nil, false, fmt.Errorf("looking up: %w", err)
 	}
 	ids := w.closest
 	if w.cut || len(ids) == 0 {
 		ids = append(ids, d.dht.RoutingTable().NearestPeers(kb.ConvertKey(key), cfg.Closest)...)
 	}
 	seen := map[peer.ID]bool{d.host.ID(): true}
-	var found []peer.AddrInfo
 	for _, id := range ids {
 		if !seen[id] {
 			seen[id] = true
@@ -240,9 +243,9 @@ func (d *DHT) closest(ctx context.Context, cfg dht.LookupConfig, key string, bef
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("looking up: %w", ErrAlone)
+		return nil, false, fmt.Errorf("looking up: %w", ErrAlone)
 	}
-	return found, nil
+	return found, w.cut || len(w.closest) == 0, nil
 }
 
 // FindNode returns where a node is to be reached.
@@ -294,6 +297,13 @@ func (d *DHT) Neighbours() (n int) {
 		}
 	}
 	return n
+}
+
+// HasNeighbour reports whether there is one of those: the first that is found will do.
+func (d *DHT) HasNeighbour() bool {
+	return slices.ContainsFunc(d.host.Network().Peers(), func(id peer.ID) bool {
+		return d.host.Network().Connectedness(id) == network.Connected && d.dht.RoutingTable().Find(id) != ""
+	})
 }
 
 // Size returns the number of peers in the routing table.

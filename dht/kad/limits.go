@@ -51,17 +51,25 @@ const (
 	maxAsks = 256
 	// maxAdmissions bounds those of them that are for peers who came by themselves, so that
 	// silent ones leave walks room, and maxOfNetwork those of one network (dht.Groups) but
-	// our own machine. Who was left out comes to it when the table is filled.
+	// our own machine. Who was left out is counted, and comes to it when the table is filled.
 	maxAdmissions, maxOfNetwork = 32, 8
 	// restAfter is how long who failed is asked nothing because it shows up; maxFailed is
 	// how many are remembered.
 	restAfter, maxFailed = 5 * time.Minute, 1024
 	// mendEvery is how often a table of smallTable peers or fewer is offered who is
-	// connected: there one that hung for a moment may be named by nobody else.
+	// connected: there one that hung for a moment may be named by nobody else. And it is
+	// when a comer who knew nobody is asked once more.
 	mendEvery, smallTable = 10 * time.Second, 10
 	// maxAddrs is how many addresses are kept of whom others name: more than they tell of
-	// one, so that a liar who tells first leaves room.
-	maxAddrs = 16
+	// one, so that a liar who tells first leaves room. maxAddrBytes is their size together:
+	// that of long ones, through relays.
+	maxAddrs, maxAddrBytes = 16, 2 << 10
+	// maxID is more bytes than any key or hash of one takes.
+	maxID = 64
+	// maxNames is how many names a walk keeps before it forgets those that its look-up has
+	// dropped: twice what that keeps, 128 on each path and 60 asked on it. With liars' addresses
+	// that is 2.3 MB, and with those of as many answers as wait 32 MiB more (maxAnswer).
+	maxNames = 2 * dht.LookupPaths * (dht.MaxHeard + dht.MaxPathAsks)
 	// maxAnswer is the size in bytes of the largest answer that is read: 21 peers with
 	// 4 KiB of addresses each, and a record, leave room. It is allocated by what the
 	// answer says of itself, so liars can take 32 MiB with all requests under way.

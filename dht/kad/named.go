@@ -25,23 +25,44 @@ type named struct {
 	dht.Contact
 	id    peer.ID
 	addrs []ma.Multiaddr // that may be dialled, as others told
+	size  int            // of these
 }
 
 func newNames() names { return names{map[dht.Key]*named{}, map[peer.ID]*named{}} }
 
 func (n names) add(id peer.ID, c dht.Contact, addrs []ma.Multiaddr) *named {
-	p := &named{c, id, addrs}
+	p := &named{Contact: c, id: id, addrs: addrs}
 	n.byKey[c.Key], n.byID[id] = p, p
 	return p
 }
 
-// more takes in further addresses, as others may have told wrong ones first.
-func (p *named) more(addrs []ma.Multiaddr) {
-	for _, a := range addrs {
-		if len(p.addrs) < maxAddrs && !slices.ContainsFunc(p.addrs, a.Equal) {
-			p.addrs = append(slices.Clip(p.addrs), a)
+// forget drops those that are not kept, when there are too many: liars name others without
+// end.
+func (n names) forget(kept func(dht.Key) bool) {
+	if len(n.byKey) <= maxNames {
+		return
+	}
+	for k, p := range n.byKey {
+		if !kept(k) {
+			delete(n.byKey, k)
+			delete(n.byID, p.id)
 		}
 	}
+}
+
+// more takes in further addresses, as others may have told wrong ones first, and returns
+// for how many there was no room.
+func (p *named) more(addrs []ma.Multiaddr) (over uint64) {
+	for _, a := range addrs {
+		switch size := len(a.Bytes()); {
+		case slices.ContainsFunc(p.addrs, a.Equal):
+		case len(p.addrs) == maxAddrs || p.size+size > maxAddrBytes:
+			over++
+		default:
+			p.addrs, p.size = append(slices.Clip(p.addrs), a), p.size+size
+		}
+	}
+	return over
 }
 
 // reveal has the host know where to dial a peer.
@@ -58,7 +79,7 @@ func (d *DHT) input(key string, a answer, all names) dht.LookupInput {
 		return dht.Failed{Peer: place(a.from)}
 	}
 	in := dht.Closer{From: place(a.from), Groups: d.seen(a.from)}
-	var malformed, undialable, surplus uint64
+	var malformed, undialable, surplus, over uint64
 	for i, ai := range a.closer {
 		if i == dht.MaxCloser {
 			surplus = uint64(len(a.closer) - i)
@@ -66,11 +87,11 @@ func (d *DHT) input(key string, a answer, all names) dht.LookupInput {
 		}
 		p := all.byID[ai.ID]
 		if p != nil {
-			p.more(d.keep(ai.Addrs))
+			over += p.more(d.keep(ai.Addrs))
 			in.Peers = append(in.Peers, p.Contact)
 			continue
 		}
-		if _, err := peer.IDFromBytes([]byte(ai.ID)); err != nil {
+		if _, err := peer.IDFromBytes([]byte(ai.ID)); err != nil || len(ai.ID) > maxID {
 			malformed++
 			continue
 		}
@@ -80,14 +101,15 @@ func (d *DHT) input(key string, a answer, all names) dht.LookupInput {
 			continue
 		}
 		p = all.add(ai.ID, d.contact(ai.ID, ai.Addrs), nil)
-		p.more(dialable)
+		over += p.more(dialable)
 		in.Peers = append(in.Peers, p.Contact)
 	}
-	if malformed+undialable+surplus > 0 {
+	if malformed+undialable+surplus+over > 0 {
 		d.mu.Lock()
 		d.stats.Malformed += malformed
 		d.stats.Undialable += undialable
 		d.stats.Surplus += surplus
+		d.stats.Addresses += over
 		d.mu.Unlock()
 	}
 	return in

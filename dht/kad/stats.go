@@ -15,9 +15,13 @@ type Stats struct {
 	dht.LookupStats
 
 	Comers     uint64 // that were asked because they came by themselves
+	Crowded    uint64 // of those not asked: as many were being asked, in all or of their network
+	Resting    uint64 // of those not asked: they failed a while ago
+	Blank      uint64 // of those asked, named nobody where everybody is known to know some
 	Busy       uint64 // requests not made: maxAsks were under way
 	Malformed  uint64 // peers named by what is no id
 	Undialable uint64 // peers named without an address that this profile may dial
+	Addresses  uint64 // of peers named, beyond what is kept of one
 	Invalid    uint64 // values that are no record of the slice asked for, or have lapsed
 }
 
@@ -26,6 +30,7 @@ func (s Stats) Drops() map[string]uint64 {
 	drops := map[string]uint64{
 		"surplus": s.Surplus, "self": s.Self, "far": s.Far, "unasked": s.Unasked,
 		"busy": s.Busy, "malformed": s.Malformed, "undialable": s.Undialable, "invalid": s.Invalid,
+		"addresses": s.Addresses, "crowded": s.Crowded, "resting": s.Resting, "blank": s.Blank,
 	}
 	maps.DeleteFunc(drops, func(_ string, n uint64) bool { return n == 0 })
 	return drops

@@ -60,6 +60,7 @@ func (d *DHT) walk(ctx context.Context, cfg dht.LookupConfig, key string, q ques
 	defer func() { d.count(w, look.Stats()) }()
 	for in := dht.LookupInput(dht.Tick{}); ; {
 		effects, wake := d.step(look, in)
+		all.forget(look.Keeps)
 		for _, e := range effects {
 			switch e := e.(type) {
 			case dht.Ask:

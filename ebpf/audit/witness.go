@@ -5,6 +5,7 @@ package audit
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -31,6 +32,7 @@ type Witness struct {
 	every   time.Duration
 	watched map[lease.Principal]*watch
 	asking  int
+	chosen  [sha256.Size]byte // of the nodes by which it was last chosen whom to follow
 }
 
 // watch is what a witness knows of one node.
@@ -43,6 +45,7 @@ type watch struct {
 	doubt   string
 	tried   int64 // Unix ns of the last answer or silence; 0: never
 	asked   bool  // and there is no answer yet
+	silent  int   // how often in a row there was none
 	next    time.Time
 }
 
@@ -59,7 +62,7 @@ type Watch struct {
 }
 
 // NewWitness returns the witness that a node is before it knows anybody. It asks
-// each node once in every, and who did not answer after [WitnessRetry] or as soon;
+// each node once in every, and who did not answer after [WitnessRetry], then twice that, or as soon;
 // 0 is [WitnessEvery].
 func NewWitness(self lease.Principal, every time.Duration) *Witness {
 	if every == 0 {
@@ -103,11 +106,13 @@ func (w *Witness) Step(now time.Time, in WitnessInput) []WitnessEffect {
 		w.know(now, in.Nodes)
 	case Grown:
 		if e, ok := w.answered(now, in.Node); ok {
+			e.silent = 0
 			out = w.hold(now, in.Node, e, in.Growth)
 		}
 	case Silent:
 		if e, ok := w.answered(now, in.Node); ok {
-			e.next = now.Add(min(WitnessRetry, w.every))
+			e.next = now.Add(min(WitnessRetry<<min(e.silent, maxSilent), w.every))
+			e.silent++
 		}
 	case Told:
 		out = w.told(in.Fork)
@@ -120,6 +125,16 @@ func (w *Witness) Step(now time.Time, in WitnessInput) []WitnessEffect {
 // know takes the nodes that there are, and chooses whom to follow.
 func (w *Witness) know(now time.Time, nodes []Candidate) {
 	nodes = nodes[:min(len(nodes), MaxCandidates)]
+	if same := digest(nodes); same != w.chosen {
+		w.chosen = same
+		w.choose(now, nodes)
+	}
+	w.forget()
+}
+
+// choose hashes for each node most of the others, which is the most that a node among a
+// thousand does while nothing happens: so it is done where there is another of them.
+func (w *Witness) choose(now time.Time, nodes []Candidate) {
 	for _, e := range w.watched {
 		e.follows = false
 	}
@@ -134,7 +149,6 @@ func (w *Witness) know(now time.Time, nodes []Candidate) {
 			e.next = now
 		}
 	}
-	w.forget()
 }
 
 // forget lets go of the heads of nodes that were followed long ago.

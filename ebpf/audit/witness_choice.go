@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"io"
 	"math"
 	"slices"
 
@@ -95,6 +96,18 @@ func choose(all []scored, wanted int) (chosen []lease.Principal) {
 		chosen = append(chosen, c.Node)
 	}
 	return chosen
+}
+
+// digest is the same for the same candidates in the same order.
+func digest(nodes []Candidate) (d [sha256.Size]byte) {
+	h := sha256.New()
+	for _, c := range nodes {
+		h.Write(c.Node[:])
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(c.Site))))
+		io.WriteString(h, c.Site)
+	}
+	h.Sum(d[:0])
+	return d
 }
 
 func score(of, candidate lease.Principal) [sha256.Size]byte {

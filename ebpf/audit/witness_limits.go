@@ -12,9 +12,12 @@ const (
 
 	// WitnessEvery is how often a witness asks unless its owner says otherwise: a
 	// segment. WitnessRetry is when it
-	// asks again who did not answer.
+	// asks again who did not answer, and doubles with each silence up to maxSilent times:
+	// of a young node there is no head for a segment, and each question costs both a
+	// handshake.
 	WitnessEvery = 5 * time.Minute
 	WitnessRetry = time.Minute
+	maxSilent    = 3
 
 	// MaxWatched is the number of nodes that one follows. The mean is
 	// WitnessCount; who makes keys that hash well fills no more than this.

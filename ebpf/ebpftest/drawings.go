@@ -71,6 +71,21 @@ var drawings = []struct{ name, text string }{
 		0s  out udp 1000 198.41.0.1+:53 x22            = 2 pass, 20 fanout
 		0s  out udp 2000+ 198.41.0.1:53 x20            = 14 pass, 6 flows    # 16 in all
 		0s  out udp 2000 198.41.0.1:53 x30             = 24 pass, 6 packets  # 40 in all`},
+	{"how many packets there is room for", `
+		0s    limits packets=10 packetburst=40
+		0s    room 40
+		0s    out udp 1000 198.41.0.1:53 x25  = 25 pass
+		0s    room 15
+		1500ms room 30
+		1500ms out udp 1000 198.41.0.1:53 x40 = 30 pass, 10 packets
+		1500ms room 0
+		1500ms restart
+		2s    room 5
+		2s    limits packets=100 packetburst=50
+		3s    room 50
+		3s    in udp 80 198.41.0.9:9 x4       = 4 pass                   # the other way
+		3s    out udp 80 198.41.0.9:9 x4      = 4 pass
+		3s    room 46`},
 	{"the day's bytes", `
 		0s    limits daily=10000
 		0s    left 10000

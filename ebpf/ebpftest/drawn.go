@@ -58,6 +58,7 @@ const Start = int64(200) << 33
 //	2s  optout 198.41.0.4
 //	3s  restart
 //	3s  left 1000
+//	3s  room 40
 //	3s  drain udp/egress=3 overflow/ingress=1 seen=20
 func RunDrawn(t *testing.T, newBench func(t *testing.T) Bench) {
 	for _, d := range drawings {
@@ -124,6 +125,11 @@ func (p *player) play(line string) {
 		c, e := p.b.Guard().Counters(ctx, "probe")
 		if err = e; strconv.FormatUint(c.DailyLeft, 10) != f[2] {
 			p.t.Fatalf("%s\ngot %d", line, c.DailyLeft)
+		}
+	case "room":
+		c, e := p.b.Guard().Counters(ctx, "probe")
+		if err = e; strconv.FormatUint(c.PacketsLeft[ebpf.Egress], 10) != f[2] {
+			p.t.Fatalf("%s\ngot %d", line, c.PacketsLeft)
 		}
 	case "drain":
 		p.drain(f[2:])

@@ -23,9 +23,12 @@ func (g *Guard) Counters(ctx context.Context, sliver string) (ebpf.Counters, err
 	if !ok {
 		return ebpf.Counters{}, fmt.Errorf("counters of %s: %w", sliver, ebpf.ErrNotAttached)
 	}
+	now, l, err := g.inForce(p)
+	if err != nil {
+		return ebpf.Counters{}, explain("counters of "+sliver, err)
+	}
 	var counts [2]ebpf.Count
-	var left uint64
-	var err error
+	var all ebpf.Counters
 	for _, d := range directions {
 		var m guardMeter
 		if err := g.objects.Meters.Lookup(guardMeterKey{Tenure: p.tenure, Way: uint32(d)}, &m); err != nil {
@@ -35,31 +38,28 @@ func (g *Guard) Counters(ctx context.Context, sliver string) (ebpf.Counters, err
 			return ebpf.Counters{}, explain("counters of "+sliver, err)
 		}
 		if d == ebpf.Egress {
-			if left, err = g.dailyLeft(p, m); err != nil {
-				return ebpf.Counters{}, explain("counters of "+sliver, err)
-			}
+			a := ebpf.Allowance{Bytes: l.Day.Bytes, From: m.Purse.Day.From, Spent: m.Purse.Day.Spent, Deadline: l.Day.LastEnd}
+			all.DailyLeft = a.Left(now)
 		}
+		packets := l.Ways[d].Packets
+		b := ebpf.Bucket{Rate: packets.Rate, Full: packets.Full, Fill: packets.Fill, Keep: packets.Keep, Level: m.Purse.Packets.Level, Last: m.Purse.Packets.Last}
+		all.PacketsLeft[d] = b.Left(uint64(now)) / ebpf.PacketUnits
 		c := &counts[d]
 		c.PassedPackets, c.PassedBytes = m.PassedPackets, m.PassedBytes
 		copy(c.Dropped[:], m.Dropped[:])
 		c.SeenPackets, c.SeenBytes = m.PassedPackets+c.DroppedPackets(), m.PassedBytes+m.DroppedBytes
 	}
-	return ebpf.Counters{Egress: counts[ebpf.Egress], Ingress: counts[ebpf.Ingress], DailyLeft: left}, nil
+	all.Egress, all.Ingress = counts[ebpf.Egress], counts[ebpf.Ingress]
+	return all, nil
 }
 
-// dailyLeft is what a meter has left of the day that it is.
-func (g *Guard) dailyLeft(p port, m guardMeter) (uint64, error) {
-	now, err := g.now()
-	if err != nil {
-		return 0, err
+// inForce is the time by the boot clock and what limits a port now.
+func (g *Guard) inForce(p port) (now int64, l guardPortLimits, err error) {
+	if now, err = g.now(); err != nil {
+		return 0, l, err
 	}
-	var l guardPortLimits
-	if err := g.objects.Limits.Lookup(p.record.Ifindex, &l); err != nil {
-		if errors.Is(err, cebpf.ErrKeyNotExist) {
-			err = ebpf.ErrNotAttached // a crash came before its limits
-		}
-		return 0, err
+	if err = g.objects.Limits.Lookup(p.record.Ifindex, &l); errors.Is(err, cebpf.ErrKeyNotExist) {
+		err = ebpf.ErrNotAttached // a crash came before its limits
 	}
-	a := ebpf.Allowance{Bytes: l.Day.Bytes, From: m.Purse.Day.From, Spent: m.Purse.Day.Spent, Deadline: l.Day.LastEnd}
-	return a.Left(now), nil
+	return now, l, err
 }

@@ -117,8 +117,12 @@ func (g *Guard) Counters(ctx context.Context, sliver string) (ebpf.Counters, err
 	if err != nil {
 		return ebpf.Counters{}, err
 	}
-	return ebpf.Counters{Egress: s.ways[ebpf.Egress].count, Ingress: s.ways[ebpf.Ingress].count,
-		DailyLeft: s.ways[ebpf.Egress].meter.Day.Left(g.k.boot())}, nil
+	c := ebpf.Counters{Egress: s.ways[ebpf.Egress].count, Ingress: s.ways[ebpf.Ingress].count,
+		DailyLeft: s.ways[ebpf.Egress].meter.Day.Left(g.k.boot())}
+	for d, w := range s.ways {
+		c.PacketsLeft[d] = w.meter.Packets.Left(uint64(g.k.boot())) / ebpf.PacketUnits
+	}
+	return c, nil
 }
 
 // Charge implements [ebpf.Guard].

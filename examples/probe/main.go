@@ -2,7 +2,9 @@
 
 // Probe measures the way to other slices' public ports, as Scriptroute did on PlanetLab:
 // strangers' machines measure for somebody, and never beyond what their owners leased
-// out. Its targets it hears on a topic of pulse, and what it measures it publishes.
+// out. Its targets it hears on a topic of pulse, and what it measures it publishes. A
+// node may only name a port of its own that slivers lease, at an address of its offer: so
+// nobody has it knock at others' doors.
 //
 //	croft topic allow probe/rtt --slivers
 //	croft run -n 5 --name probe ./probe -- -targets pulse@OWNER/load
@@ -11,11 +13,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"log"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -53,11 +58,16 @@ const (
 	// stale is when who says nothing is measured no more, and most how many are.
 	stale = time.Minute
 	most  = 256
+	// seldom is how often it is looked whether a node may name what it names.
+	seldom = 10 * time.Second
+	// firstPort and lastPort are those that slivers lease.
+	firstPort, lastPort = 1024, 16383
 )
 
 type targets struct {
-	mu  sync.Mutex
-	all map[string]target
+	mu     sync.Mutex
+	all    map[string]target
+	looked map[string]time.Time
 }
 
 func main() {
@@ -69,7 +79,7 @@ func main() {
 	defer stop()
 	log.SetFlags(0)
 	node := shim.Open()
-	t := &targets{all: map[string]target{}}
+	t := &targets{all: map[string]target{}, looked: map[string]time.Time{}}
 	go t.hear(ctx, node, *from)
 	pace := &pace{node: node}
 	for tick := time.NewTicker(*every); ; {
@@ -94,13 +104,71 @@ func (t *targets) hear(ctx context.Context, node *shim.Node, topic string) {
 		if err := json.Unmarshal(m.Data, &one); err != nil || one.Node != m.Author || one.Public == "" {
 			continue // who does not say where, is not measured
 		}
-		one.heard = time.Now()
-		t.mu.Lock()
-		if _, known := t.all[one.Node]; known || len(t.all) < most {
-			t.all[one.Node] = one
+		switch known, look := t.knows(one, time.Now()); {
+		case known:
+		case !look:
+			continue
+		default:
+			if err := owns(ctx, node, one); err != nil {
+				log.Printf("%.8s may not name %.40q: %v", one.Node, one.Public, err)
+				continue
+			}
 		}
-		t.mu.Unlock()
+		t.put(one, time.Now())
 	}
+}
+
+// knows reports whether a target is measured there already, and whether to look if it
+// may be: at what one node says not more often than it is measured.
+func (t *targets) knows(one target, now time.Time) (known, look bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if was, ok := t.all[one.Node]; ok && was.Public == one.Public {
+		return true, false
+	}
+	for node, at := range t.looked {
+		if now.Sub(at) > seldom {
+			delete(t.looked, node)
+		}
+	}
+	if _, lately := t.looked[one.Node]; lately || len(t.looked) >= most {
+		return false, false
+	}
+	t.looked[one.Node] = now
+	return false, true
+}
+
+func (t *targets) put(one target, now time.Time) {
+	one.heard = now
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, known := t.all[one.Node]; known || len(t.all) < most {
+		t.all[one.Node] = one
+	}
+}
+
+var errNotItsOwn = errors.New("want an address of its offer, and a port that slivers lease")
+
+// owns is an error unless a target is a node's own: at an address that its offer, which
+// it signed, has, and on a port that may be leased there.
+func owns(ctx context.Context, node *shim.Node, one target) error {
+	at, err := netip.ParseAddrPort(one.Public)
+	if err != nil || at.Port() < firstPort || at.Port() > lastPort {
+		return errNotItsOwn
+	}
+	found, err := node.Find(ctx, "node="+one.Node)
+	if err != nil {
+		return err
+	}
+	for _, f := range found.Offers {
+		for _, addr := range f.Offer.Addrs {
+			part := strings.Split(addr, "/") // /ip4/192.0.2.7/udp/4001/quic-v1
+			if f.Offer.Node == one.Node && len(part) > 2 && part[2] == at.Addr().String() && !strings.Contains(addr, "/p2p-circuit") {
+				return nil
+			}
+		}
+	}
+	return errNotItsOwn
 }
 
 func (t *targets) list() (all []target) {

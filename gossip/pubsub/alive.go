@@ -71,6 +71,13 @@ func (g *Gossip) Offer(node lease.Principal) (*offer.Opened, bool) {
 	return g.view.Offer(node)
 }
 
+// Withdrawn reports whether a node took back the offer of a sequence.
+func (g *Gossip) Withdrawn(node lease.Principal, sequence uint64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.view.Withdrawn(node, sequence)
+}
+
 // start answers probes, and probes.
 func (l *Liveness) start(ctx context.Context) {
 	l.g.cfg.Host.SetStreamHandler(ProtocolAlive, l.serve)

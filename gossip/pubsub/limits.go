@@ -17,6 +17,12 @@ const (
 	// of what a node keeps while a thousand join.
 	scoredFor = 10 * time.Second
 
+	// decayEvery is how often rejections are forgotten a little, until decayToZero is left
+	// of them: in ten minutes to forget that is often enough, and each time costs a look
+	// at every neighbour on every topic.
+	decayEvery  = 10 * time.Second
+	decayToZero = 0.01
+
 	// copiesFor and twice as long copies of a message are told at a glance: they come
 	// within the rounds in which ids of it are told. maxCopies bounds the messages of one
 	// such time; copies of what is more are the router's to tell.

@@ -26,8 +26,8 @@ func scoring(topics []string, application func(peer.ID) float64) (*ps.PeerScoreP
 			Topics:               params,
 			AppSpecificScore:     application,
 			AppSpecificWeight:    1,
-			DecayInterval:        time.Second,
-			DecayToZero:          0.01,
+			DecayInterval:        decayEvery,
+			DecayToZero:          decayToZero,
 			RetainScore:          gossip.RejectionForgotten,
 		}, &ps.PeerScoreThresholds{
 			SkipAtomicValidation: true,
@@ -40,6 +40,6 @@ func topicScore() *ps.TopicScoreParams {
 		SkipAtomicValidation: true, TopicWeight: 1,
 		TimeInMeshQuantum:              time.Second,
 		InvalidMessageDeliveriesWeight: gossip.RejectionWeight,
-		InvalidMessageDeliveriesDecay:  ps.ScoreParameterDecay(gossip.RejectionForgotten),
+		InvalidMessageDeliveriesDecay:  ps.ScoreParameterDecayWithBase(gossip.RejectionForgotten, decayEvery, decayToZero),
 	}
 }

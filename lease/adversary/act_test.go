@@ -193,7 +193,7 @@ func (w *world) wishOf(e lease.Entry) lease.ID {
 
 func (w *world) ask(p *person) {
 	a := &lease.Ask{K: lease.KindAsk, Issuer: p.key.Principal(), Node: w.cfg.Key.Principal(), RSet: w.rset(capacity()), Slice: "s", Request: w.fresh(),
-		Pool: []lease.Pool{lease.PoolCommons, lease.PoolCalendar, lease.PoolShare, lease.PoolShare}[w.r.IntN(4)]}
+		Pool: []lease.Pool{lease.PoolCommons, lease.PoolCalendar, lease.PoolShare, lease.PoolShare, allotted}[w.r.IntN(5)]}
 	if w.lending {
 		a.Pool, a.RSet = lease.PoolShare, lease.RSet{lease.CPU: 1, lease.Pids: 2 + w.r.Uint64N(4)}
 	}
@@ -225,11 +225,26 @@ func (w *world) deliver() {
 		return
 	}
 	i := w.r.IntN(len(w.mail))
-	in := w.mail[i]
+	in := w.decided(w.mail[i])
 	if w.r.IntN(4) > 0 {
 		w.mail = slices.Delete(w.mail, i, i+1)
 	}
 	w.bring(in)
+}
+
+// decided has somebody decide about a wish, each time anew, or nobody.
+func (w *world) decided(in lease.Input) lease.Input {
+	wish, ok := in.(lease.Wish)
+	if !ok {
+		return in
+	}
+	switch w.r.IntN(4) {
+	case 0:
+		wish.Decided = &lease.Decision{Refusal: "outbid"}
+	case 1, 2:
+		wish.Decided = &lease.Decision{Said: "at 7"}
+	}
+	return wish
 }
 
 // tell brings the node a proof from elsewhere: one that it made itself, or one

@@ -104,6 +104,9 @@ func capacity() (s lease.RSet) {
 	return s
 }
 
+// allotted is the pool about which others decide.
+const allotted lease.Pool = "auction"
+
 // config is a node on which every mechanism has a pool. Of the share pool's
 // resources one is lent to it, pids: it is charged all of so little CPU.
 func config() lease.LedgerConfig {
@@ -114,6 +117,7 @@ func config() lease.LedgerConfig {
 		{Pool: lease.PoolCommons, Capacity: capacity(), Mechanism: lease.MechanismGang, MaxTerm: 30},
 		{Pool: lease.PoolCalendar, Capacity: capacity(), Mechanism: lease.MechanismCalendar, MaxTerm: 30, NoShow: 7, Exclusive: true},
 		{Pool: lease.PoolShare, Capacity: little, Mechanism: lease.MechanismShare, MaxTerm: 30, Notice: notice, Borrow: true},
+		{Pool: allotted, Capacity: capacity(), Mechanism: lease.MechanismAllocator, MaxTerm: 30},
 	}}
 }
 

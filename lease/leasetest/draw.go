@@ -28,7 +28,7 @@
 // request=7; port=tcp/80:8080, numbers outside and inside; replaces=3,
 // sliver=3 and parent=3, the statement drawn as the fourth; tranche=1; owner=bob;
 // weight=3, of an evictable lease, and class=0 where that is not to follow;
-// exclusive=1; fanout=256; mechanism=share; lead=30s; grace=20s; verbs=3 or verbs=run,renew; sequence=1; text=why;
+// exclusive=1; fanout=256; bid=12; mechanism=share; lead=30s; grace=20s; verbs=3 or verbs=run,renew; sequence=1; text=why;
 // and instants counted from Epoch: at=1m, said=30s, of a hold commit=30s, of a
 // lease activate=60s. Nothing is checked.
 //

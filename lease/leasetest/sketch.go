@@ -35,7 +35,7 @@ type sketch struct {
 	fanOut                uint16
 	mechanism             string
 	lead, grace           uint32
-	text                  string
+	text, bid             string
 	verbs                 lease.Verbs
 	sequence              uint64
 	at, said, commit      int64 // 0 for what the kind has by itself
@@ -113,6 +113,8 @@ func (s *sketch) word(w string, drawn Tree) (bool, error) {
 		s.weight, err = number[uint16](value)
 	case "exclusive":
 		s.alone, err = number[uint8](value)
+	case "bid":
+		s.bid = value
 	case "fanout":
 		s.fanOut, err = number[uint16](value)
 	case "verbs":

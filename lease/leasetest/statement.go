@@ -45,7 +45,7 @@ func (s *sketch) statement(kind string, bare []string) (lease.Statement, error) 
 		s.holder = s.by
 		return &lease.Ask{K: lease.KindAsk, Issuer: Who(s.by), Node: Who(s.node), RSet: s.rset, From: s.from, Until: s.until,
 			Slice: s.slice, Request: s.request, Replaces: s.replaces, Ports: s.ports, Pool: s.pool,
-			Owner: s.whose(), Class: s.firmness(), Weight: s.weight, Alone: s.alone, FanOut: s.fanOut}, nil
+			Owner: s.whose(), Class: s.firmness(), Weight: s.weight, Alone: s.alone, FanOut: s.fanOut, Bid: s.bid}, nil
 	case "grant":
 		return &lease.Grant{K: lease.KindGrant, Issuer: Who(s.by), From: s.from, Until: s.until, Holder: Who(s.holder),
 			Slice: s.slice, Verbs: s.verbs, Sequence: s.sequence}, nil

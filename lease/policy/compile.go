@@ -469,9 +469,9 @@ func (c *compiler) fitting(p *poolSource, mechanism string) {
 		ok   bool
 		uses []string
 	}{
-		{"only", p.only.at, p.only.ok, []string{Gang, Share, Calendar}},
-		{"longest", p.longest.at, p.longest.ok, []string{Gang, Share, Calendar}},
-		{"ahead", p.ahead.at, p.ahead.ok, []string{Gang, Share, Calendar}},
+		{"only", p.only.at, p.only.ok, []string{Gang, Share, Calendar, Allocator}},
+		{"longest", p.longest.at, p.longest.ok, []string{Gang, Share, Calendar, Allocator}},
+		{"ahead", p.ahead.at, p.ahead.ok, []string{Gang, Share, Calendar, Allocator}},
 		{"idle_only", p.idleOnly.at, p.idleOnly.ok, []string{Gang}},
 		{"max_weight", p.maxWeight.at, p.maxWeight.ok, []string{Share}},
 		{"borrow", p.borrow.at, p.borrow.ok, []string{Share}},

@@ -20,15 +20,16 @@ var (
 	giveKeys = []string{"to", "degree", "for"}
 )
 
-// Mechanisms by which pools lease. The seam of the fifth is the ledger's.
+// Mechanisms by which pools lease.
 const (
-	Sharp    = "sharp"
-	Gang     = "gang"
-	Share    = "share"
-	Calendar = "calendar"
+	Sharp     = lease.MechanismSharp
+	Gang      = lease.MechanismGang
+	Share     = lease.MechanismShare
+	Calendar  = lease.MechanismCalendar
+	Allocator = lease.MechanismAllocator
 )
 
-var mechanisms = []string{Sharp, Gang, Share, Calendar}
+var mechanisms = []string{Sharp, Gang, Share, Calendar, Allocator}
 
 func (r *reader) file(root *node) {
 	if r.s.community {
@@ -135,7 +136,7 @@ func (r *reader) readPool(t *node, where string) *poolSource {
 	}
 	p.mechanism = r.word(t, "mechanism")
 	if p.mechanism.ok && !slices.Contains(mechanisms, p.mechanism.v) {
-		r.add(p.mechanism.at, "want sharp, gang, share or calendar", "mechanism %q", clipped(p.mechanism.v))
+		r.add(p.mechanism.at, "want sharp, gang, share, calendar or allocator", "mechanism %q", clipped(p.mechanism.v))
 		p.mechanism.ok = false
 	}
 	if only, at, ok := r.list(t, "only"); ok {

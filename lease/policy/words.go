@@ -68,6 +68,8 @@ func (p Pool) words() string {
 			alone = ", the whole pool at a time if asked for"
 		}
 		say("%s by reservation up to %s ahead%s, for %s; who has not begun after %s loses it", p.Capacity, FormatSpan(p.Ahead), alone, who, FormatSpan(p.NoShow))
+	case Allocator:
+		say("%s for %s, as who fills the role allocator decides", p.Capacity, who)
 	default:
 		say("%s for %s, first come, first served", p.Capacity, who)
 	}

@@ -46,6 +46,8 @@ var statuses = []struct {
 	{ErrNoProof, http.StatusNotFound},
 	{ErrNoOptOut, http.StatusNotFound},
 	{ErrNoHead, http.StatusNotFound},
+	{ErrNoCharge, http.StatusNotFound},
+	{ErrNotKept, http.StatusForbidden},
 	{ErrNotRunning, http.StatusConflict},
 	{ErrNoLease, http.StatusForbidden},
 	{ErrNotGranted, http.StatusForbidden},

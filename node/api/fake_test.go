@@ -20,6 +20,7 @@ import (
 	"croft/lease"
 	"croft/lease/leasetest"
 	"croft/lease/offer"
+	"croft/node/keep"
 	"croft/sandbox"
 )
 
@@ -31,7 +32,7 @@ type fake struct {
 }
 
 func (f *fake) node() Node {
-	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f, Overlay: f, Roles: f, Updates: f}
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f, Overlay: f, Roles: f, Updates: f, Charges: f, Obsolescence: f}
 }
 
 func (*fake) AskRole(context.Context, string, string, json.RawMessage) (RoleAnswer, error) {
@@ -39,6 +40,7 @@ func (*fake) AskRole(context.Context, string, string, json.RawMessage) (RoleAnsw
 }
 func (*fake) Updates(context.Context) (Update, error)            { return Update{Running: "0.1.0"}, nil }
 func (*fake) Update(context.Context, UpdateWish) (Update, error) { return Update{}, ErrUpdate }
+func (*fake) Obsolescence(context.Context) ([]Dependence, error) { return []Dependence{}, nil }
 func (*fake) Roles(context.Context) ([]Role, error)              { return []Role{{Role: "discovery"}}, nil }
 func (*fake) Decide(_ context.Context, role string, wish RoleWish) (Role, error) {
 	if role != "discovery" {
@@ -249,4 +251,19 @@ func (*fake) Hear(_ context.Context, name topic.Name, ready func()) iter.Seq2[He
 		ready()
 		_ = yield(Heard{Author: name.Owner, Made: 1, Data: []byte(name.Slice)}, nil) && yield(Heard{}, ErrStopping)
 	}
+}
+
+func (*fake) Hand(_ context.Context, by Caller, c keep.Charge) (Kept, error) {
+	return Kept{Slice: c.Slice, Owner: by.Principal, Want: c.Want}, nil
+}
+func (*fake) Kept(_ context.Context, by Caller) ([]Kept, error) {
+	return []Kept{{Slice: "ron", Owner: by.Principal}}, nil
+}
+func (*fake) Drop(context.Context, Caller, string) (Kept, error) { return Kept{}, ErrNoCharge }
+func (*fake) Admit(_ context.Context, owner lease.Principal) (Admitted, error) {
+	return Admitted{Node: owner, Seconds: 60}, nil
+}
+func (*fake) AllKept(context.Context) ([]Kept, error) { return []Kept{}, nil }
+func (*fake) DropOf(context.Context, lease.Principal, string) (Kept, error) {
+	return Kept{}, ErrNoCharge
 }

@@ -28,6 +28,9 @@ type Figures struct {
 	Daily     uint64 `json:"daily,omitempty" doc:"bytes from the sliver in a day; none: no limit"`
 	DailyLeft uint64 `json:"daily_left,omitempty"`
 
+	OutPacketsLeft uint64 `json:"out_packets_left" doc:"that the lease has room for at once; it fills at the lease's packets a second"`
+	InPacketsLeft  uint64 `json:"in_packets_left"`
+
 	Flows  LiveFlows `json:"flows"`
 	Names  Names     `json:"names"`
 	Queues *Queues   `json:"queues,omitempty" doc:"where the sliver's rates are shaped"`

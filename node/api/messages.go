@@ -189,6 +189,7 @@ type Claim struct {
 	FanOut    uint16     `json:"fan_out,omitempty" doc:"distinct addresses to which it opens flows in a minute; none: the node's default"`
 	Starts    int64      `json:"starts,omitempty" doc:"Unix seconds: when the room is free, if that is after from"`
 	Share     lease.RSet `json:"share,omitzero" doc:"what is in force of an evictable lease that runs"`
+	Said      string     `json:"said,omitempty" doc:"with the grant, by who allots the pool"`
 }
 
 // Sliver is one sliver as its owner sees it.
@@ -218,8 +219,9 @@ type Way struct {
 
 // Traffic is what the guard counted for one sliver since it started.
 type Traffic struct {
-	Out Way `json:"out"`
-	In  Way `json:"in"`
+	Out     Way    `json:"out"`
+	In      Way    `json:"in"`
+	Refused uint64 `json:"refused,omitempty" doc:"packets, both ways, by the program that fills the role packets"`
 }
 
 // Blob says how much of a blob the node has.

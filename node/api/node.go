@@ -113,4 +113,7 @@ type Node struct {
 	Overlay   Overlay
 	Roles     Roles
 	Updates   Updates
+	Charges   Charges
+
+	Obsolescence Obsolescence
 }

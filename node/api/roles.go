@@ -55,7 +55,7 @@ type Role struct {
 	Rule     string            `json:"rule,omitempty" doc:"by which a challenger is promoted; none: by the owner alone"`
 	Tenants  []RoleTenant      `json:"tenants,omitempty" doc:"in the order in which they are asked"`
 	Past     []RoleFact        `json:"past,omitempty" doc:"oldest first"`
-	Refused  map[string]uint64 `json:"refused,omitempty" doc:"connections of slivers, of all roles, by reason"`
+	Refused  map[string]uint64 `json:"refused,omitempty" doc:"connections of slivers, of all roles, and of allocator asks, by reason"`
 }
 
 // RoleTenant is who fills a role, or may.

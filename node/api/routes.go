@@ -39,6 +39,8 @@ func Local(n Node, version string) http.Handler {
 	routeInvitation(api, n.Invites)
 	routeRoles(api, n.Roles)
 	routeUpdates(api, n.Updates)
+	routeObsolescence(api, n.Obsolescence)
+	routeAllCharges(api, n.Charges)
 	exportLocal(api, mux, n.Exports)
 	raw(api, mux, pipe(n.Owner), huma.Operation{Method: "GET", Path: "/v1/nodes/{node}/pipe", OperationID: "pipe",
 		Summary: "Bytes to a node and back: the connection itself, after 101", Parameters: []*huma.Param{
@@ -59,6 +61,7 @@ func Remote(n Node, version string) http.Handler {
 	routeFigures(api, n.Slivers)
 	routeAudit(api, n.Audit)
 	routeTell(api, n.Slices)
+	routeCharges(api, n.Charges)
 	exportRemote(api, mux, n.Exports)
 	raw(api, mux, logs(n.Slivers), huma.Operation{Method: "GET", Path: "/v1/slivers/{sliver}/logs", OperationID: "logs",
 		Summary: "What a sliver's program wrote", Parameters: []*huma.Param{

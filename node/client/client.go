@@ -34,16 +34,25 @@ import (
 // Way is the node behind a unix socket.
 type Way struct {
 	socket string
+	dial   func(context.Context) (net.Conn, error)
 	http   *http.Client
 }
 
 // New returns the way in at a unix socket. Nothing is opened yet.
 func New(socket string) *Way {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return By(socket, func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}
-	return &Way{socket: socket, http: &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 8}}}
+	})
 }
+
+// By returns the way in over connections of another kind; errors call it by its name.
+func By(name string, dial func(context.Context) (net.Conn, error)) *Way {
+	return &Way{socket: name, dial: dial, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}}}
+}
+
+// Close drops the idle connections.
+func (w *Way) Close() { w.http.CloseIdleConnections() }
 
 // Status returns what the node says of itself.
 func (w *Way) Status(ctx context.Context) (s api.Status, err error) {

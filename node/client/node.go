@@ -87,7 +87,7 @@ func (n *Node) open(ctx context.Context) (net.Conn, error) {
 
 // pipe opens bytes to a node through the way in.
 func (w *Way) pipe(ctx context.Context, node lease.Principal) (net.Conn, error) {
-	raw, err := new(net.Dialer).DialContext(ctx, "unix", w.socket)
+	raw, err := w.dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s: %w", ErrNoDaemon, w.socket, err)
 	}

@@ -28,6 +28,12 @@ func (w *Way) AskRole(ctx context.Context, role, call string, ask, answer any) (
 	return r, nil
 }
 
+// Obsolescence returns on what and whom the node depends, and who is next: all of them
+// are asked now.
+func (w *Way) Obsolescence(ctx context.Context) (d []api.Dependence, err error) {
+	return d, w.call(ctx, "GET", "/v1/obsolescence", nil, &d)
+}
+
 // Decide does what the node's owner wants with a role.
 func (w *Way) Decide(ctx context.Context, role string, wish api.RoleWish) (r api.Role, err error) {
 	return r, w.call(ctx, "POST", "/v1/roles/"+url.PathEscape(role), wish, &r)

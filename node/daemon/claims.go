@@ -30,9 +30,14 @@ func (c claims) Wish(ctx context.Context, by api.Caller, chain [][]byte) (api.An
 	if err != nil {
 		return api.Answer{}, err
 	}
-	return c.ask(ctx, func(ref uint64) lease.Input {
-		return lease.Wish{Ref: ref, Caller: by.Principal, Chain: chain, Authority: shown, Source: api.Source(ctx)}
-	})
+	if c.d.deps.Hosting == nil {
+		return api.Answer{}, api.ErrVisitor
+	}
+	answer, err := c.d.wished(ctx, lease.Wish{Caller: by.Principal, Chain: chain, Authority: shown, Source: api.Source(ctx)})
+	if err != nil {
+		return api.Answer{}, err
+	}
+	return c.d.answer(answer), nil
 }
 
 // Tickets are those that the caller holds, those that end last at the end.

@@ -53,8 +53,10 @@ type Config struct {
 	Courtesy   string                // where the courtesy page is, as :4080; empty: nowhere
 	Contact    string                // where the owner can be reached, for whom slivers send packets to
 	Roles      map[string]RoleConfig // by role; what is missing is as the defaults
+	Keep       KeepConfig            // for whom slices are kept
 	Policy     string                // the owner's policy; empty: policy.toml in the state directory, if it is there
 	Updates    UpdatesConfig
+	Founders   []lease.Principal // nodes and people that founded the network; none: those of Join
 }
 
 // Bounds are limits of the daemon that an owner may want otherwise.
@@ -122,6 +124,8 @@ type file struct {
 	Audit      auditTable           `toml:"audit"`
 	Roles      map[string]roleTable `toml:"roles"`
 	Updates    updatesTable         `toml:"updates"`
+	Founders   []string             `toml:"founders"`
+	Keep       keepTable            `toml:"keep"`
 }
 
 // sliverTable is what holds for each sliver although no lease states it.
@@ -191,6 +195,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	var errs []error
 	set := func(err error) { errs = append(errs, err) }
 	set(check(cfg))
+	set(principals(&cfg.Founders, f.Founders))
 	set(prefixes(&cfg.Open, f.Open))
 	set(addrPorts(&cfg.Resolver, f.Resolver))
 	if len(f.Capacity) > 0 { // what the file does not name is as without it
@@ -205,6 +210,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	set(segment(&cfg.Bounds.Segment, f.Audit.Segment))
 	set(handed(&cfg.Roles, f.Roles))
 	set(published(&cfg.Updates, f.Updates))
+	set(kept(&cfg.Keep, f.Keep))
 	if f.SiteCert != "" {
 		if !filepath.IsAbs(f.SiteCert) {
 			f.SiteCert = filepath.Join(dir, f.SiteCert)

@@ -77,15 +77,18 @@ type Daemon struct {
 	lookups  chan struct{} // a place for each look-up of a record that nobody waits for
 	looking  sync.WaitGroup
 	roles    *roles
+	deciding *deciding
+	charges  *charges
 	fetches  *fetches
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
 	book     *namesBook
 	updates  *updater
+	packets  *packets // nil: no programs are taken
 	arrivals arrivals
 	airtime  *airtime
-	turns    turns        // of the books
-	lastMade atomic.Int64 // of the messages that this node signed, Unix milliseconds
+	turns    turns     // of the books
+	stamp    api.Stamp // of the messages that this node signs
 	sessions sessions
 	started  time.Time
 	joined   atomic.Pointer[time.Time]
@@ -97,7 +100,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d := &Daemon{
 		cfg: cfg, deps: deps, why: why, tag: Tag(deps.Key.Principal()), kernel: kernelRelease(),
 		inputs: make(chan node.Input, maxQueue), answers: newAnswers(),
-		status: newStatus(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
+		status: newStatus(), deciding: newDeciding(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
 	}
 	var err error
 	if d.site, err = newCertificate(d); err != nil {
@@ -129,8 +132,12 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d.opened, d.fetches = newOpenedOffers(&d.deps), newFetches(d)
 	d.book = &namesBook{dir: filepath.Join(cfg.State, "names"), log: deps.Log}
 	d.updates = newUpdater(d)
+	d.packets = newPackets(d)
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
+	}
+	if d.charges, err = openCharges(d); err != nil {
+		return nil, errors.Join(err, d.roles.close())
 	}
 	if f := deps.Contacts; f != nil {
 		d.bootstrapped(f)
@@ -150,7 +157,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		d.tenures = newTenures(deps.Hosting.Audit, deps.Clock)
 	}
 	d.slivers = &executor{host: deps.Hosting, time: d.time, tenures: d.tenures, bounds: cfg.Bounds, warn: deps.Log.Warn, submit: d.submit,
-		bind: d.status.bound, doors: d.doorways, works: map[string]*work{}, over: map[string]sandbox.Status{}}
+		bind: d.status.bound, doors: d.doorways, packets: d.packets, works: map[string]*work{}, over: map[string]sandbox.Status{}}
 	return d, nil
 }
 
@@ -193,6 +200,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { d.watchJoin(ctx); return nil })
 	g.Go(func() error { return d.updates.run(ctx) })
+	g.Go(func() error { d.charges.run(ctx); return nil })
 	if d.deps.Measures != nil {
 		g.Go(func() error { d.watchHealth(ctx); return nil })
 	}
@@ -218,6 +226,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { d.collectLoop(ctx); return nil })
 		g.Go(func() error { d.republish(ctx); return nil })
 		g.Go(func() error { d.witness.run(ctx); return nil })
+		if d.packets != nil {
+			g.Go(func() error { d.packets.run(ctx); return nil })
+		}
 		if d.forks != nil {
 			g.Go(func() error { d.forks.run(ctx); return nil })
 		}
@@ -250,7 +261,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads), d.fetches},
 		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d}, Topics: d.deps.Topics,
-		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles, Updates: d.updates,
+		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles, Updates: d.updates, Charges: d.charges, Obsolescence: obsolescence{d},
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d}, Invites: inviter{d}, Overlay: d.deps.Overlay,
 	}
 }

@@ -24,6 +24,8 @@ type decision[Q, A any] struct {
 	// check verifies an answer and leaves out of it what does not hold; an error refutes
 	// all of it.
 	check func(Q, *A) error
+	// whose, where it matters who answers, verifies the same of a tenant. Nil: it does not.
+	whose func(ctx context.Context, t role.Tenant, a A) error
 	// agree is how far two verified answers agree, from 0 to 1.
 	agree func(q Q, given, other A) float64
 	// owned puts what the node's owner says himself in the place of an answer, and
@@ -45,22 +47,31 @@ type answered[A any] struct {
 	own     bool   // the node's owner says so too
 }
 
-// ask has the role's tenants answer.
-func (c decision[Q, A]) ask(ctx context.Context, d *Daemon, who inquirer, q Q) (out answered[A], err error) {
-	if err := c.want(&q); err != nil {
-		return out, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+// inquiry is a question as an office has it; q is what want makes of it.
+func (c decision[Q, A]) inquiry(ctx context.Context, who inquirer, q *Q) (inquiry, error) {
+	if err := c.want(q); err != nil {
+		return inquiry{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
 	raw, err := json.Marshal(q)
 	if err != nil {
-		return out, fmt.Errorf("writing the question: %w", err)
+		return inquiry{}, fmt.Errorf("writing the question: %w", err)
+	}
+	return inquiry{call: c.call, ask: raw, own: who.own, not: who.not,
+		read:    func(t role.Tenant, _ bool) reading { return decided[Q, A]{c, *q, ctx, t} },
+		compare: func(given, other any) float64 { return c.agree(*q, given.(A), other.(A)) }}, nil
+}
+
+// ask has the role's tenants answer.
+func (c decision[Q, A]) ask(ctx context.Context, d *Daemon, who inquirer, q Q) (out answered[A], err error) {
+	inq, err := c.inquiry(ctx, who, &q)
+	if err != nil {
+		return out, err
 	}
 	o := d.roles.offices[c.role]
 	if o == nil {
 		return out, fmt.Errorf("%w: role %s cannot be handed over yet", api.ErrRole, c.role)
 	}
-	id, a := o.begin(inquiry{call: c.call, ask: raw, own: who.own, not: who.not,
-		read:    func(role.Tenant, bool) reading { return decided[Q, A]{c, q} },
-		compare: func(given, other any) float64 { return c.agree(q, given.(A), other.(A)) }})
+	id, a := o.begin(inq)
 	select {
 	case <-ctx.Done():
 		o.abandon(id)
@@ -95,7 +106,9 @@ func (c decision[Q, A]) askJSON(ctx context.Context, d *Daemon, who inquirer, as
 // decided takes one tenant's answer.
 type decided[Q, A any] struct {
 	decision[Q, A]
-	q Q
+	q   Q
+	ctx context.Context // of who asks
+	by  role.Tenant
 }
 
 func (decided[Q, A]) part(json.RawMessage) error {
@@ -110,6 +123,11 @@ func (r decided[Q, A]) end(raw json.RawMessage) (any, error) {
 	if err := r.check(r.q, &a); err != nil {
 		return nil, fmt.Errorf("%w: %w", errLie, err)
 	}
+	if r.whose != nil {
+		if err := r.whose(r.ctx, r.by, a); err != nil {
+			return nil, err
+		}
+	}
 	return a, nil
 }
 
@@ -123,9 +141,12 @@ func (d *Daemon) decisions() map[string]map[string]askable {
 	return map[string]map[string]askable{
 		"names":     {"lookup": d.lookup(), "reverse": d.reverse(), "credentials": d.credentials()},
 		"bootstrap": {"contacts": d.contacts()},
+		"keeper":    {"keep": d.keeping()},
 		"monitor":   {"health": d.health()},
 		"topology":  {"near": d.near(), "paths": d.paths()},
 		"updates":   {"which": d.which()},
+		"allocator": {"decide": d.decide()},
+		"packets":   {"program": d.program()},
 	}
 }
 

@@ -42,17 +42,29 @@ type exchange struct {
 
 // suites are the roles that have one, with the file of each.
 var suites = map[string]string{
+	"allocator": "testdata/conformance/allocator.json",
 	"bootstrap": "testdata/conformance/bootstrap.json",
+	"keeper":    "testdata/conformance/keeper.json",
 	"monitor":   "testdata/conformance/monitor.json",
 	"names":     "testdata/conformance/names.json",
+	"packets":   "testdata/conformance/packets.json",
 	"topology":  "testdata/conformance/topology.json",
 }
 
 // heirs are the tenants of the examples: what runs one in a directory that has the
 // given.
 var heirs = map[string]func(t testing.TB, dir string) *exec.Cmd{
+	"allocator": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "auction") },
 	"bootstrap": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "bootstrap") },
 	"topology":  func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "topology") },
+	"keeper": func(testing.TB, string) *exec.Cmd {
+		return exec.Command("python3", "../../examples/keeper/keeper.py")
+	},
+	"packets": func(t testing.TB, dir string) *exec.Cmd {
+		c := example(t, dir, "packets")
+		c.Args = append(c.Args, string(calm(t, leasetest.Key("alice"), "heir")))
+		return c
+	},
 	"monitor": func(testing.TB, string) *exec.Cmd {
 		return exec.Command("python3", "../../examples/monitor/monitor.py")
 	},
@@ -77,7 +89,8 @@ func (c decision[Q, A]) judge(ask, done json.RawMessage) (any, error) {
 	if err := exact(ask, &q); err != nil {
 		return nil, err
 	}
-	return decided[Q, A]{c, q}.end(done)
+	c.whose = nil // who answers is not known here
+	return decided[Q, A]{decision: c, q: q}.end(done)
 }
 
 // agreed is how far two verified answers agree.
@@ -411,7 +424,7 @@ func TestWishesThatAreNone(t *testing.T) {
 			t.Errorf("%s: %s, %v", ask, a.Answer, err)
 		}
 	}
-	for _, at := range [][2]string{{"names", "find"}, {"discovery", "find"}, {"keeper", "keep"}} {
+	for _, at := range [][2]string{{"names", "find"}, {"discovery", "find"}, {"keeper", "find"}} {
 		if _, err := d.roles.AskRole(t.Context(), at[0], at[1], json.RawMessage(`{}`)); !isErr(err, api.ErrRole) {
 			t.Errorf("%v: %v", at, err)
 		}

@@ -47,6 +47,8 @@ type Deps struct {
 	Whereabouts Whereabouts   // where this node and others are, for the role topology; nil: it does not know
 	Contacts    FirstContacts // of nodes without neighbours, and for others, by the role bootstrap; nil: none
 
+	Footing Footing // on whom this node stands in the network; nil: nobody can say
+
 	// View is what gossip told of nodes that are there, not to be changed; nil: nothing.
 	View func() []*offer.Opened
 
@@ -97,6 +99,8 @@ type Hosting struct {
 	Log     AuditLog // of the same record; nil: it is not signed
 	Taps    Taps     // nil: packets cannot be captured
 	Doors   Doors    // nil: slivers have no way to ask the node
+
+	Programs PacketPrograms // nil: all packets that the guard lets pass do
 }
 
 // OpenJournal is a journal until it is closed.

@@ -36,15 +36,13 @@ func (f discovery) Seek(ctx context.Context, req offer.FindRequest, tell func(of
 	if err != nil {
 		return offer.Result{}, err
 	}
-	ask, err := json.Marshal(findAskOf(req, q))
+	s := f.d.seeking(q)
+	inq, err := s.inquiry(req, f)
 	if err != nil {
-		return offer.Result{}, fmt.Errorf("writing the question: %w", err)
+		return offer.Result{}, err
 	}
 	office := f.d.roles.offices[role.Discovery().Name]
-	s := &seeking{d: f.d, query: q, taken: map[lease.Principal]bool{}, search: offer.NewSearch(q, f.d.seeker().Options()), more: make(chan struct{}, 1)}
-	id, a := office.begin(inquiry{call: "find", ask: ask, own: f.own, not: f.not,
-		read:    func(t role.Tenant, trial bool) reading { return newFindReading(s, t, trial) },
-		compare: func(given, other any) float64 { return agreement(q, given.(*findAnswer), other.(*findAnswer)) }})
+	id, a := office.begin(inq)
 	for {
 		select {
 		case <-s.more:
@@ -105,6 +103,21 @@ type seeking struct {
 	list   []offer.Found
 	taken  map[lease.Principal]bool
 	more   chan struct{}
+}
+
+func (d *Daemon) seeking(q offer.Query) *seeking {
+	return &seeking{d: d, query: q, taken: map[lease.Principal]bool{}, search: offer.NewSearch(q, d.seeker().Options()), more: make(chan struct{}, 1)}
+}
+
+// inquiry is the query as an office has it.
+func (s *seeking) inquiry(req offer.FindRequest, who discovery) (inquiry, error) {
+	ask, err := json.Marshal(findAskOf(req, s.query))
+	if err != nil {
+		return inquiry{}, fmt.Errorf("writing the question: %w", err)
+	}
+	return inquiry{call: "find", ask: ask, own: who.own, not: who.not,
+		read:    func(t role.Tenant, trial bool) reading { return newFindReading(s, t, trial) },
+		compare: func(given, other any) float64 { return agreement(s.query, given.(*findAnswer), other.(*findAnswer)) }}, nil
 }
 
 // found takes a verified match.

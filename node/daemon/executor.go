@@ -25,6 +25,7 @@ type executor struct {
 	submit  func(context.Context, node.Input) error
 	bind    func(sliver string, att slivernet.Attachment)
 	doors   *doors
+	packets *packets
 	ctx     context.Context
 
 	mu    sync.Mutex

@@ -106,6 +106,7 @@ func (d *Daemon) figuresOf(ctx context.Context, e lease.Entry, c slivernet.Count
 	f := api.Figures{
 		Node: d.deps.Key.Principal(), Name: d.cfg.Name, Slice: e.Slice, Owner: e.Owner, Sliver: e.Sliver, At: d.deps.Clock.Wall().UTC(),
 		Out: wayOf(counted.Egress), In: wayOf(counted.Ingress), OutRate: in[lease.EgressRate], InRate: in[lease.IngressRate],
+		OutPacketsLeft: counted.PacketsLeft[ebpf.Egress], InPacketsLeft: counted.PacketsLeft[ebpf.Ingress],
 		Flows: api.LiveFlows{Limit: c.Limit, Out: c.Out, In: c.In, RefusedOut: c.RefusedOut, RefusedIn: c.RefusedIn, NoPort: c.NoPort},
 		Names: api.Names{Asked: c.Questions.Asked, Refused: c.Questions.Refused, Failed: c.Questions.Failed,
 			UpBytes: c.Questions.UpBytes, DownBytes: c.Questions.DownBytes},

@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"croft/dht/contact"
+	"croft/lease"
 )
 
 // firstContact does what contact.Joining decides, and remembers for the next start
@@ -33,6 +34,8 @@ type firstContact struct {
 	known  atomic.Pointer[[]contact.Contact] // those remembered
 	role   atomic.Pointer[othersAsk]         // who finds others; nil: nobody yet
 
+	founders map[lease.Principal]bool
+
 	telling sync.Mutex // of strangers
 	told    toldContacts
 }
@@ -44,6 +47,7 @@ func newFirstContact(o *overlay, cfg Config) (*firstContact, error) {
 	if f.given, err = given(cfg.Join, o.log); err != nil {
 		return nil, err
 	}
+	f.founders = founders(cfg, f.given)
 	b, err := readUpTo(f.path, contact.MaxMemory+1)
 	if err == nil {
 		err = f.memory.Read(time.Now(), b)
@@ -107,7 +111,10 @@ func (f *firstContact) run(ctx context.Context) {
 		case <-wake.C:
 			step(contact.Tick{})
 		case <-look.C:
-			n := f.o.dht.Neighbours()
+			n := 0
+			if f.o.dht.HasNeighbour() { // how many are there is of no interest
+				n = 1
+			}
 			step(contact.Peers{N: n})
 			if n == 0 && time.Since(asked) > askEvery && f.role.Load() != nil {
 				asked = time.Now()

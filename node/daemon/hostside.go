@@ -72,6 +72,9 @@ func Carriages() []Carriage {
 		{"POST /v1/holds/{hold}/commit", 0, books},
 		{"POST /v1/leases/{lease}/activate", 0, books},
 		{"POST /v1/slices", 0, books},
+		{"POST /v1/charges", 0, books},
+		{"GET /v1/charges", 0, about},
+		{"POST /v1/charges/{slice}/end", 0, books},
 		{"POST /v1/vacancies", 0, books},
 	}
 }

@@ -92,14 +92,12 @@ func mixed(named, among []lease.Principal) (out []lease.Principal) {
 
 // ask has the role's tenant answer.
 func (i images) ask(ctx context.Context, q imagesAsk) ([]lease.Principal, error) {
-	ask, err := json.Marshal(q)
+	inq, err := q.inquiry()
 	if err != nil {
-		return nil, fmt.Errorf("writing the question: %w", err)
+		return nil, err
 	}
 	office := i.d.roles.offices[role.Images().Name]
-	id, a := office.begin(inquiry{call: "holders", ask: ask,
-		read:    func(role.Tenant, bool) reading { return &imagesReading{known: q.Known} },
-		compare: func(given, other any) float64 { return imagesAgreement(given.(*imagesReading), other.(*imagesReading)) }})
+	id, a := office.begin(inq)
 	select {
 	case <-ctx.Done():
 		office.abandon(id)
@@ -110,6 +108,17 @@ func (i images) ask(ctx context.Context, q imagesAsk) ([]lease.Principal, error)
 		}
 		return v.answer.(*imagesReading).nodes, nil
 	}
+}
+
+// inquiry is the question as an office has it.
+func (q imagesAsk) inquiry() (inquiry, error) {
+	ask, err := json.Marshal(q)
+	if err != nil {
+		return inquiry{}, fmt.Errorf("writing the question: %w", err)
+	}
+	return inquiry{call: "holders", ask: ask,
+		read:    func(role.Tenant, bool) reading { return &imagesReading{known: q.Known} },
+		compare: func(given, other any) float64 { return imagesAgreement(given.(*imagesReading), other.(*imagesReading)) }}, nil
 }
 
 // imagesReading takes the answer of one tenant.

@@ -49,6 +49,9 @@ func (x *executor) launch(ctx context.Context, e sandbox.Launch) error {
 	if err != nil {
 		return err
 	}
+	if err := x.packets.begin(e.Sliver); err != nil {
+		return err
+	}
 	err = x.host.Runtime.Start(ctx, sandbox.Spec{
 		Sliver: e.Sliver, Slice: l.Slice + "@" + l.SliceOwner().Short(), Hostname: l.Slice, Place: e.Place,
 		Program: program, RSet: l.RSet, NetNS: att.NetNS, Resolver: slivernet.Resolver, Deadline: deadline, Door: door,
@@ -159,6 +162,7 @@ func (x *executor) remove(ctx context.Context, name string) error {
 	if err := x.host.Runtime.Remove(ctx, name); err != nil {
 		return fmt.Errorf("removing the sandbox: %w", err)
 	}
+	x.packets.end(name)
 	if err := x.doors.end(name); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"croft/gossip/topic"
+	"croft/node/role"
 )
 
 const (
@@ -42,13 +43,19 @@ const (
 	// maxSliverTopics is the number of topics that a sliver uses within topicLinger, for
 	// which the node stays on them, and maxSliverHears that of its subscriptions: half of
 	// its connections. maxShimTopics is the number of topics of all slivers: a quarter of
-	maxSliverTopics = 8
-	maxSliverHears  = 4
 	// what the node can be on is left to its people, and an owner's slivers have a
 	// quarter of the rest.
-	maxShimTopics  = topic.MaxJoined * 3 / 4
-	maxOwnerTopics = maxShimTopics / 4
-	topicLinger    = 3 * time.Minute
+	maxSliverTopics = 8
+	maxSliverHears  = 4
+	maxShimTopics   = topic.MaxJoined * 3 / 4
+	maxOwnerTopics  = maxShimTopics / 4
+	topicLinger     = 3 * time.Minute
+
+	// seekCost is what a sliver pays, in bytes each way, for having the node find the
+	// others of a topic, or the record of a slice: about what one walk on the DHT is,
+	// three paths of some ten questions of 80 bytes and answers of 200. What the node
+	// dials then it bears.
+	seekCost = 8 << 10
 
 	// settleEvery is how often a subscription pays.
 	settleEvery = time.Second
@@ -136,6 +143,46 @@ const (
 	othersHold = 10 * time.Second
 	reachLimit = 2 * time.Second
 
+	// standingLimit is how long those on whom a node stands have to answer when its owner
+	// wants to know: a dial by a relay round half the world.
+	standingLimit = 5 * time.Second
+
+	// maxFounders is how many an owner may name: a network begins with a handful.
+	maxFounders = 256
+
 	// askEvery is how often a node without a neighbour asks the role bootstrap.
 	askEvery = 10 * time.Second
+)
+
+const (
+	// decideLimit is how long a wish waits in all until it is decided: with the answer of
+	// the last in line, less than our own clients wait for one that bids.
+	decideLimit = 20 * time.Second
+
+	// maxSays is the size in bytes of what a tenant says with a decision: with its slice's
+	// name, as much as a statement holds.
+	maxSays = 100
+
+	// maxDeciding is the number of questions about wishes at once: half of what a tenant
+	// has open to others than the node's own people. Were there more than it takes, the
+	// next in line would decide, and who asks could bring that about.
+	maxDeciding = role.MaxInFlight / 4
+
+	// maxUndecided is the number of wishes that wait for a decision, and maxUndecidedOf
+	// that of one principal.
+	maxUndecided   = 128
+	maxUndecidedOf = 4
+)
+
+const (
+	// programAgain is how often the role packets is asked, whether or not anything has
+	// changed, programGap the least time between two, and programValid how long the last
+	// answer counts, and a challenger's program, when no other comes.
+	programAgain = 20 * time.Second
+	programGap   = 500 * time.Millisecond
+	programValid = time.Minute
+
+	// programSettle is how long a program is in force after a restart before anybody is
+	// asked: tenants dial again within seconds.
+	programSettle = 10 * time.Second
 )

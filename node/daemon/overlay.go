@@ -152,7 +152,7 @@ func (n *Node) join(ctx context.Context, cfg Config, deps *Deps, o *overlay) err
 	wg.Go(func() { o.traffic.run(run, o.connected) })
 	deps.Discovery, deps.Gossip, deps.Wire, deps.Slices, deps.Overlay = o.builtin(), o, o, o.dht, o
 	deps.Seeker, deps.View, deps.Paths = seeker{o}, o.present, paths{o}
-	deps.Measures, deps.Whereabouts, deps.Contacts = o, o, o.first
+	deps.Measures, deps.Whereabouts, deps.Contacts, deps.Footing = o, o, o.first, o.first
 	if o.wired == nil {
 		return nil // a host of somebody else's: what is around it he knows
 	}

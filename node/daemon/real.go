@@ -18,10 +18,13 @@ import (
 	"croft/ebpf/audit/store"
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
+	programs "croft/ebpf/verdict"
 	"croft/lease/sign"
 	"croft/node/api"
 	"croft/node/door"
+	"croft/sandbox"
 	"croft/sandbox/image"
+	"croft/sandbox/oci"
 	"croft/sandbox/warden"
 )
 
@@ -155,6 +158,14 @@ func (n *Node) host(ctx context.Context, cfg Config, key *sign.Key, tag string, 
 	}
 	h.Runtime = wardens
 	n.open.add(wardens.Close)
+	if groups, err := oci.HostCgroups(); err == nil && groups.Layout.Unified != "" {
+		judges, err := programs.Open(programs.Config{Tag: tag, Parent: filepath.Join(groups.Layout.Unified, sandbox.Parent(tag)), Loader: []string{"/proc/self/exe", programs.Command}})
+		if err != nil {
+			return nil, err
+		}
+		h.Programs = judges
+		n.open.add(judges.Close)
+	}
 	record, err := store.Open(filepath.Join(cfg.State, "audit"), store.Options{Node: key.Principal(), Budget: cfg.Bounds.Audit, Span: cfg.Bounds.Segment})
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"time"
 
@@ -65,7 +66,15 @@ func (r *roles) Enter(job role.Role, who role.Tenant, t *door.Tenant) (leave fun
 	if o == nil {
 		return nil, role.ErrRole
 	}
-	return o.enter(who, t)
+	out, err := o.enter(who, t)
+	if err != nil {
+		return nil, err
+	}
+	r.d.packets.changed(job.Name)
+	return func(why error) {
+		out(why)
+		r.d.packets.changed(job.Name)
+	}, nil
 }
 
 // Roles tells who fills what.
@@ -113,6 +122,7 @@ func (r *roles) Decide(_ context.Context, name string, wish api.RoleWish) (api.R
 	case why != "":
 		return api.Role{}, fmt.Errorf("%w: %s", api.ErrRole, why)
 	}
+	r.d.packets.changed(name)
 	return r.role(job), nil
 }
 
@@ -124,6 +134,11 @@ func (r *roles) role(job role.Role) api.Role {
 	}
 	if r.d.doorways != nil {
 		out.Refused = r.d.doorways.house.Counts()
+	}
+	if n := r.d.deciding.turnedAway(); n > 0 && job.Name == "allocator" {
+		counts := map[string]uint64{"asks beyond those that may wait": n}
+		maps.Copy(counts, out.Refused)
+		out.Refused = counts
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -15,7 +15,11 @@ const fullPage = 20
 // seeker is what this node knows of the others by its own probes.
 type seeker struct{ o *overlay }
 
-func (s seeker) Present(f *offer.Offer) bool { return s.o.here(f) }
+// Present is false also of an offer that was taken back: who fills discovery sees those
+// that are told anew, and none go.
+func (s seeker) Present(f *offer.Offer) bool {
+	return s.o.here(f) && (s.o.gossip == nil || !s.o.gossip.Withdrawn(f.Node, f.Sequence))
+}
 
 // Options are the overlay's own, but for how far nodes are that were not measured: that
 // is the role topology's to say.

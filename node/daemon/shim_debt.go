@@ -36,11 +36,13 @@ func (c *airtime) debtOf(sliver string, now time.Time) *debt {
 	return d
 }
 
-// owe adds bytes that go out for a sliver, or takes some off.
-func (c *airtime) owe(sliver string, out int) {
+// owe adds bytes that come and go out for a sliver, or takes some off.
+func (c *airtime) owe(sliver string, in, out int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.debtOf(sliver, time.Now()).out += out
+	d := c.debtOf(sliver, time.Now())
+	d.in += in
+	d.out += out
 }
 
 // collect takes what a sliver hears into account, and returns what it owes, to release.

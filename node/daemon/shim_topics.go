@@ -53,7 +53,7 @@ func (s shim) Publish(ctx context.Context, name topic.Name, data []byte) (api.Sa
 		}
 	}
 	key := s.d.deps.Key
-	m, err := topic.Seal(topic.Message{Author: key.Principal(), Owner: name.Owner, Slice: name.Slice, Topic: name.Topic, Made: s.d.made(), Data: data}, key)
+	m, err := topic.Seal(topic.Message{Author: key.Principal(), Owner: name.Owner, Slice: name.Slice, Topic: name.Topic, Made: s.d.stamp.Next(s.d.deps.Clock.Wall()), Data: data}, key)
 	if err != nil {
 		return api.Said{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
@@ -97,10 +97,10 @@ func (s shim) say(ctx context.Context, m topic.Opened) (api.Said, error) {
 	}
 	said, err := s.d.deps.Topics.Say(ctx, m.Bytes)
 	if err != nil {
-		s.d.airtime.owe(s.who.Name, -copies*len(m.Bytes))
+		s.d.airtime.owe(s.who.Name, 0, -copies*len(m.Bytes))
 		return said, err
 	}
-	s.d.airtime.owe(s.who.Name, (said.Neighbours-copies)*len(m.Bytes))
+	s.d.airtime.owe(s.who.Name, 0, (said.Neighbours-copies)*len(m.Bytes))
 	s.settleLast(ctx)
 	return said, nil
 }
@@ -111,10 +111,22 @@ func (s shim) enter(ctx context.Context, name topic.Name) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	if !s.d.airtime.on(name) && !s.finds.Allow() {
+	if s.d.airtime.on(name) {
+		return s.d.airtime.use(s.user(), name, time.Now())
+	}
+	if !s.finds.Allow() {
 		return fmt.Errorf("%w: this sliver has too many topics joined", api.ErrBusy)
 	}
-	return s.d.airtime.use(s.user(), name, time.Now())
+	if err := s.d.airtime.use(s.user(), name, time.Now()); err != nil {
+		return err
+	}
+	return s.paySeeking(ctx)
+}
+
+// paySeeking charges a walk on the DHT, which the node is about to make for the sliver.
+func (s shim) paySeeking(ctx context.Context) error {
+	s.d.airtime.owe(s.who.Name, seekCost, seekCost)
+	return s.settle(ctx)
 }
 
 func (s shim) user() user { return user{s.who.Name, s.who.Owner} }
@@ -169,6 +181,9 @@ func (s shim) open(ctx context.Context, name topic.Name) error {
 	if !fresh {
 		if !s.finds.Allow() { // each is a walk on the DHT
 			return fmt.Errorf("%w: this sliver has too many records looked up", api.ErrBusy)
+		}
+		if err := s.paySeeking(ctx); err != nil {
+			return err
 		}
 		ctx, cancel := context.WithTimeout(ctx, recordWait)
 		defer cancel()
@@ -278,18 +293,4 @@ func (s shim) listen(ctx context.Context, name topic.Name) (*hearer, error) {
 		return nil, err
 	}
 	return s.d.airtime.hear(s.user(), name)
-}
-
-// made is the time of a message that this node signs, in Unix milliseconds: each is of
-// another, so that what is said twice is two messages.
-func (d *Daemon) made() int64 {
-	for {
-		last, now := d.lastMade.Load(), d.deps.Clock.Wall().UnixMilli()
-		if now <= last && last-now < time.Second.Milliseconds() { // a clock that was set back is believed
-			now = last + 1
-		}
-		if d.lastMade.CompareAndSwap(last, now) {
-			return now
-		}
-	}
 }

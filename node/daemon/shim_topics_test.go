@@ -219,8 +219,8 @@ func TestTopicsAreCharged(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := uint64(3 * len(m.said[0].Bytes))
-		if got := charged(ebpf.Egress); got != said || charged(ebpf.Ingress) != 0 {
-			t.Errorf("charged %d out for a message that is %d to all", got, said)
+		if in, out := charged(ebpf.Ingress), charged(ebpf.Egress); out != seekCost+said || in != seekCost {
+			t.Errorf("charged %d in and %d out for a topic that is joined and a message that is %d to all", in, out, said)
 		}
 		a, b := s.listensTo(t, "load"), s.listensTo(t, "load")
 		if _, err := s.Publish(t.Context(), topic.Name{Topic: "load"}, make([]byte, 1000)); err != nil {
@@ -228,7 +228,7 @@ func TestTopicsAreCharged(t *testing.T) {
 		}
 		<-a.heard
 		<-b.heard
-		if got := charged(ebpf.Egress); got != 2*said {
+		if got := charged(ebpf.Egress); got != seekCost+2*said {
 			t.Errorf("charged %d out for two messages of %d: what was paid is charged again", got, said)
 		}
 		o := aliceSays(t, h, "hello")
@@ -240,7 +240,7 @@ func TestTopicsAreCharged(t *testing.T) {
 		if err := errors.Join(<-a.over, <-b.over); err != nil {
 			t.Error(err)
 		}
-		if in, out := charged(ebpf.Ingress), charged(ebpf.Egress)-2*said; in < uint64(len(o.Bytes)) || in > uint64(len(o.Bytes))+1 || out < uint64(2*len(o.Bytes)) || out > uint64(2*len(o.Bytes))+1 {
+		if in, out := charged(ebpf.Ingress)-seekCost, charged(ebpf.Egress)-seekCost-2*said; in < uint64(len(o.Bytes)) || in > uint64(len(o.Bytes))+1 || out < uint64(2*len(o.Bytes)) || out > uint64(2*len(o.Bytes))+1 {
 			t.Errorf("%d in and %d out of a message of %d to two more", in, out, len(o.Bytes))
 		}
 	})
@@ -266,8 +266,8 @@ func TestWhatIsNotSentIsGivenBack(t *testing.T) {
 		h.m.mu.Lock()
 		in := h.m.charged[h.sliver+" publish "+ebpf.Ingress.String()]
 		h.m.mu.Unlock()
-		if half := uint64(len(o.Bytes)+1) / 2; in != half {
-			t.Errorf("charged %d in of %d that a person hears too", in, len(o.Bytes))
+		if half := uint64(len(o.Bytes)+1) / 2; in != seekCost+half {
+			t.Errorf("charged %d in, and had to be half of %d, which a person hears too", in-seekCost, len(o.Bytes))
 		}
 		if d := h.d.airtime.debts[h.sliver]; d.in != 0 || d.out >= 0 {
 			t.Errorf("it owes %d and %d: what was refused is not given back", d.in, d.out)
@@ -373,6 +373,32 @@ func TestASliversTopicsAreBounded(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who runs many slivers has a quarter of the topics, and leaves the others to others.
+func TestOneOwnersTopicsAreBounded(t *testing.T) {
+	c := newAirtime(nil)
+	alice, bob := leasetest.Who("alice"), leasetest.Who("bob")
+	now := time.Now()
+	use := func(sliver string, owner lease.Principal, topics ...int) (err error) {
+		for _, n := range topics {
+			err = errors.Join(err, c.use(user{sliver, owner}, topic.Name{Owner: owner, Topic: fmt.Sprint("t", n)}, now))
+		}
+		return err
+	}
+	if err := errors.Join(use("a", alice, 0, 1, 2, 3, 4, 5, 6, 7), use("b", alice, 8, 9, 10, 11)); err != nil {
+		t.Fatal(err)
+	}
+	if err := use("b", alice, 12); !errors.Is(err, api.ErrBusy) {
+		t.Errorf("topic 13 of alice's slivers: %v", err)
+	}
+	if err := errors.Join(use("b", alice, 0, 1, 2), use("c", bob, 0, 1, 2, 3, 4, 5, 6, 7)); err != nil {
+		t.Errorf("those that her slivers use already, and bob's: %v", err)
+	}
+	now = now.Add(topicLinger + time.Second)
+	if err := use("b", alice, 12); err != nil {
+		t.Errorf("when the others were idle: %v", err)
+	}
 }
 
 // A lease is followed: it is told as it stands, when it is renewed, and ends.

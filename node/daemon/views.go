@@ -30,7 +30,7 @@ func (d *Daemon) books(ctx context.Context) ([]api.Claim, error) {
 func claimOf(e lease.Entry) api.Claim {
 	c := api.Claim{Lease: e.Lease, Holder: e.Holder, Owner: e.Owner, Slice: e.Slice, Sliver: e.Sliver, Pool: string(e.Pool),
 		State: e.State.String(), RSet: e.RSet, From: e.Term.From, Until: e.Term.Until, Ends: e.EndsAt, Ports: e.Ports,
-		Weight: e.Weight, Exclusive: e.Exclusive, FanOut: e.FanOut, Starts: e.Starts, Share: e.Share}
+		Weight: e.Weight, Exclusive: e.Exclusive, FanOut: e.FanOut, Starts: e.Starts, Share: e.Share, Said: e.Said}
 	if e.Class == lease.Evictable {
 		c.Class = e.Class.String()
 	}
@@ -161,7 +161,7 @@ func (s slivers) Traffic(ctx context.Context, by api.Caller, sliver string) (api
 	if err != nil {
 		return api.Traffic{}, sliverError(err)
 	}
-	return api.Traffic{Out: wayOf(c.Egress), In: wayOf(c.Ingress)}, nil
+	return api.Traffic{Out: wayOf(c.Egress), In: wayOf(c.Ingress), Refused: s.d.packets.refused(sliver)}, nil
 }
 
 func wayOf(c ebpf.Count) api.Way {

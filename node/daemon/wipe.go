@@ -13,9 +13,12 @@ import (
 
 	"croft/ebpf/kernel"
 	slivernet "croft/ebpf/net"
+	programs "croft/ebpf/verdict"
 	"croft/node/door"
 	"croft/node/journal"
+	"croft/sandbox"
 	"croft/sandbox/image"
+	"croft/sandbox/oci"
 	"croft/sandbox/warden"
 )
 
@@ -44,8 +47,10 @@ func Wipe(ctx context.Context, state string) error {
 	tag := Tag(key.Principal())
 	return errors.Join(
 		wipeSlivers(ctx, state, tag),
+		wipeCgroups(tag),
 		door.DirOf(tag).Wipe(),
 		kernel.Destroy("", tag),
+		programs.Destroy("", tag),
 		slivernet.Destroy(ctx, tag),
 		removeIfThere(Socket(state)))
 }
@@ -72,6 +77,15 @@ func wipeSlivers(ctx context.Context, state, tag string) error {
 		}
 	}
 	return errors.Join(append(errs, wardens.Close())...)
+}
+
+// wipeCgroups removes those that were made for slivers that never began.
+func wipeCgroups(tag string) error {
+	groups, err := oci.HostCgroups()
+	if err != nil {
+		return err
+	}
+	return groups.Remove(sandbox.Parent(tag))
 }
 
 func removeIfThere(path string) error {

@@ -23,7 +23,6 @@ import (
 	"iter"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"croft/gossip/topic"
@@ -39,7 +38,7 @@ type Desk struct {
 	Key   lease.Signer
 	Label string
 
-	said atomic.Int64 // when the last message was made, Unix milliseconds
+	stamp api.Stamp
 }
 
 // sliver is what a service on a desktop is called.
@@ -150,7 +149,7 @@ func (d *Desk) Publish(ctx context.Context, name topic.Name, data []byte) (api.S
 	if err := d.open(ctx, name); err != nil {
 		return api.Said{}, err
 	}
-	m, err := topic.Seal(topic.Message{Author: d.Key.Principal(), Owner: name.Owner, Slice: name.Slice, Topic: name.Topic, Made: d.made(), Data: data}, d.Key)
+	m, err := topic.Seal(topic.Message{Author: d.Key.Principal(), Owner: name.Owner, Slice: name.Slice, Topic: name.Topic, Made: d.stamp.Next(time.Now()), Data: data}, d.Key)
 	if err != nil {
 		return api.Said{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
@@ -177,19 +176,6 @@ func (d *Desk) open(ctx context.Context, name topic.Name) error {
 		return fmt.Errorf("%w publish on this topic: of another slice a service may where anybody may", api.ErrNotGranted)
 	}
 	return nil
-}
-
-// made is now, or just after the message before: what is said twice is two messages.
-func (d *Desk) made() int64 {
-	for {
-		last, now := d.said.Load(), time.Now().UnixMilli()
-		if now <= last && last-now < time.Second.Milliseconds() {
-			now = last + 1
-		}
-		if d.said.CompareAndSwap(last, now) {
-			return now
-		}
-	}
 }
 
 // Say tells a message that somebody signed.

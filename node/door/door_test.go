@@ -329,7 +329,7 @@ func TestWhoIsRefused(t *testing.T) {
 		for line, want := range map[string]string{
 			`{"serve":"emperor/1"}`:                     `{"error":{"code":"role","text":"role \"emperor\": no such role"}}`,
 			`{"serve":"discovery/9"}`:                   `"code":"role"`,
-			`{"serve":"keeper/0"}`:                      `cannot be handed over yet`,
+			`{"serve":"keeper/0"}`:                      `this node speaks keeper/1`,
 			`{"serve":7}`:                               `"code":"line"`,
 			`{"serve":"discovery/1","slice":"web@bob"}`: `"code":"line"`,
 		} {

@@ -17,6 +17,9 @@ var (
 	// ErrLine says that a line is none of the role protocol's.
 	ErrLine = errors.New("not understood")
 
+	// ErrProgram says that a packet program is not signed by whom it must be.
+	ErrProgram = errors.New("signature of a packet program")
+
 	// ErrFact says that a record is none of this package's.
 	ErrFact = errors.New("no fact of a succession")
 )

@@ -80,7 +80,7 @@ func TestLines(t *testing.T) {
 		t.Errorf("%+v, %v", r.Error, err)
 	}
 	for line, ok := range map[string]bool{`{"serve":"discovery/1"}`: true, `{"serve":"discovery/2"}`: false, `{"serve":"discovery"}`: false,
-		`{"serve":"keeper/1"}`: false, `{"serve":"keeper/0"}`: false, `{"serve":"emperor/1"}`: false, `{}`: false, `{"serve":"discovery/1","as":"bob"}`: false} {
+		`{"serve":"keeper/1"}`: true, `{"serve":"keeper/0"}`: false, `{"serve":"emperor/1"}`: false, `{}`: false, `{"serve":"discovery/1","as":"bob"}`: false} {
 		if _, err := role.ParseServe([]byte(line)); (err == nil) != ok {
 			t.Errorf("%s: %v", line, err)
 		}

@@ -44,6 +44,12 @@ const (
 	holdersLast   = 5 * time.Second
 )
 
+// packets' deadlines: the kernel verifies a program before the answer counts.
+const (
+	programWithin = 5 * time.Second
+	programLast   = 10 * time.Second
+)
+
 // Other roles answer from memory, and once: a second is what a person takes for at
 // once, and what a tenant that is asked over and over may take at the most. The last
 // has as long again for each that was silent before it.
@@ -74,8 +80,14 @@ func All() []Role {
 			Calls:    []Call{{Name: "find", Within: findWithin, Last: findLast, Bytes: MaxAnswer}},
 			Leaves:   "the query; nothing of who asks",
 			Compared: "overlap of the nodes in the first 20 offers, after verification"},
-		{Name: "allocator", Question: "ask and node state → terms or refusal"},
-		{Name: "keeper", Question: "slice and what is seen of it → what to renew, replace, add"},
+		{Name: "allocator", Question: "ask and node state → terms or refusal", Version: 1,
+			Calls:    []Call{whole("decide")},
+			Leaves:   "who asks for how much when of the pools that it allots, the bid, and how full they are",
+			Compared: "granted or refused alike; half where only one of them has the asker wait"},
+		{Name: "keeper", Question: "slice and what is seen of it → what to renew, replace, add", Version: 1,
+			Calls:    []Call{whole("keep")},
+			Leaves:   "which slices this node keeps for whom, where their slivers are, and which nodes could have more",
+			Compared: "overlap of what is renewed, replaced and added, wherever"},
 		{Name: "images", Question: "digest → who has it", Version: 1,
 			Calls:    []Call{{Name: "holders", Within: holdersWithin, Last: holdersLast, Bytes: MaxLine}},
 			Leaves:   "the digest and size of an image, the nodes that are to run it, and those that asked for it",
@@ -96,7 +108,10 @@ func All() []Role {
 			Calls:    []Call{whole("which")},
 			Leaves:   "which version this node runs, and on which platform",
 			Compared: "1 for the same version and builds, or neither has any; else 0"},
-		{Name: "packets", Question: "may this packet pass"},
+		{Name: "packets", Question: "may this packet pass", Version: 1,
+			Calls:    []Call{{Name: "program", Within: programWithin, Last: programLast, Bytes: maxWhole}},
+			Leaves:   "nothing; its program sees the packets of all slivers, and can tell nobody",
+			Compared: "1 less the difference of the shares of packets refused; 0 until some were seen"},
 		{Name: "bootstrap", Question: "first contacts for newcomers", Version: 1,
 			Calls:    []Call{whole("contacts")},
 			Leaves:   "how many contacts are wanted; nothing of who asks",

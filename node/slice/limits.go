@@ -13,6 +13,10 @@ const (
 	// before the next candidate is asked: well within the 30 s of a hold.
 	AskTimeout = 8 * time.Second
 
+	// BidTimeout is the same of an ask that bids: a node may wait for up to 20 s
+	// until it is decided, and asks for a decision once more then.
+	BidTimeout = 25 * time.Second
+
 	// FuseMargin is how long before the first hold falls the attempt is given
 	// up or committed: the time that a commit needs over a slow path.
 	FuseMargin = 3 * time.Second

@@ -45,6 +45,7 @@ type Wish struct {
 	Weight uint16 // of an evictable one
 	Alone  bool   // nobody else is to be in the pool
 	FanOut uint16 // 0: the node's default, or the ticket's
+	Bid    string // for who allots the pool
 }
 
 func (p Plan) check(key lease.Signer) error {
@@ -86,7 +87,7 @@ func (p Plan) draw(by lease.Principal, c Candidate, id lease.Request) DrawTicket
 func (p Plan) ask(by, node lease.Principal, id lease.Request) *lease.Ask {
 	ask := &lease.Ask{K: lease.KindAsk, Issuer: by, Owner: named(p.Owner, by), Node: node, RSet: p.Wish.RSet,
 		From: p.Wish.Term.From, Until: p.Wish.Term.Until, Slice: p.Label, Request: id,
-		Ports: p.Wish.Ports, Pool: p.Wish.Pool, Class: p.Wish.Class, Weight: p.Wish.Weight, FanOut: p.Wish.FanOut}
+		Ports: p.Wish.Ports, Pool: p.Wish.Pool, Class: p.Wish.Class, Weight: p.Wish.Weight, FanOut: p.Wish.FanOut, Bid: p.Wish.Bid}
 	if p.Wish.Alone {
 		ask.Alone = 1
 	}

@@ -18,6 +18,7 @@ type Renewal struct {
 	record  Record
 	until   int64
 	rset    lease.RSet // zero: as it was
+	bid     string
 	key     lease.Signer
 	random  io.Reader
 	now     time.Time
@@ -61,6 +62,10 @@ func NewRenewal(record Record, until int64, rset lease.RSet, key lease.Signer, r
 	}
 	return r, nil
 }
+
+// Bid is what the asks say to who allots their pools. It counts if it comes before
+// the first Step.
+func (r *Renewal) Bid(text string) { r.bid = text }
 
 // Step takes Start, Drawn, Withheld, Held, Refused, Failed, Committed, CommitRefused, Abort and
 // Tick.
@@ -147,7 +152,7 @@ func (r *Renewal) ask(p *renewing) error {
 	}
 	signed, err := lease.Seal(&lease.Ask{K: lease.KindAsk, Issuer: r.key.Principal(), Node: p.sliver.Node, RSet: rset,
 		From: r.now.Unix(), Until: r.until, Slice: r.record.Slice, Request: id, Replaces: p.sliver.Lease,
-		Ports: p.old.Ports, Pool: pool, Class: p.old.Class, Weight: p.old.Weight, Alone: p.old.Alone, FanOut: p.old.FanOut,
+		Ports: p.old.Ports, Pool: pool, Class: p.old.Class, Weight: p.old.Weight, Alone: p.old.Alone, FanOut: p.old.FanOut, Bid: r.bid,
 		Owner: named(r.record.Owner, r.key.Principal())}, r.key)
 	if err != nil {
 		return err
@@ -155,7 +160,7 @@ func (r *Renewal) ask(p *renewing) error {
 	if p.ask, err = signed.Open(); err != nil {
 		return err
 	}
-	p.state, p.wake = asked, r.now.Add(AskTimeout)
+	p.state, p.wake = asked, r.now.Add(patience(r.bid))
 	r.effects = append(r.effects, AskHold{Node: p.sliver.Node, Chain: [][]byte{signed.Bytes()}})
 	return nil
 }

@@ -242,8 +242,16 @@ func (r *Run) ask(m *member) {
 		r.drop(m, Broken, err.Error())
 		return
 	}
-	m.state, m.wake = asked, r.now.Add(AskTimeout)
+	m.state, m.wake = asked, r.now.Add(patience(r.plan.Wish.Bid))
 	r.emit(AskHold{Node: m.Node, Chain: [][]byte{signed.Bytes()}})
+}
+
+// patience is how long a node may take to answer an ask.
+func patience(bid string) time.Duration {
+	if bid != "" {
+		return BidTimeout
+	}
+	return AskTimeout
 }
 
 // drawn sends a redeem on, if it is what the purse was told to sign.

@@ -37,6 +37,7 @@ type Config struct {
 	Kind Kind
 	Key  *sign.Key
 	Seed uint64
+	Turn int // how many of its kind there were before: they share out the ways to go about it
 	Gang *Gang
 
 	Offer      offer.Offer       // what the node said of itself last

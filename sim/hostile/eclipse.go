@@ -24,7 +24,7 @@ func (c *Core) surround(now time.Time) {
 	g := c.cfg.Gang
 	if c.turns == 0 {
 		targets := []dht.Bucket{dht.Every, {Attr: "country", Value: c.popular()}}
-		g.settle(c, placeOf(targets[c.cfg.Seed%2].Key()))
+		g.settle(c, placeOf(targets[c.cfg.Turn%2].Key()))
 	}
 	if c.turns%6 == 0 {
 		o := c.cfg.Offer

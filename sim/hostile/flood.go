@@ -33,7 +33,7 @@ func (c *Core) Flood() Flooding {
 	if c.cfg.Kind != Flood {
 		return ""
 	}
-	return [...]Flooding{Garbage, Repeats, MadeUp}[c.cfg.Seed%3]
+	return [...]Flooding{Garbage, Repeats, MadeUp}[c.cfg.Turn%3]
 }
 
 // flood sends as much as it can. Some send garbage; some the same good offer again

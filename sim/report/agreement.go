@@ -17,6 +17,7 @@ type Agreement struct {
 	Nodes    int      `json:"nodes"`
 	Seeds    int      `json:"seeds"` // from 0 on
 	Date     string   `json:"date"`
+	Commit   string   `json:"commit,omitempty"` // of the program that was measured
 	Figures  []Agreed `json:"figures"`
 }
 
@@ -52,6 +53,9 @@ func (a *Agreement) Beside(r *Report) []string {
 		return nil
 	}
 	list := []string{fmt.Sprintf("world beside stack in %s, %d nodes, %d seeds, on %s", a.Scenario, a.Nodes, a.Seeds, a.Date)}
+	if a.Commit != "" {
+		list[0] += ", at commit " + a.Commit
+	}
 	var not []string
 	for _, m := range r.Measures {
 		at := slices.IndexFunc(a.Figures, func(f Agreed) bool { return f.Figure == m.Figure })

@@ -96,6 +96,8 @@ func (r *reader) defaultEnd(joined time.Duration) time.Duration {
 			at += do.Lasts()
 		case *Find:
 			at += time.Duration(do.Count) * do.Every
+		case *Ask:
+			at += time.Duration(do.Count) * do.Every
 		case *Publish:
 			at += do.After + time.Duration(do.Count)*do.Every
 		}
@@ -128,6 +130,14 @@ func (r *reader) possible(s Step, slices map[string]time.Duration) {
 	case *Stop:
 		known(do.Name)
 	case *Publish:
+		known(do.Slice)
+	case *Try:
+		known(do.Slice)
+		r.serves(s, do.Role, do.Slice)
+	case *Promote:
+		known(do.Slice)
+		r.serves(s, do.Role, do.Slice)
+	case *Ask:
 		known(do.Slice)
 	case *Change:
 		r.whose(s, do.Who, false)
@@ -174,14 +184,14 @@ func (r *reader) whose(s Step, w Who, deadly bool) {
 	switch regions := profile.Regions(r.Nodes.Profile); {
 	case w.Fraction > 0 && w.Count > 0:
 		no("fraction= and count= are two answers to one question", "want one of them")
-	case w.Count > r.Nodes.Count:
-		no(fmt.Sprintf("%d nodes of %d", w.Count, r.Nodes.Count), "want at most all of them")
+	case max(w.Count, w.First) > r.Nodes.Count:
+		no(fmt.Sprintf("%d nodes of %d", max(w.Count, w.First), r.Nodes.Count), "want at most all of them")
 	case !slices.Contains(profile.Names, r.Nodes.Profile): // told already
 	case w.Region != "" && !slices.Contains(regions, w.Region) && len(regions) == 0:
 		no("the profile "+r.Nodes.Profile+" has no regions", "want fraction= or count=, or profile=planetlab")
 	case w.Region != "" && !slices.Contains(regions, w.Region):
 		no("there is no region "+shown(w.Region), "want one of "+strings.Join(regions, " "))
-	case deadly && w.Region == "" && (w.Everybody() || w.Fraction == 1 || w.Count == r.Nodes.Count):
+	case deadly && w.Region == "" && (w.First == 0 || w.First == r.Nodes.Count) && w.Of(r.Nodes.Count) == r.Nodes.Count:
 		no("that leaves nobody who keeps the rules and could be looked at", "want fraction= below 1, count= or region=")
 	}
 }

@@ -62,6 +62,7 @@ var Figures = []Figure{
 	{"bytes", "", spread(Rate), "that a node sends"},
 	{"topic", "", with(spread(Seconds), "share", Share), "from a sliver's saying something on a topic to each other sliver of its slice"},
 	{"slice", "NAME", map[string]Unit{"running": Number, "time": Seconds}, "slivers that run; from the question to the last of them"},
+	{"role", "ROLE", with(with(with(spread(Seconds), "success", Share), "share", Share), "lost", Number), "from an owner's question to a role to its answer; of answers, by slices; questions lost"},
 	{"grants", "", map[string]Unit{"count": Number}, "leases that nodes granted"},
 	{"refusals", "[CASE]", map[string]Unit{"share": Share, "count": Number}, "wishes that nodes refused"},
 	{"utilisation", "[CASE]", map[string]Unit{"share": Share}, "of what is offered, that was leased"},

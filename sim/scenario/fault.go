@@ -10,6 +10,12 @@ type Who struct {
 	Fraction float64 `key:"fraction" max:"1"`
 	Count    int     `key:"count" min:"1" max:"200000"`
 	Region   string  `key:"region" kind:"region"`
+	First    int     `key:"first" min:"1" max:"200000"` // who came first: so many, and nobody else
+}
+
+// May reports whether a node in that place of the file and the world is meant at all.
+func (w Who) May(index int, region string) bool {
+	return (w.First == 0 || index < w.First) && (w.Region == "" || w.Region == region)
 }
 
 // Fault is an [Action] that is written with the word fault before it.

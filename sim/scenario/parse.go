@@ -215,7 +215,7 @@ func (r *reader) figure(n int, f Figure, worlds []string, rest []word) {
 		usage += " " + f.Of
 	}
 	var stats []string
-	for _, s := range []string{"p50", "p90", "p95", "p99", "max", "mean", "share", "success", "running", "time", "count", "false", "ratio", "tail", "sigma", "honest", "accused"} {
+	for _, s := range []string{"p50", "p90", "p95", "p99", "max", "mean", "share", "success", "running", "time", "count", "false", "ratio", "tail", "sigma", "honest", "accused", "lost"} {
 		if _, ok := f.Stats[s]; ok {
 			stats = append(stats, s)
 		}

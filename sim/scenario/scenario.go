@@ -63,6 +63,8 @@ type Slice struct {
 	RSet    string        `key:"rset" kind:"rset" default:"cpu=100,memory=128MiB,pids=64,disk=512MiB,egress.rate=5mbit,ingress.rate=5mbit,egress.packets=2000,ingress.packets=2000"`
 	Term    time.Duration `key:"term" default:"1h" min:"1s"`
 	Partial bool          `key:"partial"`
+	// Serves has its program be a tenant of a role, for nodes to hand over.
+	Serves string `key:"serves" one:"discovery names monitor topology bootstrap"`
 }
 
 // Stop ends a slice, Renew lets it run on for so long from then on.
@@ -116,5 +118,6 @@ func (*Leave) word() string   { return "leave" }
 var actions = []func() Action{
 	func() Action { return new(Slice) }, func() Action { return new(Renew) }, func() Action { return new(Stop) },
 	func() Action { return new(Find) }, func() Action { return new(Publish) }, func() Action { return new(Change) },
-	func() Action { return new(Leave) },
+	func() Action { return new(Leave) }, func() Action { return new(Try) }, func() Action { return new(Promote) },
+	func() Action { return new(Ask) },
 }

@@ -24,6 +24,11 @@ at 2m  find where="cpu>=100 limit 20" count=10 every=500ms view=off
 at 3m  publish news slice=ron bytes=100 count=5 every=1s after=20s
 at 4m  change fraction=10%
 at 4m  leave count=3
+at 4m  slice finder nodes=3 serves=discovery
+at 5m  try discovery slice=finder
+at 5m  ask discovery slice=finder count=5 every=2s
+at 5m  fault kill first=5 count=2
+at 6m  promote discovery slice=finder
 at 5m  fault loss rate=0.05 for=60s
 at 5m  fault delay by=100ms jitter=20ms region=eu for=60s
 at 5m  fault duplicate rate=1% fraction=0.5 for=1m
@@ -42,6 +47,7 @@ expect slice ron running >= 25
 expect lookup success > 0.5
 expect lookup p95 <= 2x since 1m
 expect proofs count = 0
+expect role discovery share >= 90%
 expect cpu share <= 1%
 expect wall time <= 10m
 expect memory max <= 2684
@@ -83,7 +89,7 @@ func same(a, b *Scenario) bool {
 
 func TestRoundTrip(t *testing.T) {
 	s := parse(t, everything)
-	if len(s.Steps) != 17 || len(s.Expects) != 14 {
+	if len(s.Steps) != 22 || len(s.Expects) != 15 {
 		t.Fatalf("%d steps, %d expectations", len(s.Steps), len(s.Expects))
 	}
 	if got := parse(t, s.String()); !same(s, got) {

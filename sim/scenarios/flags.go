@@ -6,9 +6,10 @@ package scenarios
 // world alone.
 var flags = map[string]string{
 	"agree":    "--world world,stack",
+	"obsolete": "--world stack",
 	"rates":    "--baseline",
 	"seeded":   "--world stack",
-	"thousand": "--world stack", // beside its baseline, as what it expects wants that
+	"thousand": "--world world,stack", // in the stack beside its baseline, as what it expects wants that
 	"three":    "--world world,stack",
 }
 

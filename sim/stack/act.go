@@ -21,6 +21,12 @@ func (s *Stack) act(step scenario.Step) {
 		s.stop(do)
 	case *scenario.Find:
 		s.find(do)
+	case *scenario.Try:
+		s.hand("try", do.Role, do.Slice)
+	case *scenario.Promote:
+		s.hand("promote", do.Role, do.Slice)
+	case *scenario.Ask:
+		s.ask(do)
 	case *scenario.Publish:
 		s.publish(do)
 	case *scenario.Change:
@@ -110,7 +116,7 @@ func (s *Stack) whom(who scenario.Who) []bool {
 // choose draws nodes among those that may be drawn.
 func (s *Stack) choose(who scenario.Who, may func(*node) bool) (chosen []*node) {
 	for _, n := range s.nodes {
-		if may(n) && (who.Region == "" || s.profile.Place(n.index).Region == who.Region) {
+		if may(n) && who.May(n.index, s.profile.Place(n.index).Region) {
 			chosen = append(chosen, n)
 		}
 	}

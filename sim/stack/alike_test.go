@@ -23,6 +23,27 @@ at 20s slice s nodes=6
 end 40s
 expect grants count = 0
 expect slice s running = 0`},
+	{"who takes what there is gets all others", `
+at 20s slice s nodes=6 partial=yes
+end 40s
+expect grants count = 5
+expect slice s running = 5`},
+	{"it lives where nobody reaches it", `
+at 20s slice s nodes=4 term=60s
+at 30s fault blackhole count=5
+end 78s
+expect slice s running = 4`},
+	{"and ends there, too", `
+at 20s slice s nodes=4 term=60s
+at 30s fault blackhole count=5
+end 84s
+expect slice s running = 0`},
+	{"of black holes nothing is had", `
+at 19s fault blackhole count=5
+at 20s slice s nodes=4 partial=yes
+end 50s
+expect grants count <= 1
+expect slice s running <= 1`},
 	{"it ends with its lease, by itself", `
 at 20s slice s nodes=4 term=60s
 end 84s

@@ -92,7 +92,7 @@ func RunLean(ctx context.Context, s *scenario.Scenario, progress func(report.Pro
 		var failed atomic.Pointer[error]
 		first := len(leaves)
 		for i := range wave {
-			l, err := newLeaf(fabric, s.Seed, first+i)
+			l, err := newLeaf(fabric, s.Seed, s.Nodes.Count, first+i)
 			if err != nil {
 				return nil, err
 			}
@@ -160,7 +160,7 @@ func heard(leaves []*leaf) int {
 
 func leafKey(i int) string { return fmt.Sprintf("/v/%x", sha256.Sum256(fmt.Append(nil, i))) }
 
-func newLeaf(f *lean.Fabric, seed uint64, i int) (*leaf, error) {
+func newLeaf(f *lean.Fabric, seed uint64, nodes, i int) (*leaf, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(keyOf(seed, fmt.Sprint("leaf ", i)).Private())
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func newLeaf(f *lean.Fabric, seed uint64, i int) (*leaf, error) {
 		return nil, err
 	}
 	l := &leaf{}
-	if l.host, err = f.Host(lean.Config{Index: i, Key: key, Addr: addr, Agent: "lean", Loud: loud}); err != nil {
+	if l.host, err = f.Host(lean.Config{Index: i, Key: key, Addr: addr, Agent: "lean", Loud: loudOf(nodes)}); err != nil {
 		return nil, err
 	}
 	if l.dht, err = kaddht.New(l.host, kaddht.ProtocolPrefix("/lean"), kaddht.Mode(kaddht.ModeServer), kaddht.DisableProviders(),

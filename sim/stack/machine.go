@@ -33,12 +33,13 @@ type machine struct {
 	slivers map[string]*sliver
 	watch   map[*watcher]bool
 	tenures audit.Tenures
+	doors   map[string]*door // by sliver
 
 	deathless bool // a broken sandbox, to see the checks notice: it ends nothing
 }
 
 func newMachine() *machine {
-	m := &machine{begun: time.Now(), disk: newDisk(), slivers: map[string]*sliver{}, watch: map[*watcher]bool{}}
+	m := &machine{begun: time.Now(), disk: newDisk(), slivers: map[string]*sliver{}, watch: map[*watcher]bool{}, doors: map[string]*door{}}
 	m.kernel = model.NewKernel(m.Boot, func() int64 { return m.Wall().UnixNano() }, 1)
 	return m
 }
@@ -73,7 +74,7 @@ func (m *machine) hosting(offers bool) (*life, *daemon.Hosting, error) {
 		return nil, nil, err
 	}
 	l := &life{machine: m, guard: guard}
-	return l, &daemon.Hosting{Network: plumbing{l}, Guard: kernelGuard{guard, l}, Runtime: runtime{l}, Blobs: images{}, Audit: records{l}}, nil
+	return l, &daemon.Hosting{Network: plumbing{l}, Guard: kernelGuard{guard, l}, Runtime: runtime{l}, Blobs: images{}, Audit: records{l}, Doors: doors{l}}, nil
 }
 
 // kernelGuard is the guard's model, out of reach of the dead.

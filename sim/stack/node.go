@@ -55,6 +55,7 @@ type node struct {
 	target    int // offers that there were when it came; 0: it has nearly all of them
 	deps      *daemon.Deps
 	host      *lean.Host
+	door      *door         // of its owner
 	sent      uint64        // bytes, by hosts that are gone
 	was       time.Duration // how long it was up before
 }
@@ -73,6 +74,7 @@ func (t turn) take() (give func()) {
 // running is a daemon that runs.
 type running struct {
 	daemon *daemon.Node
+	door   *door // of its owner
 	host   *lean.Host
 	life   *life
 	cancel context.CancelFunc
@@ -150,7 +152,7 @@ func (n *node) start() {
 	}
 	n.now = r
 	n.books.Lock()
-	n.up, n.deps, n.host = true, deps, r.host
+	n.up, n.deps, n.host, n.door = true, deps, r.host, r.door
 	n.books.Unlock()
 	n.s.changed(1)
 	n.returned()
@@ -174,7 +176,7 @@ func (n *node) assemble() (*running, *daemon.Deps, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	host, err := n.s.fabric.Host(lean.Config{Index: n.index, Key: key, Addr: n.addr, Agent: "croft/" + daemon.Version, Loud: n.s.loud()})
+	host, err := n.s.fabric.Host(lean.Config{Index: n.index, Key: key, Addr: n.addr, Agent: "croft/" + daemon.Version, Loud: loudOf(n.s.scn.Nodes.Count)})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -182,8 +184,9 @@ func (n *node) assemble() (*running, *daemon.Deps, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, host.Close())
 	}
+	door := newDoor()
 	deps := &daemon.Deps{Key: n.key, Clock: n.machine, Log: slog.New(slog.DiscardHandler), Hosting: hosting,
-		Socket:     func() (net.Listener, error) { return newDoor(), nil },
+		Socket:     func() (net.Listener, error) { return door, nil },
 		OnPresence: n.presence,
 		OpenOffer:  func(b []byte) (*offer.Opened, error) { return n.s.open(n, b) }, OpenRegistered: n.s.openRegistered,
 		OpenJournal: func() (daemon.OpenJournal, [][]byte, error) { return n.openBook(l) }}
@@ -191,7 +194,7 @@ func (n *node) assemble() (*running, *daemon.Deps, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, host.Close())
 	}
-	return &running{daemon: d, host: host, life: l, ended: make(chan struct{})}, deps, nil
+	return &running{daemon: d, door: door, host: host, life: l, ended: make(chan struct{})}, deps, nil
 }
 
 // kill ends the daemon as kill -9 does. Torn has what it was writing cut at any byte,
@@ -239,7 +242,7 @@ func (n *node) down() {
 	n.up, n.told = false, false
 	n.was += n.s.now() - n.since
 	n.sent += n.host.Sent()
-	n.deps, n.host, n.target = nil, nil, 0
+	n.deps, n.host, n.door, n.target = nil, nil, nil, 0
 	n.books.Unlock()
 	n.gone()
 	n.s.changed(-1)

@@ -28,6 +28,7 @@ type figures struct {
 	deaths                    *report.Deaths
 	told, falsely, leftOut    *report.Counter // suspicions
 	degree                    *report.Measure
+	tenancies                 map[string]*tenancy // by role
 }
 
 func (f *figures) init(s *scenario.Scenario) {
@@ -39,6 +40,7 @@ func (f *figures) init(s *scenario.Scenario) {
 	f.wishes, f.held = r.Counter("leases", "wished"), r.Counter("leases", "held")
 	f.deaths, f.degree = r.Deaths(), r.Measure("degree", "")
 	f.told, f.falsely, f.leftOut = r.Counter("suspicions", "told"), r.Counter("suspicions", "false"), r.Counter("suspicions", "left out though there")
+	f.tenancies = map[string]*tenancy{}
 	f.up, f.talk = r.Gauge("nodes", "up"), r.Talk()
 }
 
@@ -94,6 +96,9 @@ func (s *Stack) report(partial bool, meter cost.Meter) *report.Report {
 	f.Set("refusals", "", "count", float64(refused))
 	if n := f.wishes.Total(); n > 0 {
 		f.Set("refusals", "", "share", float64(refused)/float64(n))
+	}
+	for _, job := range s.scn.Asked() {
+		f.tenancy(job).close(f, job)
 	}
 	for _, r := range s.inOrder {
 		f.Slice(r.row())

@@ -32,11 +32,11 @@ type researcher struct {
 	s     *Stack
 	spec  *scenario.Slice
 	key   *sign.Key
-	home  *node
 	turn  turn // one machine at a time
 	began time.Duration
 
 	mu      sync.Mutex // guards what follows
+	home    *node      // the way in; when it is gone, another
 	nodes   map[lease.Principal]*client.Node
 	record  slice.Record
 	topics  []lease.Topic // of the slice's own record, of which
@@ -53,17 +53,17 @@ type wisher interface {
 }
 
 // program is what slivers run.
-var program = func() []byte {
-	b, err := json.Marshal(sandbox.Program{Kind: sandbox.Binary, Blob: lease.Digest{1}, Size: imageSize, Args: []string{"probe"}})
-	if err != nil {
-		panic(err) // a constant
+func program(spec *scenario.Slice) ([]byte, error) {
+	args := []string{"probe"}
+	if spec.Serves != "" {
+		args = serving(spec.Serves)
 	}
-	return b
-}()
+	return json.Marshal(sandbox.Program{Kind: sandbox.Binary, Blob: lease.Digest{1}, Size: imageSize, Args: args})
+}
 
 // slice begins a slice.
 func (s *Stack) slice(spec *scenario.Slice) {
-	r := &researcher{s: s, spec: spec, key: keyOf(s.scn.Seed, "owner of "+spec.Name), home: s.anyPresent(), began: s.now(), turn: newTurn(), nodes: map[lease.Principal]*client.Node{}}
+	r := &researcher{s: s, spec: spec, key: keyOf(s.scn.Seed, "owner of "+spec.Name), began: s.now(), turn: newTurn(), nodes: map[lease.Principal]*client.Node{}}
 	s.mu.Lock()
 	s.slices[spec.Name] = r
 	s.inOrder = append(s.inOrder, r)
@@ -79,7 +79,8 @@ func (s *Stack) slice(spec *scenario.Slice) {
 // plan finds candidates as the command does. The way in is none: a pipe to itself is
 // a socket of the machine, which virtual time does not know.
 func (r *researcher) plan() (wisher, error) {
-	if r.home == nil {
+	home := r.beside()
+	if home == nil {
 		return nil, errors.New("there is no node to ask")
 	}
 	rset, err := lease.ParseRSet(r.spec.RSet)
@@ -100,22 +101,37 @@ func (r *researcher) plan() (wisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding nodes: %w", err)
 	}
+	runs, err := program(r.spec)
+	if err != nil {
+		return nil, fmt.Errorf("saying what to run: %w", err)
+	}
 	at := time.Now().Unix()
-	plan := slice.Plan{Label: r.spec.Name, Want: r.spec.Nodes, Partial: r.spec.Partial, Known: res.Known, Program: program,
+	plan := slice.Plan{Label: r.spec.Name, Want: r.spec.Nodes, Partial: r.spec.Partial, Known: res.Known, Program: runs,
 		Wish: slice.Wish{Pool: lease.PoolCommons, RSet: rset, Term: lease.Term{From: at, Until: at + int64(r.spec.Term.Seconds())}}}
 	for _, f := range res.Offers {
-		if f.Offer.Node != r.home.key.Principal() {
+		if f.Offer.Node != home.key.Principal() {
 			plan.Candidates = append(plan.Candidates, slice.Candidate{Node: f.Offer.Node, Name: f.Offer.Display(), Addrs: f.Offer.Addrs})
 		}
 	}
 	return slice.New(plan, r.key, rand.Reader)
 }
 
-// way is what the node beside the researcher has; nil: it is down.
+// way is what the node beside the researcher has; nil: it is going down.
 func (r *researcher) way() *daemon.Deps {
-	r.home.books.Lock()
-	defer r.home.books.Unlock()
-	return r.home.deps
+	if n := r.beside(); n != nil {
+		return n.way()
+	}
+	return nil
+}
+
+// beside is the node by which the researcher reaches the others; nil: there is none.
+func (r *researcher) beside() *node {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.home == nil || !r.home.isUp() {
+		r.home = r.s.anyPresent()
+	}
+	return r.home
 }
 
 // renew and stop act on what is kept of a slice.

@@ -212,9 +212,10 @@ func (s *Stack) draw(n int) int {
 	return s.rng.IntN(n)
 }
 
-// loud is how many connections of a node gossip knows of.
-func (s *Stack) loud() int {
-	if len(s.nodes) > maxNodes {
+// loudOf is how many connections of a node gossip knows of, of so many nodes: in a run and
+// in its baseline.
+func loudOf(nodes int) int {
+	if nodes > maxNodes {
 		return loudMany
 	}
 	return loud

@@ -82,6 +82,9 @@ func (m *machine) begin(s *sliver) {
 	exit, ends := ending(s.spec.Program.Args)
 	if !ends {
 		s.output = append(s.output, "up\n")
+		if tenant := tenantOf(s.spec.Program.Args); tenant != nil {
+			go tenant.serve(m, s)
+		}
 		return
 	}
 	s.output = append(s.output, "bye\n")

@@ -91,8 +91,8 @@ expect topic p50 <= 300ms
 }
 
 // Who dies is left out soon, nobody else is suspected, and round trips are known
-// roughly. Two of fourteen die: of three, all may be among the five that some nodes probe,
-// who then take it for a fault of their own, and too few others are left to agree.
+// roughly. Two of fourteen die: of three too few sites may be left to agree, for which
+// docs/protocol/alive.md promises less, and gossip/alive's TestOfThreeThatDieAtOnce holds it.
 func TestPresence(t *testing.T) {
 	play(t, `nodes 14
 join wave=5 every=1s

@@ -83,7 +83,7 @@ func (w *World) present(n *peer) bool { return n.up && n.ready && n.evil == nil 
 // choose draws nodes among those that may be drawn.
 func (w *World) choose(who scenario.Who, may func(*peer) bool) (chosen []*peer) {
 	for _, n := range w.nodes {
-		if may(n) && (who.Region == "" || w.profile.Place(n.index).Region == who.Region) {
+		if may(n) && who.May(n.index, w.profile.Place(n.index).Region) {
 			chosen = append(chosen, n)
 		}
 	}

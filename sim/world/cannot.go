@@ -27,6 +27,12 @@ func cannot(s *scenario.Scenario) error {
 			if shards(s) {
 				return no(step.Line, step.Name()+" "+do.Kind, "where not everybody hears everybody nobody is hostile yet")
 			}
+		case *scenario.Slice:
+			if do.Serves != "" {
+				return no(step.Line, step.Name()+" serves="+do.Serves, "its slivers have no socket to serve a role at; `--world stack` has")
+			}
+		case *scenario.Try, *scenario.Promote, *scenario.Ask:
+			return no(step.Line, step.Name(), "its slivers have no socket to serve a role at; `--world stack` has")
 		}
 	}
 	if s.Nodes.Publishers > 0 {

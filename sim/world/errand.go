@@ -64,9 +64,9 @@ func (e *errand) do(effect dht.IndexEffect) {
 	n := e.n
 	switch effect := effect.(type) {
 	case dht.Route:
-		n.holders(effect, func(nearest []dht.Key, asks int) {
+		n.holders(effect, func(found dht.Routed, asks int) {
 			e.requests += asks
-			e.step(dht.Routed{Key: effect.Key, Peers: nearest, Failed: len(nearest) == 0})
+			e.step(found)
 		})
 	case dht.Send:
 		e.requests++

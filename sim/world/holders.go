@@ -6,7 +6,7 @@ import "croft/dht"
 
 // holders looks up the peers nearest to a key of the index, as dht/kad does it for who
 // reads a bucket or registers there. It says what that took to ask.
-func (n *peer) holders(want dht.Route, done func(nearest []dht.Key, asks int)) {
+func (n *peer) holders(want dht.Route, done func(found dht.Routed, asks int)) {
 	t := n.w.tables
 	var before []int32
 	for _, k := range want.Before {
@@ -14,10 +14,10 @@ func (n *peer) holders(want dht.Route, done func(nearest []dht.Key, asks int)) {
 	}
 	var k *walk
 	k = n.walkAs(dht.LookupConfig{Target: keyspace(want.Key[:]), Closest: dht.Replicas, Calm: want.Calm, Before: t.contacts(before)}, func(nearest []int32) {
-		var peers []dht.Key
+		found := dht.Routed{Key: want.Key, Failed: len(nearest) == 0, Cut: k.cut}
 		for _, p := range nearest {
-			peers = append(peers, t.ids[p])
+			found.Peers = append(found.Peers, t.ids[p])
 		}
-		done(peers, k.asks())
+		done(found, k.asks())
 	})
 }

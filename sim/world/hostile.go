@@ -21,6 +21,7 @@ import (
 type hostility struct {
 	gang    *hostile.Gang
 	was     map[lease.Principal]hostile.Kind // who is, or was for a time
+	turns   map[hostile.Kind]int             // how many of each there were
 	sent    map[*byte]*message               // offers, by their bytes, while copies are recognised
 	rumours map[*byte]*rumour
 	told    []*rumour // oldest first
@@ -44,7 +45,7 @@ func fights(s *scenario.Scenario) bool {
 }
 
 func newHostility(seed uint64) *hostility {
-	return &hostility{gang: hostile.NewGang(seed), was: map[lease.Principal]hostile.Kind{}, sent: map[*byte]*message{}, rumours: map[*byte]*rumour{}, caught: map[int]bool{}, proved: map[lease.Principal]bool{}, claims: map[lease.ID]lease.Statement{}}
+	return &hostility{gang: hostile.NewGang(seed), was: map[lease.Principal]hostile.Kind{}, turns: map[hostile.Kind]int{}, sent: map[*byte]*message{}, rumours: map[*byte]*rumour{}, caught: map[int]bool{}, proved: map[lease.Principal]bool{}, claims: map[lease.ID]lease.Statement{}}
 }
 
 // foe reports whether a principal is hostile, or was made up.
@@ -86,7 +87,7 @@ func (n *peer) corrupt(kind hostile.Kind) {
 	for _, e := range n.view.Entries() {
 		known = append(known, e.Offer)
 	}
-	c := hostile.Config{Kind: kind, Key: n.key, Seed: w.scn.Seed<<20 + uint64(n.index), Gang: w.hostile.gang, Known: known, Open: w.open,
+	c := hostile.Config{Kind: kind, Key: n.key, Seed: w.scn.Seed<<20 + uint64(n.index), Turn: w.hostile.turns[kind], Gang: w.hostile.gang, Known: known, Open: w.open,
 		Contact: w.contact, Place: func(p lease.Principal) dht.Key { return keyspace(peerID(p)) }, Address: n.address()}
 	if n.latest != nil {
 		c.Offer = n.latest.Offer
@@ -96,6 +97,7 @@ func (n *peer) corrupt(kind hostile.Kind) {
 			return w.tables.contacts(w.tables.closest(n.index, target, dht.LookupClosest))
 		}
 	}
+	w.hostile.turns[kind]++
 	n.evil = &intruder{core: hostile.New(c), kind: kind}
 	n.conspire()
 }

@@ -13,10 +13,9 @@ import (
 	"croft/sim/report"
 )
 
-// siege is every kind at once, in a network in which each has many to reach. Its seed is
-// one with which there are floods of each kind among the six: three in four seeds have.
-const siege = `seed 1
-nodes 48 profile=planetlab
+// siege is every kind at once, in a network in which each has many to reach. Floods take
+// turns at what they are of: two of each.
+const siege = `nodes 48 profile=planetlab
 join wave=24 every=1s
 at 10s fault hostile count=2 kind=false-offers
 at 10s fault hostile count=2 kind=equivocate
@@ -73,6 +72,15 @@ func TestSiege(t *testing.T) {
 		if count(r, what) == 0 {
 			t.Errorf("nothing was dropped as %s: the attack is not felt\n%+v", what, r.Counts)
 		}
+	}
+	floods := map[hostile.Flooding]int{}
+	for _, n := range w.nodes {
+		if n.evil != nil {
+			floods[n.evil.core.Flood()]++
+		}
+	}
+	if floods[hostile.Garbage] != 2 || floods[hostile.Repeats] != 2 || floods[hostile.MadeUp] != 2 {
+		t.Errorf("floods of %v", floods)
 	}
 	w.held(t)
 }

@@ -113,7 +113,7 @@ func (n *peer) enroll(o *offer.Opened) {
 		x.repeat.Newer()
 	}
 	x.next = o
-	if x.under != nil && o.Closed { // whoever it asked may hold it
+	if x.under != nil && (o.Closed || x.repeat.Breaks()) { // whoever it asked may hold it
 		x.errand.over = true
 		_, told := x.under.Result()
 		x.told = x.told.With(told)
@@ -141,11 +141,12 @@ func (n *peer) register(soon bool) {
 			n.later(0, n.end) // it only waited for that
 			return
 		}
+		wait := x.repeat.After(reg)
 		if x.told = with; x.next != told { // a newer one came meanwhile
 			n.register(false)
 			return
 		}
-		n.later(x.repeat.After(reg), func() {
+		n.later(wait, func() {
 			if x.turn == turn {
 				n.register(x.repeat.Soon())
 			}

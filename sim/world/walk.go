@@ -15,6 +15,7 @@ type walk struct {
 	target dht.Key
 	lookup *dht.Lookup
 	tickAt time.Duration // when it will be woken; the latest setting counts
+	cut    bool
 	done   func(nearest []int32)
 }
 
@@ -78,7 +79,7 @@ func (k *walk) ask(whom dht.Key) {
 // found ends the look-up.
 func (k *walk) found(e dht.Found) {
 	w := k.n.w
-	k.tickAt = -1
+	k.tickAt, k.cut = -1, e.Cut
 	stats := k.lookup.Stats()
 	w.figures.walk(stats)
 	if e.Cut && !k.n.hole {

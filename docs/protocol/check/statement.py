@@ -40,7 +40,7 @@ FIELDS = {
     CAPACITY: ({1, 2, 3, 4, 5, 6}, {7, 40}),
     TICKET: ({1, 2, 3, 4, 5, 6, 8, 9, 10}, {40}),
     REDEEM: ({1, 2, 3, 4, 5, 9, 10, 11, 12}, {13, 14, 28, 40}),
-    ASK: ({1, 2, 3, 4, 5, 11, 12, 15}, {13, 14, 28, 33, 34, 35, 40}),
+    ASK: ({1, 2, 3, 4, 5, 11, 12, 15}, {13, 14, 28, 33, 34, 35, 40, 41}),
     HOLD: ({1, 3, 4, 5, 8, 9, 16}, set()),
     LEASE: ({1, 3, 4, 5, 8, 9, 11, 15}, {13, 14, 17, 18, 19, 20, 21, 22, 23, 28, 33, 34, 35, 39, 40}),
     CLOSE: ({1, 2, 9, 24}, {25}),
@@ -51,7 +51,7 @@ FIELDS = {
 
 # What type of value a key has; the tranche of a capacity has key 2.
 BYTES = {1: 32, 2: 32, 8: 32, 9: 32, 12: 16, 13: 32, 17: 32, 23: 32, 28: 32, 29: 32, 30: 32}
-TEXTS = {11, 15, 20, 25, 39}
+TEXTS = {11, 15, 20, 25, 39, 41}
 LABELS = {11, 15, 20, 39}
 DEFAULTS = (0, "", b"\0" * 32, [], {})
 
@@ -139,8 +139,8 @@ class Statement:
         self._numbers()
         for key in LABELS & set(self.map):
             need(label(self[key]), "S9", f"label {self[key]!r}")
-        if self[25] is not None:
-            need(len(self[25].encode()) <= 200 and all(map(prints, self[25])), "S9", "text")
+        for key in {25, 41} & set(self.map):
+            need(len(self[key].encode()) <= 200 and all(map(prints, self[key])), "S9", "text")
         self._ports()
 
     def _times(self):

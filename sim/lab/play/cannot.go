@@ -34,6 +34,12 @@ func cannot(s *scenario.Scenario) error {
 		switch do := step.Do.(type) {
 		case *scenario.Hostile:
 			return no(step.Line, step.Name()+" "+do.Kind, "all its daemons are real ones")
+		case *scenario.Slice:
+			if do.Serves != "" {
+				return no(step.Line, step.Name()+" serves="+do.Serves, "no program of its slices serves a role; `make demo-obsolescence` hands them over among real machines")
+			}
+		case *scenario.Try, *scenario.Promote, *scenario.Ask:
+			return no(step.Line, step.Name(), "no program of its slices serves a role; `make demo-obsolescence` hands them over among real machines")
 		case *scenario.Delay, *scenario.Duplicate, *scenario.Reorder:
 			return no(step.Line, step.Name(), "its wires keep their distance and order, and only lose")
 		case *scenario.Skew:

@@ -256,7 +256,7 @@ func (g *game) choose(who scenario.Who) (chosen []*player) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range g.nodes {
-		if p.isUp && (who.Region == "" || p.region == who.Region) {
+		if p.isUp && who.May(p.index, p.region) {
 			chosen = append(chosen, p)
 		}
 	}

@@ -81,7 +81,7 @@ func conform(ctx context.Context, node *shim.Node) error {
 		}
 		break
 	}
-	if t, err := node.Traffic(ctx); lease.Until == 0 && !errors.Is(err, shim.ErrNotRunning) || lease.Until > 0 && (err != nil || t.At.IsZero() || t.Out.SeenBytes == 0) {
+	if t, err := node.Traffic(ctx); lease.Until == 0 && !errors.Is(err, shim.ErrNotRunning) || lease.Until > 0 && (err != nil || t.At.IsZero() || t.Out.SeenBytes == 0 || t.OutPacketsLeft == 0 || t.OutPacketsLeft > 2*lease.RSet["egress.packets"]) {
 		return fmt.Errorf("traffic: %+v, %w", t, err)
 	}
 	if found, err := node.Find(ctx, "cpu>=1"); err != nil || found.Known == 0 || len(found.Offers) == 0 {

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verdict
+
+import "time"
+
+const (
+	// MaxObject is the size in bytes of an object: in base64, with its signature, it
+	// fits into a line of the role protocol. A program of the most instructions has 32 KiB.
+	MaxObject = 40 << 10
+
+	// MaxInstructions is how many a program has in one direction, those of 16 bytes
+	// counted as two. They go forward only, so this is also how many a packet costs:
+	// some microseconds.
+	MaxInstructions = 4096
+
+	// MaxCalls is how many calls of helpers a program has in one direction, each up to
+	// some hundred nanoseconds.
+	MaxCalls = 64
+
+	// MaxMaps is how many maps an object has, and MaxMapBytes what all of them take in
+	// the kernel, on all processors together.
+	MaxMaps     = 8
+	MaxMapBytes = 1 << 20
+
+	// MaxPrograms is how many objects are loaded at once: the holders of a role and as
+	// many challengers; each costs every packet.
+	MaxPrograms = 8
+
+	// maxCounted is how many cgroups are counted of which packets were refused: four
+	// for each sliver that the guard takes, as one that restarts has another.
+	maxCounted = 4096
+
+	// entryOverhead is what the kernel adds to an entry of a hash, in bytes.
+	entryOverhead = 64
+
+	// maxSections is how many sections of an object are read, and maxLog how much of
+	// what the verifier says is told.
+	maxSections = 64
+	maxLog      = 160
+
+	// loadLimit is how long an object may take to be read and verified, and loaderData
+	// how much memory that may take.
+	loadLimit  = 5 * time.Second
+	loaderData = 512 << 20
+)

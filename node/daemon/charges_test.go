@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"croft/lease"
+	"croft/lease/leasetest"
+	"croft/node/api"
+	"croft/node/keep"
+	"croft/node/slice"
+	"croft/sandbox"
+)
+
+const keepVerbs = lease.VerbRun | lease.VerbRenew | lease.VerbStop
+
+// chargeOf is what alice hands over, under an authority.
+func chargeOf(t *testing.T, m *world, authority []byte) keep.Charge {
+	t.Helper()
+	set, err := lease.ParseRSet("cpu=100,memory=64MiB,pids=8,egress.rate=1mbit,egress.packets=100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keep.Charge{Slice: "ron", Want: 2, Term: 600, Until: m.Wall().Add(time.Hour).Unix(), Pool: lease.PoolCommons, RSet: set,
+		Program:   sandbox.Program{Kind: sandbox.Binary, Blob: blobOf("probe"), Size: 10, Args: []string{"probe"}},
+		Nodes:     []lease.Principal{leasetest.Who("n2")},
+		Authority: authority}
+}
+
+func by(name string) api.Caller { return api.Caller{Principal: leasetest.Who(name)} }
+
+// Who hands a slice over is its owner, with a grant of all that it takes, to a node that
+// lets him.
+func TestWhoMayHandASliceOver(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		node := m.boot().d.Node().Charges
+		g := &grants{t: t, m: m}
+		good := g.grant("node", "ron", keepVerbs)
+		refuses := func(what string, who string, want error, change func(*keep.Charge)) {
+			t.Helper()
+			c := chargeOf(t, m, good)
+			change(&c)
+			if k, err := node.Hand(t.Context(), by(who), c); !errors.Is(err, want) {
+				t.Errorf("%s: %+v, %v", what, k, err)
+			}
+		}
+		nothing := func(*keep.Charge) {}
+		refuses("nobody has let alice", "alice", api.ErrNotKept, nothing)
+		for _, p := range []string{"alice", "mallory"} {
+			if _, err := node.Admit(t.Context(), leasetest.Who(p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refuses("another shows her grant", "mallory", api.ErrBadRequest, nothing)
+		refuses("and says that he is she", "mallory", api.ErrBadRequest, func(c *keep.Charge) { c.Owner = leasetest.Who("alice") })
+		refuses("for another slice", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Slice = "web" })
+		refuses("a grant to somebody else", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Authority = g.grant("bob", "ron", keepVerbs) })
+		refuses("a grant of less", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Authority = g.grant("node", "ron", lease.VerbRun|lease.VerbRenew) })
+		refuses("no grant", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Authority = []byte("grant") })
+		refuses("too many", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Want = keep.MaxWant + 1 })
+		refuses("none", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Want = 0 })
+		refuses("too short leases", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Term = 10 })
+		refuses("it is over", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Until = m.Wall().Unix() })
+		refuses("by tickets", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Pool = lease.PoolSharp })
+		refuses("no query", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Where = "cpu>>" })
+		refuses("no program", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Program.Args = nil })
+		if list, err := node.AllKept(t.Context()); err != nil || len(list) != 0 {
+			t.Fatalf("it keeps %+v, %v", list, err)
+		}
+		k, err := node.Hand(t.Context(), by("alice"), chargeOf(t, m, g.grant("node", "ron", keepVerbs)))
+		if err != nil || k.Owner != leasetest.Who("alice") || k.Want != 2 {
+			t.Fatalf("%+v, %v", k, err)
+		}
+		if _, err := node.Drop(t.Context(), by("mallory"), "ron"); !errors.Is(err, api.ErrNoCharge) {
+			t.Errorf("another ends it: %v", err)
+		}
+		if list, _ := node.Kept(t.Context(), by("mallory")); len(list) != 0 {
+			t.Errorf("another is told of it: %+v", list)
+		}
+		m.pass(2 * time.Minute) // let in no more; what is kept she may change all the same
+		c := chargeOf(t, m, g.grant("node", "ron", keepVerbs))
+		c.Want = 3
+		if k, err = node.Hand(t.Context(), by("alice"), c); err != nil || k.Want != 3 {
+			t.Errorf("%+v, %v", k, err)
+		}
+		if k, err = node.Drop(t.Context(), by("alice"), "ron"); err != nil || k.Over == "" {
+			t.Errorf("%+v, %v", k, err)
+		}
+		refuses("ended and not let in", "alice", api.ErrNotKept, func(c *keep.Charge) { c.Authority = g.grant("node", "ron", keepVerbs) })
+	})
+}
+
+// What is kept is kept by the next daemon too, until the owner takes his grant back.
+func TestChargesOutliveADaemonAndNotTheirGrant(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		l := m.boot()
+		g := &grants{t: t, m: m}
+		if _, err := l.d.Node().Charges.Admit(t.Context(), leasetest.Who("alice")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.d.Node().Charges.Hand(t.Context(), by("alice"), chargeOf(t, m, g.grant("node", "ron", keepVerbs))); err != nil {
+			t.Fatal(err)
+		}
+		l.kill()
+		if err := os.WriteFile(filepath.Join(m.state, "charges", "0123.charge"), []byte("{}"), 0o600); err != nil { // a file that is none
+			t.Fatal(err)
+		}
+		l = m.boot()
+		m.pass(time.Minute)
+		list, err := l.d.Node().Charges.AllKept(t.Context())
+		if err != nil || len(list) != 1 || list[0].Over != "" || list[0].Want != 2 {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		if _, err := l.d.slices.put(g.revoked("ron"), false, m.Wall()); err != nil {
+			t.Fatal(err)
+		}
+		m.pass(time.Minute)
+		list, err = l.d.Node().Charges.AllKept(t.Context())
+		if err != nil || len(list) != 1 || !strings.Contains(list[0].Over, "grant does not stand") {
+			t.Fatalf("%+v, %v", list, err)
+		}
+	})
+}
+
+// A node can list what it likes: what counts is what it has signed for this very slice,
+// once, and no more of it than a look can bear.
+func TestWhatANodeListsOfASlice(t *testing.T) {
+	now := time.Now().Unix()
+	signed := func(node, owner, slice string, n int) []byte {
+		s, err := lease.Seal(&lease.Lease{K: lease.KindLease, Holder: leasetest.Who(owner), Node: leasetest.Who(node),
+			RSet: lease.RSet{lease.CPU: 100}, From: now, Until: now + 600 + int64(n), Slice: slice, Parent: lease.ID{1}, Pool: lease.PoolCommons}, leasetest.Key(node))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Bytes()
+	}
+	rec := slice.Record{Slice: "web", Owner: leasetest.Who("alice"), Actor: leasetest.Who("node")}
+	row := func(b []byte, owner, label string) api.Sliver {
+		s := api.Sliver{Run: "running", Left: 1 << 40, Signed: b}
+		s.Owner, s.Slice = leasetest.Who(owner), label
+		return s
+	}
+	list := []api.Sliver{
+		row(signed("n1", "alice", "web", 0), "alice", "web"),
+		row(signed("n2", "alice", "web", 0), "alice", "web"),     // another node's
+		row(signed("n1", "mallory", "web", 0), "alice", "web"),   // another owner's
+		row(signed("n1", "alice", "mail", 0), "alice", "web"),    // another slice's
+		row(signed("n1", "mallory", "web", 0), "mallory", "web"), // not of this slice
+		row([]byte("lease"), "alice", "web"),
+	}
+	got := newestOf(rec, leasetest.Who("n1"), list)
+	if len(got) != 1 {
+		t.Fatalf("%d count: %+v", len(got), got)
+	}
+	for _, s := range got {
+		if s.left > lease.MaxTerm || s.state != keep.Runs {
+			t.Errorf("%+v", s)
+		}
+	}
+	var many []api.Sliver
+	for i := range maxListed + 10 {
+		many = append(many, row(signed("n1", "alice", "web", i), "alice", "web"))
+	}
+	if got := newestOf(rec, leasetest.Who("n1"), many); len(got) != maxListed {
+		t.Errorf("%d of %d are taken", len(got), len(many))
+	}
+}
