@@ -25,7 +25,7 @@ func init() {
 // state directory, or was sent there, and of those that this node heard of.
 type releaseFiles struct{ d *Daemon }
 
-func (r releaseFiles) which(_ context.Context, _ whichAsk) (done whichDone, err error) {
+func (r releaseFiles) which(_ context.Context, q whichAsk) (done whichDone, err error) {
 	book := r.d.updates.known()
 	best := book.Last()
 	texts, err := r.texts()
@@ -41,8 +41,8 @@ func (r releaseFiles) which(_ context.Context, _ whichAsk) (done whichDone, err 
 	if best == nil {
 		return done, err
 	}
-	if r.d.cfg.Updates.Check(best, r.d.deps.Clock.Wall()) != nil {
-		return done, nil // it was, and nobody has said so since
+	if r.d.cfg.Updates.Check(best, r.d.deps.Clock.Wall()) != nil || book.Bears(best, q.Running) != nil {
+		return done, nil // it was, and nobody has said so since; or what runs is newer
 	}
 	done.Release = string(best.Text())
 	if r.d.deps.View != nil {

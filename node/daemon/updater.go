@@ -44,6 +44,7 @@ type updater struct {
 	d       *Daemon
 	running release.Version
 	unfit   error         // why this program cannot be updated
+	damaged error         // of the book: nothing is written over it
 	exe     string        // the file that runs
 	trial   bool          // it is on trial: who watches it writes the book
 	doing   chan struct{} // capacity of one: held while something is done
@@ -68,7 +69,9 @@ func newUpdater(d *Daemon) *updater {
 	u.exe, _ = os.Executable() // without it nothing is run but by a supervisor
 	var err error
 	if u.shelf, err = shelf.Open(Versions(d.cfg.State)); err != nil {
-		d.deps.Log.Error("which releases this node heard of is forgotten: an old one may be taken for new", "err", err)
+		u.damaged = fmt.Errorf("which releases this node heard of is not known, and none is run; what is left in %s is for its owner to mend or remove: %w", Versions(d.cfg.State), err)
+		u.unfit = u.damaged
+		d.deps.Log.Error("updates", "err", u.damaged)
 	}
 	if b := u.shelf.Book(); b.Trial != nil && u.shelf.Path(b.Trial.Kept) == u.exe {
 		u.trial = true
@@ -89,6 +92,9 @@ func (u *updater) change(f func(*release.Book) (bool, error)) error {
 	defer u.mu.Unlock()
 	if u.trial {
 		return release.ErrTrial
+	}
+	if u.damaged != nil {
+		return u.damaged
 	}
 	b := u.shelf.Book()
 	news, err := f(&b)
@@ -145,7 +151,7 @@ func (u *updater) settle() {
 
 // run asks now and then, and returns [ErrSuccession] when another build is to run.
 func (u *updater) run(ctx context.Context) error {
-	if !u.trial {
+	if !u.trial && u.damaged == nil {
 		u.settle()
 	}
 	c := u.d.cfg.Updates
@@ -163,7 +169,7 @@ func (u *updater) run(ctx context.Context) error {
 		case <-u.begin:
 			return ErrSuccession
 		case <-healthy.C:
-			if !u.trial {
+			if !u.trial && u.damaged == nil {
 				if err := u.change(func(b *release.Book) (bool, error) { return b.Healthy(), nil }); err != nil {
 					u.d.deps.Log.Warn("that this release starts could not be written down", "err", err)
 				}

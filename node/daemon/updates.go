@@ -79,3 +79,17 @@ func (c UpdatesConfig) read(text []byte, d *Daemon) (*release.Signed, error) {
 	}
 	return s, err
 }
+
+// signers are the publishers who signed the program that runs, if it came as the newest
+// release did: of earlier ones only the build is kept.
+func (u *updater) signers() []lease.Principal {
+	book := u.known()
+	s, k := book.Last(), book.Current
+	if s == nil || k == nil || u.path(*k) != u.exe {
+		return nil
+	}
+	if b, err := s.Build(platformHere); err != nil || b.Digest != k.Digest {
+		return nil
+	}
+	return s.By(u.d.cfg.Updates.Publishers)
+}

@@ -38,10 +38,13 @@ func (u *updater) Updates(context.Context) (api.Update, error) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if out.Fault = u.fault; u.damaged != nil {
+		out.Fault = u.damaged.Error()
+	}
 	if !u.asked.IsZero() {
 		out.Asked = &u.asked
 	}
-	out.Fault, out.Tenant, out.Instead, out.Begun = u.fault, string(u.from.tenant), u.from.instead, u.next != nil
+	out.Tenant, out.Instead, out.Begun = string(u.from.tenant), u.from.instead, u.next != nil
 	return out, nil
 }
 

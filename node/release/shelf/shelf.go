@@ -74,7 +74,8 @@ type Shelf struct {
 }
 
 // Open reads the book; a directory that is not there is made when something is kept. With
-// [ErrBook] comes a shelf with an empty book.
+// [ErrBook] comes a shelf with an empty book, to be read and not to be saved: which is the
+// highest version that was heard of is not known.
 func Open(dir string) (*Shelf, error) {
 	s := &Shelf{dir: dir}
 	f, err := os.Open(filepath.Join(dir, bookName))
@@ -91,6 +92,9 @@ func Open(dir string) (*Shelf, error) {
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &s.book)
+	}
+	if err == nil && s.book.Newest != "" { // without it an old release would pass for a new one
+		_, err = release.Parse([]byte(s.book.Newest))
 	}
 	if err != nil {
 		s.book = release.Book{}
