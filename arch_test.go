@@ -120,6 +120,7 @@ var rooms = map[string]room{
 	"examples/ron":       {floor: 5},
 	"examples/topology":  {floor: 5},
 	"examples/tracker":   {floor: 5},
+	"examples/updates":   {floor: 5},
 
 	"cmd/croft":   {floor: 5},
 	"cmd/bench":   {floor: 5}, // measures; no part of the product
