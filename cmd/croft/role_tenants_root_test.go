@@ -22,7 +22,7 @@ func TestRootTenants(t *testing.T) {
 	needLab(t)
 	names, python := pythonRoot(t, "../../examples/names/names.py", "/names.py")
 	monitor, _ := pythonRoot(t, "../../examples/monitor/monitor.py", "/monitor.py")
-	topology, bootstrap := service(t, "topology"), service(t, "bootstrap")
+	topology, bootstrap, updates := service(t, "topology"), service(t, "bootstrap"), service(t, "updates")
 	l, _ := bringUp(t, lab.Config{N: 4})
 	status, err := l.Status(t.Context())
 	if err != nil {
@@ -55,6 +55,7 @@ func TestRootTenants(t *testing.T) {
 				e.Setenv("MONITOR", monitor)
 				e.Setenv("TOPOLOGY", topology)
 				e.Setenv("BOOTSTRAP", bootstrap)
+				e.Setenv("UPDATES", updates)
 				e.Setenv("PRINCIPAL2", status.Nodes[1].Principal)
 				e.Setenv("PRINCIPAL4", status.Nodes[3].Principal)
 				e.Setenv("PYTHON", python)

@@ -227,6 +227,9 @@ func (u *updater) turn(ctx context.Context) error {
 
 // ask asks the role, and remembers what it says; news is a higher version.
 func (u *updater) ask(ctx context.Context) (news bool, err error) {
+	if len(u.d.cfg.Updates.Publishers) == 0 {
+		return false, errNoPublisher
+	}
 	a, err := u.d.which().ask(ctx, u.d, inquirer{own: true}, whichAsk{})
 	u.mu.Lock()
 	u.asked, u.fault, u.from = u.d.deps.Clock.Wall(), "", a

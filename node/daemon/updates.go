@@ -33,9 +33,6 @@ var errNoPublisher = errors.New("no publisher is chosen: [updates] of the config
 func (d *Daemon) which() decision[whichAsk, whichDone] {
 	return decision[whichAsk, whichDone]{role: "updates", call: "which",
 		want: func(q *whichAsk) error {
-			if len(d.cfg.Updates.Publishers) == 0 {
-				return errNoPublisher
-			}
 			if (q.Running == release.Version{}) {
 				q.Running = d.updates.running
 			}
