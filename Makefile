@@ -41,7 +41,7 @@ demo-services: setup-demo build ## 2 min | services of several owners that compo
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-services; else sudo scripts/demo-services; fi
 
 demo-obsolescence: setup-demo build ## 4 min | every role handed over to slices, the founders stopped for good, with real nodes; needs root
-	CGO_ENABLED=0 go build -trimpath -o build/roles/ ./examples/tracker ./examples/topology ./examples/bootstrap ./examples/auction ./examples/packets
+	CGO_ENABLED=0 go build -trimpath -o build/roles/ ./examples/tracker ./examples/topology ./examples/bootstrap ./examples/auction ./examples/packets ./examples/updates
 	@if [ "$$(id -u)" = 0 ]; then scripts/demo-obsolescence; else sudo scripts/demo-obsolescence; fi
 
 sim: build ## 1 h | every shipped scenario where it is meant to be played, and one table of what came; build/sim.html has the plots, build/sim.md the table
@@ -56,7 +56,7 @@ test: setup-test ## 10 min | every test; those that need root only as root
 	go test -timeout 20m $(T)
 	go test -tags no_builtin_discovery -run Without ./node/daemon # that node is built otherwise
 	go test -tags no_builtin_images -run WithoutBuiltinImages ./node/daemon
-	go test -tags no_builtin_keeper,no_builtin_names,no_builtin_monitor,no_builtin_topology,no_builtin_bootstrap,no_builtin_packets -run Without ./node/daemon
+	go test -tags no_builtin_keeper,no_builtin_names,no_builtin_monitor,no_builtin_topology,no_builtin_bootstrap,no_builtin_packets,no_builtin_updates -run Without ./node/daemon
 
 test-root: setup-test ## 1 min | only tests with the real kernel; fail where they cannot run
 	CROFT_REQUIRE_ROOT=1 go test -count=1 -timeout 20m -run Root $(T)

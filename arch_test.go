@@ -68,14 +68,16 @@ var rooms = map[string]room{
 	"ebpf/bypass":          {floor: 1},
 	"ebpf/ebpftest":        {floor: 1},
 
-	"node":         {2, true, nil},
-	"node/role":    {2, true, nil},
-	"node/keep":    {2, true, nil},
-	"node/agent":   {2, true, []string{"github.com/pelletier/go-toml/v2"}},
-	"node/slice":   {2, true, nil},
-	"node/journal": {floor: 2},
-	"node/safe":    {floor: 2},
-	"node/wire":    {floor: 2},
+	"node":               {2, true, nil},
+	"node/role":          {2, true, nil},
+	"node/keep":          {2, true, nil},
+	"node/release":       {2, true, nil},
+	"node/agent":         {2, true, []string{"github.com/pelletier/go-toml/v2"}},
+	"node/slice":         {2, true, nil},
+	"node/journal":       {floor: 2},
+	"node/safe":          {floor: 2},
+	"node/release/shelf": {floor: 2},
+	"node/wire":          {floor: 2},
 
 	"node/journal/journaltest": {floor: 2},
 
@@ -118,6 +120,7 @@ var rooms = map[string]room{
 	"examples/ron":       {floor: 5},
 	"examples/topology":  {floor: 5},
 	"examples/tracker":   {floor: 5},
+	"examples/updates":   {floor: 5},
 
 	"cmd/croft":   {floor: 5},
 	"cmd/bench":   {floor: 5}, // measures; no part of the product

@@ -128,6 +128,9 @@ func (a *app) lookOver(ctx context.Context) error {
 	if f, ok := a.record(ctx); ok {
 		all, alarmed = append(all, f), !f.OK
 	}
+	if u, err := a.way().Updates(ctx); err == nil { // no daemon is needed
+		all = append(all, freshness(u))
+	}
 	all = append(all, a.obsolescence(ctx)...)
 	err := printEach(a, all, "", findingLine)
 	if err == nil && bad == 0 && alarmed {
@@ -149,6 +152,8 @@ func findingLine(w io.Writer, f finding) {
 		fmt.Fprintf(w, "MISSING\t%s\t%s\n\t\t%s\n\t\tmend: %s\n", f.Name, f.Found, f.Need, f.Mend)
 	case f.Kind == "record":
 		fmt.Fprintf(w, "ALARM\t%s\t%s\n\t\tsee: %s\n", f.Name, f.Found, f.Mend)
+	case f.Kind == "update":
+		fmt.Fprintf(w, "STALE\t%s\t%s\n\t\tsee: %s\n", f.Name, f.Found, f.Mend)
 	case f.Kind == "feature":
 		fmt.Fprintf(w, "without\t%s\t%s\n\t\tin force: %s\n\t\tcosts: %s\n", f.Name, f.Found, f.InForce, f.Cost)
 	default:

@@ -22,7 +22,7 @@ func TestRootTenants(t *testing.T) {
 	needLab(t)
 	names, python := pythonRoot(t, "../../examples/names/names.py", "/names.py")
 	monitor, _ := pythonRoot(t, "../../examples/monitor/monitor.py", "/monitor.py")
-	topology, bootstrap, packets := service(t, "topology"), service(t, "bootstrap"), service(t, "packets")
+	topology, bootstrap, packets, updates := service(t, "topology"), service(t, "bootstrap"), service(t, "packets"), service(t, "updates")
 	l, _ := bringUp(t, lab.Config{N: 4})
 	status, err := l.Status(t.Context())
 	if err != nil {
@@ -61,6 +61,7 @@ func TestRootTenants(t *testing.T) {
 				e.Setenv("BOOTSTRAP", bootstrap)
 				e.Setenv("PACKETS", packets)
 				e.Setenv("CALM", calm)
+				e.Setenv("UPDATES", updates)
 				e.Setenv("PRINCIPAL2", status.Nodes[1].Principal)
 				e.Setenv("PRINCIPAL4", status.Nodes[3].Principal)
 				e.Setenv("PYTHON", python)

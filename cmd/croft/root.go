@@ -67,8 +67,8 @@ func (a *app) root() *cobra.Command {
 		}
 	}
 	add("daily", a.find(), a.run(), a.ps(), a.top(), a.logs(), a.exec(), a.stop(), a.renew(), a.keepGroup(), a.reserve(), a.when(), a.desk())
-	add("books", a.sliceGroup(), a.topic(), a.ticket(), a.lease(), a.conflict(), a.audit(), a.optout(), a.key(), a.name())
-	add("machine", a.up(), a.invite(), a.policy(), a.agent(), a.doctor(), a.clock(), a.role(), a.lab(), a.sim(), a.net(), a.view())
+	add("books", a.sliceGroup(), a.topic(), a.ticket(), a.lease(), a.conflict(), a.audit(), a.optout(), a.key(), a.name(), a.release())
+	add("machine", a.up(), a.invite(), a.policy(), a.agent(), a.doctor(), a.clock(), a.role(), a.update(), a.lab(), a.sim(), a.net(), a.view())
 	root.AddCommand(topics()...)
 	root.AddCommand(a.completion(), reference())
 	a.complete(root)

@@ -63,6 +63,7 @@ and end with their leases.`,
 			if err != nil {
 				return err
 			}
+			launch(cfg.State, log)
 			return a.serve(cmd.Context(), cfg, log)
 		},
 	}
@@ -85,6 +86,9 @@ func (a *app) serve(ctx context.Context, cfg daemon.Config, log *slog.Logger) er
 		stop := onHangup(ctx, d.Daemon, log)
 		err = d.Run(ctx)
 		stop()
+		if errors.Is(err, daemon.ErrSuccession) {
+			err = succeed(ctx, cfg, d.Succession(), log)
+		}
 	}
 	if errors.Is(err, daemon.ErrSocket) || errors.Is(err, journal.ErrLocked) {
 		return fail(exitFailed, "is a daemon running already? name another directory with --state", "%w", err)

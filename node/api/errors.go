@@ -66,6 +66,7 @@ var statuses = []struct {
 	{ErrNobody, http.StatusServiceUnavailable},
 	{ErrNoRole, http.StatusNotFound},
 	{ErrRole, http.StatusConflict},
+	{ErrUpdate, http.StatusConflict},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout},
 	{context.Canceled, http.StatusGatewayTimeout}, // who is still there to read it has met callLimit
 }

@@ -32,12 +32,14 @@ type fake struct {
 }
 
 func (f *fake) node() Node {
-	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f, Overlay: f, Roles: f, Charges: f, Obsolescence: f}
+	return Node{Claims: f, Slivers: f, Blobs: f, Audit: f, Exports: f, Slices: f, Discovery: f, Owner: f, Clocks: f, Conflicts: f, OptOuts: f, Topics: f, Invites: f, Overlay: f, Roles: f, Updates: f, Charges: f, Obsolescence: f}
 }
 
 func (*fake) AskRole(context.Context, string, string, json.RawMessage) (RoleAnswer, error) {
 	return RoleAnswer{Answer: json.RawMessage("{}")}, nil
 }
+func (*fake) Updates(context.Context) (Update, error)            { return Update{Running: "0.1.0"}, nil }
+func (*fake) Update(context.Context, UpdateWish) (Update, error) { return Update{}, ErrUpdate }
 func (*fake) Obsolescence(context.Context) ([]Dependence, error) { return []Dependence{}, nil }
 func (*fake) Roles(context.Context) ([]Role, error)              { return []Role{{Role: "discovery"}}, nil }
 func (*fake) Decide(_ context.Context, role string, wish RoleWish) (Role, error) {

@@ -112,6 +112,7 @@ type Node struct {
 	Invites   Inviter
 	Overlay   Overlay
 	Roles     Roles
+	Updates   Updates
 	Charges   Charges
 
 	Obsolescence Obsolescence

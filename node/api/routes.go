@@ -38,6 +38,7 @@ func Local(n Node, version string) http.Handler {
 	routeRecord(api, n.Audit)
 	routeInvitation(api, n.Invites)
 	routeRoles(api, n.Roles)
+	routeUpdates(api, n.Updates)
 	routeObsolescence(api, n.Obsolescence)
 	routeAllCharges(api, n.Charges)
 	exportLocal(api, mux, n.Exports)

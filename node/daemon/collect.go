@@ -45,5 +45,5 @@ func (d *Daemon) collectBlobs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.deps.Hosting.Blobs.GC(func(b lease.Digest) bool { return used[b] }, d.deps.Clock.Wall())
+	return d.deps.Hosting.Blobs.GC(func(b lease.Digest) bool { return used[b] || d.updates.keeps(b) }, d.deps.Clock.Wall())
 }

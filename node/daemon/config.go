@@ -55,7 +55,8 @@ type Config struct {
 	Roles      map[string]RoleConfig // by role; what is missing is as the defaults
 	Keep       KeepConfig            // for whom slices are kept
 	Policy     string                // the owner's policy; empty: policy.toml in the state directory, if it is there
-	Founders   []lease.Principal     // nodes and people that founded the network; none: those of Join
+	Updates    UpdatesConfig
+	Founders   []lease.Principal // nodes and people that founded the network; none: those of Join
 }
 
 // Bounds are limits of the daemon that an owner may want otherwise.
@@ -122,6 +123,7 @@ type file struct {
 	Relay      relayTable           `toml:"relay"`
 	Audit      auditTable           `toml:"audit"`
 	Roles      map[string]roleTable `toml:"roles"`
+	Updates    updatesTable         `toml:"updates"`
 	Founders   []string             `toml:"founders"`
 	Keep       keepTable            `toml:"keep"`
 }
@@ -207,6 +209,7 @@ func ParseConfig(cfg Config, text []byte, dir string) (Config, error) {
 	set(carried(&cfg.Bounds.Relay, f.Relay))
 	set(segment(&cfg.Bounds.Segment, f.Audit.Segment))
 	set(handed(&cfg.Roles, f.Roles))
+	set(published(&cfg.Updates, f.Updates))
 	set(kept(&cfg.Keep, f.Keep))
 	if f.SiteCert != "" {
 		if !filepath.IsAbs(f.SiteCert) {

@@ -83,6 +83,7 @@ type Daemon struct {
 	doorways *doors // nil: slivers have none
 	opened   *openedOffers
 	book     *namesBook
+	updates  *updater
 	packets  *packets // nil: no programs are taken
 	arrivals arrivals
 	airtime  *airtime
@@ -97,7 +98,7 @@ type Daemon struct {
 // New makes a daemon and takes its past from the journal. Nothing runs yet.
 func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	d := &Daemon{
-		cfg: cfg, deps: deps, why: why, tag: Tag(deps.Key.Principal()), kernel: release(),
+		cfg: cfg, deps: deps, why: why, tag: Tag(deps.Key.Principal()), kernel: kernelRelease(),
 		inputs: make(chan node.Input, maxQueue), answers: newAnswers(),
 		status: newStatus(), deciding: newDeciding(), lookups: make(chan struct{}, maxLookups), started: deps.Clock.Wall(), done: make(chan struct{}),
 	}
@@ -130,6 +131,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	}
 	d.opened, d.fetches = newOpenedOffers(&d.deps), newFetches(d)
 	d.book = &namesBook{dir: filepath.Join(cfg.State, "names"), log: deps.Log}
+	d.updates = newUpdater(d)
 	d.packets = newPackets(d)
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
@@ -197,6 +199,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.sessions.serve(ctx, door) })
 	}
 	g.Go(func() error { d.watchJoin(ctx); return nil })
+	g.Go(func() error { return d.updates.run(ctx) })
 	g.Go(func() error { d.charges.run(ctx); return nil })
 	if d.deps.Measures != nil {
 		g.Go(func() error { d.watchHealth(ctx); return nil })
@@ -258,7 +261,7 @@ func (d *Daemon) Node() api.Node {
 	return api.Node{
 		Claims: claims{d}, Slivers: slivers{d}, Blobs: blobs{d, make(chan struct{}, maxUploads), d.fetches},
 		Audit: d.audits, Exports: newExports(d, d.audits.sent), Slices: owned{d}, Topics: d.deps.Topics,
-		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles, Charges: d.charges, Obsolescence: obsolescence{d},
+		Discovery: discovery{d: d, own: true}, Owner: owner{d}, Roles: d.roles, Updates: d.updates, Charges: d.charges, Obsolescence: obsolescence{d},
 		Clocks: clocks{d}, Conflicts: d.proofs, OptOuts: avoided{d}, Invites: inviter{d}, Overlay: d.deps.Overlay,
 	}
 }

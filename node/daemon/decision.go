@@ -150,6 +150,7 @@ func (d *Daemon) decisions() map[string]map[string]askable {
 		"keeper":    {"keep": d.keeping()},
 		"monitor":   {"health": d.health()},
 		"topology":  {"near": d.near(), "paths": d.paths()},
+		"updates":   {"which": d.which()},
 		"allocator": {"decide": d.decide()},
 		"packets":   {"program": d.program()},
 	}

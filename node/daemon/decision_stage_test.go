@@ -30,6 +30,7 @@ func quiet(t testing.TB, dir string, deps Deps) *Daemon {
 	d := &Daemon{cfg: Config{State: dir}, deps: deps}
 	d.opened = newOpenedOffers(&d.deps)
 	d.book = &namesBook{dir: filepath.Join(dir, "names"), log: deps.Log}
+	d.updates = newUpdater(d)
 	var err error
 	if d.roles, err = newRoles(d); err != nil {
 		t.Fatal(err)
@@ -53,6 +54,7 @@ func stage(t testing.TB, name string) (suite, *Daemon) {
 		}
 		return []byte(base64.StdEncoding.EncodeToString(lease.SealAuthority(grants[label].Grant, grants[label].Record)))
 	})
+	text = releasesIn(t, text)
 	var s suite
 	if err := exact(text, &s); err != nil {
 		t.Fatalf("%s: %v", suites[name], err)
@@ -66,7 +68,11 @@ func stage(t testing.TB, name string) (suite, *Daemon) {
 		deps.Contacts, heard = giveContacts(t, s.Given)
 		deps.View = func() []*offer.Opened { return heard }
 	}
-	return s, quiet(t, dir, deps)
+	d := quiet(t, dir, deps)
+	if name == "updates" {
+		giveReleases(t, d, s.Given)
+	}
+	return s, d
 }
 
 // meets are contacts that a test says are known.

@@ -49,6 +49,7 @@ var suites = map[string]string{
 	"names":     "testdata/conformance/names.json",
 	"packets":   "testdata/conformance/packets.json",
 	"topology":  "testdata/conformance/topology.json",
+	"updates":   "testdata/conformance/updates.json",
 }
 
 // heirs are the tenants of the examples: what runs one in a directory that has the
@@ -57,6 +58,11 @@ var heirs = map[string]func(t testing.TB, dir string) *exec.Cmd{
 	"allocator": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "auction") },
 	"bootstrap": func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "bootstrap") },
 	"topology":  func(t testing.TB, dir string) *exec.Cmd { return example(t, dir, "topology") },
+	"updates": func(t testing.TB, dir string) *exec.Cmd {
+		c := example(t, dir, "updates")
+		c.Args = append(c.Args, "-dir", filepath.Join(dir, releasesDir))
+		return c
+	},
 	"keeper": func(testing.TB, string) *exec.Cmd {
 		return exec.Command("python3", "../../examples/keeper/keeper.py")
 	},
@@ -346,6 +352,8 @@ func giveState(t *testing.T, h *hired, name string, s suite) {
 		giveBook(t, h.m.state, s.Given, map[string]grantText{"": grantOver(t, ""), "web": grantOver(t, "web")})
 	case "bootstrap":
 		h.d.deps.Contacts, _ = giveContacts(t, s.Given)
+	case "updates":
+		giveReleases(t, h.d, s.Given)
 	}
 }
 

@@ -147,7 +147,6 @@ func TestConfigurationSaysWhereItIsWrong(t *testing.T) {
 		"name = \"" + strings.Repeat("x", 65):   "line 1",
 		"[attributes]\nplanet = \"x\"":          `line 2, column 1: unknown key "attributes.planet"`,
 		"[roles.emperor]\nshare = \"all\"":      "[roles.emperor]",
-		"[roles.updates]\nshare = \"all\"":      "[roles.updates]: it cannot be handed over yet",
 		"[keep]\nfor = [\"bob\"]":               "want a principal, or anybody",
 		"[roles.discovery]\nshare = \"none\"":   `share = "none": want own or all`,
 		"[roles.discovery]\npromote = \"soon\"": "[roles.discovery] promote",

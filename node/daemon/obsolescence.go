@@ -33,7 +33,7 @@ func (o obsolescence) Obsolescence(ctx context.Context) ([]api.Dependence, error
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return append(append(roles, nodes...), running()), nil
+	return append(append(roles, nodes...), o.running()), nil
 }
 
 // roles puts a question to every tenant of every role.

@@ -90,7 +90,7 @@ func (o obsolescence) ports() (out []string) {
 }
 
 // running is the binary that runs, and who says that it should.
-func running() api.Dependence {
+func (o obsolescence) running() api.Dependence {
 	dep := api.Dependence{Kind: "binary", Name: "croft " + Version, Founders: api.ShareAll,
 		Holder: "nobody has signed it", Without: "this one runs on, and slivers with it; nobody makes a newer one"}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -99,6 +99,26 @@ func running() api.Dependence {
 			if s.Key == "vcs.revision" {
 				dep.Holder += " of " + s.Value[:min(len(s.Value), 12)]
 			}
+		}
+	}
+	if by := o.d.updates.signers(); len(by) > 0 {
+		var founders map[lease.Principal]bool
+		if f := o.d.deps.Footing; f != nil {
+			founders = f.Founders()
+		}
+		theirs, names := 0, make([]string, 0, len(by))
+		for _, p := range by {
+			names = append(names, p.Short())
+			if founders[p] {
+				theirs++
+			}
+		}
+		dep.Holder = strings.Replace(dep.Holder, "nobody has signed it", "signed by "+strings.Join(names, " "), 1)
+		switch {
+		case theirs == 0:
+			dep.Founders = api.ShareNone
+		case theirs < len(by):
+			dep.Founders = api.ShareSome
 		}
 	}
 	return dep

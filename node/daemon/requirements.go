@@ -41,7 +41,7 @@ type findings struct {
 
 // read looks at this machine. It changes nothing that stays.
 func read(cfg Config) (f findings) {
-	f.uid, f.release = os.Geteuid(), release()
+	f.uid, f.release = os.Geteuid(), kernelRelease()
 	if f.uid == 0 {
 		f.hook, f.hookErr = kernel.FindMethod("")
 	}
@@ -225,8 +225,8 @@ func machine(dir string) (m Machine) {
 	return m
 }
 
-// release is the kernel's, such as 6.6.30-1-amd64; empty where it cannot be told.
-func release() string {
+// kernelRelease is the kernel's, such as 6.6.30-1-amd64; empty where it cannot be told.
+func kernelRelease() string {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
 		return ""

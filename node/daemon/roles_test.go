@@ -483,7 +483,6 @@ func TestOwnersWishes(t *testing.T) {
 			want error
 		}{
 			{"emperor", api.RoleWish{Do: "try", Tenant: h.slice}, api.ErrNoRole},
-			{"updates", api.RoleWish{Do: "try", Tenant: h.slice}, api.ErrRole},
 			{"discovery", api.RoleWish{Do: "crown", Tenant: h.slice}, api.ErrBadRequest},
 			{"discovery", api.RoleWish{Do: "try", Tenant: "web"}, api.ErrBadRequest},
 			{"discovery", api.RoleWish{Do: "promote", Tenant: h.slice}, api.ErrRole},

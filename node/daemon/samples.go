@@ -31,6 +31,9 @@ var samples = map[string]func(*Daemon, context.Context) (inquiry, error){
 	"packets": func(d *Daemon, ctx context.Context) (inquiry, error) {
 		return d.program().inquiry(ctx, inquirer{own: true}, &programAsk{})
 	},
+	"updates": func(d *Daemon, ctx context.Context) (inquiry, error) {
+		return d.which().inquiry(ctx, inquirer{own: true}, &whichAsk{})
+	},
 	"allocator": nil, // what it grants it may charge for, and refuse to the next
 	"bootstrap": func(d *Daemon, ctx context.Context) (inquiry, error) {
 		return d.contacts().inquiry(ctx, inquirer{own: true}, &contactsAsk{1})
