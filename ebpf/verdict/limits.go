@@ -39,8 +39,11 @@ const (
 	maxSections = 64
 	maxLog      = 160
 
-	// loadLimit is how long an object may take to be read and verified, and loaderData
-	// how much memory that may take.
-	loadLimit  = 5 * time.Second
+	// loadLimit is how long an object may take to be read and verified: less than half
+	// of what a tenant has for its answer. loaderCPU is the same in seconds of a
+	// processor, for a loader whose daemon is gone. loaderData is how much memory of its
+	// own it may take, in which that of the kernel's verifier is not.
+	loadLimit  = 2 * time.Second
+	loaderCPU  = 3
 	loaderData = 512 << 20
 )

@@ -311,7 +311,37 @@ func TestRootProgramsBounded(t *testing.T) {
 	n.load("odd")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := n.Load(ctx, object); err == nil {
-		t.Error("loaded for nobody")
+	if _, err := n.Load(ctx, object); !errors.Is(err, context.Canceled) || errors.Is(err, ErrProgram) {
+		t.Errorf("loaded for nobody, or its fault: %v", err)
+	}
+}
+
+// While an object is read and verified everything else goes on; who gives up on it, or
+// another's end, is not its fault, and that it takes too long is.
+func TestRootProgramsGoOnWhileOneLoads(t *testing.T) {
+	n := newNode(t)
+	n.must(n.Begin("first"))
+	odd := n.load("odd")
+	n.Programs.cfg.Loader = []string{"sleep", "60"}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 2)
+	go func() { _, err := n.Load(ctx, objectOf(t, "none")); over <- err }()
+	go func() { _, err := n.Load(t.Context(), objectOf(t, "leak")); over <- err }()
+	n.must(n.Enforce(&odd))
+	if again, err := n.Load(t.Context(), objectOf(t, "odd")); err != nil || again != odd {
+		t.Errorf("what is loaded: %v", err)
+	}
+	n.must(n.Begin("second"))
+	n.expect("second", "came refused", "1001", "1002")
+	n.counted(odd, Counts{Seen: 2, Refused: 1})
+	if len(over) > 0 {
+		t.Fatal("nothing was loading")
+	}
+	cancel()
+	if err := <-over; !errors.Is(err, context.Canceled) || errors.Is(err, ErrProgram) {
+		t.Errorf("given up: %v", err)
+	}
+	if err := <-over; !errors.Is(err, ErrProgram) {
+		t.Errorf("too slow: %v", err)
 	}
 }
