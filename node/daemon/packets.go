@@ -53,14 +53,14 @@ func (d *Daemon) program() decision[programAsk, programDone] {
 			}
 			return nil
 		},
-		whose: func(ctx context.Context, t role.Tenant, a programDone) error {
+		whose: func(_ context.Context, t role.Tenant, a programDone) error {
 			if a.Program == nil {
 				return nil
 			}
 			if err := a.Program.Verify(t); err != nil {
 				return fmt.Errorf("%w: %w", errLie, err)
 			}
-			err := d.packets.load(ctx, a.Program.Object)
+			err := d.packets.load(t, a.Program.Object)
 			if errors.Is(err, programs.ErrProgram) {
 				return fmt.Errorf("%w: %w", errLie, err)
 			}
