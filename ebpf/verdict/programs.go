@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,7 @@ type Config struct {
 	Parent string   // directory of the cgroup above all slivers, in the cgroup2 hierarchy
 	Loader []string // a command that comes to [Main]
 	Root   string   // bpf file system; empty: where it belongs
+	Log    *slog.Logger
 }
 
 // Counts are what a program has judged since it was loaded.

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	cebpf "github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -269,6 +270,26 @@ func TestRootProgramOutlivesTheDaemon(t *testing.T) {
 	n.open()
 	if _, err := n.Counts(odd); !errors.Is(err, ErrUnknown) {
 		t.Errorf("half a program is there: %v", err)
+	}
+
+	// What is nothing of this node's goes, and a map of another form with what has it.
+	odd = n.load("odd")
+	n.Close()
+	n.must(os.Mkdir(filepath.Join(n.dir, "other"), 0o700))
+	n.must(os.Remove(filepath.Join(n.home(odd), "force")))
+	narrow, err := cebpf.NewMap(&cebpf.MapSpec{Type: cebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	n.must(err)
+	n.must(errors.Join(narrow.Pin(filepath.Join(n.home(odd), "force")), narrow.Close()))
+	n.Programs = nil
+	n.open()
+	if _, err := n.Counts(odd); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a program with another map is there: %v", err)
+	}
+	if left, _ := os.ReadDir(n.dir); len(left) != 1 || left[0].Name() != none.String() {
+		t.Errorf("left: %v", left)
+	}
+	if got := n.Enforced(); got == nil || *got != none {
+		t.Errorf("in force: %v", got)
 	}
 }
 
