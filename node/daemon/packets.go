@@ -53,12 +53,9 @@ func (d *Daemon) program() decision[programAsk, programDone] {
 			}
 			return nil
 		},
-		whose: func(_ context.Context, t role.Tenant, a programDone) error {
-			if a.Program == nil {
-				return nil
-			}
-			if err := a.Program.Verify(t); err != nil {
-				return fmt.Errorf("%w: %w", errLie, err)
+		whose: func(ctx context.Context, t role.Tenant, a programDone) error {
+			if err := signedProgram(ctx, t, a); err != nil || a.Program == nil {
+				return err
 			}
 			err := d.packets.load(t, a.Program.Object)
 			if errors.Is(err, programs.ErrProgram) {
@@ -78,4 +75,15 @@ func (d *Daemon) program() decision[programAsk, programDone] {
 			}
 			return 1 - math.Abs(one-two)
 		}}
+}
+
+// signedProgram verifies that the owner of the slice that answers signed its program.
+func signedProgram(_ context.Context, t role.Tenant, a programDone) error {
+	if a.Program == nil {
+		return nil
+	}
+	if err := a.Program.Verify(t); err != nil {
+		return fmt.Errorf("%w: %w", errLie, err)
+	}
+	return nil
 }

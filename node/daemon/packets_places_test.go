@@ -122,6 +122,24 @@ func TestPacketsOfWhoIsNotAsked(t *testing.T) {
 	})
 }
 
+// The meter has nothing loaded, of nobody in line.
+func TestPacketsMetered(t *testing.T) {
+	inKernel(t, func(t *testing.T, h *hired, k *kernelOf) {
+		first := h.rival("carol", always("first"))
+		h.decideOn("packets", "promote", string(first.who))
+		second := h.rival("dave", always("second"))
+		h.decideOn("packets", "promote", string(second.who))
+		h.m.pass(programValid + programAgain)
+		k.expect(t, 1, "second")
+		asked := first.asked
+		h.depends("packets")
+		if first.asked == asked {
+			t.Error("it was not asked")
+		}
+		k.expect(t, 1, "second")
+	})
+}
+
 // Who asks and goes is no fault of a tenant's whose program is verified meanwhile.
 func TestPacketsAskedBySomebodyInAHurry(t *testing.T) {
 	inKernel(t, func(t *testing.T, h *hired, k *kernelOf) {
