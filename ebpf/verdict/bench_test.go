@@ -12,7 +12,8 @@ import (
 )
 
 // What a packet costs in the kernel, as the kernel times it: nothing, a program that
-// does nothing within the node's instructions, and that of the examples.
+// does nothing within the node's instructions, that of the examples, and one whose calls
+// copy all that they may.
 func BenchmarkRootProgram(b *testing.B) {
 	needRoot(b)
 	nothing, err := cebpf.NewProgram(&cebpf.ProgramSpec{Type: cebpf.CGroupSKB, AttachType: cebpf.AttachCGroupInetIngress, License: "GPL",
@@ -26,7 +27,7 @@ func BenchmarkRootProgram(b *testing.B) {
 		b.Fatal(err)
 	}
 	programs := map[string]*cebpf.Program{"nothing": nothing}
-	for name, object := range map[string][]byte{"refuse": objectOf(b, "none"), "calm": calm} {
+	for name, object := range map[string][]byte{"refuse": objectOf(b, "none"), "calm": calm, "worst": objectOf(b, "worst")} {
 		p, err := load(object)
 		if err != nil {
 			b.Fatal(err)
@@ -37,7 +38,7 @@ func BenchmarkRootProgram(b *testing.B) {
 	syn := make([]byte, 14+20+20)
 	syn[12], syn[14], syn[17], syn[23] = 8, 0x45, 40, 6
 	syn[14+20+12], syn[14+20+13] = 5<<4, 2
-	for _, name := range []string{"nothing", "refuse", "calm"} {
+	for _, name := range []string{"nothing", "refuse", "calm", "worst"} {
 		b.Run(name, func(b *testing.B) {
 			took := time.Duration(0)
 			for n := b.N; n > 0; {

@@ -12,3 +12,6 @@ var (
 	// ErrUnknown: a program that is not loaded.
 	ErrUnknown = errors.New("no such packet program is loaded")
 )
+
+// errSlow is why a loader is ended whose time is up.
+var errSlow = errors.New("reading and verifying it took too long")

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"unicode/utf8"
 
@@ -60,8 +61,10 @@ func Main() int {
 }
 
 func serve() error {
-	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: loaderData, Max: loaderData}); err != nil {
-		return fmt.Errorf("bounding memory: %w", err)
+	for what, most := range map[int]uint64{unix.RLIMIT_DATA: loaderData, unix.RLIMIT_CPU: loaderCPU} {
+		if err := unix.Setrlimit(what, &unix.Rlimit{Cur: most, Max: most}); err != nil {
+			return fmt.Errorf("bounding memory and time: %w", err)
+		}
 	}
 	file := os.NewFile(3, "answer")
 	conn, err := net.FileConn(file)
@@ -185,7 +188,7 @@ func start(ctx context.Context, argv []string, object []byte) (*program, error) 
 	if len(object) > MaxObject {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrProgram, len(object), MaxObject)
 	}
-	ctx, cancel := context.WithTimeout(ctx, loadLimit)
+	ctx, cancel := context.WithTimeoutCause(ctx, loadLimit, errSlow)
 	defer cancel()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -211,8 +214,10 @@ func start(ctx context.Context, argv []string, object []byte) (*program, error) 
 	c.Env, c.Dir, c.Stdin, c.Stderr, c.ExtraFiles = []string{}, "/", in, &said, []*os.File{theirs}
 	c.SysProcAttr = &syscall.SysProcAttr{
 		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
-		AmbientCaps: []uintptr{unix.CAP_BPF}, Setsid: true,
+		AmbientCaps: []uintptr{unix.CAP_BPF}, Setsid: true, Pdeathsig: unix.SIGKILL,
 	}
+	runtime.LockOSThread() // the parent by whose end it dies
+	defer runtime.UnlockOSThread()
 	if err := c.Start(); err != nil {
 		feed.Close()
 		return nil, fmt.Errorf("starting the loader: %w", err)
@@ -228,7 +233,10 @@ func start(ctx context.Context, argv []string, object []byte) (*program, error) 
 	p, err := hear(conn.(*net.UnixConn))
 	switch {
 	case ctx.Err() != nil && p == nil:
-		return nil, fmt.Errorf("%w: reading and verifying it took too long", ErrProgram)
+		if why := context.Cause(ctx); !errors.Is(why, errSlow) {
+			return nil, fmt.Errorf("loading a packet program: %w", why)
+		}
+		return nil, fmt.Errorf("%w: %w", ErrProgram, errSlow)
 	case errors.Is(err, io.EOF):
 		return nil, fmt.Errorf("%w: the loader ended without an answer: %w: %s", ErrProgram, end, said)
 	}

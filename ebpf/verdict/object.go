@@ -7,7 +7,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
-	"runtime"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -117,6 +117,10 @@ func maps(all map[string]*cebpf.MapSpec) (map[string]*cebpf.MapSpec, error) {
 	if len(all) > MaxMaps {
 		return nil, fmt.Errorf("%d maps, at most %d", len(all), MaxMaps)
 	}
+	cpus, err := cebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("counting processors: %w", err)
+	}
 	made := map[string]*cebpf.MapSpec{}
 	total := uint64(0)
 	for name, m := range all {
@@ -127,10 +131,10 @@ func maps(all map[string]*cebpf.MapSpec) (map[string]*cebpf.MapSpec, error) {
 			return nil, fmt.Errorf("map %.40q wants to be pinned", name)
 		case m.Flags&^(readOnly|mappable) != 0 || m.InnerMap != nil || m.MapExtra != 0 || m.NumaNode != 0 || m.Extra != nil && m.Extra.Len() > 0:
 			return nil, fmt.Errorf("map %.40q has flags %#x, or more than keys and values", name, m.Flags)
-		case m.KeySize == 0 || m.KeySize > 512 || m.ValueSize == 0 || m.ValueSize > MaxMapBytes || m.MaxEntries == 0 || m.MaxEntries > MaxMapBytes:
-			return nil, fmt.Errorf("map %.40q of %d entries of %d and %d bytes", name, m.MaxEntries, m.KeySize, m.ValueSize)
+		case m.KeySize == 0 || m.KeySize > 512 || m.ValueSize == 0 || m.ValueSize > MaxValue || m.MaxEntries == 0 || m.MaxEntries > MaxMapBytes:
+			return nil, fmt.Errorf("map %.40q of %d entries of %d and %d bytes: want keys to 512, values to %d", name, m.MaxEntries, m.KeySize, m.ValueSize, MaxValue)
 		}
-		total += memory(m)
+		total += memory(m, uint64(cpus))
 		made[name] = &cebpf.MapSpec{Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
 			Flags: m.Flags & readOnly, Contents: slices.Clone(m.Contents)}
 	}
@@ -140,17 +144,27 @@ func maps(all map[string]*cebpf.MapSpec) (map[string]*cebpf.MapSpec, error) {
 	return made, nil
 }
 
-// memory is what a map takes in the kernel, in bytes.
-func memory(m *cebpf.MapSpec) uint64 {
+// memory is what a map takes in the kernel, in bytes, at the most. Arrays of who has
+// no CAP_PERFMON it rounds up to a power of two, and a hash has an entry more for each
+// processor that there might be, whether the node may run on it or not.
+func memory(m *cebpf.MapSpec, cpus uint64) uint64 {
 	up := func(n uint32) uint64 { return (uint64(n) + 7) &^ 7 }
+	entries, each := uint64(m.MaxEntries), up(m.ValueSize)
 	switch m.Type {
-	case cebpf.Hash, cebpf.LRUHash:
-		return uint64(m.MaxEntries) * (up(m.KeySize) + up(m.ValueSize) + entryOverhead)
+	case cebpf.Hash:
+		entries, each = entries+cpus, up(m.KeySize)+each+entryOverhead
+	case cebpf.LRUHash:
+		each += up(m.KeySize) + entryOverhead
 	case cebpf.PerCPUArray:
-		return uint64(m.MaxEntries) * (8 + up(m.ValueSize)*uint64(runtime.NumCPU()))
+		entries, each = power(entries), 16+each*cpus
+	default:
+		entries = power(entries)
 	}
-	return uint64(m.MaxEntries) * up(m.ValueSize)
+	return mapOverhead + entries*each
 }
+
+// power is the least power of two that is not less.
+func power(n uint64) uint64 { return 1 << bits.Len64(n-1) }
 
 // strip copies instructions without what hangs on them but the maps that they load.
 func (o object) strip(list asm.Instructions) (asm.Instructions, error) {

@@ -26,6 +26,7 @@ var refused = map[string]string{
 	"calls":     "is of type ProgramArray",
 	"tells":     "is of type RingBuf",
 	"large":     "bytes together, at most",
+	"wide":      "values to 1024",
 	"pinned":    "wants to be pinned",
 	"elsewhere": "want cgroup_skb/egress or cgroup_skb/ingress",
 	"twice":     "two programs",
@@ -56,7 +57,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, name := range []string{"none", "odd", "overwrite", "beyond", "leak"} { // the last three the kernel refuses
+	for _, name := range []string{"none", "odd", "worst", "overwrite", "beyond", "leak"} { // the last three the kernel refuses
 		if err := Check(objectOf(t, name)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -107,12 +108,10 @@ func FuzzObject(f *testing.F) {
 			}
 			return
 		}
-		total := uint64(0)
-		for _, m := range o.maps {
-			total += memory(m)
-		}
-		if total > MaxMapBytes || len(o.maps) > MaxMaps {
-			t.Fatalf("%d maps of %d bytes", len(o.maps), total)
+		for name, m := range o.maps {
+			if m.ValueSize > MaxValue || uint64(m.MaxEntries)*uint64(m.ValueSize) > MaxMapBytes || len(o.maps) > MaxMaps {
+				t.Fatalf("%d maps, %s of %d values of %d bytes", len(o.maps), name, m.MaxEntries, m.ValueSize)
+			}
 		}
 		for _, code := range o.code {
 			if code != nil && (code.Size() > 8*MaxInstructions || screen(code) != nil) {

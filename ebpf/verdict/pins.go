@@ -69,7 +69,8 @@ func (x *program) pin(home string) error {
 	return x.force.Pin(filepath.Join(home, "force"))
 }
 
-// restore takes up what is pinned, and clears away what a crash left half done.
+// restore takes up what is pinned, and clears away the rest: what a crash left half
+// done, and what another version of the node pinned otherwise. A node starts all the same.
 func (p *Programs) restore() error {
 	entries, err := os.ReadDir(p.dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -80,32 +81,40 @@ func (p *Programs) restore() error {
 	}
 	for _, e := range entries {
 		home := filepath.Join(p.dir, e.Name())
-		raw, err := hex.DecodeString(e.Name())
-		if err != nil || len(raw) != len(Digest{}) {
-			return fmt.Errorf("%s is nothing of this node's", home)
-		}
-		d := Digest(raw)
-		x, err := restored(home)
-		if errors.Is(err, os.ErrNotExist) {
+		if err := p.takeUp(home, e.Name()); err != nil {
+			if p.cfg.Log != nil {
+				p.cfg.Log.Warn("a packet program of before cannot be taken up, and is removed", "pin", home, "err", err)
+			}
 			if err := os.RemoveAll(home); err != nil {
 				return err
 			}
-			continue
 		}
-		if err != nil {
-			return err
-		}
-		p.loaded[d] = x
-		var on uint64
-		if err := x.force.Lookup(uint32(0), &on); err != nil {
-			return err
-		}
-		if on != 0 { // of two, between which a crash came, the owner's next word decides
-			p.force = &d
-		}
-		if err := p.attach(d, x); err != nil {
-			return err
-		}
+	}
+	return nil
+}
+
+// takeUp takes up one program.
+func (p *Programs) takeUp(home, name string) error {
+	raw, err := hex.DecodeString(name)
+	if err != nil || len(raw) != len(Digest{}) {
+		return errors.New("its name is no digest")
+	}
+	d := Digest(raw)
+	x, err := restored(home)
+	if err != nil {
+		return err
+	}
+	var on uint64
+	if err = x.force.Lookup(uint32(0), &on); err == nil {
+		err = p.attach(d, x)
+	}
+	if err != nil {
+		x.close()
+		return err
+	}
+	p.loaded[d] = x
+	if on != 0 { // of two, between which a crash came, the owner's next word decides
+		p.force = &d
 	}
 	return nil
 }

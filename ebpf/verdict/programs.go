@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,7 @@ type Config struct {
 	Parent string   // directory of the cgroup above all slivers, in the cgroup2 hierarchy
 	Loader []string // a command that comes to [Main]
 	Root   string   // bpf file system; empty: where it belongs
+	Log    *slog.Logger
 }
 
 // Counts are what a program has judged since it was loaded.
@@ -44,7 +46,7 @@ type Programs struct {
 	cfg Config
 	dir string
 
-	mu     sync.Mutex
+	mu     sync.Mutex // not held while the kernel verifies
 	loaded map[Digest]*program
 	force  *Digest // whose verdicts count
 	closed bool
@@ -81,18 +83,17 @@ func (p *Programs) Close() error {
 // stays as it is. The error is [ErrProgram] for what no node takes, and [ErrFull].
 func (p *Programs) Load(ctx context.Context, object []byte) (Digest, error) {
 	d := DigestOf(object)
+	if done, err := p.room(d); done || err != nil {
+		return d, err
+	}
+	x, err := start(ctx, p.cfg.Loader, object) // for seconds: nobody waits for it
+	if err != nil {
+		return d, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case p.closed:
-		return d, os.ErrClosed
-	case p.loaded[d] != nil:
-		return d, nil
-	case len(p.loaded) >= MaxPrograms:
-		return d, ErrFull
-	}
-	x, err := start(ctx, p.cfg.Loader, object)
-	if err != nil {
+	if done, err := p.roomFor(d); done || err != nil {
+		x.close()
 		return d, err
 	}
 	if err := x.pin(p.home(d)); err != nil {
@@ -104,6 +105,26 @@ func (p *Programs) Load(ctx context.Context, object []byte) (Digest, error) {
 		return d, errors.Join(err, p.drop(d))
 	}
 	return d, nil
+}
+
+func (p *Programs) room(d Digest) (done bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.roomFor(d)
+}
+
+// roomFor reports whether a program is loaded already, or why it cannot be. It is
+// called with mu held.
+func (p *Programs) roomFor(d Digest) (done bool, err error) {
+	switch {
+	case p.closed:
+		return false, os.ErrClosed
+	case p.loaded[d] != nil:
+		return true, nil
+	case len(p.loaded) >= MaxPrograms:
+		return false, ErrFull
+	}
+	return false, nil
 }
 
 // Enforce has the verdicts of one program count and no other's; nil is nobody's: all

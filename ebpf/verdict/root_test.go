@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	cebpf "github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -270,6 +271,26 @@ func TestRootProgramOutlivesTheDaemon(t *testing.T) {
 	if _, err := n.Counts(odd); !errors.Is(err, ErrUnknown) {
 		t.Errorf("half a program is there: %v", err)
 	}
+
+	// What is nothing of this node's goes, and a map of another form with what has it.
+	odd = n.load("odd")
+	n.Close()
+	n.must(os.Mkdir(filepath.Join(n.dir, "other"), 0o700))
+	n.must(os.Remove(filepath.Join(n.home(odd), "force")))
+	narrow, err := cebpf.NewMap(&cebpf.MapSpec{Type: cebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	n.must(err)
+	n.must(errors.Join(narrow.Pin(filepath.Join(n.home(odd), "force")), narrow.Close()))
+	n.Programs = nil
+	n.open()
+	if _, err := n.Counts(odd); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a program with another map is there: %v", err)
+	}
+	if left, _ := os.ReadDir(n.dir); len(left) != 1 || left[0].Name() != none.String() {
+		t.Errorf("left: %v", left)
+	}
+	if got := n.Enforced(); got == nil || *got != none {
+		t.Errorf("in force: %v", got)
+	}
 }
 
 // What the static look lets through, the kernel refuses, as it does not trust the
@@ -311,7 +332,37 @@ func TestRootProgramsBounded(t *testing.T) {
 	n.load("odd")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := n.Load(ctx, object); err == nil {
-		t.Error("loaded for nobody")
+	if _, err := n.Load(ctx, object); !errors.Is(err, context.Canceled) || errors.Is(err, ErrProgram) {
+		t.Errorf("loaded for nobody, or its fault: %v", err)
+	}
+}
+
+// While an object is read and verified everything else goes on; who gives up on it, or
+// another's end, is not its fault, and that it takes too long is.
+func TestRootProgramsGoOnWhileOneLoads(t *testing.T) {
+	n := newNode(t)
+	n.must(n.Begin("first"))
+	odd := n.load("odd")
+	n.Programs.cfg.Loader = []string{"sleep", "60"}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 2)
+	go func() { _, err := n.Load(ctx, objectOf(t, "none")); over <- err }()
+	go func() { _, err := n.Load(t.Context(), objectOf(t, "leak")); over <- err }()
+	n.must(n.Enforce(&odd))
+	if again, err := n.Load(t.Context(), objectOf(t, "odd")); err != nil || again != odd {
+		t.Errorf("what is loaded: %v", err)
+	}
+	n.must(n.Begin("second"))
+	n.expect("second", "came refused", "1001", "1002")
+	n.counted(odd, Counts{Seen: 2, Refused: 1})
+	if len(over) > 0 {
+		t.Fatal("nothing was loading")
+	}
+	cancel()
+	if err := <-over; !errors.Is(err, context.Canceled) || errors.Is(err, ErrProgram) {
+		t.Errorf("given up: %v", err)
+	}
+	if err := <-over; !errors.Is(err, ErrProgram) {
+		t.Errorf("too slow: %v", err)
 	}
 }

@@ -36,6 +36,9 @@ func handed(dst *map[string]RoleConfig, in map[string]roleTable) error {
 		if err != nil {
 			return fmt.Errorf("[roles.%s] promote: %w", name, err)
 		}
+		if job.ByHand && rule.After > 0 {
+			return fmt.Errorf("[roles.%s] promote: this role is handed over by `croft role promote` only: that answers agree says too little of it", name)
+		}
 		c := RoleConfig{Rule: rule, Share: role.ShareOwn}
 		switch s := role.Share(in[name].Share); s {
 		case "", role.ShareOwn:

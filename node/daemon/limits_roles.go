@@ -5,6 +5,7 @@ package daemon
 import (
 	"time"
 
+	programs "croft/ebpf/verdict"
 	"croft/gossip/topic"
 	"croft/node/role"
 )
@@ -185,4 +186,17 @@ const (
 	// programSettle is how long a program is in force after a restart before anybody is
 	// asked: tenants dial again within seconds.
 	programSettle = 10 * time.Second
+
+	// programTurn is how long a program waits for another to be verified, which is as
+	// long as that may take and a little.
+	programTurn = 2500 * time.Millisecond
+
+	// maxInLine is how many programs the holders of the role have in the kernel beside
+	// the one in force; with that, and one for each challenger, it is all it takes.
+	maxInLine = programs.MaxPrograms - role.MaxTried - 1
+
+	// maxRefusals is how many objects of a tenant's are remembered that the kernel did
+	// not take, and programRefused for how long: a machine that was busy may take it.
+	maxRefusals    = 8
+	programRefused = 10 * time.Minute
 )

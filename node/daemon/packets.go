@@ -54,15 +54,10 @@ func (d *Daemon) program() decision[programAsk, programDone] {
 			return nil
 		},
 		whose: func(ctx context.Context, t role.Tenant, a programDone) error {
-			if a.Program == nil {
-				return nil
+			if err := signedProgram(ctx, t, a); err != nil || a.Program == nil {
+				return err
 			}
-			if err := a.Program.Verify(t); err != nil {
-				return fmt.Errorf("%w: %w", errLie, err)
-			}
-			// Who asked may have the incumbent's answer by now, and be gone: a challenger's is
-			// verified all the same.
-			err := d.packets.load(context.WithoutCancel(ctx), a.Program.Object)
+			err := d.packets.load(t, a.Program.Object)
 			if errors.Is(err, programs.ErrProgram) {
 				return fmt.Errorf("%w: %w", errLie, err)
 			}
@@ -83,4 +78,15 @@ func (d *Daemon) program() decision[programAsk, programDone] {
 		idle: func(_ programAsk, given, other programDone) bool {
 			return given.digest() == nil && other.digest() == nil
 		}}
+}
+
+// signedProgram verifies that the owner of the slice that answers signed its program.
+func signedProgram(_ context.Context, t role.Tenant, a programDone) error {
+	if a.Program == nil {
+		return nil
+	}
+	if err := a.Program.Verify(t); err != nil {
+		return fmt.Errorf("%w: %w", errLie, err)
+	}
+	return nil
 }

@@ -4,21 +4,27 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	programs "croft/ebpf/verdict"
+	"croft/node/role"
 )
 
 // packets has the role's answers come to something: which program says what passes.
 type packets struct {
-	d   *Daemon
-	in  PacketPrograms
-	now chan struct{} // who fills the role may have changed
+	d     *Daemon
+	in    PacketPrograms
+	now   chan struct{}          // who fills the role may have changed
+	gates map[bool]chan struct{} // one load at a time of those on trial, and one of others
 
-	mu       sync.Mutex
-	named    map[programs.Digest]time.Time // programs, by when an answer had them last
-	answered time.Time
+	mu       sync.Mutex // not held over a load, nor while an office is asked for its lock
+	places   map[role.Tenant]seat
+	refusals map[role.Tenant][]rejection
+	seen     map[programs.Digest]programs.Counts // when an answer had it last
+	by       role.Tenant                         // whose program is in force; of one from before a restart nobody's
+	answered time.Time                           // when that one did last
 }
 
 // newPackets returns nil where nothing of the kind can be: methods of that do nothing.
@@ -26,7 +32,9 @@ func newPackets(d *Daemon) *packets {
 	if d.deps.Hosting == nil || d.deps.Hosting.Programs == nil {
 		return nil
 	}
-	return &packets{d: d, in: d.deps.Hosting.Programs, now: make(chan struct{}, 1), named: map[programs.Digest]time.Time{}}
+	return &packets{d: d, in: d.deps.Hosting.Programs, now: make(chan struct{}, 1),
+		gates:  map[bool]chan struct{}{true: make(chan struct{}, 1), false: make(chan struct{}, 1)},
+		places: map[role.Tenant]seat{}, refusals: map[role.Tenant][]rejection{}, seen: map[programs.Digest]programs.Counts{}}
 }
 
 // changed has the role asked at once, where it is this one.
@@ -40,35 +48,11 @@ func (p *packets) changed(name string) {
 	}
 }
 
-// load has a program verified, and count what it would refuse. A node that hosts
-// nothing takes it unseen, as nothing comes of it there.
-func (p *packets) load(ctx context.Context, object []byte) error {
-	if p == nil {
-		return nil
+// came is changed for a tenant that came or went: whom nobody asks changes nothing.
+func (p *packets) came(name string, who role.Tenant) {
+	if p != nil && name == "packets" && p.office().fillers().has(who) {
+		p.changed(name)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	d, err := p.in.Load(ctx, object)
-	if err == nil {
-		p.named[d] = time.Now()
-	}
-	return err
-}
-
-// share is how much of what a program has seen it refused, or would have: nothing for
-// none. False: it has seen nothing.
-func (p *packets) share(d *programs.Digest) (of float64, ok bool) {
-	if d == nil {
-		return 0, true
-	}
-	if p == nil {
-		return 0, false
-	}
-	c, err := p.in.Counts(*d)
-	if err != nil || c.Seen == 0 {
-		return 0, false
-	}
-	return float64(c.Refused) / float64(c.Seen), true
 }
 
 // begin has a sliver judged from its first packet; end is after its last.
@@ -126,20 +110,25 @@ func (p *packets) run(ctx context.Context) {
 	}
 }
 
-// decide puts in force what the role says. Where nobody says anything what was said
-// counts for a while, and then all packets pass.
+// decide puts in force what the role says. Where whose program is in force does not
+// answer, and nobody else but the built-in does, it stays so for a while, unless its
+// owner took it away; then all packets pass.
 func (p *packets) decide(ctx context.Context) {
 	a, err := p.d.program().ask(ctx, p.d, inquirer{own: true}, programAsk{})
 	if ctx.Err() != nil {
 		return
 	}
+	who := p.office().fillers()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.prune(who)
 	now := time.Now()
-	if err != nil && now.Sub(p.answered) < programValid {
+	switch failed := err != nil || a.tenant == role.Builtin && a.instead != ""; {
+	case failed && p.stays(now, who.chain):
 		return
-	}
-	if err == nil {
+	case !failed && !slices.Contains(who.chain, a.tenant):
+		return // its owner took it away meanwhile, and it is asked anew
+	case !failed:
 		p.answered = now
 	}
 	log, was, is := p.d.deps.Log, p.in.Enforced(), a.answer.digest()
@@ -147,21 +136,40 @@ func (p *packets) decide(ctx context.Context) {
 		log.Error("a packet program cannot be put in force; what was in force is", "err", err)
 		return
 	}
+	p.by = a.tenant
 	switch {
 	case is == nil && was != nil:
-		log.Warn("all packets pass from now on", "by", a.tenant.Short(), "err", err)
+		log.Warn("all packets pass from now on", "by", a.tenant.Short(), "instead", a.instead, "err", err)
 	case is != nil && (was == nil || *was != *is):
 		log.Warn("a packet program is in force", "by", a.tenant.Short(), "digest", is)
 	}
-	var keep []programs.Digest
-	for d, at := range p.named {
-		if now.Sub(at) < programValid {
-			keep = append(keep, d)
+}
+
+// stays reports whether what is in force counts while who answered with it does not.
+func (p *packets) stays(now time.Time, chain []role.Tenant) bool {
+	if p.in.Enforced() == nil || now.Sub(p.answered) >= programValid {
+		return false
+	}
+	if p.by == "" {
+		return len(chain) > 0 && chain[0] != role.Builtin
+	}
+	return slices.Contains(chain, p.by)
+}
+
+// forget ends at once what a tenant that its owner dropped or demoted has in the kernel.
+func (p *packets) forget(demoted bool) {
+	if p == nil {
+		return
+	}
+	who := p.office().fillers()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.in.Enforced() != nil && (p.by == "" && demoted || p.by != "" && !slices.Contains(who.chain, p.by)) {
+		if err := p.in.Enforce(nil); err != nil {
+			p.d.deps.Log.Error("a packet program cannot be taken out of force", "err", err)
 		} else {
-			delete(p.named, d)
+			p.d.deps.Log.Warn("all packets pass until another program is in force", "was", p.by.Short())
 		}
 	}
-	if err := p.in.Keep(keep); err != nil {
-		log.Warn("a packet program that nobody names any more stays", "err", err)
-	}
+	p.prune(who)
 }

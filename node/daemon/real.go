@@ -159,12 +159,13 @@ func (n *Node) host(ctx context.Context, cfg Config, key *sign.Key, tag string, 
 	h.Runtime = wardens
 	n.open.add(wardens.Close)
 	if groups, err := oci.HostCgroups(); err == nil && groups.Layout.Unified != "" {
-		judges, err := programs.Open(programs.Config{Tag: tag, Parent: filepath.Join(groups.Layout.Unified, sandbox.Parent(tag)), Loader: []string{"/proc/self/exe", programs.Command}})
-		if err != nil {
-			return nil, err
+		judges, err := programs.Open(programs.Config{Tag: tag, Parent: filepath.Join(groups.Layout.Unified, sandbox.Parent(tag)), Loader: []string{"/proc/self/exe", programs.Command}, Log: log})
+		if err == nil {
+			h.Programs = judges
+			n.open.add(judges.Close)
+		} else { // no sliver ends for it; nor may a program judge on that nobody can take away
+			log.Error("no packet programs are taken", "err", errors.Join(err, programs.Destroy("", tag)))
 		}
-		h.Programs = judges
-		n.open.add(judges.Close)
 	}
 	record, err := store.Open(filepath.Join(cfg.State, "audit"), store.Options{Node: key.Principal(), Budget: cfg.Bounds.Audit, Span: cfg.Bounds.Segment})
 	if err != nil {

@@ -70,10 +70,10 @@ func (r *roles) Enter(job role.Role, who role.Tenant, t *door.Tenant) (leave fun
 	if err != nil {
 		return nil, err
 	}
-	r.d.packets.changed(job.Name)
+	r.d.packets.came(job.Name, who)
 	return func(why error) {
 		out(why)
-		r.d.packets.changed(job.Name)
+		r.d.packets.came(job.Name, who)
 	}, nil
 }
 
@@ -121,6 +121,9 @@ func (r *roles) Decide(_ context.Context, name string, wish api.RoleWish) (api.R
 		return api.Role{}, fmt.Errorf("%w: %w", api.ErrAgain, err)
 	case why != "":
 		return api.Role{}, fmt.Errorf("%w: %s", api.ErrRole, why)
+	}
+	if name == "packets" && (wish.Do == "drop" || wish.Do == "demote") {
+		r.d.packets.forget(wish.Do == "demote")
 	}
 	r.d.packets.changed(name)
 	return r.role(job), nil

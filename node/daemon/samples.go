@@ -29,7 +29,9 @@ var samples = map[string]func(*Daemon, context.Context) (inquiry, error){
 		return d.keeping().inquiry(ctx, inquirer{own: true}, &keep.Question{Slice: "none", Want: 1})
 	},
 	"packets": func(d *Daemon, ctx context.Context) (inquiry, error) {
-		return d.program().inquiry(ctx, inquirer{own: true}, &programAsk{})
+		c := d.program()
+		c.whose = signedProgram // and no more: what is not asked for good is not loaded
+		return c.inquiry(ctx, inquirer{own: true}, &programAsk{})
 	},
 	"updates": func(d *Daemon, ctx context.Context) (inquiry, error) {
 		return d.which().inquiry(ctx, inquirer{own: true}, &whichAsk{})

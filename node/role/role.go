@@ -17,6 +17,7 @@ type Role struct {
 	Calls    []Call // at most five
 	Leaves   string // what leaves the node to a tenant that is not built in
 	Compared string // how agreement of two answers is told
+	ByHand   bool   // nobody is promoted by a rule: agreement says too little
 }
 
 // Call is one question of a role.
@@ -110,8 +111,8 @@ func All() []Role {
 			Compared: "1 for the same version and builds, or neither has any; else 0"},
 		{Name: "packets", Question: "may this packet pass", Version: 1,
 			Calls:    []Call{{Name: "program", Within: programWithin, Last: programLast, Bytes: maxWhole}},
-			Leaves:   "nothing; its program sees the packets of all slivers, and can tell nobody",
-			Compared: "1 less the difference of the shares of packets refused; 0 until some were seen"},
+			Leaves:   "in force, its program sees the packets of all slivers, and can tell its own slice, and others, of them by which it lets pass; on trial, nothing",
+			Compared: "1 less the difference of the shares of packets refused; 0 until some were seen", ByHand: true},
 		{Name: "bootstrap", Question: "first contacts for newcomers", Version: 1,
 			Calls:    []Call{whole("contacts")},
 			Leaves:   "how many contacts are wanted; nothing of who asks",

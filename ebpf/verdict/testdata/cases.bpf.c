@@ -33,6 +33,29 @@ SEC("cgroup_skb/egress") int odd_out(struct __sk_buff *skb)
 	return ports[1] & 1 ? most : 0;
 }
 
+#elif defined(WORST) /* as many calls as may be, each copies as much as it can */
+MAP(BPF_MAP_TYPE_ARRAY, 1, 1024, );
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 64);
+	__uint(key_size, 4);
+	__uint(value_size, 1024);
+} copies SEC(".maps");
+SEC("cgroup_skb/egress") int worst(struct __sk_buff *skb)
+{
+	__u32 key = 0;
+	void *v = bpf_map_lookup_elem(&table, &key);
+
+	if (!v)
+		return 1;
+#pragma unroll
+	for (int i = 0; i < 63; i++) {
+		key = i;
+		bpf_map_update_elem(&copies, &key, v, 0);
+	}
+	return 1;
+}
+
 #elif defined(LONG)
 SEC("cgroup_skb/egress") int too_long(struct __sk_buff *skb)
 {
@@ -120,6 +143,10 @@ SEC("cgroup_skb/egress") int tells(struct __sk_buff *skb) { __u32 v = 0; bpf_rin
 #elif defined(LARGE)
 MAP(BPF_MAP_TYPE_HASH, 16384, 64, );
 SEC("cgroup_skb/egress") int large(struct __sk_buff *skb) { __u32 k = 0; return !bpf_map_lookup_elem(&table, &k); }
+
+#elif defined(WIDE)
+MAP(BPF_MAP_TYPE_ARRAY, 1, 1032, );
+SEC("cgroup_skb/egress") int wide(struct __sk_buff *skb) { __u32 k = 0; return !bpf_map_lookup_elem(&table, &k); }
 
 #elif defined(PINNED)
 MAP(BPF_MAP_TYPE_ARRAY, 1, 8, __uint(pinning, LIBBPF_PIN_BY_NAME););
