@@ -48,7 +48,7 @@ func newWatcher(t *testing.T, name, state string, nodes neighbourhood, n1 *recor
 		t.Fatal(err)
 	}
 	w := &watcher{host: h, gossip: g, d: &Daemon{cfg: Config{State: state}, deps: Deps{Key: leasetest.Key(name), Clock: machineClock{},
-		Log: slog.New(slog.DiscardHandler), View: nodes.view, Forks: rumours{g.Forks, o.heard[1]}}}}
+		Log: slog.New(slog.DiscardHandler), View: nodes.view, Counted: nodes.view, Forks: rumours{g.Forks, o.heard[1]}}}}
 	if w.d.witness, err = openWitness(w.d); err != nil {
 		t.Fatal(err)
 	}

@@ -195,22 +195,6 @@ func TestPacketsHandedOver(t *testing.T) {
 	})
 }
 
-// A challenger's program is verified although who asked has left with an answer.
-func TestPacketsOfWhoAskedAndLeft(t *testing.T) {
-	inKernel(t, func(t *testing.T, h *hired, k *kernelOf) {
-		p, err := role.SignProgram(leasetest.Key("alice"), "ron", []byte("quiet"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		left, leave := context.WithCancel(t.Context())
-		leave()
-		if err := h.d.program().whose(left, role.SliceTenant("ron", leasetest.Who("alice")), programDone{&p}); err != nil {
-			t.Error(err)
-		}
-		k.expect(t, 1, "")
-	})
-}
-
 // What a tenant of this role may try comes to nothing: the built-in says what passes.
 func TestPacketsHostile(t *testing.T) {
 	for name, c := range map[string]struct {
