@@ -26,6 +26,9 @@ type net struct {
 	has   map[lease.Principal]*running
 	made  int
 	runs  int
+
+	stubborn map[lease.Principal]bool // confirm no close
+	closes   int                      // that were not confirmed
 }
 
 type running struct {
@@ -187,6 +190,11 @@ func (k *keeper) launch(e keep.Run) (d keep.Done) {
 
 func (k *keeper) close(e keep.Close) (d keep.Done) {
 	for node, r := range k.w.has {
+		if slices.Contains(e.Slivers, r.name) && k.w.stubborn[node] {
+			k.w.closes++
+			d.Missed = append(d.Missed, keep.Miss{Node: node, Sliver: r.name, Why: "no answer"})
+			continue
+		}
 		if slices.Contains(e.Slivers, r.name) {
 			delete(k.w.has, node)
 			d.Closed = append(d.Closed, keep.Known{Sliver: r.name, Node: node})
@@ -265,6 +273,24 @@ func TestTheLostAreReplacedAndClosedWhenTheyComeBack(t *testing.T) {
 	}
 	if want := []keep.Deed{keep.Began, keep.Ran, keep.Replaced, keep.Closed}; !slices.Equal(did, want) {
 		t.Errorf("%v, want %v", did, want)
+	}
+}
+
+// A node that is back and confirms no close does not keep the slice from being kept.
+func TestWhoConfirmsNoCloseHoldsUpNothing(t *testing.T) {
+	w := newNet(t, 6)
+	w.begin(3)
+	k := w.keeper(3, 3*time.Hour)
+	w.pass(time.Minute, k)
+	w.dead[w.nodes[0]] = true
+	w.pass(80*time.Second, k)
+	w.stands("replaced", 3)
+	w.dead[w.nodes[0]], w.stubborn = false, map[lease.Principal]bool{w.nodes[0]: true}
+	w.has[w.nodes[0]].until = start.Add(3 * time.Hour) // as it says itself
+	w.pass(40*time.Minute, k)
+	w.stands("some terms later", 4)
+	if w.closes < 2 || w.closes > 5 {
+		t.Errorf("it was tried %d times in 40 min", w.closes)
 	}
 }
 
