@@ -218,13 +218,8 @@ func knownOf(s slice.Sliver) keep.Known {
 
 // renew has slivers run on.
 func (k *charged) renew(ctx context.Context, e keep.Renew) keep.Input {
-	var list []slice.Sliver
 	var out keep.Done
-	for _, name := range e.Slivers {
-		if s, ok := k.seen[name]; ok {
-			list = append(list, s)
-		}
-	}
+	list := k.at(e.Slivers)
 	m, err := slice.NewRenewal(k.record(list), e.Until, lease.RSet{}, k.of.d.deps.Key, rand.Reader)
 	if err != nil {
 		for _, s := range list {
@@ -234,7 +229,7 @@ func (k *charged) renew(ctx context.Context, e keep.Renew) keep.Input {
 	}
 	done := k.drive(ctx, m)
 	for _, s := range done.Record.Slivers {
-		if s.Lease != k.seen[s.Sliver].Lease {
+		if s.Lease != k.seen[spot{s.Node, s.Sliver}].Lease {
 			out.Renewed = append(out.Renewed, knownOf(s))
 		} else {
 			out.Missed = append(out.Missed, keep.Miss{Node: s.Node, Sliver: s.Sliver, Why: whyOf(done, s.Name)})
@@ -278,20 +273,15 @@ func (k *charged) launch(ctx context.Context, e keep.Run) keep.Input {
 
 // close ends slivers that others have replaced.
 func (k *charged) close(ctx context.Context, e keep.Close) keep.Input {
-	var list []slice.Sliver
 	var out keep.Done
-	for _, name := range e.Slivers {
-		if s, ok := k.seen[name]; ok {
-			list = append(list, s)
-		}
-	}
+	list := k.at(e.Slivers)
 	m, err := slice.NewStop(k.record(list), k.of.d.deps.Key)
 	if err != nil {
 		return out
 	}
 	done := k.drive(ctx, m)
 	for _, s := range list {
-		if slices.ContainsFunc(done.Record.Slivers, func(left slice.Sliver) bool { return left.Sliver == s.Sliver }) {
+		if slices.ContainsFunc(done.Record.Slivers, func(left slice.Sliver) bool { return left.Sliver == s.Sliver && left.Node == s.Node }) {
 			out.Missed = append(out.Missed, keep.Miss{Node: s.Node, Sliver: s.Sliver, Why: whyOf(done, s.Name)})
 			continue
 		}

@@ -19,6 +19,12 @@ import (
 	"croft/sandbox"
 )
 
+// spot is a sliver at its node: a node can sign a lease with another sliver's name.
+type spot struct {
+	node   lease.Principal
+	sliver string
+}
+
 // charged is one charge while it is kept: it owns the watch and does what it decides.
 type charged struct {
 	of *charges
@@ -35,12 +41,12 @@ type charged struct {
 
 	// Of the goroutine that keeps it.
 	nodes map[lease.Principal]*client.Node
-	seen  map[string]slice.Sliver // as last looked, by name
+	seen  map[spot]slice.Sliver // as last looked
 	found map[lease.Principal]slice.Candidate
 }
 
 func newCharged(of *charges, w *keep.Watch, by lease.Authority) *charged {
-	return &charged{of: of, w: w, by: by, news: make(chan struct{}, 1), nodes: map[lease.Principal]*client.Node{}, seen: map[string]slice.Sliver{}, found: map[lease.Principal]slice.Candidate{}}
+	return &charged{of: of, w: w, by: by, news: make(chan struct{}, 1), nodes: map[lease.Principal]*client.Node{}, seen: map[spot]slice.Sliver{}, found: map[lease.Principal]slice.Candidate{}}
 }
 
 func (k *charged) standing() keep.Standing {
@@ -269,7 +275,8 @@ func (k *charged) look(ctx context.Context, nodes []lease.Principal) keep.Sight 
 
 // ask is look, beside what was seen before.
 func (k *charged) ask(ctx context.Context, nodes []lease.Principal) (sight keep.Sight) {
-	charge := k.standing().Charge
+	standing := k.standing()
+	charge, now := standing.Charge, k.of.d.time.now().Unix()
 	rec := slice.Record{Slice: charge.Slice, Owner: charge.Owner, Actor: k.of.d.deps.Key.Principal()}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -283,21 +290,28 @@ func (k *charged) ask(ctx context.Context, nodes []lease.Principal) (sight keep.
 			list, err := k.node(node).Slivers(ctx)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil && !errors.Is(err, api.ErrVisitor) && !errors.Is(err, api.ErrNotGranted) { // those have nothing of it
+			if err != nil && !nothingOf(err, standing, node) {
 				sight.Silent = append(sight.Silent, node)
 				return
 			}
-			for name, s := range newestOf(rec, node, list) {
-				if _, taken := k.seen[name]; taken {
-					continue // a name that is another node's
-				}
-				k.seen[name] = s.Sliver
+			for name, s := range newestOf(rec, node, list, now) {
+				k.seen[spot{node, name}] = s.Sliver
 				sight.Seen = append(sight.Seen, keep.Seen{Sliver: name, Node: node, State: s.state, Left: s.left})
 			}
 		})
 	}
 	wait.Wait()
 	return sight
+}
+
+// nothingOf reports whether a node that refuses to list slivers has none. One that had
+// some may have heard of a grant that is not here yet, or have another clock: it is
+// silent, and loses them no sooner than one that is away.
+func nothingOf(err error, s keep.Standing, node lease.Principal) bool {
+	if errors.Is(err, api.ErrNotGranted) {
+		return !slices.ContainsFunc(s.Known, func(k keep.Known) bool { return k.Node == node })
+	}
+	return errors.Is(err, api.ErrVisitor)
 }
 
 // seenSliver is a sliver as its node tells of it, under the lease in force.
@@ -308,8 +322,9 @@ type seenSliver struct {
 }
 
 // newestOf verifies what a node lists of the slice: each under the lease that lasts
-// longest, as there are two while one is replaced by the next.
-func newestOf(rec slice.Record, node lease.Principal, list []api.Sliver) map[string]seenSliver {
+// longest, as there are two while one is replaced by the next. What is left of one is at
+// most what is signed.
+func newestOf(rec slice.Record, node lease.Principal, list []api.Sliver, now int64) map[string]seenSliver {
 	out := map[string]seenSliver{}
 	n := 0
 	for _, s := range list {
@@ -327,9 +342,20 @@ func newestOf(rec slice.Record, node lease.Principal, list []api.Sliver) map[str
 		if old, ok := out[adopted.Sliver]; ok && old.Until >= adopted.Until {
 			continue
 		}
-		out[adopted.Sliver] = seenSliver{adopted, runState(s), min(max(s.Left, 0), lease.MaxTerm)}
+		out[adopted.Sliver] = seenSliver{adopted, runState(s), max(min(s.Left, adopted.Until-now), 0)}
 	}
 	return out
+}
+
+// at are the slivers of these names. The names in a standing are each of one node: see
+// [keep.Watch].
+func (k *charged) at(names []string) (list []slice.Sliver) {
+	for _, known := range k.standing().Known {
+		if s, ok := k.seen[spot{known.Node, known.Sliver}]; ok && slices.Contains(names, known.Sliver) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 func runState(s api.Sliver) keep.State {

@@ -154,12 +154,12 @@ func TestWhatANodeListsOfASlice(t *testing.T) {
 		row(signed("n1", "mallory", "web", 0), "mallory", "web"), // not of this slice
 		row([]byte("lease"), "alice", "web"),
 	}
-	got := newestOf(rec, leasetest.Who("n1"), list)
+	got := newestOf(rec, leasetest.Who("n1"), list, now)
 	if len(got) != 1 {
 		t.Fatalf("%d count: %+v", len(got), got)
 	}
 	for _, s := range got {
-		if s.left > lease.MaxTerm || s.state != keep.Runs {
+		if s.left != 600 || s.state != keep.Runs {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -167,7 +167,28 @@ func TestWhatANodeListsOfASlice(t *testing.T) {
 	for i := range maxListed + 10 {
 		many = append(many, row(signed("n1", "alice", "web", i), "alice", "web"))
 	}
-	if got := newestOf(rec, leasetest.Who("n1"), many); len(got) != maxListed {
+	if got := newestOf(rec, leasetest.Who("n1"), many, now); len(got) != maxListed {
 		t.Errorf("%d of %d are taken", len(got), len(many))
+	}
+}
+
+// A node that refuses to list anything had nothing, unless it is known to have had some:
+// then it is silent, and what it has is not run a second time at once.
+func TestWhoRefusesToListIsSilentWhereItHadSome(t *testing.T) {
+	st := keep.Standing{Known: []keep.Known{{Sliver: "a", Node: leasetest.Who("n1")}}}
+	for _, c := range []struct {
+		err     error
+		node    string
+		nothing bool
+	}{
+		{api.ErrVisitor, "n1", true},
+		{api.ErrVisitor, "n2", true},
+		{api.ErrNotGranted, "n1", false},
+		{api.ErrNotGranted, "n2", true},
+		{api.ErrUnreachable, "n2", false},
+	} {
+		if got := nothingOf(c.err, st, leasetest.Who(c.node)); got != c.nothing {
+			t.Errorf("%s: %v: nothing %v", c.node, c.err, got)
+		}
 	}
 }

@@ -470,7 +470,10 @@ func (w *Watch) dropped(m Miss) bool {
 
 func (w *Watch) put(k Known) {
 	w.s.Known = slices.DeleteFunc(slices.Clone(w.s.Known), func(o Known) bool { return o.Sliver == k.Sliver && o.Node == k.Node })
-	w.s.Known = append(w.s.Known, k)
 	w.s.place(k.Node, k.Until)
 	w.dirty = true
+	if slices.ContainsFunc(w.s.Known, func(o Known) bool { return o.Sliver == k.Sliver }) {
+		return // it was leased under the name of another node's, and is not that
+	}
+	w.s.Known = append(w.s.Known, k)
 }

@@ -85,6 +85,8 @@ type keeper struct {
 	decide func(keep.Question) keep.Decision
 	asked  int
 	over   string
+
+	launches string // the name that new slivers are given by their nodes; empty: one each
 }
 
 func (w *net) charge(want int, lasts time.Duration) keep.Charge {
@@ -183,6 +185,9 @@ func (k *keeper) launch(e keep.Run) (d keep.Done) {
 			continue
 		}
 		r := k.w.run(n, time.Unix(e.Until, 0))
+		if k.launches != "" {
+			r.name = k.launches
+		}
 		d.Ran = append(d.Ran, keep.Known{Sliver: r.name, Node: n, Until: e.Until})
 	}
 	return d
@@ -481,5 +486,28 @@ func TestBeforeAnythingIsRun(t *testing.T) {
 	s, ok := effects[0].(keep.Store)
 	if !ok || !slices.ContainsFunc(s.Standing.Places, func(p keep.Place) bool { return p.Node == w.nodes[5] }) || len(s.Standing.Runs) != 1 {
 		t.Fatalf("%+v", effects)
+	}
+}
+
+// A node that signs leases with other slivers' names takes none out of sight.
+func TestNamesOfOthersTakeNothingOutOfSight(t *testing.T) {
+	w := newNet(t, 6)
+	w.begin(3)
+	k := w.keeper(3, time.Hour)
+	w.pass(time.Minute, k)
+	liar := w.has[w.nodes[2]]
+	for until := w.now.Add(20 * time.Minute); w.now.Before(until); {
+		liar.name = "s001" // its sibling's
+		w.pass(time.Second, k)
+	}
+	if w.has[w.nodes[0]].name != "s001" || !w.now.Before(w.has[w.nodes[0]].until) || w.lives() < 3 {
+		t.Errorf("%d live: %v", w.lives(), w.has)
+	}
+	// Nor does one that is new.
+	k.launches = "s001"
+	w.has[w.nodes[1]].state = keep.Ended
+	w.pass(10*time.Minute, k)
+	if !w.now.Before(w.has[w.nodes[0]].until) {
+		t.Error("a name that was taken ended the renewals")
 	}
 }
