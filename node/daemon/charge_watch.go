@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -33,6 +34,7 @@ type charged struct {
 	w      *keep.Watch
 	by     lease.Authority // as this node shows it
 	doubt  string
+	clock  string             // why its clock cannot be gone by
 	listed []keep.Member      // as last seen
 	news   chan struct{}      // capacity of one: something was changed from outside
 	halt   context.CancelFunc // ends the turn that is on; nil: none is
@@ -61,7 +63,7 @@ func (k *charged) kept() api.Kept {
 	defer k.mu.Unlock()
 	s := k.w.Standing()
 	out := api.Kept{Slice: s.Charge.Slice, Owner: s.Charge.Owner, Want: s.Charge.Want, Where: s.Charge.Where, Term: s.Charge.Term, Since: s.Since,
-		Until: min(s.Charge.Until, k.by.Until), Slivers: slices.Clone(k.listed), Acts: slices.Clone(s.Acts), Over: s.Over, Doubt: k.doubt}
+		Until: min(s.Charge.Until, k.by.Until), Slivers: slices.Clone(k.listed), Acts: slices.Clone(s.Acts), Over: s.Over, Doubt: cmp.Or(k.clock, k.doubt)}
 	for _, l := range k.listed {
 		if l.State == keep.Runs || l.State == keep.Starts {
 			out.Lives++
@@ -76,14 +78,14 @@ func (k *charged) step(in keep.Input) ([]keep.Effect, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	before := k.w.Standing()
-	out := k.w.Step(k.of.d.deps.Clock.Wall(), in)
+	out := k.w.Step(k.of.d.time.now(), in)
 	if len(out) == 0 {
 		return nil, nil
 	}
 	if s, ok := out[0].(keep.Store); ok {
 		if err := k.of.store.put(s.Standing); err != nil {
 			k.of.d.deps.Log.Error(errStored.Error(), "slice", before.Charge.Slice, "err", err)
-			k.w = keep.New(k.of.d.deps.Clock.Wall().Add(keep.LookEvery), before, k.by.Until)
+			k.w = keep.New(k.of.d.time.now().Add(keep.LookEvery), before, k.by.Until)
 			return nil, errors.Join(errStored, err)
 		}
 		k.tell(before, s.Standing)
@@ -148,7 +150,7 @@ func (k *charged) run(ctx context.Context) {
 		if !waits {
 			return // it is over
 		}
-		timer := time.NewTimer(at.Sub(k.of.d.deps.Clock.Wall()))
+		timer := time.NewTimer(k.of.d.time.until(at))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -168,6 +170,10 @@ func (k *charged) turn(ctx context.Context) {
 	k.mu.Lock()
 	k.halt = halt
 	k.mu.Unlock()
+	if k.waits() {
+		_, _ = k.step(keep.Deferred{}) // nothing is stored
+		return
+	}
 	if err := k.stands(ctx); err != nil {
 		_, _ = k.step(keep.Lapsed{Why: role.Printable("the owner's grant does not stand: "+err.Error(), role.MaxText)}) // an error is told in the log, and the next turn comes to the same
 		return
@@ -185,6 +191,24 @@ func (k *charged) turn(ctx context.Context) {
 	}
 }
 
+// waits reports whether nothing can be judged by the clock: it is far from the ledger's,
+// or before the grant. What is over by a wrong clock would be over for good.
+func (k *charged) waits() bool {
+	_, far := k.of.d.time.step()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.clock = ""
+	switch {
+	case far:
+		k.clock = "the clock was set; its owner has yet to accept it"
+	case k.of.d.time.now().Unix() < k.by.From:
+		k.clock = "the grant has not begun, by this node's clock"
+	default:
+		return false
+	}
+	return true
+}
+
 // stands judges the grant by the slice's newest record that can be had. What cannot be
 // looked up is as it was.
 func (k *charged) stands(ctx context.Context) error {
@@ -196,7 +220,7 @@ func (k *charged) stands(ctx context.Context) error {
 			return err
 		}
 	}
-	if now := k.of.d.deps.Clock.Wall().Unix(); now >= by.Until {
+	if k.of.d.time.now().Unix() >= by.Until {
 		return nil // its watch says so
 	}
 	if err := k.of.allowed(by, charge); err != nil {
@@ -204,7 +228,9 @@ func (k *charged) stands(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.by = by
+	if k.by.ID == by.ID { // else it was changed meanwhile
+		k.by = by
+	}
 	return nil
 }
 

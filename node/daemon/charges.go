@@ -31,14 +31,10 @@ type charges struct {
 	wait     sync.WaitGroup
 }
 
-func openCharges(d *Daemon) (*charges, error) {
+func openCharges(d *Daemon) *charges {
 	c := &charges{d: d, store: chargeStore{filepath.Join(d.cfg.State, "charges"), d.deps.Log}, by: map[sliceKey]*charged{}, admitted: map[lease.Principal]time.Time{}}
-	now := d.deps.Clock.Wall()
-	list, err := c.store.load(now)
-	if err != nil {
-		return nil, err
-	}
-	for _, st := range list {
+	now := d.time.now()
+	for _, st := range c.store.load(now) {
 		a, err := lease.OpenAuthority(st.Charge.Authority)
 		if err != nil {
 			d.deps.Log.Warn("a slice that was kept is not any more", "slice", st.Charge.Slice, "err", err)
@@ -46,7 +42,7 @@ func openCharges(d *Daemon) (*charges, error) {
 		}
 		c.by[sliceKey{st.Charge.Owner, st.Charge.Slice}] = newCharged(c, keep.New(now, st, a.Until), a)
 	}
-	return c, nil
+	return c
 }
 
 // run keeps all charges until ctx ends.
@@ -89,7 +85,10 @@ func (c *charges) welcome(owner lease.Principal) error {
 // grant alone is no secret, and shows nothing about who hands it over.
 func (c *charges) Hand(ctx context.Context, by api.Caller, charge keep.Charge) (api.Kept, error) {
 	charge.Owner = by.Principal
-	now := c.d.deps.Clock.Wall()
+	now := c.d.time.now()
+	if _, far := c.d.time.step(); far {
+		return api.Kept{}, fmt.Errorf("%w: its clock was set; its owner has yet to accept it", api.ErrAgain)
+	}
 	a, err := charge.Check(c.d.deps.Key.Principal(), now)
 	if err != nil {
 		return api.Kept{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
@@ -152,7 +151,7 @@ func (c *charges) room(owner lease.Principal) error {
 // allowed reports whether a grant lets this node do now what it takes.
 func (c *charges) allowed(a lease.Authority, of keep.Charge) error {
 	for _, verb := range []lease.Verbs{lease.VerbRun, lease.VerbRenew, lease.VerbStop} {
-		err := a.Allows(lease.Deed{By: c.d.deps.Key.Principal(), Owner: of.Owner, Slice: of.Slice, Any: verb, At: c.d.deps.Clock.Wall().Unix()})
+		err := a.Allows(lease.Deed{By: c.d.deps.Key.Principal(), Owner: of.Owner, Slice: of.Slice, Any: verb, At: c.d.time.now().Unix()})
 		if err != nil {
 			return err
 		}

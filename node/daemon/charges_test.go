@@ -192,3 +192,40 @@ func TestWhoRefusesToListIsSilentWhereItHadSome(t *testing.T) {
 		}
 	}
 }
+
+// A clock that is wrong ends nothing: the charge waits until it is right again.
+func TestAWrongClockEndsNoCharge(t *testing.T) {
+	for _, step := range []time.Duration{-2 * time.Hour, 2 * time.Hour, 24 * time.Hour} {
+		inBubble(t, func(t *testing.T, m *world) {
+			l := m.boot()
+			g := &grants{t: t, m: m}
+			if _, err := l.d.Node().Charges.Admit(t.Context(), leasetest.Who("alice")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.d.Node().Charges.Hand(t.Context(), by("alice"), chargeOf(t, m, g.grant("node", "ron", keepVerbs))); err != nil {
+				t.Fatal(err)
+			}
+			m.step.Store(int64(step))
+			m.pass(5 * time.Minute)
+			if list, _ := l.d.Node().Charges.AllKept(t.Context()); len(list) != 1 || list[0].Over != "" || list[0].Doubt == "" {
+				t.Errorf("%s: %+v", step, list)
+			}
+			m.step.Store(0)
+			m.pass(time.Minute)
+			if list, _ := l.d.Node().Charges.AllKept(t.Context()); len(list) != 1 || list[0].Over != "" || strings.Contains(list[0].Doubt, "clock") {
+				t.Errorf("%s and back: %+v", step, list)
+			}
+			if step > 0 {
+				return
+			}
+			// One that starts before the time of the grant, and has no journal to tell.
+			l.kill()
+			m.step.Store(int64(step))
+			l = m.boot()
+			m.pass(time.Minute)
+			if list, _ := l.d.Node().Charges.AllKept(t.Context()); len(list) != 1 || list[0].Over != "" || !strings.Contains(list[0].Doubt, "clock") {
+				t.Errorf("%s at a start: %+v", step, list)
+			}
+		})
+	}
+}

@@ -125,6 +125,10 @@ func (w *Watch) Step(now time.Time, in Input) []Effect {
 		if w.phase == acting {
 			w.done(in)
 		}
+	case Deferred:
+		if w.phase == idle {
+			w.rest(false)
+		}
 	case Lapsed:
 		w.finish(in.Why)
 	case Changed:
