@@ -39,6 +39,8 @@ type charged struct {
 	news   chan struct{}      // capacity of one: something was changed from outside
 	halt   context.CancelFunc // ends the turn that is on; nil: none is
 
+	runs bool // a goroutine keeps it
+
 	busy sync.Mutex // held through a turn
 
 	// Of the goroutine that keeps it.
@@ -140,15 +142,29 @@ func (k *charged) nudge() {
 	}
 }
 
+// takeUp reports whether nobody keeps the charge yet, and that it is to be.
+func (k *charged) takeUp() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.runs || k.w.Standing().Over != "" {
+		return false
+	}
+	k.runs = true
+	return true
+}
+
 // run keeps the charge until it is over or ctx ends.
 func (k *charged) run(ctx context.Context) {
-	defer k.hangUp()
 	for ctx.Err() == nil {
 		k.mu.Lock()
 		at, waits := k.w.NextWake()
+		if !waits { // it is over; whoever changes it after this has it kept anew
+			k.runs = false
+			k.letGo()
+		}
 		k.mu.Unlock()
 		if !waits {
-			return // it is over
+			return
 		}
 		timer := time.NewTimer(k.of.d.time.until(at))
 		select {
@@ -159,6 +175,7 @@ func (k *charged) run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+	k.hangUp()
 }
 
 // turn looks once, and does what comes of it.
@@ -283,6 +300,11 @@ func (k *charged) node(p lease.Principal) *client.Node {
 func (k *charged) hangUp() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.letGo()
+}
+
+// letGo is called with mu held.
+func (k *charged) letGo() {
 	for _, n := range k.nodes {
 		n.Close()
 	}

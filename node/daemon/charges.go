@@ -60,9 +60,9 @@ func (c *charges) run(ctx context.Context) {
 	c.wait.Wait()
 }
 
-// begin has a charge be kept. It is called with mu held.
+// begin has a charge be kept, once. It is called with mu held.
 func (c *charges) begin(k *charged) {
-	if c.ctx == nil || k.standing().Over != "" {
+	if c.ctx == nil || !k.takeUp() {
 		return
 	}
 	ctx := c.ctx
@@ -89,7 +89,16 @@ func (c *charges) Hand(ctx context.Context, by api.Caller, charge keep.Charge) (
 	if _, far := c.d.time.step(); far {
 		return api.Kept{}, fmt.Errorf("%w: its clock was set; its owner has yet to accept it", api.ErrAgain)
 	}
+	key := sliceKey{charge.Owner, charge.Slice}
+	if err := c.knows(key); err != nil {
+		return api.Kept{}, err
+	}
 	a, err := charge.Check(c.d.deps.Key.Principal(), now)
+	for _, not := range []error{lease.ErrGrant, lease.ErrNotHolder, lease.ErrLapsed, lease.ErrRevoked} {
+		if errors.Is(err, not) {
+			return api.Kept{}, fmt.Errorf("%w: %w", api.ErrNotGranted, err)
+		}
+	}
 	if err != nil {
 		return api.Kept{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
@@ -103,14 +112,14 @@ func (c *charges) Hand(ctx context.Context, by api.Caller, charge keep.Charge) (
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := sliceKey{charge.Owner, charge.Slice}
 	if k := c.by[key]; k != nil && k.standing().Over == "" {
 		if err := k.change(charge, a); err != nil {
 			return api.Kept{}, fmt.Errorf("%w: %w", api.ErrAgain, err)
 		}
+		c.begin(k) // it may have ended between the look at it and its change
 		return k.kept(), nil
 	}
-	if err := c.welcome(charge.Owner); err != nil {
+	if err := c.welcome(charge.Owner); err != nil { // again: it may have ended meanwhile
 		return api.Kept{}, err
 	}
 	if err := c.room(charge.Owner); err != nil {
@@ -127,20 +136,44 @@ func (c *charges) Hand(ctx context.Context, by api.Caller, charge keep.Charge) (
 	return k.kept(), nil
 }
 
+// knows says why nothing is looked up for who hands a slice over: its owner is not let,
+// and it is not kept already.
+func (c *charges) knows(key sliceKey) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.by[key]; k != nil && k.standing().Over == "" {
+		return nil
+	}
+	return c.welcome(key.owner)
+}
+
 // room makes place for one more: what is over goes. It is called with mu held.
 func (c *charges) room(owner lease.Principal) error {
 	all, own := 0, 0
+	var over []sliceKey
 	for key, k := range c.by {
-		if k.standing().Over != "" && len(c.by) >= maxCharges {
-			if err := c.store.drop(key); err != nil {
-				return fmt.Errorf("%w: %w", api.ErrAgain, err)
-			}
-			delete(c.by, key)
+		switch {
+		case k.standing().Over != "":
+			over = append(over, key)
 			continue
-		}
-		if all++; key.owner == owner {
+		case key.owner == owner:
 			own++
 		}
+		all++
+	}
+	// Nobody's charges that are over take room from what is kept, the oldest go first.
+	ended := func(k sliceKey) int64 { return c.by[k].standing().Ended }
+	slices.SortFunc(over, func(a, b sliceKey) int { return cmp.Compare(ended(b), ended(a)) })
+	told, left := map[lease.Principal]int{}, maxCharges-all-1
+	for _, key := range over {
+		if told[key.owner]++; told[key.owner] <= maxChargesEach && left > 0 {
+			left--
+			continue
+		}
+		if err := c.store.drop(key); err != nil {
+			return fmt.Errorf("%w: %w", api.ErrAgain, err)
+		}
+		delete(c.by, key)
 	}
 	if all >= maxCharges || own >= maxChargesEach {
 		return fmt.Errorf("%w: it keeps %d slices, %d of them yours, limits %d and %d", api.ErrBusy, all, own, maxCharges, maxChargesEach)

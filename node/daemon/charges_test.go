@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,11 +58,11 @@ func TestWhoMayHandASliceOver(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		refuses("another shows her grant", "mallory", api.ErrBadRequest, nothing)
-		refuses("and says that he is she", "mallory", api.ErrBadRequest, func(c *keep.Charge) { c.Owner = leasetest.Who("alice") })
-		refuses("for another slice", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Slice = "web" })
-		refuses("a grant to somebody else", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Authority = g.grant("bob", "ron", keepVerbs) })
-		refuses("a grant of less", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Authority = g.grant("node", "ron", lease.VerbRun|lease.VerbRenew) })
+		refuses("another shows her grant", "mallory", api.ErrNotGranted, nothing)
+		refuses("and says that he is she", "mallory", api.ErrNotGranted, func(c *keep.Charge) { c.Owner = leasetest.Who("alice") })
+		refuses("for another slice", "alice", api.ErrNotGranted, func(c *keep.Charge) { c.Slice = "web" })
+		refuses("a grant to somebody else", "alice", api.ErrNotGranted, func(c *keep.Charge) { c.Authority = g.grant("bob", "ron", keepVerbs) })
+		refuses("a grant of less", "alice", api.ErrNotGranted, func(c *keep.Charge) { c.Authority = g.grant("node", "ron", lease.VerbRun|lease.VerbRenew) })
 		refuses("no grant", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Authority = []byte("grant") })
 		refuses("too many", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Want = keep.MaxWant + 1 })
 		refuses("none", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Want = 0 })
@@ -228,4 +229,41 @@ func TestAWrongClockEndsNoCharge(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was kept once takes no room from what is to be kept.
+func TestWhatIsOverTakesNoRoom(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		node := m.boot().d.Node().Charges
+		hand := func(label string) error {
+			if _, err := node.Admit(t.Context(), leasetest.Who("alice")); err != nil {
+				t.Fatal(err)
+			}
+			g := &grants{t: t, m: m} // of a record of its own
+			c := chargeOf(t, m, g.grant("node", label, keepVerbs))
+			c.Slice = label
+			_, err := node.Hand(t.Context(), by("alice"), c)
+			return err
+		}
+		for i := range 2*maxChargesEach + 2 {
+			label := fmt.Sprintf("s%d", i)
+			if err := hand(label); err != nil {
+				t.Fatalf("%s: %v", label, err)
+			}
+			if _, err := node.Drop(t.Context(), by("alice"), label); err != nil {
+				t.Fatal(err)
+			}
+			m.pass(time.Second)
+		}
+		list, err := node.Kept(t.Context(), by("alice"))
+		if err != nil || len(list) > maxChargesEach+1 {
+			t.Errorf("%d that are over are told of, %v", len(list), err)
+		}
+		for i := range maxChargesEach + 1 {
+			err := hand(fmt.Sprintf("t%d", i))
+			if full := i == maxChargesEach; errors.Is(err, api.ErrBusy) != full {
+				t.Errorf("%d are kept: %v", i, err)
+			}
+		}
+	})
 }
