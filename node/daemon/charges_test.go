@@ -267,3 +267,23 @@ func TestWhatIsOverTakesNoRoom(t *testing.T) {
 		}
 	})
 }
+
+// What would not run did not run, even where it is on record because its close was not
+// confirmed.
+func TestWhatCountsAsRun(t *testing.T) {
+	n := leasetest.Who("n1")
+	on := slice.Record{Slivers: []slice.Sliver{{Node: n, Sliver: "a"}}}
+	for _, c := range []struct {
+		done slice.Done
+		ran  int
+	}{
+		{slice.Done{Outcome: slice.OK, Record: on}, 1},
+		{slice.Done{Outcome: slice.Partial, Record: on}, 0},
+		{slice.Done{Outcome: slice.Broken, Record: on}, 0},
+		{slice.Done{Outcome: slice.OK}, 0},
+	} {
+		if got := ranAt(keep.Done{}, n, c.done); len(got.Ran) != c.ran || len(got.Missed) != 1-c.ran {
+			t.Errorf("%+v: %+v", c.done, got)
+		}
+	}
+}
