@@ -119,6 +119,9 @@ func (a *app) handOver(ctx context.Context, f keepFlags, args []string) error {
 	if err != nil {
 		return fmt.Errorf("handing slice %s over to %s: %w", t.Slice, node.Short(), err)
 	}
+	if err := a.oneGrant(ctx, t, node, charge.Authority); err != nil {
+		return fmt.Errorf("taking back what %s was granted before: %w", node.Short(), err)
+	}
 	return a.print(kept, func(w io.Writer) {
 		fmt.Fprintf(w, "%s keeps %s at %d until %s\n", node.Short(), kept.Slice, kept.Want, day(kept.Until))
 	})
@@ -187,11 +190,7 @@ func (a *app) letKeep(ctx context.Context, t target, node lease.Principal, term 
 	var signed lease.Signed
 	p, err := a.publish(ctx, t.key, t.Slice, recordTerm, func(p *published, sequence uint64) error {
 		now := time.Now().Unix()
-		// One grant a keeper: the one before goes, whatever it said.
-		p.grants = slices.DeleteFunc(p.grants, func(o lease.Opened) bool {
-			g := o.Statement.(*lease.Grant)
-			return g.Holder == node && g.Verbs == keepVerbs
-		})
+		// The one before stands until the node has this one: by it the slice is kept.
 		var err error
 		signed, err = lease.Seal(&lease.Grant{K: lease.KindGrant, Issuer: t.key.Principal(), Holder: node, Slice: t.Slice, Verbs: keepVerbs,
 			From: now - lease.ClockSkew, Until: now + int64(term.Seconds()), Sequence: sequence}, t.key)
@@ -207,6 +206,30 @@ func (a *app) letKeep(ctx context.Context, t target, node lease.Principal, term 
 	}
 	a.tell(ctx, t.key, p)
 	return lease.SealAuthority(signed.Bytes(), p.Record), nil
+}
+
+// oneGrant takes back what a keeper was granted before what it goes by now.
+func (a *app) oneGrant(ctx context.Context, t target, node lease.Principal, authority []byte) error {
+	now, err := lease.OpenAuthority(authority)
+	if err != nil {
+		return err
+	}
+	before := func(o lease.Opened) bool {
+		g := o.Statement.(*lease.Grant)
+		return g.Holder == node && g.Verbs == keepVerbs && o.ID != now.ID
+	}
+	had, err := a.published(t.Slice)
+	if err != nil || !slices.ContainsFunc(had.grants, before) {
+		return err
+	}
+	p, err := a.publish(ctx, t.key, t.Slice, recordTerm, func(p *published, _ uint64) error {
+		p.grants = slices.DeleteFunc(p.grants, before)
+		return nil
+	})
+	if err == nil {
+		a.tell(ctx, t.key, p)
+	}
+	return err
 }
 
 const keepVerbs = lease.VerbRun | lease.VerbRenew | lease.VerbStop

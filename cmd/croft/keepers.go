@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"croft/lease"
 	"croft/node/api"
@@ -59,7 +60,12 @@ func (a *app) setKeepers(label string, nodes []lease.Principal) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".tmp", b, 0o600); err != nil {
+	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil { // it is to be known after a power cut who keeps it
 		return err
 	}
 	return os.Rename(path+".tmp", path)
@@ -102,8 +108,36 @@ func (a *app) keptNodes(ctx context.Context, t target) (nodes []lease.Principal)
 	return nodes
 }
 
+// unkeepAll has no node keep those of the slices that are the person's own. A keeper that
+// does not answer keeps nothing here from being stopped. Who kept one is forgotten when
+// all is stopped, and no sooner: keepers say where it runs.
+func (a *app) unkeepAll(ctx context.Context, names []string, forget bool) error {
+	var errs []error
+	for _, name := range names {
+		label, owner, _ := strings.Cut(name, "@")
+		key, err := a.known()
+		if err != nil || key == nil || lease.CheckLabel(label) != nil || owner != "" && owner != "you" && !strings.HasPrefix(key.Principal().String(), owner) {
+			continue // another's, or what is stopped says why not
+		}
+		list, err := a.keepersOf(label)
+		if err == nil && len(list) > 0 {
+			var t target
+			if t, _, err = a.keptTarget(label); err == nil {
+				err = a.unkeep(ctx, t)
+			}
+			if !forget {
+				err = errors.Join(err, a.setKeepers(label, list))
+			}
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // unkeep has no node keep a slice of the person's any more: else what is stopped would
-// be run anew. Whoever does not answer stops with its grant.
+// be run anew. Whoever does not answer is asked again the next time.
 func (a *app) unkeep(ctx context.Context, t target) error {
 	list, err := a.keepersOf(t.Slice)
 	if err != nil || len(list) == 0 {

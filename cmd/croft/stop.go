@@ -16,6 +16,11 @@ func (a *app) stop() *cobra.Command {
 		Use: "stop SLICE…", Short: "End slices", Args: cobra.MinimumNArgs(1),
 		Long: "End every lease of a slice by a signed close. What a node does not confirm stays on record, and ends with its lease.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			// First they are kept no more: what a keeper runs after its nodes are asked
+			// would be in no record.
+			if err := a.unkeepAll(cmd.Context(), args, false); err != nil {
+				a.say("%s", plain(err)) // it is stopped all the same
+			}
 			var targets []target
 			for _, name := range args {
 				t, err := a.target(cmd.Context(), name, lease.VerbStop)
@@ -25,18 +30,13 @@ func (a *app) stop() *cobra.Command {
 				targets = append(targets, t)
 			}
 			for _, t := range targets {
-				if t.Actor.IsZero() {
-					if err := a.unkeep(cmd.Context(), t); err != nil {
-						return err
-					}
-				}
 				for _, rec := range t.rounds() {
 					if err := a.stopAll(cmd.Context(), t, rec); err != nil {
 						return err
 					}
 				}
 			}
-			return nil
+			return a.unkeepAll(cmd.Context(), args, true)
 		},
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"croft/lease"
@@ -43,7 +44,11 @@ type sliceMachine interface {
 // drive runs a machine of the researcher's side to its end: here the researcher is this
 // node, under the owner's grant. When ctx ends, what was had is closed.
 func (k *charged) drive(ctx context.Context, m sliceMachine) slice.Done {
-	within, done := context.WithTimeout(ctx, actWithin)
+	return k.driveFor(ctx, m, actWithin)
+}
+
+func (k *charged) driveFor(ctx context.Context, m sliceMachine, limit time.Duration) slice.Done {
+	within, done := context.WithTimeout(ctx, limit)
 	defer done()
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -218,13 +223,8 @@ func knownOf(s slice.Sliver) keep.Known {
 
 // renew has slivers run on.
 func (k *charged) renew(ctx context.Context, e keep.Renew) keep.Input {
-	var list []slice.Sliver
 	var out keep.Done
-	for _, name := range e.Slivers {
-		if s, ok := k.seen[name]; ok {
-			list = append(list, s)
-		}
-	}
+	list := k.at(e.Slivers)
 	m, err := slice.NewRenewal(k.record(list), e.Until, lease.RSet{}, k.of.d.deps.Key, rand.Reader)
 	if err != nil {
 		for _, s := range list {
@@ -234,7 +234,7 @@ func (k *charged) renew(ctx context.Context, e keep.Renew) keep.Input {
 	}
 	done := k.drive(ctx, m)
 	for _, s := range done.Record.Slivers {
-		if s.Lease != k.seen[s.Sliver].Lease {
+		if s.Lease != k.seen[spot{s.Node, s.Sliver}].Lease {
 			out.Renewed = append(out.Renewed, knownOf(s))
 		} else {
 			out.Missed = append(out.Missed, keep.Miss{Node: s.Node, Sliver: s.Sliver, Why: whyOf(done, s.Name)})
@@ -243,55 +243,66 @@ func (k *charged) renew(ctx context.Context, e keep.Renew) keep.Input {
 	return out
 }
 
-// launch runs new slivers, as many as can be had.
+// launch runs new slivers, as many as can be had: each by itself, so that a node which
+// is slow spoils no other's. Nothing is renewed meanwhile, so short leases bound it.
 func (k *charged) launch(ctx context.Context, e keep.Run) keep.Input {
-	c := k.standing().Charge
-	text, err := json.Marshal(c.Program)
-	plan := slice.Plan{Label: c.Slice, Owner: c.Owner, Want: len(e.Nodes), Partial: true, Program: text,
-		Wish: slice.Wish{Pool: c.Pool, RSet: c.RSet, Term: lease.Term{From: time.Now().Unix(), Until: e.Until}, Ports: c.Ports, FanOut: c.FanOut}}
+	within := min(actWithin, time.Duration(k.standing().Charge.Term)*time.Second/4)
+	var out keep.Done
+	var mu sync.Mutex
+	var wait sync.WaitGroup
 	for _, n := range e.Nodes {
 		at := k.found[n]
 		at.Node, at.Name = n, n.Short() // that its refusal is found by
-		plan.Candidates = append(plan.Candidates, at)
+		wait.Go(func() {
+			done, err := k.launchAt(ctx, at, e.Until, within)
+			if err != nil {
+				done.Why = []string{err.Error()}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out = ranAt(out, n, done)
+		})
 	}
-	var out keep.Done
-	var done slice.Done
-	var m *slice.Run
-	if err == nil {
-		m, err = slice.New(plan, k.of.d.deps.Key, rand.Reader)
-	}
-	if err == nil {
-		done = k.drive(ctx, m)
-	} else {
-		done.Why = []string{err.Error()}
-	}
-	for _, n := range e.Nodes {
-		at := slices.IndexFunc(done.Record.Slivers, func(s slice.Sliver) bool { return s.Node == n })
-		if at < 0 {
-			out.Missed = append(out.Missed, keep.Miss{Node: n, Why: whyOf(done, n.Short())})
-			continue
-		}
-		out.Ran = append(out.Ran, knownOf(done.Record.Slivers[at]))
-	}
+	wait.Wait()
 	return out
+}
+
+// ranAt adds what came of running a sliver. A record names a sliver too that would not
+// run, and whose close was not confirmed.
+func ranAt(out keep.Done, n lease.Principal, done slice.Done) keep.Done {
+	if done.Outcome != slice.OK || len(done.Record.Slivers) != 1 {
+		out.Missed = append(out.Missed, keep.Miss{Node: n, Why: whyOf(done, n.Short())})
+		return out
+	}
+	out.Ran = append(out.Ran, knownOf(done.Record.Slivers[0]))
+	return out
+}
+
+func (k *charged) launchAt(ctx context.Context, at slice.Candidate, until int64, within time.Duration) (slice.Done, error) {
+	c := k.standing().Charge
+	text, err := json.Marshal(c.Program)
+	if err != nil {
+		return slice.Done{Outcome: slice.Broken}, err
+	}
+	m, err := slice.New(slice.Plan{Label: c.Slice, Owner: c.Owner, Want: 1, Program: text, Candidates: []slice.Candidate{at},
+		Wish: slice.Wish{Pool: c.Pool, RSet: c.RSet, Term: lease.Term{From: time.Now().Unix(), Until: until}, Ports: c.Ports, FanOut: c.FanOut}}, k.of.d.deps.Key, rand.Reader)
+	if err != nil {
+		return slice.Done{Outcome: slice.Broken}, err
+	}
+	return k.driveFor(ctx, m, within), nil
 }
 
 // close ends slivers that others have replaced.
 func (k *charged) close(ctx context.Context, e keep.Close) keep.Input {
-	var list []slice.Sliver
 	var out keep.Done
-	for _, name := range e.Slivers {
-		if s, ok := k.seen[name]; ok {
-			list = append(list, s)
-		}
-	}
+	list := k.at(e.Slivers)
 	m, err := slice.NewStop(k.record(list), k.of.d.deps.Key)
 	if err != nil {
 		return out
 	}
 	done := k.drive(ctx, m)
 	for _, s := range list {
-		if slices.ContainsFunc(done.Record.Slivers, func(left slice.Sliver) bool { return left.Sliver == s.Sliver }) {
+		if slices.ContainsFunc(done.Record.Slivers, func(left slice.Sliver) bool { return left.Sliver == s.Sliver && left.Node == s.Node }) {
 			out.Missed = append(out.Missed, keep.Miss{Node: s.Node, Sliver: s.Sliver, Why: whyOf(done, s.Name)})
 			continue
 		}

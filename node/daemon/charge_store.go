@@ -44,12 +44,11 @@ func (s chargeStore) drop(k sliceKey) error {
 
 // load reads what there is. A file that is none is told of and passed over; one that is
 // long over goes.
-func (s chargeStore) load(now time.Time) ([]keep.Standing, error) {
+func (s chargeStore) load(now time.Time) (list []keep.Standing) {
 	files, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading which slices are kept: %w", err)
+		s.log.Warn("no slice is kept any more: what was kept cannot be read", "err", err) // leases are served all the same
 	}
-	var list []keep.Standing
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), chargeFile) {
 			continue
@@ -69,11 +68,11 @@ func (s chargeStore) load(now time.Time) ([]keep.Standing, error) {
 			s.log.Warn("a slice that was kept is not any more: its file cannot be read", "file", path, "err", err)
 		case st.Over != "" && now.Sub(time.Unix(st.Ended, 0)) > toldOver:
 			if err := s.drop(k); err != nil {
-				return nil, err
+				s.log.Warn("what is over of a slice that was kept cannot be removed", "file", path, "err", err)
 			}
 		case len(list) < maxCharges:
 			list = append(list, st)
 		}
 	}
-	return list, nil
+	return list
 }

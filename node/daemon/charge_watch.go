@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -19,6 +20,12 @@ import (
 	"croft/sandbox"
 )
 
+// spot is a sliver at its node: a node can sign a lease with another sliver's name.
+type spot struct {
+	node   lease.Principal
+	sliver string
+}
+
 // charged is one charge while it is kept: it owns the watch and does what it decides.
 type charged struct {
 	of *charges
@@ -27,20 +34,23 @@ type charged struct {
 	w      *keep.Watch
 	by     lease.Authority // as this node shows it
 	doubt  string
+	clock  string             // why its clock cannot be gone by
 	listed []keep.Member      // as last seen
 	news   chan struct{}      // capacity of one: something was changed from outside
 	halt   context.CancelFunc // ends the turn that is on; nil: none is
+
+	runs bool // a goroutine keeps it
 
 	busy sync.Mutex // held through a turn
 
 	// Of the goroutine that keeps it.
 	nodes map[lease.Principal]*client.Node
-	seen  map[string]slice.Sliver // as last looked, by name
+	seen  map[spot]slice.Sliver // as last looked
 	found map[lease.Principal]slice.Candidate
 }
 
 func newCharged(of *charges, w *keep.Watch, by lease.Authority) *charged {
-	return &charged{of: of, w: w, by: by, news: make(chan struct{}, 1), nodes: map[lease.Principal]*client.Node{}, seen: map[string]slice.Sliver{}, found: map[lease.Principal]slice.Candidate{}}
+	return &charged{of: of, w: w, by: by, news: make(chan struct{}, 1), nodes: map[lease.Principal]*client.Node{}, seen: map[spot]slice.Sliver{}, found: map[lease.Principal]slice.Candidate{}}
 }
 
 func (k *charged) standing() keep.Standing {
@@ -55,7 +65,7 @@ func (k *charged) kept() api.Kept {
 	defer k.mu.Unlock()
 	s := k.w.Standing()
 	out := api.Kept{Slice: s.Charge.Slice, Owner: s.Charge.Owner, Want: s.Charge.Want, Where: s.Charge.Where, Term: s.Charge.Term, Since: s.Since,
-		Until: min(s.Charge.Until, k.by.Until), Slivers: slices.Clone(k.listed), Acts: slices.Clone(s.Acts), Over: s.Over, Doubt: k.doubt}
+		Until: min(s.Charge.Until, k.by.Until), Slivers: slices.Clone(k.listed), Acts: slices.Clone(s.Acts), Over: s.Over, Doubt: cmp.Or(k.clock, k.doubt)}
 	for _, l := range k.listed {
 		if l.State == keep.Runs || l.State == keep.Starts {
 			out.Lives++
@@ -70,14 +80,14 @@ func (k *charged) step(in keep.Input) ([]keep.Effect, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	before := k.w.Standing()
-	out := k.w.Step(k.of.d.deps.Clock.Wall(), in)
+	out := k.w.Step(k.of.d.time.now(), in)
 	if len(out) == 0 {
 		return nil, nil
 	}
 	if s, ok := out[0].(keep.Store); ok {
 		if err := k.of.store.put(s.Standing); err != nil {
 			k.of.d.deps.Log.Error(errStored.Error(), "slice", before.Charge.Slice, "err", err)
-			k.w = keep.New(k.of.d.deps.Clock.Wall().Add(keep.LookEvery), before, k.by.Until)
+			k.w = keep.New(k.of.d.time.now().Add(keep.LookEvery), before, k.by.Until)
 			return nil, errors.Join(errStored, err)
 		}
 		k.tell(before, s.Standing)
@@ -132,17 +142,31 @@ func (k *charged) nudge() {
 	}
 }
 
+// takeUp reports whether nobody keeps the charge yet, and that it is to be.
+func (k *charged) takeUp() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.runs || k.w.Standing().Over != "" {
+		return false
+	}
+	k.runs = true
+	return true
+}
+
 // run keeps the charge until it is over or ctx ends.
 func (k *charged) run(ctx context.Context) {
-	defer k.hangUp()
 	for ctx.Err() == nil {
 		k.mu.Lock()
 		at, waits := k.w.NextWake()
+		if !waits { // it is over; whoever changes it after this has it kept anew
+			k.runs = false
+			k.letGo()
+		}
 		k.mu.Unlock()
 		if !waits {
-			return // it is over
+			return
 		}
-		timer := time.NewTimer(at.Sub(k.of.d.deps.Clock.Wall()))
+		timer := time.NewTimer(k.of.d.time.until(at))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -151,6 +175,7 @@ func (k *charged) run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+	k.hangUp()
 }
 
 // turn looks once, and does what comes of it.
@@ -162,6 +187,10 @@ func (k *charged) turn(ctx context.Context) {
 	k.mu.Lock()
 	k.halt = halt
 	k.mu.Unlock()
+	if k.waits() {
+		_, _ = k.step(keep.Deferred{}) // nothing is stored
+		return
+	}
 	if err := k.stands(ctx); err != nil {
 		_, _ = k.step(keep.Lapsed{Why: role.Printable("the owner's grant does not stand: "+err.Error(), role.MaxText)}) // an error is told in the log, and the next turn comes to the same
 		return
@@ -179,6 +208,24 @@ func (k *charged) turn(ctx context.Context) {
 	}
 }
 
+// waits reports whether nothing can be judged by the clock: it is far from the ledger's,
+// or before the grant. What is over by a wrong clock would be over for good.
+func (k *charged) waits() bool {
+	_, far := k.of.d.time.step()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.clock = ""
+	switch {
+	case far:
+		k.clock = "the clock was set; its owner has yet to accept it"
+	case k.of.d.time.now().Unix() < k.by.From:
+		k.clock = "the grant has not begun, by this node's clock"
+	default:
+		return false
+	}
+	return true
+}
+
 // stands judges the grant by the slice's newest record that can be had. What cannot be
 // looked up is as it was.
 func (k *charged) stands(ctx context.Context) error {
@@ -190,7 +237,7 @@ func (k *charged) stands(ctx context.Context) error {
 			return err
 		}
 	}
-	if now := k.of.d.deps.Clock.Wall().Unix(); now >= by.Until {
+	if k.of.d.time.now().Unix() >= by.Until {
 		return nil // its watch says so
 	}
 	if err := k.of.allowed(by, charge); err != nil {
@@ -198,7 +245,9 @@ func (k *charged) stands(ctx context.Context) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.by = by
+	if k.by.ID == by.ID { // else it was changed meanwhile
+		k.by = by
+	}
 	return nil
 }
 
@@ -251,6 +300,11 @@ func (k *charged) node(p lease.Principal) *client.Node {
 func (k *charged) hangUp() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.letGo()
+}
+
+// letGo is called with mu held.
+func (k *charged) letGo() {
 	for _, n := range k.nodes {
 		n.Close()
 	}
@@ -269,7 +323,8 @@ func (k *charged) look(ctx context.Context, nodes []lease.Principal) keep.Sight 
 
 // ask is look, beside what was seen before.
 func (k *charged) ask(ctx context.Context, nodes []lease.Principal) (sight keep.Sight) {
-	charge := k.standing().Charge
+	standing := k.standing()
+	charge, now := standing.Charge, k.of.d.time.now().Unix()
 	rec := slice.Record{Slice: charge.Slice, Owner: charge.Owner, Actor: k.of.d.deps.Key.Principal()}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -283,21 +338,28 @@ func (k *charged) ask(ctx context.Context, nodes []lease.Principal) (sight keep.
 			list, err := k.node(node).Slivers(ctx)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil && !errors.Is(err, api.ErrVisitor) && !errors.Is(err, api.ErrNotGranted) { // those have nothing of it
+			if err != nil && !nothingOf(err, standing, node) {
 				sight.Silent = append(sight.Silent, node)
 				return
 			}
-			for name, s := range newestOf(rec, node, list) {
-				if _, taken := k.seen[name]; taken {
-					continue // a name that is another node's
-				}
-				k.seen[name] = s.Sliver
+			for name, s := range newestOf(rec, node, list, now) {
+				k.seen[spot{node, name}] = s.Sliver
 				sight.Seen = append(sight.Seen, keep.Seen{Sliver: name, Node: node, State: s.state, Left: s.left})
 			}
 		})
 	}
 	wait.Wait()
 	return sight
+}
+
+// nothingOf reports whether a node that refuses to list slivers has none. One that had
+// some may have heard of a grant that is not here yet, or have another clock: it is
+// silent, and loses them no sooner than one that is away.
+func nothingOf(err error, s keep.Standing, node lease.Principal) bool {
+	if errors.Is(err, api.ErrNotGranted) {
+		return !slices.ContainsFunc(s.Known, func(k keep.Known) bool { return k.Node == node })
+	}
+	return errors.Is(err, api.ErrVisitor)
 }
 
 // seenSliver is a sliver as its node tells of it, under the lease in force.
@@ -308,8 +370,9 @@ type seenSliver struct {
 }
 
 // newestOf verifies what a node lists of the slice: each under the lease that lasts
-// longest, as there are two while one is replaced by the next.
-func newestOf(rec slice.Record, node lease.Principal, list []api.Sliver) map[string]seenSliver {
+// longest, as there are two while one is replaced by the next. What is left of one is at
+// most what is signed.
+func newestOf(rec slice.Record, node lease.Principal, list []api.Sliver, now int64) map[string]seenSliver {
 	out := map[string]seenSliver{}
 	n := 0
 	for _, s := range list {
@@ -327,9 +390,20 @@ func newestOf(rec slice.Record, node lease.Principal, list []api.Sliver) map[str
 		if old, ok := out[adopted.Sliver]; ok && old.Until >= adopted.Until {
 			continue
 		}
-		out[adopted.Sliver] = seenSliver{adopted, runState(s), min(max(s.Left, 0), lease.MaxTerm)}
+		out[adopted.Sliver] = seenSliver{adopted, runState(s), max(min(s.Left, adopted.Until-now), 0)}
 	}
 	return out
+}
+
+// at are the slivers of these names. The names in a standing are each of one node: see
+// [keep.Watch].
+func (k *charged) at(names []string) (list []slice.Sliver) {
+	for _, known := range k.standing().Known {
+		if s, ok := k.seen[spot{known.Node, known.Sliver}]; ok && slices.Contains(names, known.Sliver) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 func runState(s api.Sliver) keep.State {

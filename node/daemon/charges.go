@@ -31,14 +31,10 @@ type charges struct {
 	wait     sync.WaitGroup
 }
 
-func openCharges(d *Daemon) (*charges, error) {
+func openCharges(d *Daemon) *charges {
 	c := &charges{d: d, store: chargeStore{filepath.Join(d.cfg.State, "charges"), d.deps.Log}, by: map[sliceKey]*charged{}, admitted: map[lease.Principal]time.Time{}}
-	now := d.deps.Clock.Wall()
-	list, err := c.store.load(now)
-	if err != nil {
-		return nil, err
-	}
-	for _, st := range list {
+	now := d.time.now()
+	for _, st := range c.store.load(now) {
 		a, err := lease.OpenAuthority(st.Charge.Authority)
 		if err != nil {
 			d.deps.Log.Warn("a slice that was kept is not any more", "slice", st.Charge.Slice, "err", err)
@@ -46,7 +42,7 @@ func openCharges(d *Daemon) (*charges, error) {
 		}
 		c.by[sliceKey{st.Charge.Owner, st.Charge.Slice}] = newCharged(c, keep.New(now, st, a.Until), a)
 	}
-	return c, nil
+	return c
 }
 
 // run keeps all charges until ctx ends.
@@ -64,9 +60,9 @@ func (c *charges) run(ctx context.Context) {
 	c.wait.Wait()
 }
 
-// begin has a charge be kept. It is called with mu held.
+// begin has a charge be kept, once. It is called with mu held.
 func (c *charges) begin(k *charged) {
-	if c.ctx == nil || k.standing().Over != "" {
+	if c.ctx == nil || !k.takeUp() {
 		return
 	}
 	ctx := c.ctx
@@ -89,8 +85,20 @@ func (c *charges) welcome(owner lease.Principal) error {
 // grant alone is no secret, and shows nothing about who hands it over.
 func (c *charges) Hand(ctx context.Context, by api.Caller, charge keep.Charge) (api.Kept, error) {
 	charge.Owner = by.Principal
-	now := c.d.deps.Clock.Wall()
+	now := c.d.time.now()
+	if _, far := c.d.time.step(); far {
+		return api.Kept{}, fmt.Errorf("%w: its clock was set; its owner has yet to accept it", api.ErrAgain)
+	}
+	key := sliceKey{charge.Owner, charge.Slice}
+	if err := c.knows(key); err != nil {
+		return api.Kept{}, err
+	}
 	a, err := charge.Check(c.d.deps.Key.Principal(), now)
+	for _, not := range []error{lease.ErrGrant, lease.ErrNotHolder, lease.ErrLapsed, lease.ErrRevoked} {
+		if errors.Is(err, not) {
+			return api.Kept{}, fmt.Errorf("%w: %w", api.ErrNotGranted, err)
+		}
+	}
 	if err != nil {
 		return api.Kept{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 	}
@@ -104,14 +112,14 @@ func (c *charges) Hand(ctx context.Context, by api.Caller, charge keep.Charge) (
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := sliceKey{charge.Owner, charge.Slice}
 	if k := c.by[key]; k != nil && k.standing().Over == "" {
 		if err := k.change(charge, a); err != nil {
 			return api.Kept{}, fmt.Errorf("%w: %w", api.ErrAgain, err)
 		}
+		c.begin(k) // it may have ended between the look at it and its change
 		return k.kept(), nil
 	}
-	if err := c.welcome(charge.Owner); err != nil {
+	if err := c.welcome(charge.Owner); err != nil { // again: it may have ended meanwhile
 		return api.Kept{}, err
 	}
 	if err := c.room(charge.Owner); err != nil {
@@ -128,20 +136,44 @@ func (c *charges) Hand(ctx context.Context, by api.Caller, charge keep.Charge) (
 	return k.kept(), nil
 }
 
+// knows says why nothing is looked up for who hands a slice over: its owner is not let,
+// and it is not kept already.
+func (c *charges) knows(key sliceKey) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.by[key]; k != nil && k.standing().Over == "" {
+		return nil
+	}
+	return c.welcome(key.owner)
+}
+
 // room makes place for one more: what is over goes. It is called with mu held.
 func (c *charges) room(owner lease.Principal) error {
 	all, own := 0, 0
+	var over []sliceKey
 	for key, k := range c.by {
-		if k.standing().Over != "" && len(c.by) >= maxCharges {
-			if err := c.store.drop(key); err != nil {
-				return fmt.Errorf("%w: %w", api.ErrAgain, err)
-			}
-			delete(c.by, key)
+		switch {
+		case k.standing().Over != "":
+			over = append(over, key)
 			continue
-		}
-		if all++; key.owner == owner {
+		case key.owner == owner:
 			own++
 		}
+		all++
+	}
+	// Nobody's charges that are over take room from what is kept, the oldest go first.
+	ended := func(k sliceKey) int64 { return c.by[k].standing().Ended }
+	slices.SortFunc(over, func(a, b sliceKey) int { return cmp.Compare(ended(b), ended(a)) })
+	told, left := map[lease.Principal]int{}, maxCharges-all-1
+	for _, key := range over {
+		if told[key.owner]++; told[key.owner] <= maxChargesEach && left > 0 {
+			left--
+			continue
+		}
+		if err := c.store.drop(key); err != nil {
+			return fmt.Errorf("%w: %w", api.ErrAgain, err)
+		}
+		delete(c.by, key)
 	}
 	if all >= maxCharges || own >= maxChargesEach {
 		return fmt.Errorf("%w: it keeps %d slices, %d of them yours, limits %d and %d", api.ErrBusy, all, own, maxCharges, maxChargesEach)
@@ -152,7 +184,7 @@ func (c *charges) room(owner lease.Principal) error {
 // allowed reports whether a grant lets this node do now what it takes.
 func (c *charges) allowed(a lease.Authority, of keep.Charge) error {
 	for _, verb := range []lease.Verbs{lease.VerbRun, lease.VerbRenew, lease.VerbStop} {
-		err := a.Allows(lease.Deed{By: c.d.deps.Key.Principal(), Owner: of.Owner, Slice: of.Slice, Any: verb, At: c.d.deps.Clock.Wall().Unix()})
+		err := a.Allows(lease.Deed{By: c.d.deps.Key.Principal(), Owner: of.Owner, Slice: of.Slice, Any: verb, At: c.d.time.now().Unix()})
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,11 +58,11 @@ func TestWhoMayHandASliceOver(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		refuses("another shows her grant", "mallory", api.ErrBadRequest, nothing)
-		refuses("and says that he is she", "mallory", api.ErrBadRequest, func(c *keep.Charge) { c.Owner = leasetest.Who("alice") })
-		refuses("for another slice", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Slice = "web" })
-		refuses("a grant to somebody else", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Authority = g.grant("bob", "ron", keepVerbs) })
-		refuses("a grant of less", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Authority = g.grant("node", "ron", lease.VerbRun|lease.VerbRenew) })
+		refuses("another shows her grant", "mallory", api.ErrNotGranted, nothing)
+		refuses("and says that he is she", "mallory", api.ErrNotGranted, func(c *keep.Charge) { c.Owner = leasetest.Who("alice") })
+		refuses("for another slice", "alice", api.ErrNotGranted, func(c *keep.Charge) { c.Slice = "web" })
+		refuses("a grant to somebody else", "alice", api.ErrNotGranted, func(c *keep.Charge) { c.Authority = g.grant("bob", "ron", keepVerbs) })
+		refuses("a grant of less", "alice", api.ErrNotGranted, func(c *keep.Charge) { c.Authority = g.grant("node", "ron", lease.VerbRun|lease.VerbRenew) })
 		refuses("no grant", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Authority = []byte("grant") })
 		refuses("too many", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Want = keep.MaxWant + 1 })
 		refuses("none", "alice", api.ErrBadRequest, func(c *keep.Charge) { c.Want = 0 })
@@ -154,12 +155,12 @@ func TestWhatANodeListsOfASlice(t *testing.T) {
 		row(signed("n1", "mallory", "web", 0), "mallory", "web"), // not of this slice
 		row([]byte("lease"), "alice", "web"),
 	}
-	got := newestOf(rec, leasetest.Who("n1"), list)
+	got := newestOf(rec, leasetest.Who("n1"), list, now)
 	if len(got) != 1 {
 		t.Fatalf("%d count: %+v", len(got), got)
 	}
 	for _, s := range got {
-		if s.left > lease.MaxTerm || s.state != keep.Runs {
+		if s.left != 600 || s.state != keep.Runs {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -167,7 +168,122 @@ func TestWhatANodeListsOfASlice(t *testing.T) {
 	for i := range maxListed + 10 {
 		many = append(many, row(signed("n1", "alice", "web", i), "alice", "web"))
 	}
-	if got := newestOf(rec, leasetest.Who("n1"), many); len(got) != maxListed {
+	if got := newestOf(rec, leasetest.Who("n1"), many, now); len(got) != maxListed {
 		t.Errorf("%d of %d are taken", len(got), len(many))
+	}
+}
+
+// A node that refuses to list anything had nothing, unless it is known to have had some:
+// then it is silent, and what it has is not run a second time at once.
+func TestWhoRefusesToListIsSilentWhereItHadSome(t *testing.T) {
+	st := keep.Standing{Known: []keep.Known{{Sliver: "a", Node: leasetest.Who("n1")}}}
+	for _, c := range []struct {
+		err     error
+		node    string
+		nothing bool
+	}{
+		{api.ErrVisitor, "n1", true},
+		{api.ErrVisitor, "n2", true},
+		{api.ErrNotGranted, "n1", false},
+		{api.ErrNotGranted, "n2", true},
+		{api.ErrUnreachable, "n2", false},
+	} {
+		if got := nothingOf(c.err, st, leasetest.Who(c.node)); got != c.nothing {
+			t.Errorf("%s: %v: nothing %v", c.node, c.err, got)
+		}
+	}
+}
+
+// A clock that is wrong ends nothing: the charge waits until it is right again.
+func TestAWrongClockEndsNoCharge(t *testing.T) {
+	for _, step := range []time.Duration{-2 * time.Hour, 2 * time.Hour, 24 * time.Hour} {
+		inBubble(t, func(t *testing.T, m *world) {
+			l := m.boot()
+			g := &grants{t: t, m: m}
+			if _, err := l.d.Node().Charges.Admit(t.Context(), leasetest.Who("alice")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.d.Node().Charges.Hand(t.Context(), by("alice"), chargeOf(t, m, g.grant("node", "ron", keepVerbs))); err != nil {
+				t.Fatal(err)
+			}
+			m.step.Store(int64(step))
+			m.pass(5 * time.Minute)
+			if list, _ := l.d.Node().Charges.AllKept(t.Context()); len(list) != 1 || list[0].Over != "" || list[0].Doubt == "" {
+				t.Errorf("%s: %+v", step, list)
+			}
+			m.step.Store(0)
+			m.pass(time.Minute)
+			if list, _ := l.d.Node().Charges.AllKept(t.Context()); len(list) != 1 || list[0].Over != "" || strings.Contains(list[0].Doubt, "clock") {
+				t.Errorf("%s and back: %+v", step, list)
+			}
+			if step > 0 {
+				return
+			}
+			// One that starts before the time of the grant, and has no journal to tell.
+			l.kill()
+			m.step.Store(int64(step))
+			l = m.boot()
+			m.pass(time.Minute)
+			if list, _ := l.d.Node().Charges.AllKept(t.Context()); len(list) != 1 || list[0].Over != "" || !strings.Contains(list[0].Doubt, "clock") {
+				t.Errorf("%s at a start: %+v", step, list)
+			}
+		})
+	}
+}
+
+// What was kept once takes no room from what is to be kept.
+func TestWhatIsOverTakesNoRoom(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *world) {
+		node := m.boot().d.Node().Charges
+		hand := func(label string) error {
+			if _, err := node.Admit(t.Context(), leasetest.Who("alice")); err != nil {
+				t.Fatal(err)
+			}
+			g := &grants{t: t, m: m} // of a record of its own
+			c := chargeOf(t, m, g.grant("node", label, keepVerbs))
+			c.Slice = label
+			_, err := node.Hand(t.Context(), by("alice"), c)
+			return err
+		}
+		for i := range 2*maxChargesEach + 2 {
+			label := fmt.Sprintf("s%d", i)
+			if err := hand(label); err != nil {
+				t.Fatalf("%s: %v", label, err)
+			}
+			if _, err := node.Drop(t.Context(), by("alice"), label); err != nil {
+				t.Fatal(err)
+			}
+			m.pass(time.Second)
+		}
+		list, err := node.Kept(t.Context(), by("alice"))
+		if err != nil || len(list) > maxChargesEach+1 {
+			t.Errorf("%d that are over are told of, %v", len(list), err)
+		}
+		for i := range maxChargesEach + 1 {
+			err := hand(fmt.Sprintf("t%d", i))
+			if full := i == maxChargesEach; errors.Is(err, api.ErrBusy) != full {
+				t.Errorf("%d are kept: %v", i, err)
+			}
+		}
+	})
+}
+
+// What would not run did not run, even where it is on record because its close was not
+// confirmed.
+func TestWhatCountsAsRun(t *testing.T) {
+	n := leasetest.Who("n1")
+	on := slice.Record{Slivers: []slice.Sliver{{Node: n, Sliver: "a"}}}
+	for _, c := range []struct {
+		done slice.Done
+		ran  int
+	}{
+		{slice.Done{Outcome: slice.OK, Record: on}, 1},
+		{slice.Done{Outcome: slice.Partial, Record: on}, 0},
+		{slice.Done{Outcome: slice.Broken, Record: on}, 0},
+		{slice.Done{Outcome: slice.OK}, 0},
+	} {
+		if got := ranAt(keep.Done{}, n, c.done); len(got.Ran) != c.ran || len(got.Missed) != 1-c.ran {
+			t.Errorf("%+v: %+v", c.done, got)
+		}
 	}
 }

@@ -136,9 +136,6 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 	if d.roles, err = newRoles(d); err != nil {
 		return nil, err
 	}
-	if d.charges, err = openCharges(d); err != nil {
-		return nil, errors.Join(err, d.roles.close())
-	}
 	if f := deps.Contacts; f != nil {
 		d.bootstrapped(f)
 	}
@@ -153,6 +150,7 @@ func New(cfg Config, deps Deps, why []string) (*Daemon, error) {
 		return nil, errors.Join(err, d.roles.close())
 	}
 	d.time = newLedgerTime(deps.Clock, time.Unix(d.core.Last(), 0))
+	d.charges = openCharges(d)
 	if deps.Hosting != nil {
 		d.tenures = newTenures(deps.Hosting.Audit, deps.Clock)
 	}

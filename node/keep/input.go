@@ -5,7 +5,7 @@ package keep
 import "croft/lease"
 
 // Input is what a [Watch] is told: Tick, Looked, Found, Decided, Undecided, Done,
-// Lapsed or Changed.
+// Deferred, Lapsed or Changed.
 type Input interface{ input() }
 
 type (
@@ -32,6 +32,8 @@ type (
 		Closed  []Known
 		Missed  []Miss
 	}
+	// Deferred: it is no time to look, which says nothing about the charge.
+	Deferred struct{}
 	// Lapsed: the owner's grant does not stand any more, or he wants it ended.
 	Lapsed struct{ Why string }
 	// Changed: the owner wants something else kept, under a grant that ends then.
@@ -69,6 +71,7 @@ func (Found) input()     {}
 func (Decided) input()   {}
 func (Undecided) input() {}
 func (Done) input()      {}
+func (Deferred) input()  {}
 func (Lapsed) input()    {}
 func (Changed) input()   {}
 

@@ -25,8 +25,9 @@ const (
 	// maxWhere is the size in bytes of a query.
 	maxWhere = 1024
 
-	// MinTerm is the shortest lease: half of it is left when it is renewed, which must
-	// be many looks. MaxTerm is the longest, as long as a dead node's lease counts
+	// MinTerm is the shortest lease: half of it is left when it is renewed. Running others
+	// takes a quarter of it at the most, and the look before the next renewal some 5 s,
+	// or more where dozens of nodes are silent. MaxTerm is the longest, as long as a dead node's lease counts
 	// against its holder.
 	MinTerm = 2 * time.Minute
 	MaxTerm = 24 * time.Hour

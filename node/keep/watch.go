@@ -119,11 +119,15 @@ func (w *Watch) Step(now time.Time, in Input) []Effect {
 	case Undecided:
 		if w.phase == asking {
 			w.act(Act{What: Missed, Why: in.Why})
-			w.rest(true)
+			w.undecided()
 		}
 	case Done:
 		if w.phase == acting {
 			w.done(in)
+		}
+	case Deferred:
+		if w.phase == idle {
+			w.rest(false)
 		}
 	case Lapsed:
 		w.finish(in.Why)
@@ -366,37 +370,44 @@ func (w *Watch) budget() int {
 	return max(0, runsAgain*w.s.Charge.Want-len(lately))
 }
 
-// consult asks the role, if there is anything to decide; before it what was replaced and
-// is there again is closed.
+// consult asks the role, if there is anything to decide.
 func (w *Watch) consult(q Question) {
 	w.amiss = slices.ContainsFunc(q.Slivers, func(s Member) bool { return s.State == Unseen || s.Lost }) || q.May > 0
-	var back []string
-	for _, k := range w.s.Known {
-		if k.Dropped && slices.ContainsFunc(w.sight.Seen, func(p Seen) bool { return p.Sliver == k.Sliver && p.Node == k.Node }) {
-			back = append(back, k.Sliver)
-		}
-	}
-	if len(back) > 0 {
-		w.phase, w.open = acting, 1
-		w.emit(Close{back})
-		return
-	}
 	due := slices.ContainsFunc(q.Slivers, func(s Member) bool { return s.Due })
 	if !due && (q.May == 0 || len(q.Candidates) == 0) {
-		w.rest(w.amiss)
+		w.open = 0
+		w.tidy(w.amiss)
 		return
 	}
 	w.ask, w.phase = q, asking
 	w.emit(Consult{q})
 }
 
+// tidy closes what was replaced and is there again, after all that keeps the slice: a
+// node that confirms no close must hold up nothing, and is left alone for a while.
+func (w *Watch) tidy(soon bool) {
+	var back []string
+	for _, k := range w.s.Known {
+		if k.Dropped && !w.now.Before(w.avoid[k.Node]) && slices.ContainsFunc(w.sight.Seen, func(p Seen) bool { return p.Sliver == k.Sliver && p.Node == k.Node }) {
+			back = append(back, k.Sliver)
+		}
+	}
+	if len(back) > 0 {
+		w.open++
+		w.emit(Close{back})
+	}
+	if w.phase = acting; w.open == 0 {
+		w.rest(soon)
+	}
+}
+
 func (w *Watch) decided(in Decided) {
 	if err := w.ask.Verify(in.Decision); err != nil { // its asker has verified it; nothing is done by one that does not hold
 		w.act(Act{What: Missed, By: in.By, Why: err.Error()})
-		w.rest(true)
+		w.undecided()
 		return
 	}
-	w.phase, w.by, w.open, w.stead = acting, in.By, 0, map[lease.Principal]string{}
+	w.by, w.open, w.stead = in.By, 0, map[lease.Principal]string{}
 	nodes := slices.Clone(in.Decision.Add)
 	for _, r := range in.Decision.Replace {
 		w.stead[r.Node] = r.Sliver
@@ -417,9 +428,12 @@ func (w *Watch) decided(in Decided) {
 		w.dirty = true
 		w.emit(Run{nodes, until})
 	}
-	if w.open == 0 {
-		w.rest(w.amiss)
-	}
+	w.tidy(w.amiss)
+}
+
+func (w *Watch) undecided() {
+	w.amiss, w.open = true, 0
+	w.tidy(true)
 }
 
 func (w *Watch) done(in Done) {
@@ -443,7 +457,7 @@ func (w *Watch) done(in Done) {
 	}
 	for _, m := range in.Missed {
 		w.act(Act{What: Missed, Sliver: m.Sliver, Node: m.Node, Why: m.Why})
-		if m.Sliver == "" {
+		if m.Sliver == "" || w.dropped(m) {
 			w.avoid[m.Node] = w.now.Add(Avoid)
 		}
 		w.amiss = true
@@ -453,9 +467,17 @@ func (w *Watch) done(in Done) {
 	}
 }
 
+// dropped reports whether a sliver was to be closed.
+func (w *Watch) dropped(m Miss) bool {
+	return slices.ContainsFunc(w.s.Known, func(k Known) bool { return k.Dropped && k.Sliver == m.Sliver && k.Node == m.Node })
+}
+
 func (w *Watch) put(k Known) {
 	w.s.Known = slices.DeleteFunc(slices.Clone(w.s.Known), func(o Known) bool { return o.Sliver == k.Sliver && o.Node == k.Node })
-	w.s.Known = append(w.s.Known, k)
 	w.s.place(k.Node, k.Until)
 	w.dirty = true
+	if slices.ContainsFunc(w.s.Known, func(o Known) bool { return o.Sliver == k.Sliver }) {
+		return // it was leased under the name of another node's, and is not that
+	}
+	w.s.Known = append(w.s.Known, k)
 }

@@ -26,6 +26,9 @@ type net struct {
 	has   map[lease.Principal]*running
 	made  int
 	runs  int
+
+	stubborn map[lease.Principal]bool // confirm no close
+	closes   int                      // that were not confirmed
 }
 
 type running struct {
@@ -82,6 +85,8 @@ type keeper struct {
 	decide func(keep.Question) keep.Decision
 	asked  int
 	over   string
+
+	launches string // the name that new slivers are given by their nodes; empty: one each
 }
 
 func (w *net) charge(want int, lasts time.Duration) keep.Charge {
@@ -180,6 +185,9 @@ func (k *keeper) launch(e keep.Run) (d keep.Done) {
 			continue
 		}
 		r := k.w.run(n, time.Unix(e.Until, 0))
+		if k.launches != "" {
+			r.name = k.launches
+		}
 		d.Ran = append(d.Ran, keep.Known{Sliver: r.name, Node: n, Until: e.Until})
 	}
 	return d
@@ -187,6 +195,11 @@ func (k *keeper) launch(e keep.Run) (d keep.Done) {
 
 func (k *keeper) close(e keep.Close) (d keep.Done) {
 	for node, r := range k.w.has {
+		if slices.Contains(e.Slivers, r.name) && k.w.stubborn[node] {
+			k.w.closes++
+			d.Missed = append(d.Missed, keep.Miss{Node: node, Sliver: r.name, Why: "no answer"})
+			continue
+		}
 		if slices.Contains(e.Slivers, r.name) {
 			delete(k.w.has, node)
 			d.Closed = append(d.Closed, keep.Known{Sliver: r.name, Node: node})
@@ -265,6 +278,24 @@ func TestTheLostAreReplacedAndClosedWhenTheyComeBack(t *testing.T) {
 	}
 	if want := []keep.Deed{keep.Began, keep.Ran, keep.Replaced, keep.Closed}; !slices.Equal(did, want) {
 		t.Errorf("%v, want %v", did, want)
+	}
+}
+
+// A node that is back and confirms no close does not keep the slice from being kept.
+func TestWhoConfirmsNoCloseHoldsUpNothing(t *testing.T) {
+	w := newNet(t, 6)
+	w.begin(3)
+	k := w.keeper(3, 3*time.Hour)
+	w.pass(time.Minute, k)
+	w.dead[w.nodes[0]] = true
+	w.pass(80*time.Second, k)
+	w.stands("replaced", 3)
+	w.dead[w.nodes[0]], w.stubborn = false, map[lease.Principal]bool{w.nodes[0]: true}
+	w.has[w.nodes[0]].until = start.Add(3 * time.Hour) // as it says itself
+	w.pass(40*time.Minute, k)
+	w.stands("some terms later", 4)
+	if w.closes < 2 || w.closes > 5 {
+		t.Errorf("it was tried %d times in 40 min", w.closes)
 	}
 }
 
@@ -455,5 +486,28 @@ func TestBeforeAnythingIsRun(t *testing.T) {
 	s, ok := effects[0].(keep.Store)
 	if !ok || !slices.ContainsFunc(s.Standing.Places, func(p keep.Place) bool { return p.Node == w.nodes[5] }) || len(s.Standing.Runs) != 1 {
 		t.Fatalf("%+v", effects)
+	}
+}
+
+// A node that signs leases with other slivers' names takes none out of sight.
+func TestNamesOfOthersTakeNothingOutOfSight(t *testing.T) {
+	w := newNet(t, 6)
+	w.begin(3)
+	k := w.keeper(3, time.Hour)
+	w.pass(time.Minute, k)
+	liar := w.has[w.nodes[2]]
+	for until := w.now.Add(20 * time.Minute); w.now.Before(until); {
+		liar.name = "s001" // its sibling's
+		w.pass(time.Second, k)
+	}
+	if w.has[w.nodes[0]].name != "s001" || !w.now.Before(w.has[w.nodes[0]].until) || w.lives() < 3 {
+		t.Errorf("%d live: %v", w.lives(), w.has)
+	}
+	// Nor does one that is new.
+	k.launches = "s001"
+	w.has[w.nodes[1]].state = keep.Ended
+	w.pass(10*time.Minute, k)
+	if !w.now.Before(w.has[w.nodes[0]].until) {
+		t.Error("a name that was taken ended the renewals")
 	}
 }
