@@ -35,7 +35,7 @@ func (d *Daemon) wished(ctx context.Context, w lease.Wish) (lease.Answer, error)
 	defer leave()
 	for began := time.Now(); ; {
 		q := a.Undecided
-		got, err := d.deciding.ask(ctx, d, q, decideLimit-time.Since(began))
+		got, err := d.deciding.ask(ctx, d, q, began.Add(decideLimit))
 		switch {
 		case ctx.Err() != nil:
 			return lease.Answer{}, context.Cause(ctx)
@@ -46,7 +46,7 @@ func (d *Daemon) wished(ctx context.Context, w lease.Wish) (lease.Answer, error)
 		case got.answer.Wait == 0:
 			return judge(terms(got))
 		}
-		again := time.NewTimer(time.Duration(got.answer.Wait) * time.Millisecond)
+		again := time.NewTimer(max(time.Duration(got.answer.Wait)*time.Millisecond, decideAgain))
 		select {
 		case <-again.C:
 		case <-ctx.Done():
@@ -120,9 +120,8 @@ func (d *deciding) turnedAway() uint64 {
 	return d.away
 }
 
-// ask puts a question when there is a place for it. Left is how long the asker can
-// wait for the end of it.
-func (d *deciding) ask(ctx context.Context, of *Daemon, q *lease.Question, left time.Duration) (out answered[decideDone], err error) {
+// ask puts a question when there is a place for it; the asker waits until end.
+func (d *deciding) ask(ctx context.Context, of *Daemon, q *lease.Question, end time.Time) (out answered[decideDone], err error) {
 	select {
 	case d.places <- struct{}{}:
 		defer func() { <-d.places }()
@@ -131,5 +130,5 @@ func (d *deciding) ask(ctx context.Context, of *Daemon, q *lease.Question, left 
 	}
 	return of.decide().ask(ctx, of, inquirer{not: role.SliceTenant(q.Slice, q.Owner)}, decideAsk{Ask: q.Ask, Now: q.Now, Pool: q.Rule.Pool,
 		Capacity: q.Rule.Capacity, By: q.By, RSet: q.RSet, From: q.Term.From, Until: q.Term.Until, Renews: q.Renews, Bid: q.Bid,
-		Load: q.Load, Mine: q.Mine, Free: q.Free, Left: max(left, 0).Milliseconds()})
+		Load: q.Load, Mine: q.Mine, Free: q.Free, Left: max(time.Until(end), 0).Milliseconds()})
 }

@@ -160,6 +160,10 @@ const (
 	// the last in line, less than our own clients wait for one that bids.
 	decideLimit = 20 * time.Second
 
+	// decideAgain is the least time between two questions about one wish: each is a step
+	// of the ledger with all signatures checked, and a tenant may say 1 ms.
+	decideAgain = 100 * time.Millisecond
+
 	// maxSays is the size in bytes of what a tenant says with a decision: with its slice's
 	// name, as much as a statement holds.
 	maxSays = 100
