@@ -29,7 +29,7 @@ var apart = map[string]struct{ ks, quantile, factor float64 }{
 	"delivery":  {0.20, .5, 1.4},
 	"latejoin":  {0.60, .5, 2.5}, // half come with the second heartbeat, or not
 	"degree":    {0.40, .5, 1.5},
-	"topic":     {0.75, .5, 4},   // few messages
+	"topic":     {0.65, .5, 3},   // four meshes, drawn anew in each run of the stack
 	"detection": {0.70, .5, 1.3}, // there are but eight deaths
 	"lookup":    {0.60, .95, 3},  // many a first match is at the asker, who holds a part of the index
 	"bytes":     {0.50, .5, 1.6},
