@@ -78,11 +78,15 @@ class Offers:
             return [k for k in self.known.values() if not k[0].get("closed")]
 
     def run(self):
+        told = 0
         while True:
             try:
                 self.collect()
             except (OSError, ValueError, KeyError, http.client.HTTPException) as e:
                 self.trouble = f"asking the node: {e}"
+            if told != len(self.known):
+                told = len(self.known)
+                print("heard of", told, "nodes", flush=True)
             time.sleep(COLLECT)
 
 
