@@ -82,8 +82,8 @@ func (f *firstContact) Others(ask func(context.Context, int) ([]contact.Contact,
 
 // others are contacts for who is new. Every other one is of those that this node has met
 // itself, whoever the role names: the newcomer's only way in would be its
-// tenant's to choose, or to close by naming nobody. All of them answer; were it nobody, who
-// is remembered is told of as he is.
+// tenant's to choose, or to close by naming nobody. All of them answer; were it nobody,
+// who is connected is asked, and were it nobody yet, who is remembered is told of as he is.
 func (f *firstContact) others(ctx context.Context, want int) []contact.Contact {
 	own := f.met()
 	ask := f.role.Load()
@@ -108,8 +108,10 @@ func (f *firstContact) others(ctx context.Context, want int) []contact.Contact {
 		n = len(there)
 	}
 	list := byTurns(there[:n], there[n:])
-	if len(list) == 0 {
-		list = own
+	if len(list) == 0 { // all of old may be gone, and who is here now is in no list yet
+		if list = f.reached(ctx, f.connected(2*want)); len(list) == 0 {
+			list = own
+		}
 	}
 	return list[:min(len(list), want)]
 }
@@ -121,8 +123,13 @@ func (f *firstContact) met() (list []contact.Contact) {
 	if known := *f.known.Load(); len(known) > 0 {
 		return known
 	}
+	return f.connected(contact.MaxContacts)
+}
+
+// connected are those of the routing table to whom there is a connection, not more than so many.
+func (f *firstContact) connected(most int) (list []contact.Contact) {
 	for _, info := range f.o.dht.Remember() {
-		if c, ok := contactOf(info); ok {
+		if c, ok := contactOf(info); ok && len(list) < most {
 			list = append(list, c)
 		}
 	}

@@ -93,6 +93,23 @@ func TestHalfOfTheOthersAreTheNodesOwn(t *testing.T) {
 	}
 }
 
+// A node whose acquaintances have all gone tells of who is there now, though it has not
+// noted them yet: a newcomer told of the gone alone comes in by nobody.
+func TestWhoIsThereNowIsToldOfWhenAllOthersAreGone(t *testing.T) {
+	a, gone, c := newJoiner(t, "a", t.TempDir(), true), newJoiner(t, "gone", t.TempDir(), true), newJoiner(t, "c", t.TempDir(), true)
+	a.live(t)
+	c.first.given = mustContacts(t, a.at())
+	c.live(t)
+	soon(t, "it has noted its neighbour", func() bool { return len(*c.first.known.Load()) == 1 }) // and for a minute notes no more
+	old := mustContacts(t, gone.at())
+	gone.host.Close()
+	c.first.known.Store(&old)
+	c.first.Others(func(context.Context, int) ([]contact.Contact, role.Tenant, error) { return nil, "", nil })
+	if got, want := nodesOf(c.first.others(t.Context(), 4)), nodesOf(mustContacts(t, a.at())); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 // The role is asked when all who are known have been tried in vain.
 func TestTheRoleIsAskedByRounds(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // who connects hears nothing
