@@ -464,7 +464,7 @@ func TestWithoutBuiltins(t *testing.T) {
 				serveAs(t, h.m.doors.dial(t, h.sliver), name+"/1", func(role.Question) []string { return []string{`{"id":%d,"done":` + compact(t, x.Done) + `}`} })
 				h.decideOn(name, "try", h.slice)
 				h.decideOn(name, "promote", h.slice)
-				if a, err := h.d.roles.AskRole(t.Context(), name, x.Call, x.Ask); err != nil || a.Tenant != h.slice || string(a.Answer) == "{}" {
+				if a, err := h.d.roles.AskRole(t.Context(), name, x.Call, x.Ask); err != nil || a.Tenant != h.slice || string(a.Answer) == "{}" && compact(t, x.Done) != "{}" {
 					t.Errorf("%+v, %v", a, err)
 				}
 				if _, err := h.d.roles.Decide(t.Context(), name, api.RoleWish{Do: "try", Tenant: "builtin"}); !errors.Is(err, api.ErrRole) {
