@@ -33,14 +33,18 @@ func ParseKey(s string) (k Key, err error) {
 type Bucket struct {
 	Attr, Value string
 	Prefix      string // of a part: the bits, as 0 and 1, with which its nodes' principals begin
+	Seat        int    // which of its places among the keys
 }
 
 // Every is the bucket of all offers, for queries that nothing else serves.
 var Every = Bucket{Attr: "every", Value: "node"}
 
 // Key returns the SHA-256 of the bucket's name. A part's has a domain of its own,
-// for a value may look like another's prefix.
+// for a value may look like another's prefix, and so has a later seat's.
 func (b Bucket) Key() Key {
+	if b.Seat > 0 {
+		return seatKey(b.first().Key(), b.Seat)
+	}
 	name := b.Attr + "/" + b.Value
 	if b.Prefix != "" {
 		return sha256.Sum256([]byte("croft/part/1/" + b.Prefix + "/" + name))
@@ -49,6 +53,9 @@ func (b Bucket) Key() Key {
 }
 
 func (b Bucket) String() string {
+	if b.Seat > 0 {
+		return fmt.Sprintf("%s at seat %d", b.first(), b.Seat)
+	}
 	if b.Prefix != "" {
 		return b.Attr + "/" + b.Value + " of " + b.Prefix + "…"
 	}

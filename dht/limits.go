@@ -14,6 +14,16 @@ const (
 	// can send anybody.
 	MaxDepth = 12
 
+	// MaxSeats is at how many places among the keys a bucket may be: who wants all of
+	// them has to grind Replicas keys for each.
+	MaxSeats = 4
+
+	// overrunBelow: those who hold a bucket are too near where the last of them is nearer
+	// than so much of what is to be expected. Of a hundred buckets four are by chance;
+	// and to have a seat to themselves without its being overrun, its attackers need
+	// that so near to it there is no other node: that is so at two of a hundred.
+	overrunBelow = 0.4
+
 	// MaxPlaces is the number of buckets and parts in which one holder keeps one
 	// node: its buckets where few nodes hold everything, and some parts.
 	MaxPlaces = 3 * MaxBuckets

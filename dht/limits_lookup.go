@@ -76,6 +76,9 @@ const (
 	askAhead = 4
 	// maxDoubted is the number of silent peers remembered; a new one drops the oldest.
 	maxDoubted = 256
+	// densitySamples is of how many places it is remembered how many nodes are about them,
+	// densityLeast of how many it has to be known to say anything.
+	densitySamples, densityLeast = 32, 8
 	// patienceSamples is how many answers the bound is learned from; patienceLeast is
 	// where it begins to be.
 	patienceSamples, patienceLeast = 64, 10

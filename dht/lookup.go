@@ -20,6 +20,7 @@ type LookupConfig struct {
 	Parallel int // alpha
 	Limit    time.Duration
 	Patience *Patience // nil: nothing was learned before
+	Density  *Density  // nil: how near those are that are found is not noted
 
 	Calm   bool      // nobody waits for what is found
 	Before []Contact // of a calm one: what the last one for the target found
@@ -171,7 +172,11 @@ func (l *Lookup) Step(now time.Time, in LookupInput) (effects []LookupEffect) {
 		l.ended = l.ended && settled
 	}
 	if l.ended {
-		effects = append(effects, Found{Peers: l.found()})
+		found := l.found()
+		if l.cfg.Density != nil {
+			l.cfg.Density.Observe(l.cfg.Target, found)
+		}
+		effects = append(effects, Found{Peers: found})
 	}
 	return effects
 }

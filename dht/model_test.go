@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type model struct {
 	now       time.Time
 	perBucket int
 	members   []*memberOfModel
+	ground    map[dht.Key][]dht.Key // who has overrun a key: they keep nothing
 }
 
 type memberOfModel struct {
@@ -46,9 +48,9 @@ func (m *model) run(node int, step func(time.Time, dht.IndexInput) []dht.IndexEf
 		for _, e := range step(m.now, todo[0]) {
 			switch e := e.(type) {
 			case dht.Route:
-				in := dht.Routed{Key: e.Key}
+				in := dht.Routed{Key: e.Key, Peers: m.ground[e.Key]}
 				for i := range m.members {
-					if i != node {
+					if i != node && m.ground[e.Key] == nil {
 						in.Peers = append(in.Peers, keyOf(i))
 					}
 				}
@@ -72,12 +74,25 @@ func (m *model) answer(from int, e dht.Send) dht.IndexInput {
 			return dht.Replied{Number: e.Number, Response: effects[0].(dht.Answer).Response}
 		}
 	}
+	for _, ground := range m.ground {
+		if slices.Contains(ground, e.To) {
+			return dht.Replied{Number: e.Number, Response: dht.Response{Status: make([]dht.Status, len(e.Request.Buckets))}}
+		}
+	}
 	return dht.Unheard{Number: e.Number}
+}
+
+// nodes is what all know of how many they are, where somebody grinds keys.
+func (m *model) nodes() float64 {
+	if m.ground == nil {
+		return 0
+	}
+	return float64(len(m.members))
 }
 
 func (m *model) Register(node int, o offer.Opened) error {
 	n := m.members[node]
-	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: keyOf(node), Serves: true, Before: n.told})
+	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: keyOf(node), Serves: true, Before: n.told, Nodes: m.nodes})
 	m.run(node, r.Step, func(dht.IndexEffect) {})
 	reg, told := r.Result()
 	if n.told = told; reg.Status[dht.Stored] == 0 {
@@ -104,7 +119,7 @@ func (m *model) Find(node int, query string) (offer.Result, error) {
 	var found []offer.Found
 	var missed error
 	s := dht.NewSearch(dht.SearchConfig{Query: q, At: m.now, Self: keyOf(node), Serves: true, PerBucket: m.perBucket,
-		Open: dht.HolderConfig{}.OpenOffer, Size: func(b dht.Bucket) (int, bool) { return n.sizes.Of(m.now, b) }})
+		Open: dht.HolderConfig{}.OpenOffer, Size: func(b dht.Bucket) (int, bool) { return n.sizes.Of(m.now, b) }, Nodes: m.nodes})
 	m.run(node, s.Step, func(e dht.IndexEffect) {
 		switch e := e.(type) {
 		case dht.Show:

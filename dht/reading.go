@@ -31,20 +31,37 @@ func (s *Search) ignore(why Ignored, n int) {
 	}
 }
 
-// reading is one bucket as its holders show it.
+// reading is one bucket as the holders of one of its seats show it.
 type reading struct {
 	bucket Bucket
-	nodes  map[lease.Principal]bool
+	nodes  map[lease.Principal]bool // at any seat
 	heard  []Heard
 	sent   []int
 	over   bool
+
+	further func(next Bucket) // this seat is overrun
 }
 
-// bucket asks the holders of a bucket at once. After a quorum of answers the rest
-// get Linger. done is told how many nodes are in it, and whether to go on to its
-// parts.
+// bucket reads a bucket at its seat, and at the next ones as soon as it shows that one
+// is overrun. done is told how many nodes are in it, and whether to go on to its parts.
 func (s *Search) bucket(b Bucket, done func(nodes int, parted bool)) {
-	r := &reading{bucket: b, nodes: map[lease.Principal]bool{}}
+	nodes, open, parted := map[lease.Principal]bool{}, 0, false
+	var sit func(Bucket)
+	sit = func(b Bucket) {
+		open++
+		s.seat(&reading{bucket: b, nodes: nodes, further: sit}, func(more bool) {
+			parted = parted || more
+			if open--; open == 0 {
+				done(len(nodes), parted)
+			}
+		})
+	}
+	sit(b)
+}
+
+// seat asks the holders of one seat of a bucket at once. After a quorum of answers the
+// rest get Linger. done is told whether to go on to the parts.
+func (s *Search) seat(r *reading, done func(parted bool)) {
 	if !s.cfg.Serves {
 		s.others(r, done)
 		return
@@ -58,18 +75,21 @@ func (s *Search) bucket(b Bucket, done func(nodes int, parted bool)) {
 }
 
 // others asks the holders that a look-up finds.
-func (s *Search) others(r *reading, done func(nodes int, parted bool)) {
+func (s *Search) others(r *reading, done func(parted bool)) {
 	s.holders(r.bucket, func(peers []Key, ok bool) {
 		if !ok {
 			s.emit(Unread{Bucket: r.bucket})
-			done(len(r.nodes), false)
+			done(false)
 			return
+		}
+		if next, overrun := s.overrun(r.bucket, peers); overrun {
+			r.further(next)
 		}
 		mine, left, enough := len(r.heard), len(peers), Quorum(len(peers))
 		finish := func() {
 			if !r.over {
 				r.over = true
-				done(len(r.nodes), s.settle(r, mine))
+				done(s.settle(r, mine))
 			}
 		}
 		if left == 0 {

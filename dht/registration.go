@@ -14,10 +14,11 @@ import (
 // RegistrationConfig is fixed for the life of a Registration.
 type RegistrationConfig struct {
 	Offer  *offer.Opened
-	Self   Key  // this node
-	Serves bool // it holds buckets itself
-	Before Told // the last time; not changed
-	Soon   bool // that was for this very offer, and not long ago: who holds it is not asked again
+	Self   Key            // this node
+	Serves bool           // it holds buckets itself
+	Before Told           // the last time; not changed
+	Soon   bool           // that was for this very offer, and not long ago: who holds it is not asked again
+	Nodes  func() float64 // how many there are about, as [Density] has it; nil: unknown
 }
 
 // Told is with whom an offer is after a registration.
@@ -81,27 +82,29 @@ type Registered struct {
 	Silent  int            `json:"silent"`  // peers that did not
 	Kept    int            `json:"kept"`    // peers that were not asked again: they hold it
 	Depth   int            `json:"depth"`   // of the deepest part
+	Seats   int            `json:"seats"`   // later ones, of buckets and parts that are overrun
 	Few     bool           `json:"few"`     // of a bucket fewer peers are known or sure than hold one, or fewer answered than a quorum
 	Status  map[Status]int `json:"status"`  // answers, a bucket at a holder each
 }
 
-// Registration places an offer at the peers closest to each of its buckets; where
-// too many of them are full, at those closest to its part of the bucket, one bit
-// deeper and so on. Those that held an earlier one are told of the newer. Looking
+// Registration places an offer at the peers closest to each of its buckets; where they
+// are too near, at the next seat too, and where too many of them are full, at those
+// closest to its part of the bucket, one bit deeper and so on. Those that held an earlier one are told of the newer. Looking
 // up begins with whom it found the last time, but for once in AnewEvery. An offer that
 // is closed is withdrawn from all that were asked to keep it. It is not safe
 // for concurrent use.
 type Registration struct {
 	errand
-	cfg  RegistrationConfig
-	reg  Registered
-	now  Told
-	anew bool
+	cfg    RegistrationConfig
+	reg    Registered
+	now    Told
+	anew   bool
+	placed map[Bucket]bool // or about to be
 }
 
 // NewRegistration returns one that has asked nobody yet.
 func NewRegistration(cfg RegistrationConfig) *Registration {
-	return &Registration{cfg: cfg, reg: Registered{Status: map[Status]int{}}, now: Told{map[Key]Placed{}, map[Key][]Key{}, cfg.Before.Anew}}
+	return &Registration{cfg: cfg, reg: Registered{Status: map[Status]int{}}, now: Told{map[Key]Placed{}, map[Key][]Key{}, cfg.Before.Anew}, placed: map[Bucket]bool{}}
 }
 
 // Step advances the registration to now and applies one input. The first step
@@ -115,7 +118,7 @@ func (r *Registration) Step(now time.Time, in IndexInput) []IndexEffect {
 		if r.anew = now.Sub(r.cfg.Before.Anew).Abs() >= AnewEvery; r.anew {
 			r.now.Anew = now
 		}
-		r.place(Buckets(&r.cfg.Offer.Offer), 0)
+		r.place(Buckets(&r.cfg.Offer.Offer))
 	})
 }
 
@@ -154,13 +157,12 @@ func (r *Registration) request(keys []Key) Request {
 	return Request{Op: OpRegister, Offer: r.cfg.Offer.Bytes, Buckets: keys}
 }
 
-// place does one level: whole buckets, then parts.
-func (r *Registration) place(level []Bucket, depth int) {
+// place does one level: whole buckets, then what further seats and parts these need.
+func (r *Registration) place(level []Bucket) {
 	if len(level) == 0 {
 		r.retire()
 		return
 	}
-	r.reg.Depth = depth
 	keys := Keys(level)
 	if r.cfg.Serves {
 		r.send(r.cfg.Self, r.request(keys), func(Response, bool) {})
@@ -177,15 +179,24 @@ func (r *Registration) place(level []Bucket, depth int) {
 		verdicts := map[Key]verdict{}
 		r.ask(targets(keys, found), verdicts, func() {
 			r.replace(keys, found, verdicts, func() {
-				var deeper []Bucket
+				var further []Bucket
 				for i, b := range level {
 					v := verdicts[keys[i]]
 					r.reg.Few = r.reg.Few || v.answered < Quorum(v.asked)
-					if Deeper(v.asked, v.stored, v.full) && depth < MaxDepth {
-						deeper = append(deeper, b.Whole().Toward(r.cfg.Offer.Node, depth+1))
+					if next, ok := b.next(); ok && r.cfg.Nodes != nil && Overrun(keys[i], found[i], r.cfg.Nodes()) {
+						r.reg.Seats++
+						further = append(further, next)
+					}
+					if Deeper(v.asked, v.stored, v.full) && b.Depth() < MaxDepth {
+						r.reg.Depth = max(r.reg.Depth, b.Depth()+1)
+						further = append(further, b.Whole().Toward(r.cfg.Offer.Node, b.Depth()+1))
 					}
 				}
-				r.place(deeper, depth+1)
+				r.place(slices.DeleteFunc(further, func(b Bucket) bool { // two seats may send to the same part
+					known := r.placed[b]
+					r.placed[b] = true
+					return known
+				}))
 			})
 		})
 	})

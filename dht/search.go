@@ -27,6 +27,7 @@ type SearchConfig struct {
 	PerBucket int       // as holders have it; 0 is MaxEntries
 	Open      func([]byte) (*offer.Opened, error)
 	Size      func(Bucket) (int, bool) // as heard lately
+	Nodes     func() float64           // how many there are about, as [Density] has it; nil: unknown
 }
 
 // Search reads the buckets that serve a query best, and where they split their
@@ -107,6 +108,10 @@ func (s *Search) size(b Bucket) (int, bool) {
 // each depth, and passes on what the samples show.
 func (s *Search) sample(b Bucket, done func(n int, ok bool)) {
 	s.holders(b, func(peers []Key, ok bool) {
+		if next, overrun := s.overrun(b, peers); overrun {
+			s.sample(next, done)
+			return
+		}
 		few := peers[:min(Quorum(Replicas), len(peers))]
 		if !ok || len(few) == 0 {
 			done(0, false)
@@ -156,6 +161,12 @@ func (s *Search) holders(b Bucket, on func(peers []Key, ok bool)) {
 		}
 		on(peers, !in.Failed)
 	})
+}
+
+// overrun returns a bucket's next seat, if those who hold it have overrun this one.
+func (s *Search) overrun(b Bucket, holders []Key) (next Bucket, overrun bool) {
+	next, ok := b.next()
+	return next, ok && s.cfg.Nodes != nil && Overrun(b.Key(), holders, s.cfg.Nodes())
 }
 
 // read reads buckets and, level by level, the parts of those that split.

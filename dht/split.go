@@ -24,8 +24,10 @@ func (b Bucket) Toward(node lease.Principal, depth int) Bucket {
 	return b
 }
 
-// Parts are the two halves of a bucket, one bit deeper; none at MaxDepth.
+// Parts are the two halves of a bucket, one bit deeper, at their first seats; none at
+// MaxDepth.
 func (b Bucket) Parts() []Bucket {
+	b = b.first()
 	if b.Depth() >= MaxDepth {
 		return nil
 	}
@@ -35,9 +37,9 @@ func (b Bucket) Parts() []Bucket {
 	return []Bucket{low, high}
 }
 
-// Whole is the bucket that a part is of.
+// Whole is the bucket that a part is of, at its first seat.
 func (b Bucket) Whole() Bucket {
-	b.Prefix = ""
+	b.Prefix, b.Seat = "", 0
 	return b
 }
 
@@ -46,7 +48,7 @@ func (b Bucket) Holds(o *offer.Offer) bool { return b.among(Buckets(o), o.Node) 
 
 // among reports the same of a node whose whole buckets are known.
 func (b Bucket) among(whole []Bucket, node lease.Principal) bool {
-	return slices.Contains(whole, b.Whole()) && b.Whole().Toward(node, b.Depth()) == b
+	return slices.Contains(whole, b.Whole()) && b.Whole().Toward(node, b.Depth()) == b.first()
 }
 
 // Quorum is how many of the holders asked make a bucket read, so that in a small
@@ -96,7 +98,7 @@ func placesOf(o *offer.Offer) *places {
 }
 
 func (p *places) has(k Key) bool {
-	if slices.Contains(p.keys, k) {
+	if slices.Contains(p.keys, k) || slices.ContainsFunc(p.keys, func(first Key) bool { return seated(k, first) }) {
 		return true
 	}
 	if p.parts == nil {
@@ -107,5 +109,23 @@ func (p *places) has(k Key) bool {
 			}
 		}
 	}
-	return p.parts[k]
+	if p.parts[k] {
+		return true
+	}
+	for first := range p.parts {
+		if seated(k, first) {
+			return true
+		}
+	}
+	return false
+}
+
+// seated reports whether a key is that of a later seat.
+func seated(k, first Key) bool {
+	for seat := 1; seat < MaxSeats; seat++ {
+		if seatKey(first, seat) == k {
+			return true
+		}
+	}
+	return false
 }

@@ -95,7 +95,7 @@ func TestPartsAreOfTheNodesThatBeginSo(t *testing.T) {
 		t.Error("a part of no depth is the whole")
 	}
 	seen := map[dht.Key]dht.Bucket{b.Key(): b}
-	for _, p := range []dht.Bucket{{"country", "ch", "0"}, {"country", "ch", "01"}, {"country", "ch/0", ""}, {"country", "ch", "1"}, {"country", "ch/01", "0"}} {
+	for _, p := range []dht.Bucket{{"country", "ch", "0", 0}, {"country", "ch", "01", 0}, {"country", "ch/0", "", 0}, {"country", "ch", "1", 0}, {"country", "ch/01", "0", 0}, {"country", "ch", "", 1}, {"country", "ch", "0", 1}, {"country", "ch", "0", 2}} {
 		if other, ok := seen[p.Key()]; ok {
 			t.Errorf("%s has the key of %s", p, other)
 		}

@@ -30,6 +30,8 @@ type Router interface {
 	// that it found the last time, if there are. Cut says that time ran out, and that the
 	// answer is in part a guess.
 	Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) (found []peer.AddrInfo, cut bool, err error)
+	// Nodes is how many there are, as an estimate; 0 where there is none yet.
+	Nodes() float64
 }
 
 // Config is fixed for the life of an Index.

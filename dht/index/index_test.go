@@ -27,6 +27,8 @@ func (f fixed) Homes(context.Context, []byte, int, []peer.AddrInfo) ([]peer.Addr
 	return f, false, nil
 }
 
+func (f fixed) Nodes() float64 { return 0 }
+
 var noon = time.Unix(1_800_000_000, 0)
 
 func clock() time.Time { return noon }

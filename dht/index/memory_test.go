@@ -264,6 +264,9 @@ func TestCostOfAThousandNodes(t *testing.T) {
 	}
 }
 
+// Nodes is what the network knows of itself.
+func (r routes) Nodes() float64 { return float64(len(r.net.all)) }
+
 // Homes takes those of before for there, dead or alive, as dht.Lookup does: only the
 // nearest of all are asked, and whoever is nearer than they.
 func (r routes) Homes(ctx context.Context, key []byte, n int, before []peer.AddrInfo) ([]peer.AddrInfo, bool, error) {

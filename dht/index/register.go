@@ -60,7 +60,7 @@ func (x *Index) tell(ctx context.Context, o offer.Opened, soon bool) (reg dht.Re
 	if peers == nil {
 		peers = map[dht.Key]peer.AddrInfo{}
 	}
-	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: x.at, Serves: x.cfg.Serve, Before: before, Soon: soon})
+	r := dht.NewRegistration(dht.RegistrationConfig{Offer: &o, Self: x.at, Serves: x.cfg.Serve, Before: before, Soon: soon, Nodes: x.cfg.Router.Nodes})
 	e := x.errand(peers)
 	err = e.run(ctx, r, func(dht.IndexEffect) bool { return true })
 	reg, told := r.Result()

@@ -29,7 +29,7 @@ type Search struct {
 func (x *Index) Walk(ctx context.Context, s Search) iter.Seq2[offer.Found, error] {
 	return func(yield func(offer.Found, error) bool) {
 		search := dht.NewSearch(dht.SearchConfig{Query: s.Query, Reasons: s.Reasons, From: s.From, At: x.cfg.Now(),
-			Self: x.at, Serves: x.cfg.Serve, PerBucket: x.cfg.Holder.PerBucket, Open: x.cfg.Holder.OpenOffer, Size: x.size})
+			Self: x.at, Serves: x.cfg.Serve, PerBucket: x.cfg.Holder.PerBucket, Open: x.cfg.Holder.OpenOffer, Size: x.size, Nodes: x.cfg.Router.Nodes})
 		defer func() { x.ignore(search.Ignored()) }()
 		e := x.errand(map[dht.Key]peer.AddrInfo{})
 		err := e.run(ctx, search, func(effect dht.IndexEffect) bool {

@@ -73,6 +73,7 @@ type DHT struct {
 	failed     map[peer.ID]time.Time
 	blank      map[peer.ID]bool // comers who named nobody, to be asked once more
 	patience   dht.Patience
+	density    dht.Density
 	near       int // of whom has so many bits in common with this node, everybody is known
 	size       int // of the table when that was found
 	stats      Stats
@@ -308,6 +309,13 @@ func (d *DHT) HasNeighbour() bool {
 
 // Size returns the number of peers in the routing table.
 func (d *DHT) Size() int { return d.dht.RoutingTable().Size() }
+
+// Nodes estimates how many nodes route, from look-ups; 0 before there were enough.
+func (d *DHT) Nodes() float64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.density.Nodes()
+}
 
 // Close stops routing; the host stays.
 func (d *DHT) Close() error {

@@ -37,7 +37,8 @@ func (d *DHT) walk(ctx context.Context, cfg dht.LookupConfig, key string, q ques
 	w := walked{values: map[peer.ID][]byte{}}
 	all := newNames()
 	seeds := map[peer.ID]time.Duration{} // how long they took
-	cfg.Target, cfg.Self, cfg.Patience = sha256.Sum256([]byte(key)), place(d.host.ID()), &d.patience
+	cfg.Target, cfg.Self = sha256.Sum256([]byte(key)), place(d.host.ID())
+	cfg.Patience, cfg.Density = &d.patience, &d.density
 	for _, ai := range before {
 		c := all.add(ai.ID, d.contact(ai.ID, ai.Addrs), d.keep(ai.Addrs)).Contact
 		if d.host.Network().Connectedness(ai.ID) == network.Connected {

@@ -24,7 +24,9 @@ func (c *Core) surround(now time.Time) {
 	g := c.cfg.Gang
 	if c.turns == 0 {
 		targets := []dht.Bucket{dht.Every, {Attr: "country", Value: c.popular()}}
-		g.settle(c, placeOf(targets[c.cfg.Turn%2].Key()))
+		b := targets[c.cfg.Turn%2]
+		b.Seat = c.cfg.Turn / 2 % 2 // to have the next one too
+		g.settle(c, placeOf(b.Key()))
 	}
 	if c.turns%6 == 0 {
 		o := c.cfg.Offer

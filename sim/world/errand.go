@@ -70,7 +70,8 @@ func (e *errand) do(effect dht.IndexEffect) {
 		})
 	case dht.Send:
 		e.requests++
-		n.askHolder(int32(n.w.tables.node(effect.To)), effect.Request, func(r dht.Response, ok bool) {
+		t := n.w.tables
+		n.askHolder(int32(t.machine(int32(t.node(effect.To)))), effect.Request, func(r dht.Response, ok bool) {
 			if ok {
 				e.step(dht.Replied{Number: effect.Number, Response: r})
 			} else {

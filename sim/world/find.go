@@ -84,7 +84,7 @@ func (w *World) search(n *peer, q offer.Query, thin bool, rate *rated) {
 	id := n.principal()
 	x := n.indexed
 	m := dht.NewSearch(dht.SearchConfig{Query: q, From: dht.Beginning(q, id[:]), At: n.wall(), Self: w.tables.ids[n.index], Serves: true,
-		Open: w.open, Size: func(b dht.Bucket) (int, bool) { return x.sizes.Of(w.wall(), b) }})
+		Open: w.open, Size: func(b dht.Bucket) (int, bool) { return x.sizes.Of(w.wall(), b) }, Nodes: n.density.Nodes})
 	f.errand = n.errand(m, func(e dht.IndexEffect) {
 		switch e := e.(type) {
 		case dht.Show:

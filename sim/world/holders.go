@@ -13,11 +13,7 @@ func (n *peer) holders(want dht.Route, done func(found dht.Routed, asks int)) {
 		before = append(before, int32(t.node(k)))
 	}
 	var k *walk
-	k = n.walkAs(dht.LookupConfig{Target: keyspace(want.Key[:]), Closest: dht.Replicas, Calm: want.Calm, Before: t.contacts(before)}, func(nearest []int32) {
-		found := dht.Routed{Key: want.Key, Failed: len(nearest) == 0, Cut: k.cut}
-		for _, p := range nearest {
-			found.Peers = append(found.Peers, t.ids[p])
-		}
-		done(found, k.asks())
+	k = n.walkAs(dht.LookupConfig{Target: keyspace(want.Key[:]), Closest: dht.Replicas, Calm: want.Calm, Before: t.contacts(before)}, func([]int32) {
+		done(dht.Routed{Key: want.Key, Peers: k.ids, Failed: len(k.ids) == 0, Cut: k.cut}, k.asks())
 	})
 }

@@ -72,6 +72,7 @@ type peer struct {
 
 	conns    connections
 	patience dht.Patience // with peers that are asked
+	density  dht.Density  // as its look-ups show it
 	indexed  *indexed     // nil: the index is not played
 	sharded  *sharded     // nil: everybody hears everybody
 	latest   *offer.Opened

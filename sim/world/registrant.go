@@ -42,7 +42,7 @@ func (n *peer) openIndex() {
 		return
 	}
 	w.tables.name(n.index, keyspace(peerID(n.principal())), n.address())
-	n.patience = dht.Patience{}
+	n.patience, n.density = dht.Patience{}, dht.Density{}
 	if !playsIndex(w.scn) {
 		return // there are tables for what else is looked up
 	}
@@ -131,7 +131,7 @@ func (n *peer) register(soon bool) {
 	told := x.next
 	x.turn++
 	turn := x.turn
-	m := dht.NewRegistration(dht.RegistrationConfig{Offer: told, Self: n.w.tables.ids[n.index], Serves: true, Before: x.told, Soon: soon})
+	m := dht.NewRegistration(dht.RegistrationConfig{Offer: told, Self: n.w.tables.ids[n.index], Serves: true, Before: x.told, Soon: soon, Nodes: n.density.Nodes})
 	x.under = m
 	x.errand = n.errand(m, func(dht.IndexEffect) { // it has but one: the end
 		x.under = nil

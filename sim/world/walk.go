@@ -15,6 +15,7 @@ type walk struct {
 	target dht.Key
 	lookup *dht.Lookup
 	tickAt time.Duration // when it will be woken; the latest setting counts
+	ids    []dht.Key     // of whom it found: a node may have several
 	cut    bool
 	done   func(nearest []int32)
 }
@@ -31,7 +32,8 @@ func (n *peer) walk(target dht.Key, closest int, done func(nearest []int32)) *wa
 // walkAs is walk, in any of the ways that there are.
 func (n *peer) walkAs(cfg dht.LookupConfig, done func(nearest []int32)) *walk {
 	t := n.w.tables
-	cfg.Self, cfg.Known, cfg.Patience = t.ids[n.index], t.contacts(t.closest(n.index, cfg.Target, dht.LookupClosest)), &n.patience
+	cfg.Self, cfg.Known = t.ids[n.index], t.contacts(t.closest(n.index, cfg.Target, dht.LookupClosest))
+	cfg.Patience, cfg.Density = &n.patience, &n.density
 	k := &walk{n: n, target: cfg.Target, done: done, lookup: dht.NewLookup(cfg)}
 	n.later(0, func() { k.step(dht.Tick{}) })
 	return k
@@ -79,7 +81,7 @@ func (k *walk) ask(whom dht.Key) {
 // found ends the look-up.
 func (k *walk) found(e dht.Found) {
 	w := k.n.w
-	k.tickAt, k.cut = -1, e.Cut
+	k.tickAt, k.ids, k.cut = -1, e.Peers, e.Cut
 	stats := k.lookup.Stats()
 	w.figures.walk(stats)
 	if e.Cut && !k.n.hole {
